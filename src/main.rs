@@ -1,0 +1,7 @@
+//! The program: arguments to [`chatctl::cli`], and the only exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chatctl::cli::main()
+}

@@ -1,0 +1,1 @@
+//! The consensus core: sans-I/O.

@@ -2,13 +2,11 @@
 //! reached.
 
 /// Largest payload of one frame or one JSON line, bytes. Past it: `too-long`, and the connection
-/// closes,
-/// since where the next request starts is not certain.
+/// closes, since where the next request starts is not certain.
 pub const PAYLOAD_BYTES: usize = 1 << 20;
 /// Longest `cmd`, bytes. Past it: `too-long`.
 pub const CMD_BYTES: usize = 32;
-/// Longest `src` and `to`, bytes (their length is one byte in the binary form). Past it: `too-
-/// long`.
+/// Longest `src` and `to`, bytes (their length is one byte in the binary form). Past it: `too-long`.
 pub const NAME_FIELD_BYTES: usize = 255;
 /// Longest `body`, bytes (its length is two bytes in the binary form). Past it: `too-long`.
 pub const BODY_BYTES: usize = 65_535;
@@ -22,8 +20,7 @@ pub const NAME_BYTES: usize = 32;
 /// Longest password, bytes. Past it: `bad-password`.
 pub const PASSWORD_BYTES: usize = 1_024;
 /// Most names in one page of `list` and `who`, and most lines in one page of `inbox`; asked for
-/// more, a page
-/// has this many.
+/// more, a page has this many.
 pub const LIST_PAGE: usize = 500;
 /// Most messages in one page of `history`, `sync` and `deliver`; asked for more, a page has this
 /// many.
@@ -32,7 +29,16 @@ pub const HISTORY_PAGE: usize = 1_000;
 pub const HISTORY_PAGE_DEFAULT: usize = 50;
 /// Bytes of message content gathered for one page; a page that reaches it ends early, with `more`.
 pub const PAGE_BYTES: usize = 1 << 20;
-/// Message ids of one sender that are surely recognised when they come again. Older ones: `id-
-/// expired`, where
-/// the request's `seq` shows that the first attempt may be older than what is known.
+/// Message ids of one sender that are surely recognised when they come again. Older ones: `id-expired`,
+/// where the request's `seq` shows that the first attempt may be older than what is known.
 pub const ID_WINDOW: usize = 10_000;
+
+// The command line and the client.
+
+// The codecs and the framing.
+
+// Accounts and hashing.
+
+// The log.
+
+// The server's connections and queues.

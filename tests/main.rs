@@ -1,1 +1,10 @@
-//! The one integration test binary.
+//! The one integration test binary: each part's black-box tests are a module of it.
+
+mod chat;
+mod cli;
+mod client;
+mod codec;
+mod fuzz;
+mod server;
+mod support;
+mod wal;

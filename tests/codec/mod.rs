@@ -1,0 +1,1 @@
+//! The codecs and the framing from outside.

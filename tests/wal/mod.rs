@@ -1,0 +1,1 @@
+//! The log from outside: torture, crashes, injected failures.

@@ -1,1 +1,16 @@
-//! (being built)
+//! Nonblocking sockets: addresses, listeners, connections with bounded buffers, tokens that are
+//! never used twice, deadlines.
+
+pub mod address;
+pub mod connection;
+pub mod deadlines;
+pub mod listener;
+pub mod slots;
+pub mod stream;
+
+pub use address::{Listen, Origin};
+pub use connection::{Connection, ReadEnd};
+pub use deadlines::Deadlines;
+pub use listener::Listener;
+pub use slots::{Key, Slots};
+pub use stream::Stream;

@@ -1,0 +1,119 @@
+//! A listening socket, TCP or Unix.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+
+use super::{Listen, Origin, Stream};
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// Gives connections until there are none. A Unix socket's file goes with it.
+pub struct Listener {
+    socket: Socket,
+}
+
+impl Listener {
+    /// Listens at `listen`. A Unix socket's file that nobody answers at is taken for the leftover of
+    /// a process that died and is replaced; anything else at that path is left alone.
+    pub fn bind(listen: &Listen) -> io::Result<Listener> {
+        let socket = match listen {
+            Listen::Tcp(address) => Socket::Tcp(TcpListener::bind(*address)?),
+            Listen::Unix(path) => {
+                remove_stale(path)?;
+                Socket::Unix(UnixListener::bind(path)?, path.clone())
+            }
+        };
+        Ok(Listener { socket })
+    }
+
+    /// Where it listens really: the port that the system chose is in it.
+    pub fn address(&self) -> io::Result<Listen> {
+        match &self.socket {
+            Socket::Tcp(listener) => Ok(Listen::Tcp(listener.local_addr()?)),
+            Socket::Unix(_, path) => Ok(Listen::Unix(path.clone())),
+        }
+    }
+
+    /// One connection, or None when nobody waits. TCP connections send at once (no Nagle delay).
+    pub fn accept(&self) -> io::Result<Option<(Stream, Origin)>> {
+        loop {
+            let accepted = match &self.socket {
+                Socket::Tcp(listener) => listener.accept().map(|(stream, address)| {
+                    let _ = stream.set_nodelay(true);
+                    (Stream::Tcp(stream), Origin::Ip(address.ip()))
+                }),
+                Socket::Unix(listener, _) => {
+                    listener.accept().map(|(stream, _)| (Stream::Unix(stream), Origin::Local))
+                }
+            };
+            return match accepted {
+                Ok(found) => Ok(Some(found)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => Ok(None),
+                    // Gone before it was taken, or interrupted: the next one, please.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => continue,
+                    _ => Err(error),
+                },
+            };
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Socket::Unix(_, path) = &self.socket {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Source for Listener {
+    fn register(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(listener) => listener.register(poll, token, interest),
+            Socket::Unix(listener, _) => listener.register(poll, token, interest),
+        }
+    }
+
+    fn reregister(&mut self, poll: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(listener) => listener.reregister(poll, token, interest),
+            Socket::Unix(listener, _) => listener.reregister(poll, token, interest),
+        }
+    }
+
+    fn deregister(&mut self, poll: &Registry) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(listener) => listener.deregister(poll),
+            Socket::Unix(listener, _) => listener.deregister(poll),
+        }
+    }
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something that is no socket is at this path; it is left alone",
+        ));
+    }
+    match StdUnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Ok(_) => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers at this socket"))
+        }
+        Err(error) => Err(error),
+    }
+}

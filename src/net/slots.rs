@@ -1,0 +1,149 @@
+//! A table of things by key, whose keys are never used twice.
+
+/// A key: a slot's number in the low half, how often the slot was used in the high half. An event
+/// for something that has gone finds nothing, even when its slot is taken again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(u64);
+
+impl Key {
+    /// As mio wants it.
+    pub fn token(self) -> mio::Token {
+        mio::Token(self.0 as usize)
+    }
+
+    /// Back from mio.
+    pub fn from_token(token: mio::Token) -> Key {
+        Key(token.0 as u64)
+    }
+
+    /// The number itself, unique for the life of the table.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    fn slot(self) -> usize {
+        (self.0 & 0xFFFF_FFFF) as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+struct Slot<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+/// The table.
+pub struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    used: usize,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots { slots: Vec::new(), free: Vec::new(), used: 0 }
+    }
+}
+
+impl<T> Slots<T> {
+    /// How many are in it.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Puts what `make` gives, which is told its key; nothing changes when that fails.
+    pub fn insert_with<E>(&mut self, make: impl FnOnce(Key) -> Result<T, E>) -> Result<Key, E> {
+        let number = match self.free.last() {
+            Some(&number) => number,
+            None => self.slots.len() as u32,
+        };
+        let generation = self.slots.get(number as usize).map_or(1, |slot| slot.generation + 1);
+        let key = Key(u64::from(generation) << 32 | u64::from(number));
+        let value = Some(make(key)?);
+        match self.free.pop() {
+            Some(_) => self.slots[number as usize] = Slot { generation, value },
+            None => self.slots.push(Slot { generation, value }),
+        }
+        self.used += 1;
+        Ok(key)
+    }
+
+    /// What `key` stands for, unless it has gone.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.slot())?;
+        slot.value.as_ref().filter(|_| slot.generation == key.generation())
+    }
+
+    /// As [`Slots::get`], to change it.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.slot())?;
+        slot.value.as_mut().filter(|_| slot.generation == key.generation())
+    }
+
+    /// Takes it out. The slot is used again only while its generations last.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        self.get(key)?;
+        let slot = &mut self.slots[key.slot()];
+        self.used -= 1;
+        if slot.generation < u32::MAX {
+            self.free.push(key.slot() as u32);
+        }
+        slot.value.take()
+    }
+
+    /// All keys in use.
+    pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.value.is_some())
+            .map(|(number, slot)| Key(u64::from(slot.generation) << 32 | number as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn insert(slots: &mut Slots<u32>, value: u32) -> Key {
+        slots.insert_with(|_| Ok::<_, ()>(value)).unwrap()
+    }
+
+    #[test]
+    fn a_key_that_was_removed_finds_nothing_when_its_slot_is_used_again() {
+        let mut slots = Slots::default();
+        let first = insert(&mut slots, 1);
+        assert_eq!(slots.remove(first), Some(1));
+        let second = insert(&mut slots, 2);
+        assert_ne!(first, second);
+        assert_eq!(slots.get(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get(second), Some(&2));
+        assert_eq!(slots.len(), 1);
+    }
+
+    #[test]
+    fn a_failed_insert_changes_nothing() {
+        let mut slots: Slots<u32> = Slots::default();
+        assert_eq!(slots.insert_with(|_| Err::<u32, _>("no")), Err("no"));
+        assert!(slots.is_empty());
+        assert_eq!(slots.keys().count(), 0);
+    }
+
+    #[test]
+    fn keys_are_those_in_use() {
+        let mut slots = Slots::default();
+        let keys: Vec<Key> = (0..5).map(|value| insert(&mut slots, value)).collect();
+        slots.remove(keys[2]);
+        let left: Vec<Key> = slots.keys().collect();
+        assert_eq!(left, [keys[0], keys[1], keys[3], keys[4]]);
+    }
+}

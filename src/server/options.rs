@@ -1,0 +1,57 @@
+//! What a server is told at its start.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::net::Listen;
+
+/// How much a server tells on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TraceLevel {
+    /// Only what is wrong.
+    Quiet,
+    /// What an operator cares about: start, stop, refusals, slow disks.
+    Info,
+    /// Every connection too.
+    Debug,
+}
+
+impl FromStr for TraceLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<TraceLevel, String> {
+        match text {
+            "quiet" => Ok(TraceLevel::Quiet),
+            "info" => Ok(TraceLevel::Info),
+            "debug" => Ok(TraceLevel::Debug),
+            _ => Err(format!("{text:?} is not quiet, info or debug")),
+        }
+    }
+}
+
+/// The options of `chatctl serve`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where clients come; at least one.
+    pub listen: Vec<Listen>,
+    /// The data directory, made when it is not there.
+    pub data_dir: PathBuf,
+    /// PBKDF2 iterations of new passwords.
+    pub password_iterations: u32,
+    /// How long a token is good, days.
+    pub token_days: u32,
+    /// Silence after which a connection is closed, milliseconds.
+    pub idle_timeout_ms: u64,
+    /// Time that a connection has to log in, milliseconds.
+    pub login_timeout_ms: u64,
+    /// Size of a segment of the log, MiB.
+    pub segment_mib: u32,
+    /// Most connections at a time; more wait to be accepted.
+    pub max_connections: usize,
+    /// Most logged-in connections of one address.
+    pub max_sessions_per_address: usize,
+    /// Most password checks a minute for one address; 0 for any number.
+    pub logins_per_minute: u32,
+    /// How much is told.
+    pub trace: TraceLevel,
+}

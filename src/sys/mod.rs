@@ -1,1 +1,37 @@
-//! (being built)
+//! The only `unsafe` of the program: what the operating system (Linux) has and the standard library
+//! does not offer. Each module wraps a few system calls in safe functions; nothing here knows what
+//! the program does with them.
+//!
+//! | module       | what it wraps |
+//! | ---          | --- |
+//! | [`clock`]    | the monotonic clock and the time of day |
+//! | [`entropy`]  | `getrandom` |
+//! | [`file`](mod@file) | locks, preallocation, syncs, reads that do not wait |
+//! | [`poll`]     | `poll`, for loops over a handful of descriptors |
+//! | [`process`]  | limits, memory, umask |
+//! | [`signal`]   | signals as a descriptor to watch |
+//! | [`terminal`] | raw mode and no echo, always restored |
+
+pub mod clock;
+pub mod entropy;
+pub mod file;
+pub mod poll;
+pub mod process;
+pub mod signal;
+pub mod terminal;
+
+use std::io;
+
+/// Runs a system call that answers -1 with `errno`, again for as long as a signal interrupts it.
+fn retry(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
+    loop {
+        let result = call();
+        if result != -1 {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

@@ -1,1 +1,3 @@
-//! The consensus core: sans-I/O.
+//! The consensus core. Pure: time and seeds are passed in, outputs handed back.
+
+pub mod alone;

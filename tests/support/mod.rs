@@ -1,6 +1,8 @@
 //! What several tests need: a directory that goes away, a seeded generator of numbers.
 #![allow(dead_code)]
 
+pub mod sys;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,0 +1,219 @@
+//! What the tests need of the operating system: a pseudoterminal, a program that runs on it, and
+//! signals. The only `unsafe` of the tests.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use chatctl::sys::{clock, poll};
+
+/// How long a test waits for a program to say what it must, before it is taken for hung.
+const PATIENCE_MS: u64 = 30_000;
+
+/// A pseudoterminal: the test holds the master, where a person would sit; programs run on the slave.
+pub struct Pty {
+    master: File,
+    /// Kept open, so that the terminal outlives the programs on it.
+    slave: File,
+    path: PathBuf,
+    /// What programs wrote and no `read_until` has taken.
+    output: Vec<u8>,
+}
+
+impl Pty {
+    /// Opens one of 80 columns and 24 rows.
+    pub fn open() -> Pty {
+        // SAFETY: no memory is touched; the descriptor is ours alone.
+        let master = unsafe {
+            let fd = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+            assert_ne!(fd, -1, "{}", io::Error::last_os_error());
+            File::from_raw_fd(fd)
+        };
+        let mut name = [0u8; 64];
+        // SAFETY: the descriptor is open; `name` is live, and its length is what is told.
+        unsafe {
+            assert_eq!(libc::grantpt(master.as_raw_fd()), 0);
+            assert_eq!(libc::unlockpt(master.as_raw_fd()), 0);
+            let length = name.len();
+            assert_eq!(libc::ptsname_r(master.as_raw_fd(), name.as_mut_ptr().cast(), length), 0);
+        }
+        let name = CStr::from_bytes_until_nul(&name).expect("a name ends with a zero byte");
+        let path = PathBuf::from(name.to_str().expect("a terminal's name is ASCII"));
+        let slave = open_slave(&path).expect("the slave can be opened");
+        let pty = Pty { master, slave, path, output: Vec::new() };
+        pty.set_size(80, 24);
+        pty
+    }
+
+    /// The side where a person would sit: what is written there is typed.
+    pub fn master(&self) -> &File {
+        &self.master
+    }
+
+    /// The side where programs run.
+    pub fn slave(&self) -> &File {
+        &self.slave
+    }
+
+    /// The slave's name under `/dev`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the terminal another size; the programs on it get SIGWINCH.
+    pub fn set_size(&self, columns: u16, rows: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: TIOCSWINSZ reads one winsize, from a live structure.
+        let result = unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    }
+
+    /// Whether what is typed is shown by the terminal itself.
+    pub fn echoes(&self) -> bool {
+        self.local_flags() & libc::ECHO != 0
+    }
+
+    /// Whether keys reach the program as they are pressed, without waiting for the line's end.
+    pub fn is_raw(&self) -> bool {
+        self.local_flags() & libc::ICANON == 0
+    }
+
+    fn local_flags(&self) -> libc::tcflag_t {
+        // SAFETY: termios is plain data, for which zeros are valid; tcgetattr writes to it.
+        unsafe {
+            let mut settings: libc::termios = std::mem::zeroed();
+            assert_eq!(libc::tcgetattr(self.slave.as_raw_fd(), &mut settings), 0);
+            settings.c_lflag
+        }
+    }
+
+    /// Types.
+    pub fn type_text(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).expect("a terminal can be typed at");
+    }
+
+    /// What programs write up to and with `wanted`, which goes from what is kept. Panics, showing
+    /// what there was instead, when it does not come.
+    pub fn read_until(&mut self, wanted: &str) -> String {
+        let deadline_ms = clock::monotonic_ms() + PATIENCE_MS;
+        let mut searched = 0;
+        loop {
+            let found = self.output[searched..]
+                .windows(wanted.len())
+                .position(|window| window == wanted.as_bytes());
+            if let Some(at) = found {
+                let taken: Vec<u8> = self.output.drain(..searched + at + wanted.len()).collect();
+                return String::from_utf8_lossy(&taken).into_owned();
+            }
+            searched = self.output.len().saturating_sub(wanted.len().saturating_sub(1));
+            if !self.read_more(deadline_ms) {
+                let shown = String::from_utf8_lossy(&self.output);
+                panic!("{wanted:?} did not appear on the terminal, but {shown:?}");
+            }
+        }
+    }
+
+    /// Waits for output and keeps it; false when the time is over.
+    fn read_more(&mut self, deadline_ms: u64) -> bool {
+        let left_ms = deadline_ms.saturating_sub(clock::monotonic_ms());
+        let mut fds = [poll::PollFd::new(self.master.as_raw_fd(), true, false)];
+        if poll::wait(&mut fds, Some(left_ms)).expect("a terminal can be waited for") == 0 {
+            return false;
+        }
+        let mut chunk = [0; 4096];
+        let count = self.master.read(&mut chunk).expect("the slave is still open");
+        self.output.extend_from_slice(&chunk[..count]);
+        true
+    }
+}
+
+fn open_slave(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path)
+}
+
+/// Starts a program in a session of its own whose terminal is `pty`: standard input, output and
+/// error are on it, and Ctrl-C typed there reaches it.
+pub fn spawn_on_pty(command: &mut Command, pty: &Pty) -> io::Result<Child> {
+    let end = || pty.slave.try_clone().map(Stdio::from);
+    command.stdin(end()?).stdout(end()?).stderr(end()?);
+    // SAFETY: setsid and ioctl are async-signal-safe, and touch no memory of the parent's.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::setsid() == -1 || libc::ioctl(0, libc::TIOCSCTTY, 0) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+    command.spawn()
+}
+
+/// Sends a signal to a process that this test started.
+pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).expect("a process id");
+    assert!(pid > 0, "0 and less would be whole groups of processes");
+    // SAFETY: no memory is touched.
+    match unsafe { libc::kill(pid, signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[test]
+fn a_program_on_a_pty_sees_its_size_what_is_typed_and_signals() {
+    let mut pty = Pty::open();
+    pty.set_size(100, 30);
+    assert!(pty.echoes() && !pty.is_raw());
+    let script = "stty size; read line; echo \"got <$line>\"; exec sleep 1000";
+    let mut child = spawn_on_pty(Command::new("sh").args(["-c", script]), &pty).unwrap();
+    pty.read_until("30 100\r\n");
+    pty.type_text("hello\n");
+    pty.read_until("got <hello>\r\n");
+    kill(child.id(), libc::SIGTERM).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGTERM));
+}
+
+/// Not a test by itself: what the next one starts as a program of its own, which the variable tells.
+#[test]
+fn a_program_that_enters_raw_mode_and_ends_badly() {
+    let Ok(end) = std::env::var("CHATCTL_TEST_RAW_END") else {
+        return;
+    };
+    // Forgotten, so that nothing but the hook or the handler restores.
+    std::mem::forget(chatctl::sys::terminal::RawMode::enter(0).expect("standard input is a pty"));
+    println!("raw now");
+    match end.as_str() {
+        "panic" => panic!("as asked"),
+        _ => loop {
+            std::thread::park();
+        },
+    }
+}
+
+#[test]
+fn a_program_that_panics_or_is_killed_in_raw_mode_leaves_the_terminal_as_it_was() {
+    let ends = [("panic", 0), ("hang", libc::SIGTERM), ("hang", libc::SIGHUP)];
+    for (end, signal) in ends.into_iter().chain([("hang", libc::SIGINT)]) {
+        let mut pty = Pty::open();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let name = "support::sys::a_program_that_enters_raw_mode_and_ends_badly";
+        command.args(["--exact", name, "--nocapture"]).env("CHATCTL_TEST_RAW_END", end);
+        let mut child = spawn_on_pty(&mut command, &pty).unwrap();
+        pty.read_until("raw now");
+        if signal != 0 {
+            assert!(pty.is_raw() && !pty.echoes());
+            kill(child.id(), signal).unwrap();
+        }
+        let status = child.wait().unwrap();
+        let killed_by = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(killed_by, (signal != 0).then_some(signal));
+        assert!(!pty.is_raw() && pty.echoes(), "after {end} {signal}");
+    }
+}

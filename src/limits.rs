@@ -37,6 +37,13 @@ pub const ID_WINDOW: usize = 10_000;
 
 // The codecs and the framing.
 
+/// Longest `msg_ids` as JSON text, bytes (its length is two bytes in the binary form). Past it:
+/// `too-long`. A thousand ids of 36 bytes take 40,000.
+pub const MSG_IDS_TEXT_BYTES: usize = 65_535;
+/// Most bytes that one request takes in a connection's buffer: a payload, and the frame's length
+/// or the line's CR LF. With that much unread, `framing::split` never asks for more.
+pub const FRAME_BYTES: usize = PAYLOAD_BYTES + 4;
+
 // Accounts and hashing.
 
 // The log.

@@ -1,4 +1,4 @@
-//! The one message of the protocol, borrowed from the bytes it was read from where that is possible.
+//! The one message of the protocol, borrowed from the bytes it was read from where that can be.
 
 use std::borrow::Cow;
 

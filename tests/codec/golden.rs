@@ -5,8 +5,11 @@ use chatctl::protocol::{Message, MsgIds, binary, json};
 
 use super::{ID, notebook_message, samples};
 
-const JSON: &[u8] = br#"{"cmd": "login", "src": "alice", "to": "server", "body": "This is a test message", "error": false, "msg_ids": "8d4a8912-5776-4438-ac14-8b791cfc63f2", "limit": 10}"#;
-const BINARY: &[u8] = b"\x05login\x05alice\x06server\x00\x16This is a test message\x00\x00&\"8d4a8912-5776-4438-ac14-8b791cfc63f2\"\x00\n";
+const JSON: &[u8] = b"{\"cmd\": \"login\", \"src\": \"alice\", \"to\": \"server\", \
+    \"body\": \"This is a test message\", \"error\": false, \
+    \"msg_ids\": \"8d4a8912-5776-4438-ac14-8b791cfc63f2\", \"limit\": 10}";
+const BINARY: &[u8] = b"\x05login\x05alice\x06server\x00\x16This is a test message\x00\
+    \x00&\"8d4a8912-5776-4438-ac14-8b791cfc63f2\"\x00\n";
 
 fn json_of(message: &Message) -> Vec<u8> {
     let mut out = Vec::new();
@@ -37,7 +40,8 @@ fn the_notebooks_message_is_its_86_bytes_of_binary_both_ways() {
 #[test]
 fn json_has_time_and_seq_last_and_only_where_they_are_not_zero() {
     let base = Message { cmd: "x".into(), ..Message::default() };
-    let head = r#"{"cmd": "x", "src": "", "to": "", "body": "", "error": false, "msg_ids": [], "limit": 0"#;
+    let head = "{\"cmd\": \"x\", \"src\": \"\", \"to\": \"\", \"body\": \"\", \
+        \"error\": false, \"msg_ids\": [], \"limit\": 0";
     let cases = [
         (0, 0, "}"),
         (7, 0, r#", "time": 7}"#),

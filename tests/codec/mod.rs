@@ -1,6 +1,10 @@
 //! The codecs and the framing from outside.
 
+mod binary;
+mod framing;
 mod golden;
+mod json_errors;
+mod json_reading;
 
 use std::borrow::Cow;
 

@@ -35,6 +35,9 @@ pub const ID_WINDOW: usize = 10_000;
 
 // The command line and the client.
 
+/// Largest configuration file, bytes. Past it: a usage error.
+pub const CONFIG_FILE_BYTES: usize = 1 << 20;
+
 // The codecs and the framing.
 
 /// Longest `msg_ids` as JSON text, bytes (its length is two bytes in the binary form). Past it:

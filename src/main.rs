@@ -1,7 +1,54 @@
-//! The program: arguments to [`chatctl::cli`], and the only exit code.
+//! The program: arguments to [`chatctl::cli`], and the only exit codes.
 
+use std::io::Write;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    chatctl::cli::main()
+    end_on_panic();
+    ExitCode::from(chatctl::cli::main())
+}
+
+/// Makes a panic of any thread end the process with one line and exit code 1: a server that has
+/// lost a thread must not go on as if nothing had happened, and a stack trace tells a user nothing.
+fn end_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let _ = writeln!(std::io::stderr(), "{}", panic_line(info));
+        std::process::exit(1);
+    }));
+}
+
+fn panic_line(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let what = what.unwrap_or("no message").replace('\n', " ");
+    let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
+    let place = place.unwrap_or_else(|| "an unknown place".to_string());
+    format!("chatctl: internal error at {place}: {what}; please report this")
+}
+
+#[cfg(test)]
+mod tests {
+    /// The child of the test below.
+    #[test]
+    #[ignore = "it ends its process"]
+    fn a_thread_panics() {
+        super::end_on_panic();
+        let _ = std::thread::spawn(|| panic!("two\nlines")).join();
+        unreachable!("the hook has ended the process");
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_ends_the_process_with_one_line_and_exit_code_1() {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "tests::a_thread_panics", "--nocapture"])
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.starts_with("chatctl: internal error at src/main.rs:"), "{error}");
+        assert!(error.ends_with(": two lines; please report this\n"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
 }

@@ -1,9 +1,113 @@
-//! Subcommands and flags.
+//! The command line: one table of subcommands and flags ([`table`]) drives the parser
+//! ([`parse`]), the help ([`help`]) and the man pages ([`man`]); [`run`] dispatches.
+//!
+//! Exit codes: 0 it did what was asked, 1 it could not, 2 the arguments are wrong.
 
-use std::process::ExitCode;
+pub mod config;
+pub mod error;
+pub mod help;
+pub mod man;
+pub mod parse;
+pub mod suggest;
+pub mod table;
 
-/// Runs the program with the process's arguments and gives its exit code:
-/// 0 success, 1 failure, 2 wrong usage.
-pub fn main() -> ExitCode {
-    ExitCode::from(2)
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use error::Error;
+use parse::{Environment, Parsed, Request};
+use suggest::nearest;
+use table::SUBCOMMANDS;
+
+/// Runs the program with the process's arguments and gives its exit code.
+pub fn main() -> u8 {
+    let arguments = std::env::args_os().skip(1).collect();
+    let environment = |name: &str| std::env::var_os(name);
+    let mut out = io::stdout();
+    let outcome = run(arguments, &environment, &mut out).and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
+    outcome.unwrap_or_else(|error| {
+        let code = error.exit_code();
+        if code != 0 {
+            // Where even this cannot be written, the exit code is all that is left to say it.
+            let _ = writeln!(io::stderr(), "{error}");
+        }
+        code
+    })
+}
+
+/// Runs the program: `arguments` without its own name, what it prints to `out`.
+pub fn run(
+    arguments: Vec<OsString>,
+    environment: Environment<'_>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let arguments = parse::arguments_as_text(arguments)?;
+    let Some((first, rest)) = arguments.split_first() else {
+        io::stderr().write_all(help::short().as_bytes())?;
+        return Ok(2);
+    };
+    match (first.as_str(), rest) {
+        ("--help" | "-h" | "help", []) => print(out, &help::overview()),
+        ("help", [name]) if name != "help" => {
+            let subcommand = table::find(name).ok_or_else(|| no_subcommand(name))?;
+            print(out, &help::of(subcommand))
+        }
+        ("help", [_]) => print(out, &help::overview()),
+        ("--version" | "-V", []) => {
+            print(out, concat!("chatctl ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        ("--help" | "-h" | "--version" | "-V", [next, ..]) | ("help", [_, next, ..]) => {
+            let next = next.escape_debug();
+            Err(Error::usage("", format!("unexpected argument '{next}' after {first}")))
+        }
+        (name, rest) => {
+            let subcommand = table::find(name).ok_or_else(|| no_subcommand(name))?;
+            match parse::parse(subcommand, rest, environment)? {
+                Request::Help => print(out, &help::of(subcommand)),
+                Request::Run(parsed) => dispatch(&parsed, environment, out),
+            }
+        }
+    }
+}
+
+/// Runs a subcommand with its checked values.
+fn dispatch(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
+    let name = parsed.subcommand().name;
+    Err(Error::failed(name, "this build does not have it"))
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {
+    out.write_all(text.as_bytes())?;
+    Ok(0)
+}
+
+fn no_subcommand(name: &str) -> Error {
+    let shown = name.escape_debug();
+    if name.starts_with('-') {
+        let flag = name.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let having = SUBCOMMANDS.iter().find(|subcommand| subcommand.flag(flag).is_some());
+        return Error::usage(
+            "",
+            match having {
+                Some(subcommand) => {
+                    format!(
+                        "'{shown}' comes after a subcommand, such as chatctl {}",
+                        subcommand.name
+                    )
+                }
+                None => format!("no flag '{shown}'"),
+            },
+        );
+    }
+    let names = SUBCOMMANDS.iter().map(|subcommand| subcommand.name).chain(["help"]);
+    Error::usage(
+        "",
+        match nearest(name, names) {
+            Some(word) => format!("no subcommand '{shown}'; did you mean '{word}'?"),
+            None => format!("no subcommand '{shown}'"),
+        },
+    )
 }

@@ -1,0 +1,177 @@
+//! The sections of the man pages that come from the table.
+//!
+//! A page marks each with a pair of comment lines, and what stands between them is generated:
+//!
+//! ```text
+//! .\" begin flags serve
+//! ...
+//! .\" end
+//! ```
+//!
+//! `flags SUBCOMMAND` is the list of its flags, `variables SUBCOMMAND` that of the environment
+//! variables it reads, `subcommands` that of the subcommands. `make man` rewrites the sections;
+//! a test, which `make check` runs, fails when a page is not what this makes of it.
+
+use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
+
+const BEGIN: &str = ".\\\" begin ";
+const END: &str = ".\\\" end";
+
+/// The page with every generated section made anew. The error names the line, from 1, of a marker
+/// that is wrong.
+pub fn refreshed(page: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut lines = (1..).zip(page.lines());
+    while let Some((number, line)) = lines.next() {
+        out.push_str(line);
+        out.push('\n');
+        let Some(section) = line.strip_prefix(BEGIN) else { continue };
+        out.push_str(&generated(section).ok_or(format!("line {number}: no section '{section}'"))?);
+        if !lines.any(|(_, line)| line == END) {
+            return Err(format!("line {number}: the section has no end"));
+        }
+        out.push_str(END);
+        out.push('\n');
+    }
+    Ok(out)
+}
+
+fn generated(section: &str) -> Option<String> {
+    match section.split_once(' ') {
+        None if section == "subcommands" => Some(subcommands()),
+        Some(("flags", name)) => find(name).map(flags),
+        Some(("variables", name)) => find(name).map(variables),
+        _ => None,
+    }
+}
+
+fn subcommands() -> String {
+    let mut out = String::from(".Bl -tag -width Ds\n");
+    for subcommand in SUBCOMMANDS {
+        out.push_str(&format!(".It Cm {}\n", escaped(subcommand.name)));
+        put_sentences(&mut out, subcommand.about);
+        out.push_str(&format!("See\n.Xr chatctl-{} 1 .\n", subcommand.name));
+    }
+    out.push_str(".El\n");
+    out
+}
+
+fn flags(subcommand: &Subcommand) -> String {
+    let mut out = String::from(".Bl -tag -width Ds\n");
+    for flag in subcommand.all_flags() {
+        put_item(&mut out, flag);
+        put_sentences(&mut out, flag.help);
+        put_sentences(&mut out, flag.more);
+        if let Kind::Number { .. } = flag.kind {
+            put_sentences(&mut out, &format!("{} is {}.", flag.value, flag.expects()));
+        }
+        if flag.repeatable {
+            out.push_str("It can be given more than once.\n");
+        }
+        if let Some(variable) = flag.env {
+            out.push_str(&format!("Where it is not given,\n.Ev {variable}\nis read.\n"));
+        }
+        if let Some(default) = flag.default {
+            out.push_str(&format!("The default is\n.Ql {} .\n", escaped(default)));
+        }
+        if subcommand.flag("config").is_some() && !flag.config && flag.name != "help" {
+            out.push_str("It cannot be set in a configuration file.\n");
+        }
+    }
+    out.push_str(".El\n");
+    out
+}
+
+fn put_item(out: &mut String, flag: &Flag) {
+    out.push_str(".It ");
+    if let Some(short) = flag.short {
+        out.push_str(&format!("Fl {short} , "));
+    }
+    out.push_str(&format!("Fl -{}", escaped(flag.name)));
+    if flag.takes_value() {
+        out.push_str(&format!(" Ar {}", escaped(flag.value)));
+    }
+    if !flag.operand.is_empty() {
+        out.push_str(&format!(" Op Ar {}", flag.operand));
+    }
+    out.push('\n');
+}
+
+fn variables(subcommand: &Subcommand) -> String {
+    let mut out = String::from(".Bl -tag -width Ds\n");
+    for flag in subcommand.flags {
+        if let Some(variable) = flag.env {
+            let name = escaped(flag.name);
+            out.push_str(&format!(".It Ev {variable}\nThe value of\n.Fl -{name} ,\n"));
+            out.push_str("where the command line does not give it.\n");
+        }
+    }
+    for variable in subcommand.variables {
+        out.push_str(&format!(".It Ev {}\n", variable.name));
+        put_sentences(&mut out, variable.help);
+    }
+    out.push_str(".El\n");
+    out
+}
+
+/// Sentences, each on a line of its own, as mdoc wants them.
+fn put_sentences(out: &mut String, sentences: &str) {
+    let mut rest = sentences;
+    while !rest.is_empty() {
+        let end = rest.find(". ").map_or(rest.len(), |at| at + 1);
+        out.push_str(&escaped(&rest[..end]));
+        out.push('\n');
+        rest = rest[end..].trim_start();
+    }
+}
+
+/// Text as mdoc prints it literally: a dash that is typed is not a hyphen.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\e"),
+            '-' => out.push_str("\\-"),
+            '`' => out.push_str("\\(ga"),
+            '~' => out.push_str("\\(ti"),
+            '\'' if out.is_empty() => out.push_str("\\&'"),
+            '.' if out.is_empty() => out.push_str("\\&."),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_the_markers_is_replaced_and_the_rest_is_kept() {
+        let page = "before\n.\\\" begin flags bench-codec\nold\n.\\\" end\nafter\n";
+        let fresh = refreshed(page).unwrap();
+        assert!(fresh.starts_with("before\n.\\\" begin flags bench-codec\n.Bl -tag"));
+        assert!(fresh.contains(".It Fl -runs Ar N\n") && !fresh.contains("old"));
+        assert!(fresh.ends_with(".El\n.\\\" end\nafter\n"));
+        assert_eq!(refreshed(&fresh).unwrap(), fresh, "a second time changes nothing");
+    }
+
+    #[test]
+    fn a_wrong_marker_is_named_by_its_line() {
+        assert!(
+            refreshed("a\n.\\\" begin flags nosuch\n.\\\" end\n").unwrap_err().contains("line 2")
+        );
+        assert!(refreshed(".\\\" begin subcommands\n").unwrap_err().contains("has no end"));
+    }
+
+    #[test]
+    fn every_flag_and_variable_of_the_table_is_in_the_sections() {
+        for subcommand in SUBCOMMANDS {
+            let (flags, variables) = (flags(subcommand), variables(subcommand));
+            for flag in subcommand.all_flags() {
+                assert!(flags.contains(&format!("Fl -{}", escaped(flag.name))));
+                assert!(flag.env.is_none_or(|variable| variables.contains(variable)));
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The parser, case by case.
+
+use super::*;
+use crate::cli::table::find;
+
+fn no_environment(_: &str) -> Option<OsString> {
+    None
+}
+
+fn outcome(
+    subcommand: &str,
+    arguments: &[&str],
+    environment: Environment<'_>,
+) -> Result<Request, Error> {
+    let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string()).collect();
+    parse(find(subcommand).unwrap(), &arguments, environment)
+}
+
+fn good(subcommand: &str, arguments: &[&str]) -> Parsed {
+    match outcome(subcommand, arguments, &no_environment) {
+        Ok(Request::Run(parsed)) => parsed,
+        other => panic!("{arguments:?}: {other:?}"),
+    }
+}
+
+fn bad(subcommand: &str, arguments: &[&str]) -> String {
+    match outcome(subcommand, arguments, &no_environment) {
+        Err(error) => {
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        }
+        Ok(request) => panic!("{arguments:?}: {request:?}"),
+    }
+}
+
+#[test]
+fn a_value_stands_after_the_flag_or_after_its_equals_sign() {
+    let parsed = good("serve", &["--token-days", "3", "--data-dir=a=b", "--listen=:1"]);
+    assert_eq!(parsed.number("token-days"), Some(3));
+    assert_eq!(parsed.value("data-dir"), Some("a=b"));
+    assert_eq!(parsed.values("listen"), [":1"]);
+}
+
+#[test]
+fn what_is_not_given_has_the_tables_default_or_none() {
+    let parsed = good("chat", &[]);
+    assert_eq!(parsed.value("servers"), Some("127.0.0.1:7262"));
+    assert_eq!(parsed.value("user"), None);
+    assert_eq!(parsed.number_as::<u16>("limit"), 50);
+    assert!(!parsed.flag("json"));
+}
+
+#[test]
+fn a_repeatable_flag_keeps_its_values_in_order_and_replaces_the_default() {
+    let parsed = good("serve", &["--listen", ":1", "--listen=unix:/s"]);
+    assert_eq!(parsed.values("listen"), [":1", "unix:/s"]);
+}
+
+#[test]
+fn two_dashes_end_the_flags_and_one_is_an_operand() {
+    assert_eq!(good("dump-log", &["--json", "--", "--verify"]).positionals(), ["--verify"]);
+    assert_eq!(good("dump-log", &["-"]).positionals(), ["-"]);
+    assert_eq!(good("chat", &["--send", "bob", "--", "-5"]).positionals(), ["-5"]);
+}
+
+#[test]
+fn help_is_asked_for_by_both_forms_wherever_it_stands_before_two_dashes() {
+    for arguments in [&["--help"][..], &["-h"], &["--json", "-h", "--nonsense"]] {
+        assert!(matches!(outcome("chat", arguments, &no_environment), Ok(Request::Help)));
+    }
+    assert_eq!(good("dump-log", &["--", "-h"]).positionals(), ["-h"]);
+}
+
+#[test]
+fn wrong_arguments_are_named_with_what_was_meant_or_expected() {
+    for (subcommand, arguments, said) in [
+        ("serve", &["--tokendays", "3"][..], "no flag '--tokendays'; did you mean '--token-days'?"),
+        ("serve", &["--frobnicate"], "no flag '--frobnicate'\n"),
+        ("serve", &["-x"], "no flag '-x'"),
+        ("serve", &["-hh"], "no flag '-hh'"),
+        ("serve", &["--\u{1b}[2J"], "no flag '--\\u{1b}[2J'"),
+        ("serve", &["--token-days"], "--token-days needs a value: --token-days DAYS"),
+        ("chat", &["--user", "--create"], "--user needs a value, NAME; if '--create' is meant"),
+        ("chat", &["--json=yes"], "--json takes no value"),
+        ("chat", &["--user="], "--user: '' is wrong; expected NAME, not empty"),
+        ("serve", &["--trace=loud"], "'loud' is wrong; expected quiet, info or debug"),
+        (
+            "serve",
+            &["--token-days=0"],
+            "--token-days: '0' is wrong; expected a whole number from 1 to",
+        ),
+        ("chat", &["--user=a", "--user=b"], "--user is given twice"),
+        ("serve", &["now"], "unexpected argument 'now'\n"),
+        ("chat", &["--send", "bob", "a", "b"], "argument 'b'; quote a TEXT of several words"),
+        ("dump-log", &[], "PATH is missing: a data directory"),
+        ("dump-log", &["a", "b"], "unexpected argument 'b'"),
+        ("dump-log", &["a", "--from=-1"], "expected a whole number from 0 up"),
+    ] {
+        let error = bad(subcommand, arguments);
+        assert!(error.contains(said), "{arguments:?}: {error}");
+        let see = format!("see: chatctl help {subcommand}");
+        assert!(error.starts_with(&format!("chatctl {subcommand}: ")) && error.ends_with(&see));
+    }
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment_and_that_over_file_and_default() {
+    let path = std::env::temp_dir().join(format!("chatctl-parse-{}.conf", std::process::id()));
+    std::fs::write(&path, "servers = file:1\nuser = filed\njson = true\nlimit = 7\n").unwrap();
+    let set = |name: &str| (name == "CHATCTL_SERVERS").then(|| OsString::from("env:1"));
+    let file = format!("--config={}", path.display());
+    let cases = [
+        (&["--servers=flag:1", &file][..], "flag:1", Some("filed"), 7, &set as Environment<'_>),
+        (&[&file, "--user=me", "--limit=9"], "env:1", Some("me"), 9, &set),
+        (&[&file], "file:1", Some("filed"), 7, &no_environment),
+        (&[], "env:1", None, 50, &set),
+        (&[], "127.0.0.1:7262", None, 50, &no_environment),
+    ];
+    for (arguments, servers, user, limit, environment) in cases {
+        let Ok(Request::Run(parsed)) = outcome("chat", arguments, environment) else {
+            panic!("{arguments:?} is good");
+        };
+        assert_eq!(parsed.value("servers"), Some(servers), "{arguments:?}");
+        assert_eq!(parsed.value("user"), user, "{arguments:?}");
+        assert_eq!(parsed.number("limit"), Some(limit), "{arguments:?}");
+        assert_eq!(parsed.flag("json"), arguments.contains(&file.as_str()));
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn repeated_lines_of_the_file_repeat_the_flag_unless_the_command_line_gives_it() {
+    let path = std::env::temp_dir().join(format!("chatctl-lines-{}.conf", std::process::id()));
+    std::fs::write(&path, "listen = :1\nlisten = :2\n").unwrap();
+    let file = format!("--config={}", path.display());
+    assert_eq!(good("serve", &[&file]).values("listen"), [":1", ":2"]);
+    assert_eq!(good("serve", &[&file, "--listen=:3"]).values("listen"), [":3"]);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_not_set_and_one_that_is_not_text_is_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+    let empty = |_: &str| Some(OsString::new());
+    let Ok(Request::Run(parsed)) = outcome("chat", &[], &empty) else { panic!("empty is unset") };
+    assert_eq!(parsed.value("servers"), Some("127.0.0.1:7262"));
+    let broken = |_: &str| Some(OsString::from_vec(vec![0xff]));
+    let error = outcome("chat", &[], &broken).unwrap_err().to_string();
+    assert!(error.contains("CHATCTL_SERVERS in the environment is not text in UTF-8"), "{error}");
+}
+
+#[test]
+fn a_value_refused_by_the_subcommand_is_named_with_where_it_came_from() {
+    let set = |_: &str| Some(OsString::from("nowhere"));
+    let Ok(Request::Run(parsed)) = outcome("chat", &[], &set) else { panic!("any text parses") };
+    let refuse = |_: &str| Err::<(), _>("expected HOST:PORT");
+    let error = parsed.read_values("servers", refuse).unwrap_err().to_string();
+    let said = "CHATCTL_SERVERS in the environment: 'nowhere' is wrong; expected HOST:PORT";
+    assert!(error.contains(said), "{error}");
+}
+
+#[test]
+fn an_argument_that_is_not_text_is_refused_by_its_place() {
+    use std::os::unix::ffi::OsStringExt;
+    let arguments = vec![OsString::from("serve"), OsString::from_vec(vec![b'a', 0xff])];
+    let error = arguments_as_text(arguments).unwrap_err().to_string();
+    assert!(error.contains("argument 2, 'a"), "{error}");
+}

@@ -1,8 +1,57 @@
-all:
-	cargo build --release
-check:
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-test:
-	cargo test
-.PHONY: all check test
+# chatctl: build, test, install. `make help` lists the targets.
+
+PREFIX = /usr/local
+DESTDIR =
+CARGO = cargo
+FUZZ_RUNS = 1000000
+BINARY = target/release/chatctl
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+
+all: ## build the program: target/release/chatctl
+	$(CARGO) build --release
+
+test: ## run all tests
+	$(CARGO) test
+
+check: ## formatting, lints, and the man pages: in step with the table, and well-formed
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) test -q --test main cli::man
+	@if command -v mandoc >/dev/null 2>&1; then \
+		echo "mandoc -Tlint man/*"; \
+		! mandoc -Tlint man/* 2>/dev/null | grep -v 'referenced manual not found'; \
+	else \
+		echo "mandoc -Tlint: skipped: mandoc is not installed"; \
+	fi
+
+man: ## rewrite the man pages' lists of flags from the table
+	CHATCTL_REWRITE_MAN=1 $(CARGO) test -q --test main cli::man
+
+bench: all ## compare the codecs
+	target/release/chatctl bench-codec
+
+fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
+	CHATCTL_FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
+
+demo: all ## two people chat, the server is killed and started again, nothing is lost
+	sh tests/demo.sh target/release/chatctl
+
+install: ## install the program and its man pages below DESTDIR/PREFIX
+	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first" >&2; exit 1; }
+	mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7"
+	install -m 755 "$(BINARY)" "$(BINDIR)/chatctl"
+	install -m 644 man/*.1 "$(MANDIR)/man1"
+	install -m 644 man/*.5 "$(MANDIR)/man5"
+	install -m 644 man/*.7 "$(MANDIR)/man7"
+
+uninstall: ## remove what install has put there
+	rm -f "$(BINDIR)/chatctl"
+	for page in man/*.[157]; do \
+		rm -f "$(MANDIR)/man$${page##*.}/$${page##*/}" || exit 1; \
+	done
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+
+.PHONY: all test check man bench fuzz demo install uninstall help

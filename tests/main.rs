@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod codec;
 mod fuzz;
+mod imports;
 mod server;
 mod support;
 mod wal;

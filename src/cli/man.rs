@@ -16,6 +16,8 @@ use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
 
 const BEGIN: &str = ".\\\" begin ";
 const END: &str = ".\\\" end";
+/// Width that source lines are wrapped to, columns.
+const COLUMNS: usize = 78;
 
 /// The page with every generated section made anew. The error names the line, from 1, of a marker
 /// that is wrong.
@@ -114,14 +116,26 @@ fn variables(subcommand: &Subcommand) -> String {
     out
 }
 
-/// Sentences, each on a line of its own, as mdoc wants them.
+/// Sentences, each beginning a line, as mdoc wants them; wrapped to [`COLUMNS`].
 fn put_sentences(out: &mut String, sentences: &str) {
-    let mut rest = sentences;
-    while !rest.is_empty() {
-        let end = rest.find(". ").map_or(rest.len(), |at| at + 1);
-        out.push_str(&escaped(&rest[..end]));
+    let mut column = 0;
+    for word in sentences.split_whitespace() {
+        let word = escaped(word);
+        if column > 0 && column + 1 + word.len() > COLUMNS {
+            out.push('\n');
+        } else if column > 0 {
+            out.push(' ');
+        }
+        let begins = out.is_empty() || out.ends_with('\n');
+        column = if begins { 0 } else { column + 1 } + word.len();
+        out.push_str(&word);
+        if word.ends_with(['.', '?']) {
+            out.push('\n');
+            column = 0;
+        }
+    }
+    if column > 0 {
         out.push('\n');
-        rest = rest[end..].trim_start();
     }
 }
 

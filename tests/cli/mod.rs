@@ -1,1 +1,125 @@
-//! The command line from outside.
+//! The command line from outside: the built binary, its exit codes and what it says.
+
+mod install;
+mod man;
+
+use crate::support::TempDir;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// The built binary, with nothing of the tester's environment that it reads.
+pub fn chatctl(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    command.args(arguments).stdin(Stdio::null());
+    command.env_remove("CHATCTL_SERVERS").env_remove("CHATCTL_PASSWORD");
+    command
+}
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("output is UTF-8");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    said(&chatctl(arguments).output().expect("the binary runs"))
+}
+
+#[test]
+fn alone_it_says_on_standard_error_how_to_go_on_and_ends_with_2() {
+    let (code, out, error) = run(&[]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(error.starts_with("Usage: chatctl SUBCOMMAND"), "{error}");
+    assert!(error.contains("dump-log"), "{error}");
+}
+
+#[test]
+fn version_and_help_go_to_standard_output_and_end_with_0() {
+    let version = format!("chatctl {}\n", env!("CARGO_PKG_VERSION"));
+    for flag in ["--version", "-V"] {
+        assert_eq!(run(&[flag]), (Some(0), version.clone(), String::new()));
+    }
+    let (code, overview, error) = run(&["help"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    for arguments in [&["--help"][..], &["-h"], &["help", "help"]] {
+        assert_eq!(run(arguments), (Some(0), overview.clone(), String::new()));
+    }
+    for name in ["serve", "chat", "dump-log", "bench-codec"] {
+        assert!(overview.contains(name), "{overview}");
+        let (code, help, error) = run(&["help", name]);
+        assert_eq!((code, error.as_str()), (Some(0), ""));
+        assert!(help.starts_with(&format!("Usage: chatctl {name} ")), "{help}");
+        for arguments in [&[name, "--help"], &[name, "-h"]] {
+            assert_eq!(run(arguments), (Some(0), help.clone(), String::new()));
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_word_ends_with_2_and_the_nearest_one() {
+    for (arguments, meant) in [
+        (&["sevre"][..], "no subcommand 'sevre'; did you mean 'serve'?"),
+        (&["help", "chta"], "no subcommand 'chta'; did you mean 'chat'?"),
+        (&["serve", "--data-dri=x"], "no flag '--data-dri'; did you mean '--data-dir'?"),
+        (&["chat", "--sned", "bob"], "no flag '--sned'; did you mean '--send'?"),
+        (&["--data-dir=x", "serve"], "'--data-dir=x' comes after a subcommand"),
+        (&["--version", "now"], "unexpected argument 'now' after --version"),
+        (&["help", "serve", "now"], "unexpected argument 'now' after help"),
+        (&["\u{1b}[31m"], "no subcommand '\\u{1b}[31m'"),
+        (&[""], "no subcommand ''"),
+    ] {
+        let (code, out, error) = run(arguments);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {error}");
+        assert!(error.contains(meant), "{arguments:?}: {error}");
+        assert!(error.contains("\nsee: chatctl help"), "{arguments:?}: {error}");
+        assert!(!error.contains('\u{1b}'), "{arguments:?}: an escape reaches the terminal");
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_text_is_refused_without_a_panic() {
+    use std::os::unix::ffi::OsStrExt;
+    let broken = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    let (code, _, error) = said(&chatctl(&["serve"]).arg(broken).output().unwrap());
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("argument 2") && error.contains("not UTF-8"), "{error}");
+}
+
+#[test]
+fn a_wrong_line_of_the_configuration_file_is_named_by_file_and_line() {
+    let dir = TempDir::new("config");
+    let path = dir.path().join("server.conf");
+    let file = path.to_str().unwrap();
+    for (text, said) in [
+        ("# fine\ntokendays = 3\n", ":2: no setting 'tokendays'; did you mean 'token-days'?"),
+        ("token-days = never\n", ":1: token-days: 'never' is wrong; expected a whole number"),
+        ("listen\n", ":1: expected `name = value`"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let (code, out, error) = run(&["serve", "--config", file]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+        assert!(error.contains(&format!("{file}{said}")), "{error}");
+    }
+    let (code, _, error) = run(&["serve", "--config", "/nonexistent/file"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("cannot read /nonexistent/file"), "{error}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child =
+        chatctl(&["help", "serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let (code, _, error) = said(&child.wait_with_output().unwrap());
+    // It may have written all before the pipe was closed; either way nothing is wrong.
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full is there");
+    let (code, _, error) = said(&chatctl(&["help"]).stdout(full).output().unwrap());
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.starts_with("chatctl: cannot write the output: "), "{error}");
+    std::io::stdout().flush().unwrap();
+}

@@ -1,0 +1,47 @@
+//! `make install` and `make uninstall`, into a folder of the test's own.
+
+use crate::support::TempDir;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn make(target: &str, destination: &Path) {
+    let output = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["-s", target, "PREFIX=/opt/chat"])
+        .arg(format!("DESTDIR={}", destination.display()))
+        .arg(format!("BINARY={}", env!("CARGO_BIN_EXE_chatctl")))
+        .output()
+        .expect("make is there");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "make {target}: {error}");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[test]
+fn install_puts_the_binary_and_every_page_below_the_prefix_and_uninstall_takes_them_away() {
+    let destination = TempDir::new("install");
+    let prefix = destination.path().join("opt/chat");
+    make("install", destination.path());
+    let output = Command::new(prefix.join("bin/chatctl")).arg("--version").output().unwrap();
+    assert!(output.status.success(), "the installed binary runs");
+    let mut pages = 0;
+    for page in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
+        let name = page.unwrap().file_name();
+        let section = Path::new(&name).extension().unwrap().to_str().unwrap().to_string();
+        let installed = prefix.join(format!("share/man/man{section}")).join(&name);
+        assert!(installed.is_file(), "{} is not installed", installed.display());
+        pages += 1;
+    }
+    assert_eq!(files(destination.path()).len(), pages + 1, "nothing else is installed");
+    make("uninstall", destination.path());
+    assert_eq!(files(destination.path()), Vec::<PathBuf>::new());
+}

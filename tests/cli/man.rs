@@ -1,0 +1,64 @@
+//! The man pages: in step with the table, and none missing.
+
+use chatctl::cli::{man, table};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Set to anything: the pages are rewritten instead of compared. `make man` does that.
+const REWRITE: &str = "CHATCTL_REWRITE_MAN";
+
+fn pages() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
+    let mut pages: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.sort();
+    pages
+}
+
+#[test]
+fn the_pages_generated_sections_are_what_the_table_says() {
+    for path in pages() {
+        let page = fs::read_to_string(&path).unwrap();
+        let shown = path.display();
+        let fresh = man::refreshed(&page).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        if std::env::var_os(REWRITE).is_some() {
+            fs::write(&path, fresh).unwrap();
+        } else if let Some((number, (old, new))) =
+            (1..).zip(page.lines().zip(fresh.lines())).find(|(_, (old, new))| old != new)
+        {
+            panic!("{shown}:{number}: is '{old}', the table says '{new}': run make man");
+        } else {
+            assert_eq!(page, fresh, "{shown}: run make man");
+        }
+    }
+}
+
+#[test]
+fn every_subcommand_has_a_page_whose_flags_come_from_the_table() {
+    for subcommand in table::SUBCOMMANDS {
+        let name = format!("chatctl-{}.1", subcommand.name);
+        let path = pages().into_iter().find(|path| path.ends_with(&name));
+        let path = path.unwrap_or_else(|| panic!("man/{name} is missing"));
+        let page = fs::read_to_string(path).unwrap();
+        let marker = format!(".\\\" begin flags {}\n", subcommand.name);
+        assert!(page.contains(&marker), "{name} has no generated list of flags");
+    }
+}
+
+#[test]
+fn every_page_of_the_program_that_a_page_refers_to_exists() {
+    let names: Vec<String> =
+        pages().iter().map(|path| path.file_name().unwrap().to_string_lossy().into()).collect();
+    for path in pages() {
+        let page = fs::read_to_string(&path).unwrap();
+        for line in page.lines().filter_map(|line| line.strip_prefix(".Xr chatctl")) {
+            let mut words = line.split_whitespace();
+            let (rest, section) = match line.starts_with('-') {
+                true => (words.next().unwrap_or_default(), words.next().unwrap_or_default()),
+                false => ("", words.next().unwrap_or_default()),
+            };
+            let referred = format!("chatctl{rest}.{section}");
+            assert!(names.contains(&referred), "{} refers to {referred}", path.display());
+        }
+    }
+}

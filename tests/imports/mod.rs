@@ -1,0 +1,187 @@
+//! What the sources may say: imports run strictly downward, `unsafe` stands in one place, and the
+//! program has three packages.
+
+mod source;
+
+use source::{layer_faults, names_unsafe};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers, highest first; a module may name only those below its own.
+const LAYERS: [&str; 11] =
+    ["cli", "server", "client", "net", "wal", "chat", "raft", "protocol", "auth", "sys", "limits"];
+/// Layers that may name less than all that is below them: the log knows nothing of what it keeps,
+/// and the pure ones reach no clock, file or socket.
+const NARROWER: [(&str, &[&str]); 4] = [
+    ("wal", &["sys", "limits"]),
+    ("chat", &["protocol", "auth", "limits"]),
+    ("raft", &["limits"]),
+    ("protocol", &["limits"]),
+];
+/// The packages the program may have, no other.
+const PACKAGES: [&str; 3] = ["crc32fast", "libc", "mio"];
+
+/// Whether a module of the layer `own` may name the top-level module `name`. The crate's root only
+/// declares the modules.
+fn may_name(own: Option<&str>, name: &str) -> bool {
+    let rank = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    let Some(own) = own else { return name == "cli" };
+    match NARROWER.iter().find(|(layer, _)| *layer == own) {
+        Some((_, below)) => own == name || below.contains(&name),
+        None => own == name || rank(name) > rank(own),
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below `folder`, as paths relative to it, in order.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    fn gather(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("the sources can be listed") {
+            let path = entry.expect("the sources can be listed").path();
+            if path.is_dir() {
+                gather(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    gather(folder, &mut files);
+    files.sort();
+    files.iter().map(|path| path.strip_prefix(folder).unwrap().to_path_buf()).collect()
+}
+
+/// The module path of a source file: `wal/mod.rs` is `[wal]`, `cli/table.rs` is `[cli, table]`.
+fn module_of(file: &Path) -> Vec<String> {
+    let mut path: Vec<String> =
+        file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    if matches!(path.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        path.pop();
+    }
+    path
+}
+
+#[test]
+fn every_module_imports_only_from_the_layers_below_it() {
+    let mut faults = Vec::new();
+    let mut seen = 0;
+    for file in rust_files(&root().join("src")) {
+        if file == Path::new("main.rs") {
+            continue; // It is not of the library; it has its own test below.
+        }
+        let module = module_of(&file);
+        let text = fs::read_to_string(root().join("src").join(&file)).unwrap();
+        if let Some(top) = module.first() {
+            assert!(LAYERS.contains(&top.as_str()), "{}: no layer has this name", file.display());
+        }
+        for fault in layer_faults(&may_name, &module, &text) {
+            faults.push(format!("src/{}:{fault}", file.display()));
+        }
+        seen += 1;
+    }
+    assert!(seen > LAYERS.len(), "only {seen} files found");
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// Planted bad sources, in the module they stand in, and the layer that each wrongly names.
+const PLANTED: [(&str, &str, &str); 16] = [
+    ("wal", "use crate::chat::Command;", "chat"),
+    ("chat", "use crate::sys::clock;", "sys"),
+    ("net", "use crate::client;", "client"),
+    ("wal", "use crate::{limits, chat::{self, State}};", "chat"),
+    ("wal::format", "use crate::{limits::{A, B}, sys, server};", "server"),
+    ("wal", "use {std::fmt, crate::net::Token};", "net"),
+    ("auth", "fn f() { crate::protocol::id::parse(\"\"); }", "protocol"),
+    ("auth", "fn f(x: &crate::net::Token) {}", "net"),
+    ("auth", "type T = Vec<crate :: net\n::Token>;", "net"),
+    ("wal", "use super::chat::State;", "chat"),
+    ("wal::format", "use super::super::chat::State;", "chat"),
+    ("wal::format", "use super::{limits, super::{sys, client::run}};", "client"),
+    ("wal", "mod tests { use super::super::server::run; }", "server"),
+    ("limits", "const A: &str = \"\\\"\"; use crate::sys; // \"", "sys"),
+    ("sys", "use crate::*;", "*"),
+    ("sys", "use chatctl::net;", "chatctl"),
+];
+
+#[test]
+fn a_planted_import_of_a_higher_layer_is_found() {
+    for (module, text, layer) in PLANTED {
+        let module: Vec<String> = module.split("::").map(str::to_string).collect();
+        let faults = layer_faults(&may_name, &module, text);
+        assert_eq!(faults.len(), 1, "{text}: {faults:?}");
+        assert!(faults[0].ends_with(&format!("names {layer}")), "{text}: {faults:?}");
+    }
+}
+
+#[test]
+fn imports_downward_and_words_in_comments_and_strings_are_no_faults() {
+    for (module, text) in [
+        ("wal", "use crate::{limits, sys::file}; use crate::wal::format; use super::limits;"),
+        ("wal", "// use crate::chat;\n/* crate::chat /* nested */ crate::net */"),
+        ("wal", "/// [`crate::chat`]\nconst A: &str = \"crate::chat\"; const B: char = '\"';"),
+        ("wal", "const A: &str = r#\"crate::chat \"# ; fn f<'a>(x: &'a str) { 'b: loop {} }"),
+        ("wal", "pub(crate) fn f() { super::wal::g(); self::h(); }"),
+        ("wal::format", "mod tests { use super::super::recover; use super::super::super::sys; }"),
+        ("cli", "use crate::{server, client, net, wal, chat, raft, protocol, auth, sys, limits};"),
+        ("cli", "use std::net::crate_like; use super_thing::x;"),
+    ] {
+        let module: Vec<String> = module.split("::").map(str::to_string).collect();
+        assert_eq!(layer_faults(&may_name, &module, text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn main_names_only_the_command_line() {
+    let text = fs::read_to_string(root().join("src/main.rs")).unwrap();
+    let words = source::words(&text);
+    let named = words.windows(4).filter(|words| words[0].1 == "chatctl" && words[1].1 == ":");
+    let named: Vec<&str> = named.map(|words| words[3].1).collect();
+    assert!(!named.is_empty() && named.iter().all(|name| *name == "cli"), "{named:?}");
+}
+
+#[test]
+fn unsafe_stands_only_in_sys_and_in_the_tests_support_for_it() {
+    assert!(names_unsafe("fn f() { unsafe { g() } }"));
+    assert!(names_unsafe("#![allow(unsafe_code)]"));
+    assert!(!names_unsafe("// unsafe\nconst A: &str = \"unsafe\"; fn not_unsafe() {}"));
+    for folder in ["src", "tests"] {
+        for file in rust_files(&root().join(folder)) {
+            let path = Path::new(folder).join(&file);
+            let allowed = path.starts_with("src/sys") || path == Path::new("tests/support/sys.rs");
+            let text = fs::read_to_string(root().join(&path)).unwrap();
+            assert!(allowed || !names_unsafe(&text), "{} names unsafe", path.display());
+        }
+    }
+}
+
+/// The packages that a manifest's text names, in order.
+fn packages(manifest: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut section = "";
+    for line in manifest.lines().map(str::trim) {
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.trim_end_matches(']');
+            if let Some((_, name)) = section.split_once("dependencies.") {
+                names.push(name.to_string());
+            }
+        } else if section.ends_with("dependencies")
+            && let Some((name, _)) = line.split_once('=')
+        {
+            names.push(name.split('.').next().unwrap_or(name).trim().to_string());
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn the_manifest_has_the_three_packages_and_no_other() {
+    let planted = "[dependencies]\nmio = \"1\"\n[dev-dependencies]\nrand.version = \"1\"\n\
+                   [target.'cfg(unix)'.dependencies.nix]\nversion = \"1\"\n";
+    assert_eq!(packages(planted), ["mio", "nix", "rand"]);
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert_eq!(packages(&manifest), PACKAGES);
+}

@@ -1,0 +1,183 @@
+//! Reading Rust source as words: enough of the language to know what a path names, with comments,
+//! strings and characters passed over.
+
+/// The words and punctuation of a source, each with its line, from 1.
+pub fn words(text: &str) -> Vec<(usize, &str)> {
+    let bytes = text.as_bytes();
+    let mut words = Vec::new();
+    let (mut at, mut line, mut counted) = (0, 1, 0);
+    while at < bytes.len() {
+        line += bytes[counted..at].iter().filter(|byte| **byte == b'\n').count();
+        counted = at;
+        let rest = &text[at..];
+        if let Some(length) = passed_over(rest) {
+            at += length;
+        } else if is_word(bytes[at]) {
+            let length = bytes[at..].iter().take_while(|byte| is_word(**byte)).count();
+            words.push((line, &rest[..length]));
+            at += length;
+        } else {
+            let length = rest.chars().next().map_or(1, char::len_utf8);
+            if !bytes[at].is_ascii_whitespace() {
+                words.push((line, &rest[..length]));
+            }
+            at += length;
+        }
+    }
+    words
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+/// The length of the comment, string or character that `rest` begins with.
+fn passed_over(rest: &str) -> Option<usize> {
+    if rest.starts_with("//") {
+        return Some(rest.find('\n').unwrap_or(rest.len()));
+    }
+    if rest.starts_with("/*") {
+        return Some(block_comment(rest));
+    }
+    let prefix = ["br", "cr", "b", "c", "r"].into_iter().find(|prefix| {
+        let after = rest.strip_prefix(prefix).unwrap_or_default().trim_start_matches('#');
+        rest.starts_with(prefix) && after.starts_with('"')
+    });
+    let prefix = prefix.unwrap_or_default();
+    let quoted = &rest[prefix.len()..];
+    if prefix.ends_with('r') {
+        let hashes = quoted.len() - quoted.trim_start_matches('#').len();
+        let end = format!("\"{}", "#".repeat(hashes));
+        let body = &quoted[hashes + 1..];
+        let length = body.find(&end).map_or(body.len(), |found| found + end.len());
+        return Some(prefix.len() + hashes + 1 + length);
+    }
+    if quoted.starts_with('"') {
+        return Some(prefix.len() + until_unescaped(quoted, b'"'));
+    }
+    let character = rest.strip_prefix('b').unwrap_or(rest);
+    let mut chars = character.chars();
+    if chars.next() != Some('\'') {
+        return None;
+    }
+    // A lifetime or label has no closing quote after its first character.
+    let is_character = chars.next() == Some('\\') || chars.next() == Some('\'');
+    is_character.then(|| rest.len() - character.len() + until_unescaped(character, b'\''))
+}
+
+fn block_comment(rest: &str) -> usize {
+    let bytes = rest.as_bytes();
+    let (mut depth, mut at) = (0, 0);
+    while at < bytes.len() {
+        match &bytes[at..] {
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    rest.len()
+}
+
+/// Length of a literal that begins with one quote and ends with the next that is not escaped.
+fn until_unescaped(quoted: &str, quote: u8) -> usize {
+    let bytes = quoted.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            byte if byte == quote => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+/// Whether the source says `unsafe`, or allows it.
+pub fn names_unsafe(text: &str) -> bool {
+    words(text).iter().any(|(_, word)| matches!(*word, "unsafe" | "unsafe_code"))
+}
+
+/// The lines of a source, standing in `module`, that name a top-level module which `may_name`, given
+/// its own and that one, does not allow; each as `line: names NAME`.
+pub fn layer_faults(
+    may_name: &dyn Fn(Option<&str>, &str) -> bool,
+    module: &[String],
+    text: &str,
+) -> Vec<String> {
+    let words = words(text);
+    let own = module.first().map(String::as_str);
+    let named = paths(&words, module.len()).into_iter();
+    let faults = named.filter(|(_, name)| !may_name(own, name));
+    faults.map(|(line, name)| format!("{line}: names {name}")).collect()
+}
+
+/// Every top-level module that a path from the crate's root names, with its line: `crate::x`,
+/// groups of them, and as many `super` as lead out of a module of this depth.
+fn paths(words: &[(usize, &str)], depth: usize) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    // The braces that are open, and for each whether it is an inline module's.
+    let mut braces: Vec<bool> = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let word = words[at].1;
+        let is_head = at < 2 || words[at - 1].1 != ":" || words[at - 2].1 != ":";
+        match word {
+            "{" => braces.push(at >= 2 && words[at - 2].1 == "mod"),
+            "}" => drop(braces.pop()),
+            "crate" if is_head && leads_on(words, at) => tree(words, at + 3, 0, &mut found),
+            "super" if is_head && leads_on(words, at) => {
+                let inline = braces.iter().filter(|is_module| **is_module).count();
+                tree(words, at, depth + inline, &mut found);
+            }
+            "chatctl" if is_head && leads_on(words, at) && depth > 0 => {
+                found.push((words[at].0, word.to_string()));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+fn leads_on(words: &[(usize, &str)], at: usize) -> bool {
+    let next = |step: usize| words.get(at + step).map(|word| word.1);
+    next(1) == Some(":") && next(2) == Some(":")
+}
+
+/// Follows a path or a group of paths that begins at `at`, `up` modules below the crate's root.
+/// Nothing is found where it ends below the root.
+fn tree(words: &[(usize, &str)], at: usize, up: usize, found: &mut Vec<(usize, String)>) {
+    let Some(&(line, word)) = words.get(at) else { return };
+    match word {
+        "{" => {
+            for start in group(words, at) {
+                tree(words, start, up, found);
+            }
+        }
+        "super" if up > 0 && leads_on(words, at) => tree(words, at + 3, up - 1, found),
+        "self" if leads_on(words, at) => tree(words, at + 3, up, found),
+        "self" | "super" => {}
+        name if up == 0 => found.push((line, name.to_string())),
+        _ => {}
+    }
+}
+
+/// Where the elements of the group that opens at `at` begin.
+fn group(words: &[(usize, &str)], at: usize) -> Vec<usize> {
+    let mut starts = vec![at + 1];
+    let mut depth = 0;
+    for (place, (_, word)) in words.iter().enumerate().skip(at) {
+        match *word {
+            "{" => depth += 1,
+            "}" if depth == 1 => break,
+            "}" => depth -= 1,
+            "," if depth == 1 => starts.push(place + 1),
+            _ => {}
+        }
+    }
+    starts.retain(|start| words.get(*start).is_some_and(|word| word.1 != "}"));
+    starts
+}

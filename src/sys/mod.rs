@@ -7,16 +7,20 @@
 //! | [`clock`]    | the monotonic clock and the time of day |
 //! | [`entropy`]  | `getrandom` |
 //! | [`file`](mod@file) | locks, preallocation, syncs, reads that do not wait |
+//! | [`memory`]     | overwriting secrets |
 //! | [`poll`]     | `poll`, for loops over a handful of descriptors |
 //! | [`process`]  | limits, memory, umask |
+//! | [`sha`]        | the processor's SHA-256 instructions |
 //! | [`signal`]   | signals as a descriptor to watch |
 //! | [`terminal`] | raw mode and no echo, always restored |
 
 pub mod clock;
 pub mod entropy;
 pub mod file;
+pub mod memory;
 pub mod poll;
 pub mod process;
+pub mod sha;
 pub mod signal;
 pub mod terminal;
 

@@ -32,6 +32,13 @@ pub const PAGE_BYTES: usize = 1 << 20;
 /// Message ids of one sender that are surely recognised when they come again. Older ones: `id-expired`,
 /// where the request's `seq` shows that the first attempt may be older than what is known.
 pub const ID_WINDOW: usize = 10_000;
+/// Most messages that one `delete_msgs` deletes (ids are unique only for each sender, so one id may
+/// mean several). Past it the oldest go, and asking again deletes the next.
+pub const DELETE_TARGETS: usize = 4_000;
+/// Longest pattern of `list` and `who`, bytes. Past it: `bad-pattern`.
+pub const PATTERN_BYTES: usize = 255;
+/// Most names that one page of `list` or `who` looks at. Past it the page ends early, with a cursor.
+pub const LIST_SCAN: usize = 5_000;
 
 // The command line and the client.
 

@@ -32,7 +32,7 @@ bench: all ## compare the codecs
 	target/release/chatctl bench-codec
 
 fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
-	CHATCTL_FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
+	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
 demo: all ## two people chat, the server is killed and started again, nothing is lost
 	sh tests/demo.sh target/release/chatctl

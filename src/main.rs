@@ -9,10 +9,12 @@ fn main() -> ExitCode {
     ExitCode::from(chatctl::cli::main())
 }
 
-/// Makes a panic of any thread end the process with one line and exit code 1: a server that has
+/// Makes a panic of any thread end the process with one line and exit code 1, and
+/// the terminal as it was: a server that has
 /// lost a thread must not go on as if nothing had happened, and a stack trace tells a user nothing.
 fn end_on_panic() {
     std::panic::set_hook(Box::new(|info| {
+        chatctl::cli::restore_terminal();
         let _ = writeln!(std::io::stderr(), "{}", panic_line(info));
         std::process::exit(1);
     }));

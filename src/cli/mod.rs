@@ -1,13 +1,16 @@
 //! The command line: one table of subcommands and flags ([`table`]) drives the parser
-//! ([`parse`]), the help ([`help`]) and the man pages ([`man`]); [`run`] dispatches.
+//! ([`parse`]), the help ([`help`]) and the man pages ([`man`]), and says what runs.
 //!
 //! Exit codes: 0 it did what was asked, 1 it could not, 2 the arguments are wrong.
 
+pub mod chat;
 pub mod config;
+pub mod dump_log;
 pub mod error;
 pub mod help;
 pub mod man;
 pub mod parse;
+pub mod serve;
 pub mod suggest;
 pub mod table;
 
@@ -36,6 +39,11 @@ pub fn main() -> u8 {
         }
         code
     })
+}
+
+/// Gives the terminal back as it was found, whatever was being done to it.
+pub fn restore_terminal() {
+    crate::sys::terminal::restore_now();
 }
 
 /// Runs the program: `arguments` without its own name, what it prints to `out`.
@@ -67,16 +75,19 @@ pub fn run(
             let subcommand = table::find(name).ok_or_else(|| no_subcommand(name))?;
             match parse::parse(subcommand, rest, environment)? {
                 Request::Help => print(out, &help::of(subcommand)),
-                Request::Run(parsed) => dispatch(&parsed, environment, out),
+                Request::Run(parsed) => (subcommand.run)(&parsed, environment, out),
             }
         }
     }
 }
 
-/// Runs a subcommand with its checked values.
-fn dispatch(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
-    let name = parsed.subcommand().name;
-    Err(Error::failed(name, "this build does not have it"))
+/// Runs `chatctl bench-codec`.
+fn bench_codec_command(
+    parsed: &Parsed,
+    _: Environment<'_>,
+    _: &mut dyn Write,
+) -> Result<u8, Error> {
+    Err(Error::failed(parsed.subcommand().name, "this build does not have it"))
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {

@@ -2,6 +2,12 @@
 //! ([`super::help`]) and the generated sections of the man pages ([`super::man`]), so that these
 //! cannot say different things.
 
+use std::io::Write;
+
+use super::error::Error;
+use super::parse::{Environment, Parsed};
+use super::{bench_codec_command, chat, dump_log, serve};
+
 /// A subcommand of `chatctl`.
 #[derive(Debug)]
 pub struct Subcommand {
@@ -17,6 +23,8 @@ pub struct Subcommand {
     pub flags: &'static [Flag],
     /// Environment variables that stand for no flag.
     pub variables: &'static [Variable],
+    /// Runs it with checked values: what it prints goes to the writer, the exit code comes back.
+    pub run: fn(&Parsed, Environment<'_>, &mut dyn Write) -> Result<u8, Error>,
 }
 
 /// An argument that is no flag.
@@ -142,6 +150,7 @@ const SERVE: Subcommand = Subcommand {
     operands: &[],
     flags: SERVE_FLAGS,
     variables: &[],
+    run: serve::run,
 };
 
 const SERVE_FLAGS: &[Flag] = &[
@@ -211,7 +220,7 @@ const SERVE_FLAGS: &[Flag] = &[
         name: "max-connections",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Most connections at a time.",
+        help: "Most connections at a time; more wait to be accepted.",
         more: "The limit on open files is raised as far as the system allows.",
         default: Some("10000"),
         ..FLAG
@@ -220,15 +229,17 @@ const SERVE_FLAGS: &[Flag] = &[
         name: "max-sessions-per-address",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Most connections at a time from one address.",
+        help: "Most logged-in connections at a time of one address.",
+        more: "All Unix sockets together count as one.",
         default: Some("1000"),
         ..FLAG
     },
     Flag {
         name: "logins-per-minute",
-        kind: Kind::Number { min: 1, max: 1_000_000 },
+        kind: Kind::Number { min: 0, max: 1_000_000 },
         value: "N",
-        help: "Most password checks a minute for one address; more are told rate-limited.",
+        help: "Most password checks a minute for one address, 0 for any number.",
+        more: "Past it, a login is told rate-limited.",
         default: Some("60"),
         ..FLAG
     },
@@ -253,6 +264,7 @@ const CHAT: Subcommand = Subcommand {
         name: "CHATCTL_PASSWORD",
         help: "The password, where --password-file is not given.",
     }],
+    run: chat::run,
 };
 
 const CHAT_FLAGS: &[Flag] = &[
@@ -402,6 +414,7 @@ const DUMP_LOG: Subcommand = Subcommand {
         },
     ],
     variables: &[],
+    run: dump_log::run,
 };
 
 const BENCH_CODEC: Subcommand = Subcommand {
@@ -429,6 +442,7 @@ const BENCH_CODEC: Subcommand = Subcommand {
         },
     ],
     variables: &[],
+    run: bench_codec_command,
 };
 
 /// The subcommand of this name.

@@ -1,3 +1,1 @@
-//! The client: the session (sans-I/O), its outbox on disk, the line editor, and the terminal.
-
-pub mod session;
+//! (being built)

@@ -1,5 +1,1 @@
 //! The client from outside.
-
-mod fake;
-mod session;
-mod world;

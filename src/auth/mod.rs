@@ -20,7 +20,8 @@ pub mod scram;
 pub mod sha256;
 pub mod token;
 
-/// Whether two secrets of one length are equal, in a time that does not depend on where they differ.
+/// Whether two secrets are equal, in a time that does not depend on where they differ, only on
+/// their lengths.
 pub fn equal_constant_time(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;

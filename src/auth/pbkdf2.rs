@@ -5,7 +5,7 @@ use super::hmac;
 use super::sha256::{self, BLOCK, DIGEST, State};
 
 /// The key that `iterations` rounds make of a password and its salt. Takes two blocks of hashing a
-/// round: some 20 ms for 100,000 with SHA instructions. `iterations` is at least 1.
+/// round: some 10 ms for 100,000 with SHA instructions, 60 without. `iterations` is at least 1.
 pub fn pbkdf2_sha256(password: &[u8], salt: &[u8], iterations: u32) -> [u8; DIGEST] {
     derive_block(password, salt, iterations, 1, sha256::compress)
 }

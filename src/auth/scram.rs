@@ -1,6 +1,6 @@
-//! What is kept of a password: a SCRAM-SHA-256 verifier (RFC 5802, section 3; RFC 7677), in the text
-//! form that PostgreSQL gives it. Whoever reads it can check a password but not tell it, except by
-//! guessing, each guess at the cost of the iterations.
+//! What is kept of a password: a SCRAM-SHA-256 verifier (RFC 5802, section 3; RFC 7677), in the
+//! text form that PostgreSQL gives it. Whoever reads it can check a password but not tell it,
+//! except by guessing, each guess at the cost of the iterations.
 //!
 //! Passwords are taken as the bytes that they are, without SASLprep: for ASCII there is no
 //! difference.
@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(
             text,
             "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$\
-             WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+             WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
+             wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
         );
         assert_eq!(text.parse(), Ok(example()));
     }

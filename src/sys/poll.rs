@@ -1,5 +1,5 @@
-//! `poll`: waiting for one of a handful of descriptors. The server uses mio; this is for the client,
-//! whose descriptors are few and need not be nonblocking.
+//! `poll`: waiting for one of a handful of descriptors. The server uses mio; this is for the
+//! client, whose descriptors are few and need not be nonblocking.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -44,8 +44,8 @@ impl PollFd {
     }
 }
 
-/// Waits until a descriptor is ready, at most `timeout_ms` (None: for ever), and gives how many are:
-/// 0 says that the time is over. A signal does not end it, except through a descriptor of
+/// Waits until a descriptor is ready, at most `timeout_ms` (None: for ever), and gives how many
+/// are: 0 says that the time is over. A signal does not end it, except through a descriptor of
 /// [`Signals`](super::signal::Signals) among `fds`.
 pub fn wait(fds: &mut [PollFd], timeout_ms: Option<u64>) -> io::Result<usize> {
     let deadline_ms = timeout_ms.map(|timeout| clock::monotonic_ms().saturating_add(timeout));

@@ -1,5 +1,5 @@
-//! The terminal's settings, changed for as long as a guard lives and restored whatever happens: when
-//! the guard is dropped, when the program panics, and when a signal ends it.
+//! The terminal's settings, changed for as long as a guard lives and restored whatever happens:
+//! when the guard is dropped, when the program panics, and when a signal ends it.
 //!
 //! The settings from before are kept where a signal handler can read them: in a leaked, immutable
 //! value behind an atomic pointer. There are as many of those as there are different settings.
@@ -171,8 +171,8 @@ fn restore_on_a_bad_end() {
     }
 }
 
-/// Restores, and lets the signal do what it does by default: it is blocked here, and so arrives when
-/// this returns. Without a guard that lives, the same as no handler.
+/// Restores, and lets the signal do what it does by default: it is blocked here, and so arrives
+/// when this returns. Without a guard that lives, the same as no handler.
 extern "C" fn on_fatal_signal(number: libc::c_int) {
     restore_now();
     // SAFETY: signal and raise are async-signal-safe and touch no memory of ours.

@@ -32,11 +32,42 @@ pub const PAGE_BYTES: usize = 1 << 20;
 /// Message ids of one sender that are surely recognised when they come again. Older ones: `id-expired`,
 /// where the request's `seq` shows that the first attempt may be older than what is known.
 pub const ID_WINDOW: usize = 10_000;
+/// Most messages that one `delete_msgs` deletes (ids are unique only for each sender, so one id may
+/// mean several). Past it the oldest go, and asking again deletes the next.
+pub const DELETE_TARGETS: usize = 4_000;
+/// Longest pattern of `list` and `who`, bytes. Past it: `bad-pattern`.
+pub const PATTERN_BYTES: usize = 255;
+/// Most names that one page of `list` or `who` looks at. Past it the page ends early, with a cursor.
+pub const LIST_SCAN: usize = 5_000;
 
 // The command line and the client.
 
 /// Largest configuration file, bytes. Past it: a usage error.
 pub const CONFIG_FILE_BYTES: usize = 1 << 20;
+/// Messages that wait in a client's outbox. Past it: a message is refused with a sentence, and input
+/// that is not a terminal is left unread until there is room.
+pub const OUTBOX_MESSAGES: usize = 5_000;
+/// Bytes of the texts that wait in a client's outbox. Past it: as for [`OUTBOX_MESSAGES`].
+pub const OUTBOX_BYTES: usize = 16 << 20;
+/// Sends a client has unanswered at once; the rest wait in the outbox.
+pub const SEND_WINDOW: usize = 64;
+/// Bytes a client holds ready for its socket; past it nothing more is put there until some has left.
+pub const CLIENT_OUTPUT_BYTES: usize = 256 << 10;
+/// Requests (other than sends) that wait in a client. Past it: the user is told to wait.
+pub const CLIENT_REQUESTS: usize = 64;
+/// Requests (other than sends) a client has unanswered at once.
+pub const REQUEST_WINDOW: usize = 8;
+/// Conversations whose read marker waits to be told to the server; past it the oldest is given up
+/// (the next message shown there moves the marker again).
+pub const READ_MARKERS: usize = 256;
+/// Own messages above the cursor that a client remembers so as not to show them again. At half, a
+/// `sync` moves the cursor past them; at the bound, sends wait for that.
+pub const OWN_RECENT: usize = 1_024;
+/// Messages in a page of the client's `sync`.
+pub const SYNC_PAGE: u16 = 500;
+/// Redirects followed one after the other without a login; past it: an ordinary failure, with
+/// back-off.
+pub const REDIRECTS: u32 = 5;
 
 // The codecs and the framing.
 
@@ -49,8 +80,8 @@ pub const FRAME_BYTES: usize = PAYLOAD_BYTES + 4;
 
 // Accounts and hashing.
 
-/// Most iterations that a password's verifier may ask for: some seconds of hashing. A verifier with
-/// more is refused as malformed, so that none can stall the logins.
+/// Most iterations that a password's verifier may ask for: some 2 s of hashing. A verifier with more
+/// is refused as malformed, so that none can stall the logins.
 pub const VERIFIER_ITERATIONS: u32 = 10_000_000;
 /// Longest token for `resume`, bytes. Past it: `bad-token`.
 pub const TOKEN_BYTES: usize = 128;

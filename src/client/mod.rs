@@ -1,4 +1,3 @@
-//! (being built)
+//! The client: the session (sans-I/O), its outbox on disk, the line editor, and the terminal.
 
-pub mod show;
-pub mod width;
+pub mod session;

@@ -1,1 +1,5 @@
 //! The client from outside.
+
+mod fake;
+mod session;
+mod world;

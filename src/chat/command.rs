@@ -1,0 +1,417 @@
+//! What an entry's payload means, and its bytes.
+//!
+//! ```text
+//! byte 0        version, 1
+//! byte 1        kind
+//! bytes 2..10   time, u64, milliseconds since the Unix epoch, below 2^48
+//! then, by kind, big-endian; name: u8 length, bytes; text: u16 length, bytes
+//!   1 found        cluster [16]  token secret [32]
+//!   2 create       name  verifier text
+//!   3 send         name from  name to  id u128  known u64  body text
+//!   4 take         name  u16 count, count x u64 seq, strictly rising
+//!   5 read         name  name from  upto u64
+//!   6 delete_msgs  name  u16 count, count x (u64 seq, u128 id), seqs strictly rising
+//!   7 passwd       name  verifier text
+//!   8 delete       name
+//! ```
+//! Bytes left over are an error. Kinds are never used again for anything else; 0 is reserved. Names
+//! are folded, `[a-z0-9][a-z0-9._-]{0,31}`. No bytes at all are a no-op: a new PRIMARY's first entry.
+
+use super::messages::U48;
+use crate::limits::{BODY_BYTES, NAME_BYTES};
+use std::fmt;
+
+/// The version of the payload's form that is written, and the only one that is read.
+const VERSION: u8 = 1;
+
+/// A change, as an entry carries it. Names are folded; times are milliseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// The log's first command: what this cluster is.
+    Found {
+        /// When.
+        time: u64,
+        /// The cluster's id.
+        cluster: [u8; 16],
+        /// What tokens are derived from.
+        token_secret: [u8; 32],
+    },
+    /// A new account.
+    Create {
+        /// When.
+        time: u64,
+        /// Its name.
+        name: &'a str,
+        /// Its password's SCRAM verifier, in PostgreSQL's text form.
+        verifier: &'a str,
+    },
+    /// A message.
+    Send {
+        /// When.
+        time: u64,
+        /// The sender.
+        from: &'a str,
+        /// The receiver; may be the sender.
+        to: &'a str,
+        /// The id that the sender gave it.
+        id: u128,
+        /// The newest seq that the client knew at its first attempt; 0 = not said.
+        known: u64,
+        /// The content, at most 65,535 bytes.
+        body: &'a str,
+    },
+    /// Messages are taken off an account's queue (`deliver` n).
+    Take {
+        /// When.
+        time: u64,
+        /// Whose queue.
+        name: &'a str,
+        /// Which messages, rising; see `State::to_take`.
+        seqs: Vec<u64>,
+    },
+    /// A read marker moves.
+    Read {
+        /// When.
+        time: u64,
+        /// Whose marker.
+        name: &'a str,
+        /// For messages from whom.
+        from: &'a str,
+        /// All up to this seq is read.
+        upto: u64,
+    },
+    /// Messages are deleted.
+    DeleteMsgs {
+        /// When.
+        time: u64,
+        /// Who deletes.
+        name: &'a str,
+        /// Which messages, seqs rising; see `State::targets`.
+        targets: Vec<Target>,
+    },
+    /// An account's password changes.
+    Passwd {
+        /// When.
+        time: u64,
+        /// Whose.
+        name: &'a str,
+        /// The new verifier.
+        verifier: &'a str,
+    },
+    /// An account goes.
+    Delete {
+        /// When.
+        time: u64,
+        /// Which.
+        name: &'a str,
+    },
+}
+
+/// A message that is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Its place in the log.
+    pub seq: u64,
+    /// Its id.
+    pub id: u128,
+}
+
+/// Why a payload is not a command that this version knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// Written by another version of the program.
+    UnknownVersion(u8),
+    /// A kind that this version does not know.
+    UnknownKind(u8),
+    /// The bytes do not have the form of their kind.
+    Malformed {
+        /// The kind's name.
+        kind: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The log has come to more than the state can number.
+    Full(&'static str),
+    /// The entry is not above the last one applied, or its index is 2^48 or more.
+    BadIndex {
+        /// The last one applied.
+        applied: u64,
+    },
+    /// The entry is no message.
+    NoMessage,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommandError::UnknownVersion(version) => write!(
+                f,
+                "its command has version {version}, this program knows version {VERSION}: start the \
+                 version of chatctl that wrote it, or a newer one"
+            ),
+            CommandError::UnknownKind(kind) => write!(
+                f,
+                "its command is of kind {kind}, this program knows 1 to 8: start the version of \
+                 chatctl that wrote it, or a newer one"
+            ),
+            CommandError::Malformed { kind, why } => write!(
+                f,
+                "its {kind} command is malformed ({why}): look at it with `chatctl dump-log`, and \
+                 restore this server's data directory from another member or a backup"
+            ),
+            CommandError::Full(what) => write!(
+                f,
+                "there is no number left for another of its {what}: start a new cluster, keep this one \
+                 for its history"
+            ),
+            CommandError::BadIndex { applied } => write!(
+                f,
+                "it does not follow entry {applied}, the last one applied: this is a bug in chatctl, \
+                 please report it with the output of `chatctl dump-log --verify`"
+            ),
+            CommandError::NoMessage => write!(
+                f,
+                "it holds no message, though one was looked for there: check the log with `chatctl \
+                 dump-log --verify`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+/// True for a folded name.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    (1..=NAME_BYTES).contains(&bytes.len())
+        && plain(bytes[0])
+        && bytes.iter().all(|&byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+impl<'a> Command<'a> {
+    /// The kind's name, as dumps and errors show it.
+    pub fn kind(&self) -> &'static str {
+        kind_name(self.tag()).unwrap_or("unknown")
+    }
+
+    /// When it was proposed, milliseconds since the Unix epoch.
+    pub fn time(&self) -> u64 {
+        match *self {
+            Command::Found { time, .. }
+            | Command::Create { time, .. }
+            | Command::Send { time, .. }
+            | Command::Take { time, .. }
+            | Command::Read { time, .. }
+            | Command::DeleteMsgs { time, .. }
+            | Command::Passwd { time, .. }
+            | Command::Delete { time, .. } => time,
+        }
+    }
+
+    fn tag(&self) -> u8 {
+        match self {
+            Command::Found { .. } => 1,
+            Command::Create { .. } => 2,
+            Command::Send { .. } => 3,
+            Command::Take { .. } => 4,
+            Command::Read { .. } => 5,
+            Command::DeleteMsgs { .. } => 6,
+            Command::Passwd { .. } => 7,
+            Command::Delete { .. } => 8,
+        }
+    }
+
+    /// Appends the payload's bytes. Who calls has checked the fields: names folded, bodies and lists
+    /// within their bounds, seqs rising; that is asserted.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend([VERSION, self.tag()]);
+        put_number(out, self.time().min(U48::MAX));
+        match self {
+            Command::Found { cluster, token_secret, .. } => {
+                out.extend_from_slice(cluster);
+                out.extend_from_slice(token_secret);
+            }
+            Command::Create { name, verifier, .. } | Command::Passwd { name, verifier, .. } => {
+                put_name(out, name);
+                put_text(out, verifier);
+            }
+            Command::Send { from, to, id, known, body, .. } => {
+                put_name(out, from);
+                put_name(out, to);
+                out.extend_from_slice(&id.to_be_bytes());
+                put_number(out, *known);
+                put_text(out, body);
+            }
+            Command::Take { name, seqs, .. } => {
+                assert!(seqs.is_sorted_by(|low, high| low < high), "seqs strictly rise");
+                put_name(out, name);
+                put_count(out, seqs.len());
+                seqs.iter().for_each(|&seq| put_number(out, seq));
+            }
+            Command::Read { name, from, upto, .. } => {
+                put_name(out, name);
+                put_name(out, from);
+                put_number(out, *upto);
+            }
+            Command::DeleteMsgs { name, targets, .. } => {
+                assert!(targets.is_sorted_by(|low, high| low.seq < high.seq), "seqs strictly rise");
+                put_name(out, name);
+                put_count(out, targets.len());
+                for target in targets {
+                    put_number(out, target.seq);
+                    out.extend_from_slice(&target.id.to_be_bytes());
+                }
+            }
+            Command::Delete { name, .. } => put_name(out, name),
+        }
+    }
+
+    /// Reads a payload that is not empty.
+    pub fn decode(payload: &'a [u8]) -> Result<Command<'a>, CommandError> {
+        let (version, rest) = payload.split_first().unwrap_or((&0, &[]));
+        if *version != VERSION {
+            return Err(CommandError::UnknownVersion(*version));
+        }
+        let (&tag, rest) = rest.split_first().unwrap_or((&0, &[]));
+        let kind = kind_name(tag).ok_or(CommandError::UnknownKind(tag))?;
+        let mut reader = Reader { kind, rest };
+        let command = reader.command(tag)?;
+        match reader.rest {
+            [] => Ok(command),
+            _ => Err(reader.malformed("bytes are left over")),
+        }
+    }
+}
+
+fn kind_name(tag: u8) -> Option<&'static str> {
+    Some(match tag {
+        1 => "found",
+        2 => "create",
+        3 => "send",
+        4 => "take",
+        5 => "read",
+        6 => "delete_msgs",
+        7 => "passwd",
+        8 => "delete",
+        _ => return None,
+    })
+}
+
+fn put_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    assert!(is_name(name), "names are checked and folded before they are proposed");
+    out.push(name.len() as u8);
+    out.extend_from_slice(name.as_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    assert!(text.len() <= BODY_BYTES, "texts are checked before they are proposed");
+    out.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    assert!(count <= usize::from(u16::MAX), "lists are bounded before they are proposed");
+    out.extend_from_slice(&(count as u16).to_be_bytes());
+}
+
+/// What is still to be read of a command of a known kind.
+struct Reader<'a> {
+    kind: &'static str,
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn malformed(&self, why: &'static str) -> CommandError {
+        CommandError::Malformed { kind: self.kind, why }
+    }
+
+    fn command(&mut self, tag: u8) -> Result<Command<'a>, CommandError> {
+        let time = self.number()?;
+        if time > U48::MAX {
+            return Err(self.malformed("its time is 2^48 or more"));
+        }
+        Ok(match tag {
+            1 => Command::Found { time, cluster: self.array()?, token_secret: self.array()? },
+            2 => Command::Create { time, name: self.name()?, verifier: self.text()? },
+            3 => Command::Send {
+                time,
+                from: self.name()?,
+                to: self.name()?,
+                id: u128::from_be_bytes(self.array()?),
+                known: self.number()?,
+                body: self.text()?,
+            },
+            4 => Command::Take { time, name: self.name()?, seqs: self.seqs()? },
+            5 => {
+                Command::Read { time, name: self.name()?, from: self.name()?, upto: self.number()? }
+            }
+            6 => Command::DeleteMsgs { time, name: self.name()?, targets: self.targets()? },
+            7 => Command::Passwd { time, name: self.name()?, verifier: self.text()? },
+            _ => Command::Delete { time, name: self.name()? },
+        })
+    }
+
+    fn bytes(&mut self, count: usize) -> Result<&'a [u8], CommandError> {
+        let Some((bytes, rest)) = self.rest.split_at_checked(count) else {
+            return Err(self.malformed("it ends early"));
+        };
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CommandError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.bytes(N)?);
+        Ok(array)
+    }
+
+    fn number(&mut self) -> Result<u64, CommandError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn count(&mut self) -> Result<usize, CommandError> {
+        Ok(usize::from(u16::from_be_bytes(self.array()?)))
+    }
+
+    fn name(&mut self) -> Result<&'a str, CommandError> {
+        let [length] = self.array()?;
+        let bytes = self.bytes(usize::from(length))?;
+        match str::from_utf8(bytes) {
+            Ok(name) if is_name(name) => Ok(name),
+            _ => Err(self.malformed("a name is not a folded name")),
+        }
+    }
+
+    fn text(&mut self) -> Result<&'a str, CommandError> {
+        let length = self.count()?;
+        let bytes = self.bytes(length)?;
+        str::from_utf8(bytes).map_err(|_| self.malformed("a text is not UTF-8"))
+    }
+
+    fn seqs(&mut self) -> Result<Vec<u64>, CommandError> {
+        let count = self.count()?;
+        let mut bytes = Reader { kind: self.kind, rest: self.bytes(count * 8)? };
+        let seqs: Vec<u64> = (0..count).map(|_| bytes.number()).collect::<Result<_, _>>()?;
+        if !seqs.is_sorted_by(|low, high| low < high) {
+            return Err(self.malformed("its seqs do not rise"));
+        }
+        Ok(seqs)
+    }
+
+    fn targets(&mut self) -> Result<Vec<Target>, CommandError> {
+        let count = self.count()?;
+        let mut bytes = Reader { kind: self.kind, rest: self.bytes(count * 24)? };
+        let mut next =
+            || Ok(Target { seq: bytes.number()?, id: u128::from_be_bytes(bytes.array()?) });
+        let targets: Vec<Target> = (0..count).map(|_| next()).collect::<Result<_, _>>()?;
+        if !targets.is_sorted_by(|low, high| low.seq < high.seq) {
+            return Err(self.malformed("its seqs do not rise"));
+        }
+        Ok(targets)
+    }
+}

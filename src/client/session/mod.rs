@@ -1,0 +1,714 @@
+//! The client session, sans-I/O: what a client of a list of servers says and when, with time in
+//! milliseconds, seeds and ids passed in and outputs handed back. It reads no clock, socket or file,
+//! so the same code runs under a simulator.
+//!
+//! ```text
+//! driver                                session
+//!   new, send, request, mark_read  ->     queues, each bounded
+//!   connected, received, closed, tick ->  one switch to on_<message>
+//!   poll()                         <-     Connect, Close, Event
+//!   outgoing(), wrote(n)           <-     bytes for the socket
+//!   deadline()                     <-     when to call tick next
+//! ```
+//!
+//! What holds:
+//!
+//! - A message given to [`Session::send`] is asked for with one id and one `seq` until the server has
+//!   answered it for good, whatever happens to connections between; in the order given.
+//! - Below the cursor everything has been handed out as an event, once. Pushes move the cursor only
+//!   after a `sync` has reached `end` on the connection; before that they are dropped, since `sync`
+//!   brings them.
+//! - The server's words never panic it; a server that does not keep the protocol is left.
+
+mod replies;
+mod requests;
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::limits;
+use crate::protocol::Message;
+use crate::protocol::framing::Codec;
+pub use requests::{Refusal, Request};
+
+/// A server that has not taken the connection by then is passed over, milliseconds.
+pub const CONNECT_MS: u64 = 5_000;
+/// A login (a password hash, perhaps an election) may take this long, milliseconds.
+pub const LOGIN_MS: u64 = 30_000;
+/// With nothing heard for so long while a reply is owed, the connection is given up, milliseconds.
+pub const SILENCE_MS: u64 = 10_000;
+/// No reply may take longer than this, even when other things are heard, milliseconds.
+pub const REPLY_MS: u64 = 30_000;
+/// With nothing heard for so long, the server is pinged, milliseconds.
+pub const PING_IDLE_MS: u64 = 15_000;
+/// The first wait after every server of the list has failed, milliseconds; doubled each round.
+pub const BACKOFF_MS: u64 = 100;
+/// The longest wait between two attempts, milliseconds.
+pub const BACKOFF_MOST_MS: u64 = 5_000;
+/// Online for so long, a connection counts as a good one and the back-off starts anew, milliseconds.
+pub const SETTLED_MS: u64 = 2_000;
+
+/// What a session is made with.
+pub struct Config {
+    /// `HOST:PORT` or `unix:PATH`, in the order they are tried; not empty.
+    pub servers: Vec<String>,
+    /// The account.
+    pub user: String,
+    /// The payloads' form.
+    pub codec: Codec,
+    /// Make the account (with `password`) instead of only logging in.
+    pub create: bool,
+    /// The password, where it is known already.
+    pub password: Option<String>,
+    /// A token of an earlier login.
+    pub token: Option<String>,
+    /// The cluster that `cursor` and `token` belong to; 0 = not known.
+    pub cluster: u128,
+    /// Everything up to here was shown before; `None`: start from the newest.
+    pub cursor: Option<u64>,
+    /// Own messages above the cursor that were acknowledged before: (seq, id).
+    pub own_recent: Vec<(u64, u128)>,
+    /// Hand out messages as they arrive (`sync` and pushes). Off for a single request.
+    pub follow: bool,
+    /// For the jitter of the back-off.
+    pub seed: u64,
+}
+
+/// A message on its way out. All retries carry the same `id` and `known`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Its id, made once.
+    pub id: u128,
+    /// To whom.
+    pub to: String,
+    /// The text, not empty.
+    pub body: String,
+    /// The newest seq known when it was written; 0 = none.
+    pub known: u64,
+    /// The cluster it was written for; 0 = none known yet. It is not sent to another.
+    pub cluster: u128,
+}
+
+/// A message that arrived (or went out from another session of the account).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Its id as text.
+    pub id: String,
+    /// The sender.
+    pub from: String,
+    /// The receiver.
+    pub to: String,
+    /// The text, as it came: not yet harmless to a terminal.
+    pub body: String,
+    /// When, milliseconds since the Unix epoch.
+    pub time: u64,
+    /// Its place in the one order.
+    pub seq: u64,
+}
+
+/// The state of the connection, for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No login on a connection.
+    Offline,
+    /// Everything works.
+    Connected,
+    /// The servers are choosing a PRIMARY.
+    Electing,
+    /// What is stored can be read, nothing can change.
+    ReadOnly,
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            State::Offline => "offline",
+            State::Connected => "connected",
+            State::Electing => "electing",
+            State::ReadOnly => "read-only",
+        })
+    }
+}
+
+/// What the driver has to do or tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Drop any connection there is and connect to this address; then call
+    /// [`Session::connected`] or [`Session::closed`].
+    Connect(String),
+    /// Drop the connection.
+    Close,
+    /// Something for the user.
+    Event(Event),
+}
+
+/// What a user should know, or what should be kept on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Logged in.
+    LoggedIn {
+        /// The account's name as the server writes it.
+        name: String,
+        /// Unread messages.
+        unread: u16,
+        /// With a token instead of the password.
+        resumed: bool,
+    },
+    /// The login was refused for good; the session stops until [`Session::set_password`].
+    LoginRefused(Refusal),
+    /// The token was refused and no password is known: [`Session::set_password`] goes on.
+    PasswordNeeded,
+    /// A new token for later; keep it secret.
+    Token(String),
+    /// The cluster's id is known, or is another one than before: then cursors are void.
+    Cluster(u128),
+    /// The connection's state changed.
+    State(State),
+    /// A message to show.
+    Message(Incoming),
+    /// Messages that were taken back: ids as text.
+    TakenBack(Vec<String>),
+    /// Another session read what `name` sent, up to `seq`.
+    ReadMoved {
+        /// The other party.
+        name: String,
+        /// The marker.
+        seq: u64,
+    },
+    /// A send is stored on a majority of the servers.
+    Sent {
+        /// Its id.
+        id: u128,
+        /// To whom.
+        to: String,
+        /// The text.
+        body: String,
+        /// Its place in the one order.
+        seq: u64,
+        /// When, milliseconds since the Unix epoch.
+        time: u64,
+    },
+    /// A send was refused for good and has left the outbox.
+    Failed {
+        /// What was to be sent.
+        draft: Draft,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Sends wait: the server cannot take them now.
+    Held(Refusal),
+    /// So many messages in the outbox were written for another cluster; they are not sent here.
+    OtherCluster(usize),
+    /// The answer to a [`Session::request`]: the reply's frames, the last one ends it.
+    Answer {
+        /// The number [`Session::request`] gave.
+        number: u64,
+        /// The frames, or why not.
+        result: Result<Vec<Message<'static>>, Refusal>,
+    },
+}
+
+/// The queue a caller wanted to add to is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Where the session is with its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No connection; the next attempt is at `until`.
+    Waiting { until: u64 },
+    /// The driver is connecting.
+    Connecting { deadline: u64 },
+    /// Connected; the login is under way.
+    LoggingIn { deadline: u64 },
+    /// Logged in since then.
+    Online { since: u64 },
+    /// No connection, and none wanted until a password is set.
+    Stopped,
+}
+
+/// How a login was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoginKind {
+    Create,
+    Password,
+    Resume,
+}
+
+/// A request on the connection whose reply has not come.
+#[derive(Debug)]
+struct Pending {
+    kind: PendingKind,
+    sent_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PendingKind {
+    Login(LoginKind),
+    Logoff,
+    Token,
+    Ping,
+    Sync,
+    Read { name: String, seq: u64 },
+    Send { id: u128 },
+    Request { number: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    /// Pushes are dropped; a `sync` has to be sent.
+    Wanted,
+    /// A page is on its way.
+    Running,
+    /// Pushes move the cursor.
+    Done,
+}
+
+#[derive(Debug)]
+struct OutboxItem {
+    draft: Draft,
+    in_flight: bool,
+}
+
+/// See the module's comment.
+pub struct Session {
+    servers: Vec<String>,
+    user: String,
+    codec: Codec,
+    create: bool,
+    password: Option<String>,
+    token: Option<String>,
+    follow: bool,
+    seed: u64,
+
+    phase: Phase,
+    next_server: usize,
+    redirect_to: Option<String>,
+    redirects: u32,
+    failures: u32,
+    address: String,
+    trouble: Option<String>,
+
+    incoming: Vec<u8>,
+    scanned: usize,
+    outgoing: Vec<u8>,
+    written: usize,
+    last_heard: u64,
+    pending: VecDeque<Pending>,
+    frames: Vec<Message<'static>>,
+
+    cluster: u128,
+    cursor: Option<u64>,
+    known: u64,
+    own_recent: BTreeMap<u64, u128>,
+    sync: Sync,
+    /// The newest push that was dropped because a sync was under way.
+    missed: u64,
+
+    outbox: VecDeque<OutboxItem>,
+    outbox_bytes: usize,
+    held_elsewhere: Vec<OutboxItem>,
+    /// A send was refused with "not now": none leaves before all in flight are answered and this
+    /// time has come.
+    pause: Option<u64>,
+    refusals: u32,
+    held_code: String,
+
+    requests: VecDeque<requests::Waiting>,
+    next_number: u64,
+    markers: VecDeque<(String, u64)>,
+
+    server_state: Option<State>,
+    told_state: State,
+    token_is_fresh: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Session {
+    /// A session that wants to connect at once. `config.servers` must not be empty.
+    pub fn new(config: Config, now_ms: u64) -> Session {
+        assert!(!config.servers.is_empty(), "a session has servers to try");
+        let phase = match config.password.is_some() || config.token.is_some() {
+            true => Phase::Waiting { until: now_ms },
+            false => Phase::Stopped,
+        };
+        let mut session = Session {
+            servers: config.servers,
+            user: config.user,
+            codec: config.codec,
+            create: config.create,
+            password: config.password,
+            token: config.token,
+            follow: config.follow,
+            seed: config.seed,
+            phase,
+            next_server: 0,
+            redirect_to: None,
+            redirects: 0,
+            failures: 0,
+            address: String::new(),
+            trouble: None,
+            incoming: Vec::new(),
+            scanned: 0,
+            outgoing: Vec::new(),
+            written: 0,
+            last_heard: now_ms,
+            pending: VecDeque::new(),
+            frames: Vec::new(),
+            cluster: config.cluster,
+            cursor: config.cursor,
+            known: config.cursor.unwrap_or(0),
+            own_recent: newest_own(config.own_recent, config.cursor),
+            sync: Sync::Wanted,
+            missed: 0,
+            outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            held_elsewhere: Vec::new(),
+            pause: None,
+            refusals: 0,
+            held_code: String::new(),
+            requests: VecDeque::new(),
+            next_number: 1,
+            markers: VecDeque::new(),
+            server_state: None,
+            told_state: State::Offline,
+            token_is_fresh: false,
+            outputs: VecDeque::new(),
+        };
+        if session.phase == Phase::Stopped {
+            session.event(Event::PasswordNeeded);
+        }
+        session.settle(now_ms);
+        session
+    }
+
+    // What a user wants.
+
+    /// Adds a message to the outbox. The caller has it on disk already: from here on it may be sent
+    /// at any time.
+    pub fn send(&mut self, now_ms: u64, draft: Draft) -> Result<(), Full> {
+        if !self.has_room(draft.body.len()) {
+            return Err(Full);
+        }
+        self.outbox_bytes += draft.body.len();
+        let item = OutboxItem { draft, in_flight: false };
+        match self.is_for_another_cluster(&item.draft) {
+            true => self.held_elsewhere.push(item),
+            false => self.outbox.push_back(item),
+        }
+        self.settle(now_ms);
+        Ok(())
+    }
+
+    /// Whether the outbox has room for a text of `bytes`.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.outbox.len() + self.held_elsewhere.len() < limits::OUTBOX_MESSAGES
+            && self.outbox_bytes + bytes <= limits::OUTBOX_BYTES
+    }
+
+    /// Asks the server for something, as soon as there is one; an [`Event::Answer`] with the number
+    /// comes in any case.
+    pub fn request(&mut self, now_ms: u64, request: Request) -> Result<u64, Full> {
+        if self.requests.len() >= limits::CLIENT_REQUESTS {
+            return Err(Full);
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.requests.push_back(requests::Waiting::new(number, request));
+        self.settle(now_ms);
+        Ok(number)
+    }
+
+    /// All that `name` sent up to `seq` has been seen by the user.
+    pub fn mark_read(&mut self, now_ms: u64, name: &str, seq: u64) {
+        match self.markers.iter_mut().find(|(marked, _)| marked == name) {
+            Some((_, marker)) => *marker = seq.max(*marker),
+            None => {
+                if self.markers.len() >= limits::READ_MARKERS {
+                    self.markers.pop_front();
+                }
+                self.markers.push_back((name.to_string(), seq));
+            }
+        }
+        self.settle(now_ms);
+    }
+
+    /// Goes on after [`Event::PasswordNeeded`] or [`Event::LoginRefused`].
+    pub fn set_password(&mut self, now_ms: u64, password: String) {
+        self.password = Some(password);
+        self.token = None;
+        if self.phase == Phase::Stopped {
+            self.phase = Phase::Waiting { until: now_ms };
+        }
+        self.settle(now_ms);
+    }
+
+    // What the driver tells.
+
+    /// The connection asked for stands.
+    pub fn connected(&mut self, now_ms: u64) {
+        if !matches!(self.phase, Phase::Connecting { .. }) {
+            return;
+        }
+        self.last_heard = now_ms;
+        self.phase = Phase::LoggingIn { deadline: now_ms + LOGIN_MS };
+        self.log_in(now_ms);
+        self.settle(now_ms);
+    }
+
+    /// Bytes from the connection, cut anywhere.
+    pub fn received(&mut self, now_ms: u64, bytes: &[u8]) {
+        if !self.is_attached() {
+            return;
+        }
+        self.last_heard = now_ms;
+        self.read_frames(now_ms, bytes);
+        self.settle(now_ms);
+    }
+
+    /// The connection could not be made, or is gone; `why` is a clause for people.
+    pub fn closed(&mut self, now_ms: u64, why: &str) {
+        if self.is_attached() || matches!(self.phase, Phase::Connecting { .. }) {
+            let address = self.address.clone();
+            self.lose(now_ms, format!("{address}: {why}"));
+        }
+        self.settle(now_ms);
+    }
+
+    /// Time has passed: to be called at [`Session::deadline`], harmless at any time.
+    pub fn tick(&mut self, now_ms: u64) {
+        self.check_deadlines(now_ms);
+        self.settle(now_ms);
+    }
+
+    // What the driver takes.
+
+    /// The next thing to do, until there is none.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Bytes for the connection.
+    pub fn outgoing(&self) -> &[u8] {
+        &self.outgoing[self.written..]
+    }
+
+    /// `count` bytes of [`Session::outgoing`] were taken by the socket.
+    pub fn wrote(&mut self, now_ms: u64, count: usize) {
+        self.written += count;
+        assert!(self.written <= self.outgoing.len(), "more was written than there was");
+        if self.written == self.outgoing.len() {
+            self.outgoing.clear();
+            self.written = 0;
+            self.settle(now_ms);
+        }
+    }
+
+    /// When [`Session::tick`] is to be called next, milliseconds on the caller's clock.
+    pub fn deadline(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Connecting { deadline } | Phase::LoggingIn { deadline } => Some(deadline),
+            Phase::Stopped => None,
+            Phase::Online { .. } => {
+                let reply = match self.pending.front() {
+                    Some(oldest) => self.reply_deadline(oldest),
+                    None => self.last_heard + PING_IDLE_MS,
+                };
+                let again = self.requests.iter().filter_map(requests::Waiting::wakes_at).min();
+                let flying = self.outbox.front().is_some_and(|item| item.in_flight);
+                let pause = self.pause.filter(|_| !self.outbox.is_empty() && !flying);
+                [Some(reply), pause, again].into_iter().flatten().min()
+            }
+        }
+    }
+
+    // What can be asked.
+
+    /// The state, in one word.
+    pub fn state(&self) -> State {
+        match (self.phase, self.server_state) {
+            (Phase::Online { .. }, state) => state.unwrap_or(State::Connected),
+            (Phase::LoggingIn { .. }, Some(State::Electing)) => State::Electing,
+            _ => State::Offline,
+        }
+    }
+
+    /// Messages in the outbox that may still be sent here.
+    pub fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Messages in the outbox that are for another cluster.
+    pub fn waiting_elsewhere(&self) -> usize {
+        self.held_elsewhere.len()
+    }
+
+    /// Requests, markers and replies that are still open, besides the outbox.
+    pub fn is_idle(&self) -> bool {
+        self.requests.is_empty() && self.markers.is_empty() && self.pending.is_empty()
+    }
+
+    /// Everything stored up to now has been handed out (on this connection).
+    pub fn is_synced(&self) -> bool {
+        self.sync == Sync::Done && matches!(self.phase, Phase::Online { .. })
+    }
+
+    /// Asks for a `sync`, which moves the cursor past own messages: before a clean end.
+    pub fn sync_again(&mut self, now_ms: u64) {
+        if self.follow && !self.own_recent.is_empty() {
+            self.want_sync();
+        }
+        self.settle(now_ms);
+    }
+
+    /// The seq up to which everything has been handed out; `None` before the first login.
+    pub fn cursor(&self) -> Option<u64> {
+        self.cursor
+    }
+
+    /// The newest seq heard of: for [`Draft::known`].
+    pub fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// The cluster's id, 0 when none is known.
+    pub fn cluster(&self) -> u128 {
+        self.cluster
+    }
+
+    /// The server that is (or was last) spoken to.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Why the session is not connected, as a sentence without a stop; `None` after a login.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    // The detail.
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn is_attached(&self) -> bool {
+        matches!(self.phase, Phase::LoggingIn { .. } | Phase::Online { .. })
+    }
+
+    fn is_for_another_cluster(&self, draft: &Draft) -> bool {
+        draft.cluster != 0 && self.cluster != 0 && draft.cluster != self.cluster
+    }
+
+    /// Ends every input: starts what is due, fills the connection, tells a changed state.
+    fn settle(&mut self, now_ms: u64) {
+        if let Phase::Waiting { until } = self.phase
+            && until <= now_ms
+        {
+            self.start_connecting(now_ms);
+        }
+        self.fill(now_ms);
+        let state = self.state();
+        if state != self.told_state {
+            self.told_state = state;
+            self.event(Event::State(state));
+        }
+        if cfg!(debug_assertions) {
+            self.check_invariants();
+        }
+    }
+
+    fn start_connecting(&mut self, now_ms: u64) {
+        self.address = match self.redirect_to.take() {
+            Some(address) => address,
+            None => self.servers[self.next_server % self.servers.len()].clone(),
+        };
+        self.phase = Phase::Connecting { deadline: now_ms + CONNECT_MS };
+        self.server_state = None;
+        self.outputs.push_back(Output::Connect(self.address.clone()));
+    }
+
+    /// The connection (or the attempt) has failed: the next server of the list, after a while.
+    fn lose(&mut self, now_ms: u64, why: String) {
+        if let Phase::Online { since } = self.phase
+            && now_ms.saturating_sub(since) >= SETTLED_MS
+        {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.next_server = (self.next_server + 1) % self.servers.len();
+        self.trouble = Some(why);
+        let wait_ms = self.back_off_ms(self.failures - 1, self.servers.len() as u32);
+        self.drop_connection();
+        self.phase = Phase::Waiting { until: now_ms + wait_ms };
+    }
+
+    /// Forgets all that belongs to one connection; what was unanswered waits to be asked again.
+    fn drop_connection(&mut self) {
+        if self.is_attached() || matches!(self.phase, Phase::Connecting { .. }) {
+            self.outputs.push_back(Output::Close);
+        }
+        self.incoming = Vec::new();
+        self.scanned = 0;
+        self.outgoing.clear();
+        self.written = 0;
+        self.pending.clear();
+        self.frames.clear();
+        self.pause = None;
+        self.refusals = 0;
+        self.held_code.clear();
+        self.server_state = None;
+        self.want_sync();
+        for item in &mut self.outbox {
+            item.in_flight = false;
+        }
+        self.reopen_requests();
+    }
+
+    fn want_sync(&mut self) {
+        self.sync = Sync::Wanted;
+    }
+
+    /// A jittered wait: short while servers of the list are untried, then doubling each round.
+    fn back_off_ms(&mut self, failures: u32, list: u32) -> u64 {
+        let round = failures / list.max(1);
+        if round == 0 {
+            return self.random_below(BACKOFF_MS / 2);
+        }
+        let most = BACKOFF_MS.saturating_mul(1 << round.min(16)).min(BACKOFF_MOST_MS);
+        most / 2 + self.random_below(most / 2)
+    }
+
+    /// SplitMix64.
+    fn random_below(&mut self, bound: u64) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.seed;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+
+    /// What must hold between two inputs.
+    fn check_invariants(&self) {
+        let flying = self.outbox.iter().filter(|item| item.in_flight).count();
+        let asked = self.pending.iter().filter(|p| matches!(p.kind, PendingKind::Send { .. }));
+        assert_eq!(flying, asked.count(), "each send in flight has one reply owed");
+        assert!(flying <= limits::SEND_WINDOW, "the window is bounded");
+        assert!(self.is_attached() || self.pending.is_empty(), "no reply without a connection");
+        assert!(self.is_attached() || self.outgoing.is_empty(), "no bytes without a connection");
+        assert!(self.own_recent.len() <= limits::OWN_RECENT + limits::SEND_WINDOW);
+        let cursor = self.cursor.unwrap_or(0);
+        assert!(self.own_recent.keys().all(|seq| *seq > cursor), "below the cursor: forgotten");
+    }
+}
+
+/// The newest own messages above the cursor, as many as are remembered.
+fn newest_own(own: Vec<(u64, u128)>, cursor: Option<u64>) -> BTreeMap<u64, u128> {
+    let mut newest: BTreeMap<u64, u128> = own.into_iter().collect();
+    newest.retain(|seq, _| *seq > cursor.unwrap_or(0));
+    while newest.len() > limits::OWN_RECENT {
+        newest.pop_first();
+    }
+    newest
+}

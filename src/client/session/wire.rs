@@ -1,0 +1,191 @@
+//! The session's way to and from the connection: frames in, requests out, in a fixed order, within
+//! bounds; and its deadlines.
+
+use std::borrow::Cow;
+
+use super::{
+    LOGIN_MS, LoginKind, PING_IDLE_MS, Pending, PendingKind, Phase, REPLY_MS, SILENCE_MS, Session,
+    Sync,
+};
+use crate::limits;
+use crate::protocol::framing::{self, Form, Split};
+use crate::protocol::{Message, MsgIds, id};
+
+impl Session {
+    /// Cuts frames out of what has arrived and handles each.
+    pub(super) fn read_frames(&mut self, now_ms: u64, bytes: &[u8]) {
+        let mut buffer = std::mem::take(&mut self.incoming);
+        buffer.extend_from_slice(bytes);
+        let mut used = 0;
+        while self.is_attached() {
+            match framing::split(Form::Frames, &buffer[used..], &mut self.scanned) {
+                Split::NeedMore => break,
+                Split::Blank { consumed } => used += consumed,
+                Split::TooLong => self.leave(now_ms, "sent a frame of more than 1 MiB"),
+                Split::Payload { start, end, consumed, codec } => {
+                    match framing::decode(codec, &buffer[used + start..used + end]) {
+                        Ok(message) => self.on_message(now_ms, message.into_owned()),
+                        Err(_) => self.leave(now_ms, "does not speak chatctl's protocol"),
+                    }
+                    used += consumed;
+                }
+            }
+        }
+        if self.is_attached() {
+            buffer.drain(..used);
+            self.incoming = buffer;
+        }
+    }
+
+    /// Leaves a server that does what it must not.
+    pub(super) fn leave(&mut self, now_ms: u64, what: &str) {
+        let address = self.address.clone();
+        self.lose(now_ms, format!("{address} {what}"));
+    }
+
+    /// Sends the first request of a connection.
+    pub(super) fn log_in(&mut self, now_ms: u64) {
+        let (kind, secret) = match (&self.token, &self.password) {
+            (_, Some(password)) if self.create => (LoginKind::Create, password.clone()),
+            (Some(token), _) => (LoginKind::Resume, token.clone()),
+            (None, Some(password)) => (LoginKind::Password, password.clone()),
+            (None, None) => unreachable!("the session stops while it has neither"),
+        };
+        let cmd = match kind {
+            LoginKind::Create => "create",
+            LoginKind::Password => "login",
+            LoginKind::Resume => "resume",
+        };
+        let user = self.user.clone();
+        let mut message = request(cmd);
+        message.src = Cow::Owned(user);
+        message.body = Cow::Owned(secret);
+        self.put(now_ms, PendingKind::Login(kind), &message);
+    }
+
+    /// Starts a login with the password on the connection as it is: what only a password allows
+    /// comes next.
+    pub(super) fn log_in_again(&mut self, now_ms: u64, password: String) {
+        self.phase = Phase::LoggingIn { deadline: now_ms + LOGIN_MS };
+        self.put(now_ms, PendingKind::Logoff, &request("logoff"));
+        let mut message = request("login");
+        message.src = Cow::Owned(self.user.clone());
+        message.body = Cow::Owned(password);
+        self.put(now_ms, PendingKind::Login(LoginKind::Password), &message);
+    }
+
+    /// Puts a request on the connection and remembers that a reply is owed.
+    pub(super) fn put(&mut self, now_ms: u64, kind: PendingKind, message: &Message<'_>) {
+        framing::put(&mut self.outgoing, Form::Frames, self.codec, message);
+        self.pending.push_back(Pending { kind, sent_ms: now_ms });
+    }
+
+    /// Puts on the connection what waits and may go: `sync` first, then requests, markers, sends.
+    pub(super) fn fill(&mut self, now_ms: u64) {
+        if !matches!(self.phase, Phase::Online { .. }) {
+            return;
+        }
+        if self.sync == Sync::Done && self.own_recent.len() >= limits::OWN_RECENT / 2 {
+            self.want_sync();
+        }
+        if self.follow && self.sync == Sync::Wanted {
+            self.put_sync(now_ms);
+        }
+        self.put_requests(now_ms);
+        if !matches!(self.phase, Phase::Online { .. }) {
+            return;
+        }
+        self.put_markers(now_ms);
+        self.put_sends(now_ms);
+        let ping = self.pending.is_empty() && now_ms >= self.last_heard + PING_IDLE_MS;
+        if ping {
+            match self.own_recent.is_empty() {
+                true => self.put(now_ms, PendingKind::Ping, &request("ping")),
+                false => self.put_sync(now_ms),
+            }
+        }
+    }
+
+    pub(super) fn put_sync(&mut self, now_ms: u64) {
+        let mut message = request("sync");
+        message.seq = self.cursor.unwrap_or(0);
+        message.limit = limits::SYNC_PAGE;
+        self.sync = Sync::Running;
+        self.put(now_ms, PendingKind::Sync, &message);
+    }
+
+    fn put_markers(&mut self, now_ms: u64) {
+        let asked = |p: &Pending| matches!(p.kind, PendingKind::Read { .. });
+        if self.pending.iter().any(asked) {
+            return;
+        }
+        let Some((name, seq)) = self.markers.front().cloned() else {
+            return;
+        };
+        let mut message = request("read");
+        message.to = Cow::Owned(name.clone());
+        message.seq = seq;
+        self.put(now_ms, PendingKind::Read { name, seq }, &message);
+    }
+
+    fn put_sends(&mut self, now_ms: u64) {
+        let mut flying = self.outbox.iter().filter(|item| item.in_flight).count();
+        if let Some(until) = self.pause {
+            if flying > 0 || now_ms < until || self.outbox.is_empty() {
+                return;
+            }
+            // A ping tells the server that the refusals are known: it takes sends again.
+            self.pause = None;
+            self.put(now_ms, PendingKind::Ping, &request("ping"));
+        }
+        // What is in flight stands first: `flying` is also the place of the next.
+        while flying < self.outbox.len()
+            && flying < limits::SEND_WINDOW
+            && self.own_recent.len() < limits::OWN_RECENT
+            && self.outgoing.len() < limits::CLIENT_OUTPUT_BYTES
+        {
+            let item = &mut self.outbox[flying];
+            assert!(!item.in_flight, "what is in flight stands first");
+            item.in_flight = true;
+            let draft = item.draft.clone();
+            let mut message = request("send");
+            message.to = Cow::Owned(draft.to);
+            message.body = Cow::Owned(draft.body);
+            message.msg_ids = MsgIds::Many(vec![Cow::Owned(id::format(draft.id))]);
+            message.seq = draft.known;
+            self.put(now_ms, PendingKind::Send { id: draft.id }, &message);
+            flying += 1;
+        }
+    }
+
+    pub(super) fn reply_deadline(&self, oldest: &Pending) -> u64 {
+        let silence = self.last_heard.max(oldest.sent_ms) + SILENCE_MS;
+        silence.min(oldest.sent_ms + REPLY_MS)
+    }
+
+    pub(super) fn check_deadlines(&mut self, now_ms: u64) {
+        match self.phase {
+            Phase::Connecting { deadline } if now_ms >= deadline => {
+                self.leave(now_ms, "does not answer");
+            }
+            Phase::LoggingIn { deadline } if now_ms >= deadline => {
+                self.leave(now_ms, "has not answered the login");
+            }
+            Phase::Online { .. } => {
+                let late = match self.pending.front() {
+                    Some(oldest) => now_ms >= self.reply_deadline(oldest),
+                    None => false,
+                };
+                if late {
+                    self.leave(now_ms, "has stopped answering");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A request with only its `cmd`.
+pub(super) fn request(cmd: &'static str) -> Message<'static> {
+    Message { cmd: Cow::Borrowed(cmd), ..Message::default() }
+}

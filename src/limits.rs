@@ -88,4 +88,15 @@ pub const TOKEN_BYTES: usize = 128;
 
 // The log.
 
+/// Longest payload of one entry of the log, bytes. Longer: a programmer's error, since every
+/// request is bounded by far less.
+pub const WAL_ENTRY_BYTES: usize = 128 << 10;
+/// Most bytes of one batch, what one fsync covers. Past it: what has gathered goes in several
+/// batches, one after the other.
+pub const WAL_BATCH_BYTES: usize = 4 << 20;
+/// Bytes of a segment where nothing else is asked for.
+pub const WAL_SEGMENT_BYTES: u32 = 64 << 20;
+/// How long the making of a spare segment rests after it has failed. Meanwhile: `disk-full`.
+pub const WAL_SPARE_RETRY_MS: u64 = 1_000;
+
 // The server's connections and queues.

@@ -1,1 +1,106 @@
-//! (being built)
+//! The write-ahead log: every entry of the replicated log, durable before anybody is told.
+//!
+//! # Names
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `00000001.wal` | segment 1: numbers are decimal, from 1, eight digits or more |
+//! | `00000002.new` | segment 2 being made: nothing in it counts; a crash leaves it, recovery removes it |
+//!
+//! The newest segments are the active one, which takes records, and a spare, which has a header
+//! and zeros and is made ahead of its need. Bytes and offsets: [`format`].
+//!
+//! # What counts
+//!
+//! Each segment's header names the one that it follows; the newest leads back to all that count.
+//! Records are read in that order. A *batch* is what one fsync covers: records that lie one behind
+//! the other in one segment, closed by a mark with the commit index known then. Batches are
+//! numbered from 1 without gaps. A *truncate* record cuts entries from an index on; what comes
+//! later wins.
+//!
+//! # The order of effects
+//!
+//! 1. [`Wal::append_entry`], [`Wal::truncate_from`]: a record gets its place. No I/O.
+//! 2. [`Wal::take_batch`]: only when the batch before is durable.
+//! 3. [`perform`]: one write, one fsync. An error ends the process; nothing is written twice.
+//! 4. [`Wal::batch_durable`]: the entries count as persisted, and may be told of.
+//!
+//! So a valid record of batch `b` proves that all batches before `b` were durable. For the last
+//! batch of a busy time nothing does, so an idle server appends a mark ([`Wal::append_mark`]).
+//!
+//! A segment is made as `N.new`: blocks reserved, zeros written (a sync of written blocks takes
+//! half the time of one that has to mark them as written), header, fsync, rename to `N.wal`, fsync
+//! of the directory; only then does a record go there. Rotation is no more than writing there.
+//! While no spare can be made, [`Wal::full`] says so and changes are refused; it is known as soon
+//! as the segment before has its first batch, so what was accepted has that segment's rest.
+//!
+//! # After a crash
+//!
+//! What a crash leaves: a batch of which any subset of the sectors arrived, at the end of the
+//! newest segment that has records; a file `N.new`; segments that recovery had replaced and not
+//! yet removed. Everything else is corruption and refused. [`recovery`] has the table. Recovery
+//! always goes on in a fresh segment and never writes into one that has records.
+
+mod bookkeeping;
+mod disk;
+pub mod format;
+mod locations;
+mod perform;
+pub mod recovery;
+mod replay;
+mod restart;
+mod survey;
+mod window;
+mod writer;
+
+pub use bookkeeping::Wal;
+pub use disk::{Disk, RealDisk};
+pub use format::Identity;
+pub use perform::{SpareRequest, SpareState, make_spare, perform};
+pub use recovery::{Entry, Options, RecoverError, Report, recover};
+pub use writer::{Done, Writer};
+
+/// A record's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The segment's number.
+    pub segment: u64,
+    /// Where in the segment the record begins, bytes.
+    pub offset: u32,
+    /// Bytes of the record with its header, without padding.
+    pub length: u32,
+}
+
+/// What one fsync covers, laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The segment it goes to.
+    pub segment: u64,
+    /// Where it begins there, bytes.
+    pub offset: u32,
+    /// Its records.
+    pub bytes: Vec<u8>,
+}
+
+/// The file name of segment `number`.
+pub fn segment_name(number: u64) -> String {
+    format!("{number:08}.wal")
+}
+
+/// The number of the segment that a file name names.
+pub fn segment_number(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".wal")?.parse().ok()?;
+    (number > 0 && segment_name(number) == name).then_some(number)
+}
+
+/// The file name of segment `number` while it is being made.
+fn unfinished_name(number: u64) -> String {
+    format!("{number:08}.new")
+}
+
+fn unfinished_number(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".new")?.parse().ok()?;
+    (number > 0 && unfinished_name(number) == name).then_some(number)
+}

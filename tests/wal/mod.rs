@@ -1,1 +1,3 @@
 //! The log from outside: torture, crashes, injected failures.
+
+mod real_disk;

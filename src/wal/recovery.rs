@@ -1,0 +1,391 @@
+//! Recovery: from the files that a crash left to a [`Wal`].
+//!
+//! First everything is read and judged; only when the log is sound is anything changed. Then what
+//! is left of the last batch is copied to a fresh segment, whose header says where the log before
+//! it ends. From the moment that segment has its name, durably, it and what it follows are the log.
+//!
+//! # The decision table
+//!
+//! | label | what is found | what is done |
+//! | --- | --- | --- |
+//! | NEW | no segment | segment 1 is made |
+//! | UNFINISHED | a file `N.new` | removed |
+//! | SUPERSEDED | a segment that the newest does not lead back to | removed |
+//! | FOREIGN | a header with another cluster's id | refused |
+//! | VERSION | a header with another format version | refused |
+//! | HEADER | a damaged header, or one with another number than the name | refused |
+//! | DEAD SPARE | the newest segment's header damaged, all behind it zeros | removed |
+//! | MISSING | a segment that a newer one follows is not there | refused |
+//! | SHORT | a file shorter than it was made, or than the next segment says it is | refused |
+//! | END | zeros behind a closed batch, nothing behind them | the log's end |
+//! | NEXT | no record, but the next batch begins the next segment | read on there |
+//! | TORN | no record, no later batch behind | the log's end, and a line that says so |
+//! | CORRUPT | no record, a later batch behind, or the next segment knows better | refused |
+//! | IMPOSSIBLE | a valid record that no run of the server writes there | refused |
+//! | FULL | no room for the fresh segment | a small one is made |
+//!
+//! **NEW.** Also after a crash of the very first start, whose segment has no name yet.
+//!
+//! **UNFINISHED.** A segment gets its name when all that it begins with is durable, so what has
+//! not got it holds nothing that counts. A spare that recovery was about to make into the fresh
+//! segment is such a file too.
+//!
+//! **SUPERSEDED.** The newest segment names the one that it follows, and so on. An earlier recovery
+//! made a fresh segment in place of others, and crashed before it had removed them; all that counts
+//! in them was copied.
+//!
+//! **FOREIGN, VERSION.** Whose directory this is, or which program it needs, is for the operator to
+//! say.
+//!
+//! **HEADER.** Headers are durable before the segment has its name, so no crash damages one.
+//!
+//! **DEAD SPARE.** No record is in it, so nothing is lost with it. The file must have its full
+//! length, or it might have been cut, and its records with it.
+//!
+//! **MISSING, SHORT.** Segments are made at full length and only shortened to where the next one
+//! says that they end; no crash does either.
+//!
+//! **END.** What a clean stop leaves, and also a crash between batches.
+//!
+//! **NEXT.** What rotation leaves: zeros, too few for the next batch. Since batches are numbered
+//! without gaps, nothing can be missing between a closed batch and the one after it, so that even
+//! bytes that are not zero are no record lost.
+//!
+//! **TORN.** A batch is written only when the one before is durable. With batch `b` the last whose
+//! records are valid up to here, the place belongs to batch `b` (`b + 1` if `b` is closed), and as
+//! no record of a later batch is found behind it, at any aligned place of this or a later segment,
+//! nothing says that this batch was ever durable: its write was cut short, and nobody was told
+//! otherwise. Its records before the place stay; they were appended before what is lost.
+//!
+//! **CORRUPT.** A valid record of a later batch proves that the damaged one was durable, and so
+//! does a fresh segment for all that comes before the place its header names. The disk has lost
+//! what it had: which entries are missing is unknown, and some may have been acknowledged.
+//!
+//! **IMPOSSIBLE.** Entries that do not follow each other, terms that go back, a truncation of what
+//! is committed, a batch number left out: a bug, or files put together by hand.
+//!
+//! **FULL.** The fresh segment is as small as it can be; then the one before is shortened, which
+//! gives back the room that was preallocated there.
+//!
+//! # Why the last batch is copied
+//!
+//! The page cache may show records that the disk never got: after a failed sync, or when the
+//! process was killed before it. So what is left of the last batch counts as persisted only when
+//! it was written again and synced. In place, a torn write could damage what was durable; behind
+//! it, a later batch would make damage in it look like corruption. A fresh segment does neither:
+//! until it has its name, nothing has changed; then the old place is behind the end that its
+//! header names, and no longer looked at. A crash at any moment of recovery is one of the two.
+
+use std::fmt;
+use std::io;
+
+use super::bookkeeping::{Cursor, Start, Wal};
+use super::disk::Disk;
+use super::format::{Header, Identity, Parsed, RECORDS_START};
+use super::replay::{Refused, Replay};
+use super::restart::Plan;
+use super::survey::{Segment, survey};
+use super::window::Window;
+use super::{Location, segment_name};
+
+/// What entries are handed to, in order: index, term, payload. An error stops the recovery.
+pub type Visit<'v> = dyn FnMut(u64, u64, &[u8]) -> Result<(), String> + 'v;
+
+/// What recovery has to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whose log it must be. `None`: whosever it is, but then there must be one.
+    pub expect: Option<Identity>,
+    /// Bytes of the segments that are made from now on.
+    pub segment_bytes: u32,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The election epoch it was proposed in.
+    pub term: u64,
+    /// Its place in the log, from 1.
+    pub index: u64,
+    /// Opaque.
+    pub payload: Vec<u8>,
+}
+
+/// What a recovery came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many segments the log has.
+    pub segments: usize,
+    /// Bytes of the disk that they take.
+    pub bytes: u64,
+    /// How many entries the log has.
+    pub entries: u64,
+    /// The last entry known to be committed; those up to it were visited.
+    pub commit: u64,
+    /// The entries behind it.
+    pub tail: Vec<Entry>,
+    /// What a torn tail lost, where there was one: a line for the operator.
+    pub torn_tail: Option<String>,
+    /// What else an operator may want to know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Why a log cannot be recovered. Nothing was changed, but for `Io` while writing.
+#[derive(Debug)]
+pub enum RecoverError {
+    /// What was durable is damaged or gone.
+    Corrupt {
+        /// The file's name, in the log's directory.
+        file: String,
+        /// Where in it the first damage is, bytes.
+        offset: u64,
+        /// What is wrong there.
+        why: String,
+    },
+    /// A segment belongs to another cluster.
+    Identity {
+        /// The file's name.
+        file: String,
+        /// Whose it is.
+        found: Identity,
+        /// Whose it should be.
+        expected: Identity,
+    },
+    /// A segment has a format that this program does not know.
+    Version {
+        /// The file's name.
+        file: String,
+        /// What the header says.
+        why: String,
+    },
+    /// The directory has no log, and whose to make was not said.
+    Empty,
+    /// The disk failed.
+    Io {
+        /// The file's name, or the directory.
+        file: String,
+        /// What it said.
+        error: io::Error,
+    },
+    /// A committed entry was not understood.
+    Visit {
+        /// The entry.
+        index: u64,
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for RecoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecoverError::Corrupt { file, offset, why } => write!(
+                f,
+                "the log is damaged in {file} at byte {offset}: {why}. Nothing was changed. \
+                 Restore the directory from a copy; `chatctl dump-log` shows what can be read"
+            ),
+            RecoverError::Identity { file, found, expected } => write!(
+                f,
+                "{file} belongs to cluster {}, not to {}: this is another cluster's directory",
+                Hex(&found.cluster),
+                Hex(&expected.cluster)
+            ),
+            RecoverError::Version { file, why } => {
+                write!(f, "{file}: {why}. Use the version of chatctl that wrote it")
+            }
+            RecoverError::Empty => write!(f, "there is no log in this directory"),
+            RecoverError::Io { file, error } => write!(f, "{file}: {error}"),
+            RecoverError::Visit { index, why } => {
+                write!(f, "entry {index} of the log: {why}. A newer version may have written it")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RecoverError {}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+pub(super) fn io_error(file: &str) -> impl FnOnce(io::Error) -> RecoverError {
+    let file = file.to_owned();
+    move |error| RecoverError::Io { file, error }
+}
+
+/// Recovers the log of a directory, or makes a new one where there is none. `visit` gets the
+/// entries known to be committed, in order, while the segments are being read; the rest are in the
+/// report. Memory: a window on a segment, the entries not known to be committed, and 8 bytes for
+/// each entry.
+pub fn recover<'v>(
+    disk: &mut impl Disk,
+    options: &Options,
+    visit: &'v mut Visit<'v>,
+) -> Result<(Wal, Report), RecoverError> {
+    let survey = survey(disk, options)?;
+    let mut replay = Replay::new(visit);
+    let read = read_chain(disk, &survey.chain, &mut replay)?;
+    let batch = replay.batch;
+    let plan = Plan::new(disk, options, &survey, &read, batch, replay.commit)?;
+    let (mut locations, commit, tail) = replay.into_tail().map_err(|refused| match refused {
+        Refused::Visit { index, why } => RecoverError::Visit { index, why },
+        Refused::Impossible(why) => unreachable!("visiting finds nothing impossible: {why}"),
+    })?;
+
+    // Up to here nothing was changed.
+    let fresh = plan.make_fresh(disk, &mut locations)?;
+    plan.clean_up(disk, &survey)?;
+
+    let segments = plan.kept.len() + 1;
+    let mut bytes = u64::from(fresh.length);
+    for segment in plan.kept {
+        let name = segment_name(segment.header.number);
+        bytes += disk.length(&name).map_err(io_error(&name))?;
+    }
+    let entries = locations.last() + 1 - locations.first();
+    let (torn_tail, notes) = (read.torn_tail, survey.notes.clone());
+    let report = Report { segments, bytes, entries, commit, tail, torn_tail, notes };
+    let wal = Wal::start(Start {
+        identity: fresh.identity,
+        segment_bytes: options.segment_bytes,
+        seed: plan.seed,
+        locations,
+        commit,
+        cursor: Cursor {
+            segment: fresh.number,
+            salt: fresh.salt,
+            offset: RECORDS_START + plan.copies.len() as u32,
+            length: fresh.length,
+        },
+        next_batch: batch.number + 1,
+        unproven: batch.has_changes,
+        newest: fresh.number,
+        segments,
+        bytes,
+    });
+    Ok((wal, report))
+}
+
+/// What reading the chain came to, besides what the replay holds.
+pub(super) struct Read {
+    /// Where each segment's records end.
+    pub(super) ends: Vec<u32>,
+    pub(super) torn_tail: Option<String>,
+    /// Whether the newest segment has nothing but zeros behind its header.
+    pub(super) newest_is_empty: bool,
+}
+
+/// A place where a record could stand and none does.
+struct Stop {
+    file: String,
+    offset: u32,
+    why: Option<String>,
+}
+
+impl Stop {
+    fn corrupt(self, proof: &str) -> RecoverError {
+        let what = self.why.unwrap_or_else(|| "there is no record here".into());
+        let why = format!("{what}, but {proof}");
+        RecoverError::Corrupt { file: self.file, offset: u64::from(self.offset), why }
+    }
+}
+
+fn read_chain(
+    disk: &mut impl Disk,
+    chain: &[Segment],
+    replay: &mut Replay<'_>,
+) -> Result<Read, RecoverError> {
+    let mut read = Read { ends: Vec::new(), torn_tail: None, newest_is_empty: false };
+    let mut stop: Option<Stop> = None;
+    let mut garbage = false;
+    for (position, segment) in chain.iter().enumerate() {
+        let name = segment_name(segment.header.number);
+        let mut window = Window::new(name.clone(), u64::from(segment.end));
+        let mut offset = RECORDS_START;
+        if stop.is_none() || begins_next_batch(disk, &mut window, segment, replay)? {
+            garbage = false;
+            let (end, why) = read_records(disk, &mut window, segment, position, replay)?;
+            offset = end;
+            let here = Stop { file: name.clone(), offset, why };
+            if segment.end_is_known && offset != segment.end {
+                return Err(here.corrupt("the next segment follows records behind it"));
+            }
+            stop = Some(here);
+        }
+        read.ends.push(offset);
+        let batch = replay.next_batch();
+        let salt = segment.header.salt;
+        let found = window.search(disk, salt, offset, batch).map_err(io_error(&name))?;
+        if let Some((at, later)) = found.record {
+            let proof = format!("{name} has a record of the later batch {later} at byte {at}");
+            let stop = stop.expect("what is searched is behind a stop");
+            return Err(stop.corrupt(&proof));
+        }
+        garbage |= found.something.is_some();
+        read.newest_is_empty = offset == RECORDS_START && found.something.is_none();
+    }
+    if let Some(stop) = stop
+        && (garbage || !replay.batch.closed)
+    {
+        read.torn_tail = Some(torn_tail_line(&stop, replay));
+    }
+    Ok(read)
+}
+
+fn torn_tail_line(stop: &Stop, replay: &Replay<'_>) -> String {
+    let why = stop.why.as_deref().unwrap_or("the batch being written there is not whole");
+    format!(
+        "the last write of the log was cut short: {} ends at byte {} ({why}), with entry {}",
+        stop.file,
+        stop.offset,
+        replay.locations.last()
+    )
+}
+
+/// Case NEXT of the table.
+fn begins_next_batch(
+    disk: &mut impl Disk,
+    window: &mut Window,
+    segment: &Segment,
+    replay: &Replay<'_>,
+) -> Result<bool, RecoverError> {
+    let parsed = window.parse_at(disk, segment.header.salt, RECORDS_START);
+    let parsed = parsed.map_err(io_error(&segment_name(segment.header.number)))?;
+    let next = replay.batch.closed.then_some(replay.batch.number + 1);
+    Ok(matches!(parsed, Parsed::Record(record) if Some(record.batch) == next))
+}
+
+/// Reads records until there is none, and says where that is, and why where it is not by zeros.
+fn read_records(
+    disk: &mut impl Disk,
+    window: &mut Window,
+    segment: &Segment,
+    position: usize,
+    replay: &mut Replay<'_>,
+) -> Result<(u32, Option<String>), RecoverError> {
+    let Header { number, salt, .. } = segment.header;
+    let mut offset = RECORDS_START;
+    loop {
+        let parsed = window.parse_at(disk, salt, offset);
+        match parsed.map_err(io_error(&segment_name(number)))? {
+            Parsed::Nothing => return Ok((offset, None)),
+            Parsed::Damaged(bad) => return Ok((offset, Some(bad.to_string()))),
+            Parsed::Record(record) => {
+                let location = Location { segment: number, offset, length: record.length() };
+                replay.take(&record, position, location).map_err(|refused| match refused {
+                    Refused::Visit { index, why } => RecoverError::Visit { index, why },
+                    Refused::Impossible(why) => RecoverError::Corrupt {
+                        file: segment_name(number),
+                        offset: u64::from(offset),
+                        why,
+                    },
+                })?;
+                offset += record.padded();
+            }
+        }
+    }
+}

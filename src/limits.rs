@@ -80,8 +80,8 @@ pub const FRAME_BYTES: usize = PAYLOAD_BYTES + 4;
 
 // Accounts and hashing.
 
-/// Most iterations that a password's verifier may ask for: some 2 s of hashing. A verifier with more
-/// is refused as malformed, so that none can stall the logins.
+/// Most iterations that a password's verifier may ask for: some seconds of hashing. A verifier with
+/// more is refused as malformed, so that none can stall the logins.
 pub const VERIFIER_ITERATIONS: u32 = 10_000_000;
 /// Longest token for `resume`, bytes. Past it: `bad-token`.
 pub const TOKEN_BYTES: usize = 128;

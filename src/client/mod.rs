@@ -1,3 +1,5 @@
 //! The client: the session (sans-I/O), its outbox on disk, the line editor, and the terminal.
 
 pub mod session;
+pub mod show;
+pub mod width;

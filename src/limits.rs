@@ -65,6 +65,10 @@ pub const READ_MARKERS: usize = 256;
 pub const OWN_RECENT: usize = 1_024;
 /// Messages in a page of the client's `sync`.
 pub const SYNC_PAGE: u16 = 500;
+/// Clients of one account that run at once with one `--state-dir`; one more is refused.
+pub const CLIENT_SLOTS: usize = 8;
+/// An outbox file longer than this, bytes, and four times as long as what it says needs, is rewritten.
+pub const OUTBOX_FILE_BYTES: u64 = 64 << 10;
 /// Redirects followed one after the other without a login; past it: an ordinary failure, with
 /// back-off.
 pub const REDIRECTS: u32 = 5;

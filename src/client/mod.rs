@@ -2,4 +2,5 @@
 
 pub mod session;
 pub mod show;
+pub mod store;
 pub mod width;

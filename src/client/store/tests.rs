@@ -1,0 +1,210 @@
+use super::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Dir {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("chatctl-store-{}-{count}", std::process::id());
+        Dir(std::env::temp_dir().join(name))
+    }
+
+    fn open(&self) -> (Store, Found) {
+        self.open_as("alice", &["a:1", "b:2"])
+    }
+
+    fn open_as(&self, user: &str, servers: &[&str]) -> (Store, Found) {
+        let servers: Vec<String> = servers.iter().map(|s| s.to_string()).collect();
+        Store::open(&self.0, user, &servers).expect("the store opens")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn draft(id: u128) -> Draft {
+    Draft { id, to: "bob".to_string(), body: format!("text {id}"), known: 1, cluster: 5 }
+}
+
+fn ids(store: &Store) -> Vec<u128> {
+    store.kept().drafts.iter().map(|draft| draft.id).collect()
+}
+
+#[test]
+fn what_was_put_is_there_after_a_crash_in_order_and_what_is_gone_is_not() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open();
+    store.put(&[draft(1), draft(2)]).expect("put");
+    store.put(&[draft(3)]).expect("put");
+    store.note(&Record::Gone(1, 9));
+    store.note(&Record::Cursor(8));
+    store.note(&Record::Token("secret"));
+    store.flush().expect("flush");
+    drop(store); // As a kill would: no close.
+    let (store, found) = dir.open();
+    assert_eq!(ids(&store), [2, 3]);
+    assert_eq!(store.kept().cursor, Some(8));
+    assert_eq!(store.kept().own, [(9, 1)]);
+    assert_eq!(store.kept().token.as_deref(), Some("secret"));
+    assert_eq!(found, Found::default());
+}
+
+#[test]
+fn files_and_folders_are_for_their_owner_only() {
+    let dir = Dir::new();
+    let (store, _) = dir.open();
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(store.path()), 0o600);
+    assert_eq!(mode(&store.folder), 0o700);
+    assert_eq!(mode(&dir.0), 0o700);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_the_next_line_stands_on_its_own() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open();
+    store.put(&[draft(1), draft(2)]).expect("put");
+    let path = store.path().to_path_buf();
+    drop(store);
+    let whole = fs::read(&path).expect("the file");
+    let first = whole.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+    for cut in first..whole.len() {
+        fs::write(&path, &whole[..cut]).expect("write");
+        let (mut store, found) = dir.open();
+        assert_eq!((ids(&store), found.damaged), (vec![1], 0), "cut at {cut}");
+        store.put(&[draft(3)]).expect("put");
+        drop(store);
+        let (store, found) = dir.open();
+        assert_eq!((ids(&store), found.damaged), (vec![1, 3], 0), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_damaged_line_is_told_and_the_file_as_it_was_is_kept_beside() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open();
+    store.put(&[draft(1), draft(2), draft(3)]).expect("put");
+    let path = store.path().to_path_buf();
+    drop(store);
+    let mut bytes = fs::read(&path).expect("the file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, &bytes).expect("write");
+    let (store, found) = dir.open();
+    assert_eq!((ids(&store), found.damaged), (vec![1, 3], 1));
+    let aside = store.folder.join("outbox.0.damaged");
+    assert_eq!(fs::read(aside).expect("the copy"), bytes);
+    drop(store);
+    assert_eq!(dir.open().1.damaged, 0, "told once");
+}
+
+#[test]
+fn a_rewrite_keeps_what_counts_at_every_point_where_it_may_be_cut() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open();
+    store.put(&[draft(1)]).expect("put");
+    let path = store.path().to_path_buf();
+    // Cut while the new file is written: the half of it lies there, the old file says everything.
+    let new = path.with_extension("new");
+    fs::write(&new, b"0123").expect("write");
+    drop(store);
+    let (mut store, _) = dir.open();
+    assert_eq!(ids(&store), [1]);
+    assert!(!new.exists());
+    // Run through: long histories leave a short file.
+    for seq in 0..20_000 {
+        store.note(&Record::Cursor(seq));
+        if seq % 100 == 0 {
+            store.flush().expect("flush");
+        }
+    }
+    store.flush().expect("flush");
+    let len = fs::metadata(&path).expect("the file").len();
+    assert!(len < 2 * limits::OUTBOX_FILE_BYTES, "{len} bytes");
+    store.put(&[draft(2)]).expect("put after a rewrite");
+    drop(store);
+    let (store, _) = dir.open();
+    assert_eq!((ids(&store), store.kept().cursor), (vec![1, 2], Some(19_999)));
+}
+
+#[test]
+fn a_second_client_has_an_outbox_of_its_own_and_the_next_first_one_takes_it_over() {
+    let dir = Dir::new();
+    let (mut first, found) = dir.open();
+    assert!(!found.shared);
+    first.put(&[draft(1)]).expect("put");
+    first.note(&Record::Token("t"));
+    first.note(&Record::Cursor(4));
+    first.flush().expect("flush");
+    let (mut second, found) = dir.open();
+    assert!(found.shared);
+    assert_eq!(ids(&second), [0u128; 0], "what the first has to send is not the second's");
+    assert_eq!(second.kept().token.as_deref(), Some("t"));
+    assert_eq!(second.kept().cursor, None, "it starts from what is newest");
+    second.put(&[draft(2)]).expect("put");
+    drop(second);
+    drop(first);
+    let (first, found) = dir.open();
+    assert_eq!((ids(&first), found.adopted), (vec![1, 2], 1));
+    drop(first);
+    let (first, found) = dir.open();
+    assert_eq!((ids(&first), found.adopted), (vec![1, 2], 0), "once");
+}
+
+#[test]
+fn a_take_over_that_was_cut_leaves_one_message_not_two() {
+    let dir = Dir::new();
+    let (first, _) = dir.open();
+    let (mut second, _) = dir.open();
+    second.put(&[draft(2)]).expect("put");
+    let path = second.path().to_path_buf();
+    drop((first, second));
+    let before = fs::read(&path).expect("the second's outbox");
+    drop(dir.open());
+    fs::write(&path, before).expect("as if it had not been removed");
+    let (first, _) = dir.open();
+    assert_eq!(ids(&first), [2]);
+}
+
+#[test]
+fn accounts_and_clusters_have_folders_of_their_own_and_one_common_server_finds_the_folder() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open_as("alice", &["a:1", "b:2"]);
+    store.put(&[draft(1)]).expect("put");
+    drop(store);
+    assert!(ids(&dir.open_as("bob", &["a:1"]).0).is_empty(), "another account");
+    assert!(ids(&dir.open_as("alice", &["c:3"]).0).is_empty(), "other servers");
+    assert_eq!(ids(&dir.open_as("alice", &["d:4", "b:2"]).0), [1], "one in common");
+    assert_eq!(ids(&dir.open_as("alice", &["d:4"]).0), [1], "the list is remembered");
+}
+
+#[test]
+fn more_clients_than_places_are_refused_with_a_sentence() {
+    let dir = Dir::new();
+    let clients: Vec<_> = (0..limits::CLIENT_SLOTS).map(|_| dir.open()).collect();
+    let servers = ["a:1".to_string()];
+    let error = Store::open(&dir.0, "alice", &servers).expect_err("one too many");
+    assert!(error.to_string().contains("--state-dir"), "{error}");
+    drop(clients);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_refuses_the_message_and_keeps_what_was_there() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open();
+    store.put(&[draft(1)]).expect("put");
+    // A file opened for reading only takes no write, as a full disk would not.
+    let writable =
+        std::mem::replace(&mut store.file, File::open(&store.path).expect("the file can be read"));
+    let error = store.put(&[draft(2)]).expect_err("it cannot be written");
+    assert!(error.to_string().contains("outbox.0"), "{error}");
+    assert_eq!(ids(&store), [1]);
+    store.file = writable;
+    drop(store);
+    assert_eq!(ids(&dir.open().0), [1]);
+}

@@ -81,6 +81,8 @@ pub const MSG_IDS_TEXT_BYTES: usize = 65_535;
 /// Most bytes that one request takes in a connection's buffer: a payload, and the frame's length
 /// or the line's CR LF. With that much unread, `framing::split` never asks for more.
 pub const FRAME_BYTES: usize = PAYLOAD_BYTES + 4;
+/// Most timed runs of one measurement of `bench-codec`; asked for more, this many are made.
+pub const BENCH_RUNS: u32 = 1_000_000;
 
 // Accounts and hashing.
 

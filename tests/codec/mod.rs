@@ -1,5 +1,6 @@
 //! The codecs and the framing from outside.
 
+mod bench;
 mod binary;
 mod framing;
 mod golden;

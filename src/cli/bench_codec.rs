@@ -1,0 +1,333 @@
+//! `chatctl bench-codec`: the sizes and speeds of the two codecs, from the encoders and decoders
+//! that serve and chat use.
+
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::time::Instant;
+
+use crate::limits;
+use crate::protocol::framing::{self, Codec, Form, Split};
+use crate::protocol::{Message, MsgIds, binary, json};
+
+/// What is asked for.
+pub struct Options {
+    /// Timed runs of each measurement, at least 1, at most [`limits::BENCH_RUNS`].
+    pub runs: u32,
+    /// One JSON object a line in the place of the tables.
+    pub json: bool,
+}
+
+/// A run goes on for at least this long, so that reading the clock is little of it.
+const RUN_NS: u64 = 20_000;
+/// The most iterations in a run, should the clock stand still.
+const ITERATIONS: u64 = 1 << 20;
+/// Messages in the page of history.
+const PAGE_MESSAGES: u64 = 50;
+
+const ID: &str = "8d4a8912-5776-4438-ac14-8b791cfc63f2";
+const CODECS: [(Codec, &str); 2] = [(Codec::Json, "json"), (Codec::Binary, "binary")];
+
+/// Measures, and prints as it goes.
+///
+/// # Errors
+/// Those of `out`.
+pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let runs = options.runs.clamp(1, limits::BENCH_RUNS);
+    let start = Instant::now();
+    let mut clock_ns = || start.elapsed().as_nanos() as u64;
+    if options.json {
+        print_json(runs, &mut clock_ns, out)
+    } else {
+        print_tables(runs, &mut clock_ns, out)
+    }
+}
+
+fn print_tables(
+    runs: u32,
+    clock_ns: &mut dyn FnMut() -> u64,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "The message of the engineering notebook, in bytes\n")?;
+    writeln!(out, "{:<14}{:>8}{:>13}", "form", "payload", "on the wire")?;
+    for Size { form, payload, wire } in notebook_sizes() {
+        writeln!(out, "{form:<14}{payload:>8}{wire:>13}")?;
+    }
+    writeln!(out, "\nEach kind of message, in nanoseconds and megabytes (10^6 bytes) a second\n")?;
+    writeln!(out, "{:<29}{:^29} {:^29}", "", "encode", "decode")?;
+    write!(out, "{:<14}{:<7}{:>8}", "kind", "codec", "bytes")?;
+    for _ in 0..2 {
+        write!(out, "{:>10}{:>10}{:>10}", "min", "median", "MB/s")?;
+    }
+    writeln!(out)?;
+    for kind in kinds() {
+        for (codec, codec_name) in CODECS {
+            let Row { bytes, encode, decode } = measure_row(&kind, codec, runs, clock_ns);
+            write!(out, "{:<14}{codec_name:<7}{bytes:>8}", kind.name)?;
+            for time in [encode, decode] {
+                let rate = megabytes_a_second(bytes, time);
+                write!(out, "{:>10.1}{:>10.1}{rate:>10.0}", time.min_ns, time.median_ns)?;
+            }
+            writeln!(out)?;
+        }
+    }
+    writeln!(out, "\n{}", method(runs))
+}
+
+fn print_json(runs: u32, clock_ns: &mut dyn FnMut() -> u64, out: &mut dyn Write) -> io::Result<()> {
+    let method = method(runs).replace('\n', " ");
+    writeln!(out, r#"{{"runs": {runs}, "method": "{method}"}}"#)?;
+    for Size { form, payload, wire } in notebook_sizes() {
+        write!(out, r#"{{"kind": "notebook", "form": "{form}", "#)?;
+        writeln!(out, r#""payload_bytes": {payload}, "wire_bytes": {wire}}}"#)?;
+    }
+    for kind in kinds() {
+        for (codec, codec_name) in CODECS {
+            let Row { bytes, encode, decode } = measure_row(&kind, codec, runs, clock_ns);
+            let name = kind.name;
+            write!(out, r#"{{"kind": "{name}", "codec": "{codec_name}", "bytes": {bytes}"#)?;
+            for (what, time) in [("encode", encode), ("decode", decode)] {
+                let Time { min_ns, median_ns, iterations } = time;
+                let rate = megabytes_a_second(bytes, time);
+                write!(
+                    out,
+                    r#", "{what}": {{"min_ns": {min_ns:.2}, "median_ns": {median_ns:.2}, "#
+                )?;
+                write!(out, r#""mb_per_s": {rate:.1}, "iterations": {iterations}}}"#)?;
+            }
+            writeln!(out, "}}")?;
+        }
+    }
+    Ok(())
+}
+
+/// How it was measured. Without quotes and backslashes: it stands in a JSON string too.
+fn method(runs: u32) -> String {
+    format!(
+        "Method: {runs} runs of each measurement, one thread, monotonic clock. A run repeats the \
+         work until it takes\nat least {} us (the count is found by doubling, which also warms \
+         up); its time is divided by the count. min\nand median are those of the runs; MB/s is \
+         the bytes of that row by the median. Encode: the shipping encoder\ninto one buffer that \
+         is cleared and used again. Decode: the shipping decoder, UTF-8 checked, texts borrowed, \
+         the\nmessage dropped. Inputs and results go through black_box. history-page is \
+         {PAGE_MESSAGES} deliver messages as\nframes, with the framing written and cut; its \
+         times are for the whole page.",
+        RUN_NS / 1_000
+    )
+}
+
+/// One message's bytes in one form.
+struct Size {
+    form: &'static str,
+    payload: usize,
+    wire: usize,
+}
+
+fn notebook_sizes() -> [Size; 3] {
+    let message = notebook_message();
+    let forms = [
+        ("JSON line", Form::Lines, Codec::Json),
+        ("framed JSON", Form::Frames, Codec::Json),
+        ("framed binary", Form::Frames, Codec::Binary),
+    ];
+    forms.map(|(name, form, codec)| {
+        let (mut payload, mut wire) = (Vec::new(), Vec::new());
+        match codec {
+            Codec::Json => json::encode(&message, &mut payload),
+            Codec::Binary => binary::encode(&message, &mut payload),
+        }
+        framing::put(&mut wire, form, codec, &message);
+        Size { form: name, payload: payload.len(), wire: wire.len() }
+    })
+}
+
+fn notebook_message() -> Message<'static> {
+    Message {
+        cmd: "login".into(),
+        src: "alice".into(),
+        to: "server".into(),
+        body: "This is a test message".into(),
+        msg_ids: MsgIds::one(ID),
+        limit: 10,
+        ..Message::default()
+    }
+}
+
+/// Messages that are measured together.
+struct Kind {
+    name: &'static str,
+    messages: Vec<Message<'static>>,
+    /// With the frames around them; otherwise the payload of the only message.
+    framed: bool,
+}
+
+fn kinds() -> [Kind; 6] {
+    let message = |body: String| Message {
+        cmd: "send".into(),
+        src: "alice".into(),
+        to: "bob".into(),
+        body: body.into(),
+        msg_ids: MsgIds::one(ID),
+        seq: 1_234_567,
+        ..Message::default()
+    };
+    let ping = Message { cmd: "ping".into(), ..Message::default() };
+    let one = |name, message| Kind { name, messages: vec![message], framed: false };
+    let non_ascii = "Größe, 漢字, привет, 😀. ".repeat(8);
+    let escapes = "\"quoted\"\n\tC:\\path\\to\u{1}".repeat(12);
+    let page = (0..PAGE_MESSAGES).map(|number| Message {
+        cmd: "deliver".into(),
+        msg_ids: MsgIds::Many(vec![ID.into()]),
+        limit: (PAGE_MESSAGES - number) as u16,
+        time: 1_790_000_000_000 + number,
+        seq: 1_234_567 + number,
+        ..message("A line of a conversation, neither short nor long, as most are.".to_string())
+    });
+    [
+        one("small", ping),
+        one("typical", notebook_message()),
+        one("4KiB", message("The quick brown fox jumps over it. ".repeat(118)[..4_096].into())),
+        one("non-ascii", message(non_ascii)),
+        one("escape-heavy", message(escapes)),
+        Kind { name: "history-page", messages: page.collect(), framed: true },
+    ]
+}
+
+impl Kind {
+    fn encode(&self, codec: Codec, out: &mut Vec<u8>) {
+        for message in &self.messages {
+            match (self.framed, codec) {
+                (true, codec) => framing::put(out, Form::Frames, codec, message),
+                (false, Codec::Json) => json::encode(message, out),
+                (false, Codec::Binary) => binary::encode(message, out),
+            }
+        }
+    }
+
+    /// Decodes what [`Kind::encode`] made, and gives the number of messages.
+    fn decode(&self, codec: Codec, bytes: &[u8]) -> usize {
+        if !self.framed {
+            return usize::from(black_box(framing::decode(codec, bytes)).is_ok());
+        }
+        let (mut at, mut scanned, mut count) = (0, 0, 0);
+        while let Split::Payload { start, end, consumed, codec } =
+            framing::split(Form::Frames, &bytes[at..], &mut scanned)
+        {
+            let message = framing::decode(codec, &bytes[at + start..at + end]);
+            count += usize::from(black_box(message).is_ok());
+            at += consumed;
+        }
+        count
+    }
+}
+
+/// The measurements of one kind in one codec.
+struct Row {
+    bytes: usize,
+    encode: Time,
+    decode: Time,
+}
+
+fn measure_row(kind: &Kind, codec: Codec, runs: u32, clock_ns: &mut dyn FnMut() -> u64) -> Row {
+    let mut encoded = Vec::new();
+    kind.encode(codec, &mut encoded);
+    let decoded = kind.decode(codec, &encoded);
+    assert_eq!(decoded, kind.messages.len(), "what was encoded can be decoded");
+    let mut out = Vec::with_capacity(2 * encoded.len());
+    let encode = measure(runs, clock_ns, || {
+        out.clear();
+        black_box(kind).encode(codec, &mut out);
+        black_box(&mut out);
+    });
+    let decode = measure(runs, clock_ns, || {
+        black_box(kind.decode(codec, black_box(&encoded)));
+    });
+    Row { bytes: encoded.len(), encode, decode }
+}
+
+/// What one iteration takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Time {
+    min_ns: f64,
+    median_ns: f64,
+    /// Iterations in each run.
+    iterations: u64,
+}
+
+fn megabytes_a_second(bytes: usize, time: Time) -> f64 {
+    bytes as f64 * 1_000.0 / time.median_ns.max(f64::MIN_POSITIVE)
+}
+
+/// Times `runs` runs of `work`, each of as many iterations as fill [`RUN_NS`].
+fn measure(runs: u32, clock_ns: &mut dyn FnMut() -> u64, mut work: impl FnMut()) -> Time {
+    let mut run_ns = |iterations: u64| {
+        let start = clock_ns();
+        for _ in 0..iterations {
+            work();
+        }
+        clock_ns() - start
+    };
+    let mut iterations = 1;
+    while run_ns(iterations) < RUN_NS && iterations < ITERATIONS {
+        iterations *= 2;
+    }
+    let mut times: Vec<u64> = (0..runs).map(|_| run_ns(iterations)).collect();
+    times.sort_unstable();
+    let each = |total_ns: u64| total_ns as f64 / iterations as f64;
+    let (lower, upper) = (times[(times.len() - 1) / 2], times[times.len() / 2]);
+    let median_ns = (each(lower) + each(upper)) / 2.0;
+    Time { min_ns: each(times[0]), median_ns, iterations }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn as_many_runs_are_timed_as_were_asked_for_and_min_and_median_are_of_them() {
+        for (runs, min_ns, median_ns) in [(1, 100.0, 100.0), (2, 100.0, 150.0), (5, 100.0, 300.0)] {
+            // Three runs find the count, the second of them just too short; then each run takes
+            // 400 ns more than the one before.
+            let calibration = [1, 19_999, 20_000].into_iter();
+            let mut durations = calibration.chain((1..).map(|run| 400 * run));
+            let (mut now_ns, mut started) = (0, false);
+            let mut clock_ns = || {
+                if started {
+                    now_ns += durations.next().expect("there is always a next duration");
+                }
+                started = !started;
+                now_ns
+            };
+            let worked = Cell::new(0);
+            let time = measure(runs, &mut clock_ns, || worked.set(worked.get() + 1));
+            assert_eq!(worked.get(), 1 + 2 + 4 + 4 * runs);
+            assert_eq!(time, Time { min_ns, median_ns, iterations: 4 });
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_ends_the_calibration_all_the_same() {
+        let time = measure(1, &mut || 7, || {});
+        assert_eq!(time, Time { min_ns: 0.0, median_ns: 0.0, iterations: ITERATIONS });
+    }
+
+    #[test]
+    fn every_kind_is_what_its_name_says() {
+        let kinds = kinds();
+        let body = |name: &str| {
+            let kind = kinds.iter().find(|kind| kind.name == name).expect("the kind exists");
+            kind.messages[0].body.clone().into_owned()
+        };
+        assert_eq!(body("small"), "");
+        assert_eq!(body("4KiB").len(), 4_096);
+        assert!(!body("non-ascii").is_ascii());
+        let escapes = body("escape-heavy");
+        assert!(escapes.matches(['"', '\\', '\n', '\t']).count() * 4 > escapes.len());
+        let page = kinds.iter().find(|kind| kind.name == "history-page").expect("the kind exists");
+        assert_eq!(page.messages.len(), 50);
+        for kind in &kinds {
+            assert!(kind.messages.iter().all(|message| message.check().is_ok()));
+        }
+    }
+}

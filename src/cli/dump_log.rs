@@ -1,4 +1,7 @@
-//! `chatctl dump-log`.
+//! `chatctl dump-log`: a server's log, read-only, a line a record.
+
+pub mod render;
+pub mod text;
 
 use std::io::Write;
 

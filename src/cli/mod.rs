@@ -86,9 +86,12 @@ pub fn run(
 fn bench_codec_command(
     parsed: &Parsed,
     _: Environment<'_>,
-    _: &mut dyn Write,
+    out: &mut dyn Write,
 ) -> Result<u8, Error> {
-    Err(Error::failed(parsed.subcommand().name, "this build does not have it"))
+    let options =
+        bench_codec::Options { runs: parsed.number_as("runs"), json: parsed.flag("json") };
+    bench_codec::run(&options, out)?;
+    Ok(0)
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {

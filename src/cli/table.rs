@@ -7,6 +7,7 @@ use std::io::Write;
 use super::error::Error;
 use super::parse::{Environment, Parsed};
 use super::{bench_codec_command, chat, dump_log, serve};
+use crate::limits::BENCH_RUNS;
 
 /// A subcommand of `chatctl`.
 #[derive(Debug)]
@@ -426,10 +427,10 @@ const BENCH_CODEC: Subcommand = Subcommand {
     flags: &[
         Flag {
             name: "runs",
-            kind: Kind::Number { min: 1, max: 1_000_000_000 },
+            kind: Kind::Number { min: 1, max: BENCH_RUNS as u64 },
             value: "N",
-            help: "How often each message is encoded and decoded.",
-            default: Some("200000"),
+            help: "How often each measurement is made; the least and the median are shown.",
+            default: Some("200"),
             config: false,
             ..FLAG
         },

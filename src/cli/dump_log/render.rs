@@ -1,0 +1,218 @@
+//! A record as a line: aligned columns for people, a JSON object for programs.
+//!
+//! What a record holds is shown, but for two things that never are: password verifiers and the
+//! secret that tokens are made with. What cannot be read as a command is not shown either, since
+//! it may hold one of these; only its size is.
+
+use std::fmt::Write;
+
+use super::text::{put_json, quoted, ranges, utc};
+use crate::chat::Command;
+use crate::protocol::id;
+
+/// What stands in place of a secret.
+const HIDDEN: &str = "hidden";
+
+/// Where a record stands, and its header.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The segment file's name.
+    pub file: &'a str,
+    /// The record's offset in it, bytes.
+    pub offset: u64,
+    /// The batch it was written with.
+    pub batch: u64,
+    /// The entry's term, else 0.
+    pub term: u64,
+    /// The entry's index, the first index cut, or a commit index.
+    pub index: u64,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// An entry with this payload.
+    Entry(&'a [u8]),
+    /// Entries from the place's index on are cut.
+    Truncate,
+    /// The end of a batch; the place's index is the commit index known then.
+    Mark,
+}
+
+/// The names of the columns, for a terminal.
+pub fn header() -> String {
+    columns(["FILE", "OFFSET", "BATCH", "TERM", "INDEX", "TIME", "KIND", "CONTENT"])
+}
+
+/// A record as a line for people, without its end.
+pub fn line(place: &Place<'_>, content: Content<'_>) -> String {
+    let numbers = [place.offset, place.batch, place.term, place.index].map(|n| n.to_string());
+    let [offset, batch, mut term, mut index] = numbers;
+    let (time, kind, shown) = match content {
+        Content::Entry(payload) => entry(payload),
+        Content::Truncate => (None, "truncate", format!("entries from {index} on are cut")),
+        Content::Mark => (None, "mark", format!("committed up to {index}")),
+    };
+    if !matches!(content, Content::Entry(_)) {
+        (term, index) = ("-".to_string(), "-".to_string());
+    }
+    let time = time.map_or("-".to_string(), utc);
+    columns([place.file, &offset, &batch, &term, &index, &time, kind, &shown])
+}
+
+/// A damaged place as a line for people, without its end.
+pub fn damage_line(file: &str, offset: u64, why: &str) -> String {
+    columns([file, &offset.to_string(), "-", "-", "-", "-", "DAMAGED", why])
+}
+
+fn columns(cells: [&str; 8]) -> String {
+    let [file, offset, batch, term, index, time, kind, content] = cells;
+    let line = format!(
+        "{file:<12} {offset:>10} {batch:>8} {term:>5} {index:>9}  {time:<24}  {kind:<11}  {content}"
+    );
+    line.trim_end().to_string()
+}
+
+/// An entry's time, its kind and what it holds.
+fn entry(payload: &[u8]) -> (Option<u64>, &'static str, String) {
+    if payload.is_empty() {
+        return (None, "no-op", "the first entry of a term".to_string());
+    }
+    match Command::decode(payload) {
+        Ok(command) => (Some(command.time()), command.kind(), content(&command)),
+        Err(error) => (None, "UNREADABLE", format!("{} bytes: {error}", payload.len())),
+    }
+}
+
+fn content(command: &Command<'_>) -> String {
+    match command {
+        Command::Found { cluster, .. } => {
+            let cluster = id::format(u128::from_be_bytes(*cluster));
+            format!("cluster {cluster}, token secret {HIDDEN}")
+        }
+        Command::Create { name, .. } => format!("{name}, verifier {HIDDEN}"),
+        Command::Passwd { name, .. } => format!("{name}, new verifier {HIDDEN}"),
+        Command::Delete { name, .. } => (*name).to_string(),
+        Command::Send { from, to, id, known, body, .. } => {
+            let known = if *known == 0 { String::new() } else { format!(" (knew {known})") };
+            format!("{from} to {to}, id {}{known}: {}", id::format(*id), quoted(body))
+        }
+        Command::Take { name, seqs, .. } => {
+            format!("{name} takes {}: {}", count(seqs.len()), ranges(seqs.iter().copied()))
+        }
+        Command::Read { name, from, upto, .. } => {
+            format!("{name} has read what {from} sent up to {upto}")
+        }
+        Command::DeleteMsgs { name, targets, .. } => {
+            let seqs = ranges(targets.iter().map(|target| target.seq));
+            format!("{name} deletes {}: {seqs}", count(targets.len()))
+        }
+    }
+}
+
+fn count(messages: usize) -> String {
+    if messages == 1 { "1 message".to_string() } else { format!("{messages} messages") }
+}
+
+/// A record as a JSON object on a line, without its end.
+pub fn json(place: &Place<'_>, content: Content<'_>) -> String {
+    let mut object = Object::at(place.file, place.offset);
+    object.number("batch", place.batch);
+    match content {
+        Content::Mark => object.text("kind", "mark").number("commit", place.index),
+        Content::Truncate => object.text("kind", "truncate").number("from_index", place.index),
+        Content::Entry(payload) => {
+            object.number("term", place.term).number("index", place.index);
+            match Command::decode(payload) {
+                _ if payload.is_empty() => object.text("kind", "no-op"),
+                Ok(command) => put_command(&mut object, &command),
+                Err(error) => object
+                    .text("kind", "unreadable")
+                    .number("bytes", payload.len() as u64)
+                    .text("why", &error.to_string()),
+            }
+        }
+    };
+    object.end()
+}
+
+/// A damaged place as a JSON object on a line, without its end.
+pub fn damage_json(file: &str, offset: u64, why: &str) -> String {
+    let mut object = Object::at(file, offset);
+    object.text("kind", "damaged").text("why", why);
+    object.end()
+}
+
+fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Object {
+    object.number("time", command.time()).text("kind", command.kind());
+    match command {
+        Command::Found { cluster, .. } => object
+            .text("cluster", &id::format(u128::from_be_bytes(*cluster)))
+            .text("token_secret", HIDDEN),
+        Command::Create { name, .. } | Command::Passwd { name, .. } => {
+            object.text("name", name).text("verifier", HIDDEN)
+        }
+        Command::Delete { name, .. } => object.text("name", name),
+        Command::Send { from, to, id, known, body, .. } => object
+            .text("from", from)
+            .text("to", to)
+            .text("id", &id::format(*id))
+            .number("known", *known)
+            .text("body", body),
+        Command::Take { name, seqs, .. } => {
+            object.text("name", name).list("seqs", seqs.iter().copied())
+        }
+        Command::Read { name, from, upto, .. } => {
+            object.text("name", name).text("from", from).number("upto", *upto)
+        }
+        Command::DeleteMsgs { name, targets, .. } => {
+            object.text("name", name).list("seqs", targets.iter().map(|target| target.seq))
+        }
+    }
+}
+
+/// A JSON object in the making.
+struct Object(String);
+
+impl Object {
+    fn at(file: &str, offset: u64) -> Object {
+        let mut object = Object(String::from("{"));
+        object.text("file", file).number("offset", offset);
+        object
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.push_str(", ");
+        }
+        put_json(&mut self.0, key);
+        self.0.push_str(": ");
+    }
+
+    fn text(&mut self, key: &str, text: &str) -> &mut Object {
+        self.key(key);
+        put_json(&mut self.0, text);
+        self
+    }
+
+    fn number(&mut self, key: &str, number: u64) -> &mut Object {
+        self.key(key);
+        let _ = write!(self.0, "{number}"); // writing to a String cannot fail
+        self
+    }
+
+    fn list(&mut self, key: &str, numbers: impl Iterator<Item = u64>) -> &mut Object {
+        self.key(key);
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        let _ = write!(self.0, "[{}]", numbers.join(", ")); // as above
+        self
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

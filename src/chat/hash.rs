@@ -147,7 +147,8 @@ mod tests {
         }
         for length in 0..body.len() {
             assert!(prints.insert(keys.print(&body[..length])), "length {length}");
-            assert!(prints.insert(keys.print(&vec![0; length])), "{length} zeros");
+            let zeros = vec![0; length + 1];
+            assert!(prints.insert(keys.print(&zeros)), "{length} zeros and one");
         }
         let mut swapped = body.clone();
         swapped.rotate_left(16);

@@ -2,19 +2,19 @@
 
 use super::command::{Command, CommandError};
 use super::state::ApplyError;
-use crate::protocol::{Message, MsgIds};
+use crate::protocol::{Message, MsgIds, id};
 use std::borrow::Cow;
 
 /// The `deliver` of the message in entry `index`; `limit` is 0, for who sends it to set. An error names
 /// the entry where `payload` is no message.
 pub fn deliver(index: u64, payload: &[u8]) -> Result<Message<'_>, ApplyError> {
     match Command::decode(payload) {
-        Ok(Command::Send { time, from, to, id, body, .. }) => Ok(Message {
+        Ok(Command::Send { time, from, to, id: message_id, body, .. }) => Ok(Message {
             cmd: Cow::Borrowed("deliver"),
             src: Cow::Borrowed(from),
             to: Cow::Borrowed(to),
             body: Cow::Borrowed(body),
-            msg_ids: MsgIds::Many(vec![Cow::Owned(id_text(id))]),
+            msg_ids: MsgIds::Many(vec![Cow::Owned(id::format(message_id))]),
             time,
             seq: index,
             ..Message::default()
@@ -22,11 +22,4 @@ pub fn deliver(index: u64, payload: &[u8]) -> Result<Message<'_>, ApplyError> {
         Ok(_) => Err(ApplyError { index, error: CommandError::NoMessage }),
         Err(error) => Err(ApplyError { index, error }),
     }
-}
-
-/// A message id as 8-4-4-4-12 hexadecimal digits, lower case.
-fn id_text(id: u128) -> String {
-    let digits = format!("{id:032x}");
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    parts.join("-")
 }

@@ -69,6 +69,11 @@ pub const SYNC_PAGE: u16 = 500;
 pub const CLIENT_SLOTS: usize = 8;
 /// An outbox file longer than this, bytes, and four times as long as what it says needs, is rewritten.
 pub const OUTBOX_FILE_BYTES: u64 = 64 << 10;
+/// Longest line of the line editor, and of a command read from a pipe, bytes: a text and the command
+/// before it. Past it: what comes is not taken, and the user is told.
+pub const LINE_BYTES: usize = BODY_BYTES + 64;
+/// Lines the line editor remembers; past it the oldest is forgotten.
+pub const HISTORY_LINES: usize = 200;
 /// Redirects followed one after the other without a login; past it: an ordinary failure, with
 /// back-off.
 pub const REDIRECTS: u32 = 5;

@@ -1,0 +1,301 @@
+//! A line editor: bytes of a terminal in, actions out; and the line rendered into one buffer. Pure.
+//!
+//! The line stands on the terminal's last row and scrolls sideways when it is longer. Output that
+//! arrives meanwhile goes above it: [`Editor::erase`], the output with its line end,
+//! [`Editor::render`], all in one write, so that what is being typed is never torn.
+//!
+//! Sent to the terminal, nothing else:
+//!
+//! | sequence    | does |
+//! | ---         | --- |
+//! | CR          | to the first column |
+//! | `ESC [ K`   | erases to the end of the row |
+//! | `ESC [ n C` | n columns to the right |
+//! | `ESC [ H`, `ESC [ 2 J` | Ctrl-L: to the top, erases the screen |
+
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use super::{show, width};
+use crate::limits;
+use keys::{Key, Keys};
+
+/// What the user wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Enter: the line, which the editor has let go of.
+    Submit(String),
+    /// Ctrl-C; whether there was a line, which is gone now.
+    Interrupt {
+        /// There was something on the line.
+        cleared: bool,
+    },
+    /// Ctrl-D on an empty line.
+    EndOfInput,
+    /// Ctrl-Z.
+    Suspend,
+    /// Ctrl-L.
+    ClearScreen,
+    /// The line is as long as it may be; what came has not been taken.
+    Full,
+}
+
+/// The line and its history.
+#[derive(Debug, Default)]
+pub struct Editor {
+    keys: Keys,
+    text: String,
+    /// A byte index, on a character's boundary.
+    cursor: usize,
+    /// The first byte that is shown, on a boundary.
+    scroll: usize,
+    /// What Ctrl-K, Ctrl-U, Ctrl-W took last.
+    killed: String,
+    history: VecDeque<String>,
+    /// The place in the history that is shown, counted from the newest; 0 = the line itself.
+    recalled: usize,
+    /// The line as it was before the history was looked at.
+    unsent: String,
+    prompt: String,
+    secret: bool,
+}
+
+impl Editor {
+    /// An empty line.
+    pub fn new() -> Editor {
+        Editor::default()
+    }
+
+    /// What stands before the line; made harmless here.
+    pub fn set_prompt(&mut self, prompt: &str) {
+        self.prompt = show::line(prompt).into_owned();
+    }
+
+    /// A secret line is not shown and not remembered; entering or leaving clears the line.
+    pub fn set_secret(&mut self, secret: bool) {
+        if self.secret != secret {
+            self.secret = secret;
+            self.set_text(String::new());
+        }
+    }
+
+    /// The line.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the next character goes: a byte index into [`Editor::text`].
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// Takes bytes as they were read, cut anywhere.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Action> {
+        let mut keys = std::mem::take(&mut self.keys);
+        let mut actions = Vec::new();
+        keys.feed(bytes, |key| actions.extend(self.on_key(key)));
+        self.keys = keys;
+        actions.dedup_by(|a, b| *a == Action::Full && *b == Action::Full);
+        actions
+    }
+
+    fn on_key(&mut self, key: Key) -> Option<Action> {
+        match key {
+            Key::Char(char) => return self.insert(char),
+            Key::Enter | Key::Ctrl('j' | 'm') => return Some(self.submit()),
+            Key::Ctrl('c') => {
+                let cleared = !self.text.is_empty();
+                self.set_text(String::new());
+                return Some(Action::Interrupt { cleared });
+            }
+            Key::Ctrl('d') if self.text.is_empty() => return Some(Action::EndOfInput),
+            Key::Ctrl('z') => return Some(Action::Suspend),
+            Key::Ctrl('l') => return Some(Action::ClearScreen),
+            Key::Backspace | Key::Ctrl('h') => self.remove(self.left_of(self.cursor), self.cursor),
+            Key::Delete | Key::Ctrl('d') => self.remove(self.cursor, self.right_of(self.cursor)),
+            Key::Left | Key::Ctrl('b') => self.cursor = self.left_of(self.cursor),
+            Key::Right | Key::Ctrl('f') => self.cursor = self.right_of(self.cursor),
+            Key::WordLeft | Key::Alt('b') => self.cursor = self.word_left(char::is_alphanumeric),
+            Key::WordRight | Key::Alt('f') => self.cursor = self.word_right(),
+            Key::Home | Key::Ctrl('a') => self.cursor = 0,
+            Key::End | Key::Ctrl('e') => self.cursor = self.text.len(),
+            Key::Ctrl('k') => self.kill(self.cursor, self.text.len()),
+            Key::Ctrl('u') => self.kill(0, self.cursor),
+            Key::Ctrl('w') => self.kill(self.word_left(|c| !c.is_whitespace()), self.cursor),
+            Key::Alt('d') => self.kill(self.cursor, self.word_right()),
+            Key::Ctrl('y') => {
+                for char in std::mem::take(&mut self.killed).chars() {
+                    self.insert(char);
+                    self.killed.push(char);
+                }
+            }
+            Key::Up | Key::Ctrl('p') => self.recall(self.recalled + 1),
+            Key::Down | Key::Ctrl('n') => self.recall(self.recalled.saturating_sub(1)),
+            Key::Ctrl(_) | Key::Alt(_) => {}
+        }
+        None
+    }
+
+    fn insert(&mut self, char: char) -> Option<Action> {
+        if self.text.len() + char.len_utf8() > limits::LINE_BYTES {
+            return Some(Action::Full);
+        }
+        self.text.insert(self.cursor, char);
+        self.cursor += char.len_utf8();
+        None
+    }
+
+    fn submit(&mut self) -> Action {
+        let line = std::mem::take(&mut self.text);
+        self.set_text(String::new());
+        let again = self.history.front() == Some(&line);
+        if !self.secret && !line.trim().is_empty() && !again {
+            self.history.truncate(limits::HISTORY_LINES - 1);
+            self.history.push_front(line.clone());
+        }
+        Action::Submit(line)
+    }
+
+    fn set_text(&mut self, text: String) {
+        self.cursor = text.len();
+        self.text = text;
+        self.scroll = 0;
+        self.recalled = 0;
+    }
+
+    fn recall(&mut self, place: usize) {
+        if self.secret || place > self.history.len() {
+            return;
+        }
+        if self.recalled == 0 {
+            self.unsent = self.text.clone();
+        }
+        let text = match place {
+            0 => std::mem::take(&mut self.unsent),
+            _ => self.history[place - 1].clone(),
+        };
+        self.set_text(text);
+        self.recalled = place;
+    }
+
+    fn remove(&mut self, from: usize, to: usize) {
+        self.text.replace_range(from..to, "");
+        self.cursor = from;
+    }
+
+    fn kill(&mut self, from: usize, to: usize) {
+        if from < to {
+            self.killed = self.text[from..to].to_string();
+            self.remove(from, to);
+        }
+    }
+
+    /// One character to the left; marks go with what they stand on.
+    fn left_of(&self, mut place: usize) -> usize {
+        while let Some(char) = self.text[..place].chars().next_back() {
+            place -= char.len_utf8();
+            if width::char_width(char) > 0 || char.is_control() {
+                break;
+            }
+        }
+        place
+    }
+
+    fn right_of(&self, place: usize) -> usize {
+        let mut chars = self.text[place..].chars();
+        let first = chars.next().map_or(0, char::len_utf8);
+        let is_mark = |c: &char| width::char_width(*c) == 0 && !c.is_control();
+        place + first + chars.take_while(is_mark).map(char::len_utf8).sum::<usize>()
+    }
+
+    fn word_left(&self, is_word: impl Fn(char) -> bool) -> usize {
+        let before = self.text[..self.cursor].trim_end_matches(|c| !is_word(c));
+        before.trim_end_matches(is_word).len()
+    }
+
+    fn word_right(&self) -> usize {
+        let behind = &self.text[self.cursor..];
+        let word = behind.trim_start_matches(|c: char| !c.is_alphanumeric());
+        self.text.len() - word.trim_start_matches(char::is_alphanumeric).len()
+    }
+
+    /// Takes the line off the terminal, so that other output can stand there.
+    pub fn erase(out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\r\x1b[K");
+    }
+
+    /// Ctrl-L: an empty screen, to be followed by [`Editor::render`].
+    pub fn clear_screen(out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\x1b[H\x1b[2J");
+    }
+
+    /// Draws prompt and line on the row the cursor is in, never into the last of `columns`.
+    pub fn render(&mut self, columns: usize, out: &mut Vec<u8>) {
+        let room = columns.saturating_sub(1);
+        let prompt = &self.prompt[..width::take_width(&self.prompt, room * 2 / 3)];
+        let prompt_columns = width::text_width(prompt);
+        out.push(b'\r');
+        out.extend_from_slice(prompt.as_bytes());
+        let mut cursor_column = prompt_columns;
+        if !self.secret {
+            let room = room - prompt_columns;
+            self.scroll_to_cursor(room);
+            let mut used = 0;
+            for (offset, char) in self.text[self.scroll..].char_indices() {
+                let (shown, columns) = cell(char);
+                if used + columns > room {
+                    break;
+                }
+                used += columns;
+                out.extend_from_slice(shown.as_bytes());
+                if self.scroll + offset < self.cursor {
+                    cursor_column += columns;
+                }
+            }
+        }
+        out.extend_from_slice(b"\x1b[K\r");
+        if cursor_column > 0 {
+            out.extend_from_slice(format!("\x1b[{cursor_column}C").as_bytes());
+        }
+    }
+
+    /// Moves the first shown character so that the cursor is within `room` columns.
+    fn scroll_to_cursor(&mut self, room: usize) {
+        self.scroll = self.scroll.min(self.cursor);
+        while !self.text.is_char_boundary(self.scroll) {
+            self.scroll -= 1;
+        }
+        if self.columns_before_cursor(self.scroll) <= room {
+            return;
+        }
+        // Some of what is before the cursor stays in view.
+        let mut columns = 0;
+        let mut start = self.cursor;
+        for (offset, char) in self.text[..self.cursor].char_indices().rev() {
+            columns += cell(char).1;
+            if columns > room * 2 / 3 {
+                break;
+            }
+            start = offset;
+        }
+        self.scroll = start;
+    }
+
+    fn columns_before_cursor(&self, from: usize) -> usize {
+        self.text[from..self.cursor].chars().map(|char| cell(char).1).sum()
+    }
+}
+
+/// How a character is shown, and its columns.
+fn cell(char: char) -> (String, usize) {
+    if (' '..='~').contains(&char) {
+        return (char.to_string(), 1);
+    }
+    // Behind a letter, so that a mark is taken for one.
+    let shown = show::line(&format!("a{char}"))[1..].to_string();
+    let columns = width::text_width(&shown);
+    (shown, columns)
+}

@@ -109,5 +109,8 @@ pub const WAL_BATCH_BYTES: usize = 4 << 20;
 pub const WAL_SEGMENT_BYTES: u32 = 64 << 20;
 /// How long the making of a spare segment rests after it has failed. Meanwhile: `disk-full`.
 pub const WAL_SPARE_RETRY_MS: u64 = 1_000;
+/// Segments that reading history keeps open, twice: in the loop and in the reader's thread. Past
+/// it: the one that was not used for longest is closed.
+pub const WAL_READ_FILES: usize = 32;
 
 // The server's connections and queues.

@@ -42,10 +42,13 @@
 //! always goes on in a fresh segment and never writes into one that has records.
 
 mod bookkeeping;
+pub mod data_dir;
 mod disk;
 pub mod format;
+pub mod hard_state;
 mod locations;
 mod perform;
+mod reader;
 pub mod recovery;
 mod replay;
 mod restart;
@@ -54,9 +57,11 @@ mod window;
 mod writer;
 
 pub use bookkeeping::Wal;
+pub use data_dir::DataDir;
 pub use disk::{Disk, RealDisk};
 pub use format::Identity;
 pub use perform::{SpareRequest, SpareState, make_spare, perform};
+pub use reader::{Full, ReadDone, ReadError, Reader};
 pub use recovery::{Entry, Options, RecoverError, Report, recover};
 pub use writer::{Done, Writer};
 

@@ -1,9 +1,13 @@
 //! The log on a real file system, with its writer threads.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use chatctl::limits;
 use chatctl::wal::{
-    Done, Entry, Identity, Options, RealDisk, Report, SpareState, Wal, Writer, recover,
+    Done, Entry, Full, Identity, Location, Options, ReadDone, Reader, RealDisk, Report, SpareState,
+    Wal, Writer, recover, segment_name,
 };
 
 use crate::support::TempDir;
@@ -80,4 +84,105 @@ fn entries_are_there_again_after_every_restart_and_across_segments() {
         assert!(!wal.mark_due());
     }
     assert!(open(directory.path()).1.segments > 5);
+}
+
+/// A log with `count` entries in several segments, still open.
+fn filled(directory: &Path, count: u64) -> (Wal, Writer) {
+    let (mut wal, ..) = open(directory);
+    let mut writer = Writer::spawn(RealDisk::open(directory), || {}).expect("spawns");
+    append(&mut wal, &mut writer, count);
+    (wal, writer)
+}
+
+fn append(wal: &mut Wal, writer: &mut Writer, count: u64) {
+    for _ in 0..count {
+        let index = wal.last_index() + 1;
+        wal.append_entry(1, index, &payload(index));
+        if index.is_multiple_of(10) {
+            drain(wal, writer);
+        }
+    }
+    drain(wal, writer);
+}
+
+fn read_all(reader: &mut Reader, wal: &Wal) {
+    let mut buffer = Vec::new();
+    for index in 1..=wal.persisted_index() {
+        let location = wal.location(index).expect("persisted entries have a place");
+        buffer.clear();
+        buffer.extend_from_slice(b"before");
+        match reader.try_read(location, &mut buffer).expect("readable") {
+            Some(range) => assert_eq!(buffer[range], payload(index)),
+            None => assert_eq!(buffer, b"before", "nothing is appended where nothing is read"),
+        }
+        assert!(buffer.starts_with(b"before"));
+    }
+    let locations = (1..=wal.persisted_index()).filter_map(|index| wal.location(index)).collect();
+    reader.submit(9, locations).expect("an empty queue takes a job");
+    let done = wait(reader);
+    assert_eq!(done.job, 9);
+    let expected: Vec<Vec<u8>> = (1..=wal.persisted_index()).map(payload).collect();
+    assert_eq!(done.result.expect("readable"), expected);
+}
+
+fn wait(reader: &mut Reader) -> ReadDone {
+    loop {
+        match reader.poll() {
+            Some(done) => return done,
+            None => std::thread::yield_now(),
+        }
+    }
+}
+
+#[test]
+fn entries_are_read_back_while_their_segment_is_being_written() {
+    let directory = TempDir::new("wal-reader");
+    let (mut wal, mut writer) = filled(directory.path(), 35);
+    let mut reader = Reader::spawn(directory.path(), 2, || {}).expect("spawns");
+    read_all(&mut reader, &wal);
+    append(&mut wal, &mut writer, 900);
+    assert!(wal.segments() > limits::WAL_READ_FILES / 8);
+    read_all(&mut reader, &wal);
+}
+
+#[test]
+fn a_record_that_changed_on_the_disk_is_an_error_that_names_the_place() {
+    let directory = TempDir::new("wal-reader-damage");
+    let (wal, _writer) = filled(directory.path(), 20);
+    let mut reader = Reader::spawn(directory.path(), 2, || {}).expect("spawns");
+    let (whole, damaged) = (wal.location(6).unwrap(), wal.location(7).unwrap());
+    let path = directory.path().join(segment_name(damaged.segment));
+    let file = OpenOptions::new().write(true).open(path).expect("opens");
+    file.write_all_at(b"?", u64::from(damaged.offset) + 40).expect("writes");
+
+    let mut buffer = Vec::new();
+    let error = reader.try_read(damaged, &mut buffer).expect_err("its checksum is wrong");
+    assert_eq!(error.offset, damaged.offset);
+    assert!(error.to_string().contains("00000001.wal"), "{error}");
+    assert!(buffer.is_empty());
+    reader.submit(1, vec![whole, damaged]).expect("there is room");
+    wait(&mut reader).result.expect_err("its checksum is wrong");
+    assert!(reader.try_read(whole, &mut buffer).is_ok());
+
+    let elsewhere = Location { offset: whole.offset + 8, ..whole };
+    assert!(reader.try_read(elsewhere, &mut buffer).is_err());
+    let nowhere = Location { segment: 99, ..whole };
+    assert!(reader.try_read(nowhere, &mut buffer).is_err());
+    let too_long = Location { length: u32::MAX, ..whole };
+    assert!(reader.try_read(too_long, &mut buffer).is_err());
+}
+
+#[test]
+fn a_full_queue_of_reads_refuses_until_a_job_is_polled() {
+    let directory = TempDir::new("wal-reader-full");
+    let (wal, _writer) = filled(directory.path(), 5);
+    let mut reader = Reader::spawn(directory.path(), 2, || {}).expect("spawns");
+    let job = || vec![wal.location(1).unwrap()];
+    assert_eq!(reader.submit(1, job()), Ok(()));
+    assert_eq!(reader.submit(2, job()), Ok(()));
+    assert_eq!(reader.submit(3, job()), Err(Full));
+    assert_eq!(wait(&mut reader).job, 1);
+    assert_eq!(reader.submit(4, job()), Ok(()));
+    assert_eq!((wait(&mut reader).job, wait(&mut reader).job), (2, 4));
+    assert!(reader.poll().is_none());
 }

@@ -1,0 +1,242 @@
+//! `server_state.txt`: what a server must not forget besides its log, as text.
+//!
+//! Two lines of 512 bytes each, so that each has a sector of its own. A save writes over the one
+//! that does not hold the newest state, and syncs; so a crash in between leaves the old state or
+//! the new one. A line:
+//!
+//! ```text
+//! chatctl-state 1 counter=7 id=a cluster=32-hex incarnation=16-hex role=PRIMARY term=3 voted_for=-   ... crc=8-hex LF
+//! ```
+//!
+//! with spaces between `voted_for` and `crc`, the CRC-32 of all bytes before `crc=`. A line that
+//! was never written is 511 spaces and LF. The file gets its name when its first line is durable.
+//!
+//! Which state counts: the one of the valid line with the higher counter. A line that is not valid
+//! counts as one whose write was cut short: nobody was told of it. (Damage to the newest line
+//! cannot be told from that.) With no valid line the file is refused, never guessed at.
+
+use std::fmt;
+use std::io;
+
+use super::disk::Disk;
+
+/// The file's name, in the data directory.
+pub const FILE: &str = "server_state.txt";
+const UNFINISHED: &str = "server_state.txt.new";
+
+const LINE_BYTES: usize = 512;
+const CRC_AT: usize = LINE_BYTES - "crc=12345678\n".len();
+const LEAD: &str = "chatctl-state 1";
+/// Longest text field, bytes: three of them fit in a line with all else at its longest.
+const FIELD_BYTES: usize = 64;
+/// How a text field that is empty is written.
+const EMPTY: &str = "-";
+
+/// What a server must not forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardState {
+    /// The server's id: printable ASCII without spaces, 64 bytes at most, as the other texts here.
+    pub id: String,
+    /// The cluster's id.
+    pub cluster: [u8; 16],
+    /// Made at random with the directory.
+    pub incarnation: u64,
+    /// What the server last was; for whoever reads the file.
+    pub role: String,
+    /// Raft's current term.
+    pub term: u64,
+    /// Whom it voted for in that term; empty for nobody.
+    pub voted_for: String,
+}
+
+/// Why there is no state, or none could be saved.
+#[derive(Debug)]
+pub enum Error {
+    /// The file holds no valid state.
+    Damaged {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A text that does not fit the file: a bug, or an id that should have been refused.
+    Field(&'static str),
+    /// The disk failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Damaged { why } => write!(
+                f,
+                "{FILE} is damaged: {why}. Nothing was changed. Restore the directory from a copy"
+            ),
+            Error::Field(field) => write!(
+                f,
+                "the {field} for {FILE} is not up to {FIELD_BYTES} printable ASCII characters"
+            ),
+            Error::Io(error) => write!(f, "{FILE}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Reads the state; `None` where none was ever saved.
+pub fn load(disk: &mut impl Disk) -> Result<Option<HardState>, Error> {
+    Ok(newest(disk)?.map(|newest| newest.state))
+}
+
+/// Saves the state; when this returns it is durable. After an error the process ends.
+pub fn save(disk: &mut impl Disk, state: &HardState) -> Result<(), Error> {
+    let found = newest(disk)?;
+    let counter = found.as_ref().map_or(1, |newest| newest.counter + 1);
+    let line = line(counter, state)?;
+    match found {
+        Some(newest) => {
+            let at = (1 - newest.slot) * LINE_BYTES;
+            disk.write_at(FILE, at as u64, &line).and_then(|()| disk.fdatasync(FILE))
+        }
+        None => create(disk, &line),
+    }
+    .map_err(Error::Io)
+}
+
+fn create(disk: &mut impl Disk, line: &[u8]) -> io::Result<()> {
+    if disk.list()?.iter().any(|name| name == UNFINISHED) {
+        disk.remove(UNFINISHED)?;
+    }
+    disk.create(UNFINISHED)?;
+    let mut both = line.to_vec();
+    both.extend_from_slice(&blank());
+    disk.write_at(UNFINISHED, 0, &both)?;
+    disk.fdatasync(UNFINISHED)?;
+    disk.rename(UNFINISHED, FILE)?;
+    disk.sync_dir()
+}
+
+struct Newest {
+    slot: usize,
+    counter: u64,
+    state: HardState,
+}
+
+fn newest(disk: &mut impl Disk) -> Result<Option<Newest>, Error> {
+    if !disk.list().map_err(Error::Io)?.iter().any(|name| name == FILE) {
+        return Ok(None);
+    }
+    let mut bytes = [0; 2 * LINE_BYTES + 1];
+    let count = disk.read_at(FILE, 0, &mut bytes).map_err(Error::Io)?;
+    if count > 2 * LINE_BYTES {
+        return Err(Error::Damaged { why: format!("it is longer than {} bytes", 2 * LINE_BYTES) });
+    }
+    let lines = bytes[..count].chunks(LINE_BYTES).enumerate();
+    let valid = lines.filter_map(|(slot, line)| {
+        let (counter, state) = parse(line)?;
+        Some(Newest { slot, counter, state })
+    });
+    let newest = valid.max_by_key(|line| line.counter);
+    let why = "neither of its two lines is whole".to_owned();
+    newest.map(Some).ok_or(Error::Damaged { why })
+}
+
+fn blank() -> [u8; LINE_BYTES] {
+    let mut line = [b' '; LINE_BYTES];
+    line[LINE_BYTES - 1] = b'\n';
+    line
+}
+
+fn line(counter: u64, state: &HardState) -> Result<[u8; LINE_BYTES], Error> {
+    let HardState { id, cluster, incarnation, role, term, voted_for } = state;
+    let cluster: String = cluster.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (id, role) = (field("id", id)?, field("role", role)?);
+    let voted_for = field("vote", voted_for)?;
+    let text = format!(
+        "{LEAD} counter={counter} id={id} cluster={cluster} incarnation={incarnation:016x} \
+         role={role} term={term} voted_for={voted_for} "
+    );
+    assert!(text.len() <= CRC_AT, "bounded fields fit a line");
+    let mut line = blank();
+    line[..text.len()].copy_from_slice(text.as_bytes());
+    let crc = crc32fast::hash(&line[..CRC_AT]);
+    line[CRC_AT..].copy_from_slice(format!("crc={crc:08x}\n").as_bytes());
+    Ok(line)
+}
+
+fn field<'a>(name: &'static str, text: &'a str) -> Result<&'a str, Error> {
+    let printable = text.len() <= FIELD_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+    match text {
+        "" => Ok(EMPTY),
+        EMPTY => Err(Error::Field(name)),
+        text if printable => Ok(text),
+        _ => Err(Error::Field(name)),
+    }
+}
+
+/// The counter and state of a whole line.
+fn parse(line: &[u8]) -> Option<(u64, HardState)> {
+    let line = std::str::from_utf8(line).ok().filter(|line| line.len() == LINE_BYTES)?;
+    let (text, end) = line.split_at_checked(CRC_AT)?;
+    if end != format!("crc={:08x}\n", crc32fast::hash(text.as_bytes())) {
+        return None;
+    }
+    let mut words = text.strip_prefix(LEAD)?.split_ascii_whitespace();
+    let mut next = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
+    let counter = next("counter")?.parse().ok()?;
+    let state = HardState {
+        id: text_of(next("id")?),
+        cluster: u128::from_str_radix(next("cluster")?, 16).ok()?.to_be_bytes(),
+        incarnation: u64::from_str_radix(next("incarnation")?, 16).ok()?,
+        role: text_of(next("role")?),
+        term: next("term")?.parse().ok()?,
+        voted_for: text_of(next("voted_for")?),
+    };
+    words.next().is_none().then_some((counter, state))
+}
+
+fn text_of(word: &str) -> String {
+    if word == EMPTY { String::new() } else { word.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_as_it_was_always_written() {
+        let state = HardState {
+            id: "lone".into(),
+            cluster: [0xAB; 16],
+            incarnation: 0x1234,
+            role: "PRIMARY".into(),
+            term: 9,
+            voted_for: String::new(),
+        };
+        let line = line(7, &state).unwrap();
+        let text = std::str::from_utf8(&line).unwrap();
+        let start = "chatctl-state 1 counter=7 id=lone cluster=abababababababababababababababab \
+                     incarnation=0000000000001234 role=PRIMARY term=9 voted_for=- ";
+        assert!(text.starts_with(start), "{text}");
+        assert_eq!(text[start.len()..CRC_AT].trim(), "");
+        assert_eq!(&text[CRC_AT..], "crc=b1be07f6\n");
+        assert_eq!(parse(&line), Some((7, state)));
+    }
+
+    #[test]
+    fn the_longest_fields_fit_and_longer_or_blank_ones_are_refused() {
+        let long = "x".repeat(FIELD_BYTES);
+        let mut state = HardState {
+            id: long.clone(),
+            cluster: [0xFF; 16],
+            incarnation: u64::MAX,
+            role: long.clone(),
+            term: u64::MAX,
+            voted_for: long,
+        };
+        let line_of = line(u64::MAX, &state).unwrap();
+        assert_eq!(parse(&line_of), Some((u64::MAX, state.clone())));
+        for bad in ["x".repeat(FIELD_BYTES + 1), "a b".into(), "a\nb".into(), "-".into()] {
+            state.id = bad;
+            assert!(matches!(line(1, &state), Err(Error::Field("id"))), "{}", state.id);
+        }
+    }
+}

@@ -114,3 +114,44 @@ pub const WAL_SPARE_RETRY_MS: u64 = 1_000;
 pub const WAL_READ_FILES: usize = 32;
 
 // The server's connections and queues.
+/// Events taken from one poll; more wait for the next turn.
+pub const EVENTS: usize = 1_024;
+/// Bytes read from one connection in one turn; more wait for the next, so that one connection does
+/// not keep the others waiting.
+pub const TURN_READ_BYTES: usize = 64 * 1024;
+/// Bytes of a connection's requests that are held: one payload and what was read with it. At the
+/// bound nothing is read until a request is taken up.
+pub const INPUT_BYTES: usize = FRAME_BYTES + TURN_READ_BYTES;
+/// Bytes of answers that a connection may leave unread. At the bound its next request is not taken
+/// up before it has read some. One answer may go over it by a page.
+pub const OUTPUT_BYTES: usize = 256 * 1024;
+/// Bytes that a connection may leave unread before pushes to it are left out, and `lagging` said.
+pub const PUSH_BACKLOG_BYTES: usize = 256 * 1024;
+/// Bytes of answers that all connections together may leave unread before the next page of history
+/// is read for any of them.
+pub const OUTPUT_TOTAL_BYTES: usize = 256 << 20;
+/// Sends of one connection that are proposed and not yet answered. At the bound the next waits in
+/// the input.
+pub const SENDS_IN_FLIGHT: u32 = 4_096;
+/// Bytes of the log's next batch. At the bound sends wait in their connections' inputs until the
+/// disk has taken the batch.
+pub const GATHERED_BYTES: usize = 8 << 20;
+/// Jobs that wait for the hashing thread. At the bound: `busy`.
+pub const HASH_JOBS: usize = 256;
+/// Jobs that wait for the reading thread. At the bound: `busy`.
+pub const READ_JOBS: usize = 256;
+/// Addresses whose attempts to log in are counted. At the bound those at rest are forgotten; when
+/// none is, attempts from further addresses are refused.
+pub const LIMITER_ADDRESSES: usize = 65_536;
+/// Descriptors kept back from connections: the log's segments, threads, signals.
+pub const RESERVED_DESCRIPTORS: usize = 32;
+/// How long a full server waits before it tries to accept again, milliseconds.
+pub const ACCEPT_AGAIN_MS: u64 = 1_000;
+/// How long a connection that was closed for what it sent may go on sending, milliseconds.
+pub const DRAIN_MS: u64 = 2_000;
+/// How long a stop waits for clients to read their answers, milliseconds.
+pub const STOP_MS: u64 = 2_000;
+/// Idleness after which a mark proves that the last batch was durable, milliseconds.
+pub const MARK_AFTER_MS: u64 = 50;
+/// An fsync that takes longer than this is told, microseconds.
+pub const SLOW_SYNC_US: u64 = 500_000;

@@ -9,8 +9,9 @@ use crate::server;
 
 /// Runs `chatctl serve`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
-    options(parsed)?;
-    Err(Error::failed(parsed.subcommand().name, "this build does not have it"))
+    let failed = |error| Error::failed(parsed.subcommand().name, error);
+    server::run(options(parsed)?).map_err(failed)?;
+    Ok(0)
 }
 
 /// The options of the server that the values ask for.

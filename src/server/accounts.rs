@@ -1,0 +1,332 @@
+//! Requests about accounts and sessions: create, login, token, resume, logoff, passwd, delete.
+
+use super::Server;
+use super::client::Session;
+use super::dispatch::{Asked, Next};
+use super::messages::Pending;
+use super::reply::{Refusal, count, refuse, refuse_with, reply};
+use crate::auth::hasher::{Done, Job, JobKind, Outcome};
+use crate::auth::scram::Verifier;
+use crate::auth::token;
+use crate::chat::{AccountId, Command};
+use crate::limits;
+use crate::net::Key;
+use crate::protocol::framing::Codec;
+use crate::protocol::{Message, MsgIds, id, name};
+use crate::sys::{clock, entropy};
+
+/// Who waits for a hash, and for what.
+pub(super) struct Hashing {
+    key: Key,
+    codec: Codec,
+    purpose: Purpose,
+}
+
+enum Purpose {
+    /// A login, or a create for a name that exists. The verifier that was asked about: a password
+    /// that changed meanwhile makes the answer void.
+    LogIn { cmd: &'static str, account: AccountId, verifier: Verifier, refusal: Refusal },
+    /// A login to a name that does not exist, which costs the same.
+    Nobody,
+    /// A new account.
+    Create { name: String, password: Vec<u8> },
+    /// A new password.
+    Passwd,
+}
+
+const WRONG: Refusal = refuse("wrong-credentials", "no account has this name and password");
+const TAKEN: Refusal = refuse("name-taken", "somebody has, or had, this name");
+const GONE: Refusal = refuse("not-logged-in", "the account is gone");
+
+impl Server {
+    pub(super) fn on_create(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        let name = self.check_login(asked)?;
+        let purpose = match self.state.account(&name) {
+            Some(account) => self.log_in_purpose("create", account, TAKEN),
+            None if self.state.is_tombstoned(&name) => return Err(TAKEN),
+            None => {
+                self.check_disk()?;
+                Purpose::Create { name, password: asked.message.body.as_bytes().to_vec() }
+            }
+        };
+        self.hash(asked, purpose)
+    }
+
+    pub(super) fn on_login(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        let name = self.check_login(asked)?;
+        let purpose = match self.state.account(&name) {
+            Some(account) => self.log_in_purpose("login", account, WRONG),
+            None => Purpose::Nobody,
+        };
+        self.hash(asked, purpose)
+    }
+
+    pub(super) fn on_resume(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        self.check_sessions(asked.key)?;
+        let now_ms = clock::unix_ms();
+        let found = name::fold(&asked.message.src).and_then(|name| {
+            let account = self.state.account(&name)?;
+            let verifier = self.verifier(account)?;
+            let secret = self.state.token_secret()?;
+            token::check(&secret, &name, now_ms, &verifier, &asked.message.body).ok()?;
+            Some(account)
+        });
+        match found {
+            Some(account) => {
+                self.log_in(asked.key, asked.codec, "resume", account, true);
+                Ok(Next::Answered)
+            }
+            None => Err(refuse("bad-token", "it has expired or is void: log in with the password")),
+        }
+    }
+
+    pub(super) fn on_token(
+        &mut self,
+        asked: &Asked<'_>,
+        session: Session,
+    ) -> Result<Next, Refusal> {
+        let days_ms = u64::from(self.options.token_days) * 24 * 60 * 60 * 1000;
+        let verifier = self.verifier(session.account).ok_or(GONE)?;
+        let secret = self.state.token_secret().ok_or(GONE)?;
+        let name = self.state.name(session.account);
+        let text = token::issue(&secret, name, clock::unix_ms() + days_ms, &verifier);
+        self.reply(asked.key, asked.codec, &Message { body: text.into(), ..reply("token") });
+        Ok(Next::Answered)
+    }
+
+    pub(super) fn on_logoff(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        self.log_out(asked.key);
+        self.reply(asked.key, asked.codec, &reply("logoff"));
+        Ok(Next::Answered)
+    }
+
+    pub(super) fn on_passwd(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        check_password(&asked.message.body)?;
+        self.check_disk()?;
+        self.check_rate(asked.key)?;
+        self.hash(asked, Purpose::Passwd)
+    }
+
+    pub(super) fn on_delete(
+        &mut self,
+        asked: &Asked<'_>,
+        session: Session,
+    ) -> Result<Next, Refusal> {
+        let name = self.state.name(session.account).to_owned();
+        let time = self.entry_time();
+        self.propose(asked.key, asked.codec, "delete", &Command::Delete { time, name: &name });
+        Ok(self.begin(asked.key))
+    }
+
+    fn check_login(&mut self, asked: &Asked<'_>) -> Result<String, Refusal> {
+        let name = name::fold(&asked.message.src).ok_or_else(|| {
+            let sentence = format!(
+                "src is to be a name: a letter or digit, then letters, digits, . _ -, at most {}",
+                limits::NAME_BYTES
+            );
+            refuse_with("bad-name", sentence)
+        })?;
+        check_password(&asked.message.body)?;
+        self.check_sessions(asked.key)?;
+        self.check_rate(asked.key)?;
+        Ok(name)
+    }
+
+    /// A connection that is logged in already changes its session, it does not add one.
+    fn check_sessions(&self, key: Key) -> Result<(), Refusal> {
+        let Some(client) = self.clients.get(key) else { return Ok(()) };
+        let origin = client.conn.origin();
+        let most = self.options.max_sessions_per_address;
+        if client.session.is_none() && self.sessions.of_origin(origin) >= most {
+            let sentence = format!("{origin} has {most} sessions already, the most allowed");
+            return Err(refuse_with("rate-limited", sentence));
+        }
+        Ok(())
+    }
+
+    fn check_rate(&mut self, key: Key) -> Result<(), Refusal> {
+        let Some(client) = self.clients.get(key) else { return Ok(()) };
+        let origin = client.conn.origin();
+        if self.limiter.allow(origin, self.now_ms) {
+            return Ok(());
+        }
+        self.trace.debug(|| format!("{origin} logs in too often"));
+        let sentence = "too many passwords from your address: wait a minute";
+        Err(refuse("rate-limited", sentence))
+    }
+
+    /// Refuses a change that the disk may have no room for.
+    pub(super) fn check_disk(&self) -> Result<(), Refusal> {
+        match self.wal.full() {
+            true => {
+                Err(refuse("disk-full", "the server's disk is full; what is stored can be read"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn verifier(&self, account: AccountId) -> Option<Verifier> {
+        self.state.verifier(account)?.parse().ok()
+    }
+
+    fn log_in_purpose(&self, cmd: &'static str, account: AccountId, refusal: Refusal) -> Purpose {
+        match self.verifier(account) {
+            Some(verifier) => Purpose::LogIn { cmd, account, verifier, refusal },
+            None => Purpose::Nobody,
+        }
+    }
+
+    /// Gives the request's password to the hashing thread.
+    fn hash(&mut self, asked: &Asked<'_>, purpose: Purpose) -> Result<Next, Refusal> {
+        let password = asked.message.body.as_bytes().to_vec();
+        self.hash_password(Hashing { key: asked.key, codec: asked.codec, purpose }, password)?;
+        Ok(self.begin(asked.key))
+    }
+
+    fn hash_password(&mut self, hashing: Hashing, password: Vec<u8>) -> Result<(), Refusal> {
+        let iterations = self.options.password_iterations;
+        let kind = match &hashing.purpose {
+            Purpose::LogIn { verifier, .. } => JobKind::Verify(verifier.clone()),
+            Purpose::Nobody => JobKind::VerifyUnknown { iterations },
+            Purpose::Create { .. } | Purpose::Passwd => {
+                let salt = entropy::array().map_err(|error| {
+                    refuse_with("busy", format!("the system gives no random bytes: {error}"))
+                })?;
+                JobKind::Derive { salt, iterations }
+            }
+        };
+        self.last_job += 1;
+        if self.hasher.submit(Job { id: self.last_job, password, kind }).is_err() {
+            return Err(refuse("busy", "too many log in at once: try again in a moment"));
+        }
+        self.hashing.insert(self.last_job, hashing);
+        Ok(())
+    }
+
+    /// The name was taken while its password was hashed or on its way into the log. When the first
+    /// was this same request, sent twice, its password is right.
+    pub(super) fn create_again(&mut self, pending: Pending, account: Option<AccountId>) {
+        let Pending { key, codec, password, .. } = pending;
+        let started = match account {
+            Some(account) => {
+                let purpose = self.log_in_purpose("create", account, TAKEN);
+                self.hash_password(Hashing { key, codec, purpose }, password)
+            }
+            None => Err(TAKEN),
+        };
+        if let Err(refusal) = started {
+            self.end_with(key, codec, &refusal.message("create"));
+        }
+    }
+
+    /// What the hashing thread has found out.
+    pub(super) fn take_hashed(&mut self) {
+        while let Some(Done { id, outcome }) = self.hasher.poll() {
+            let Some(hashing) = self.hashing.remove(&id) else { continue };
+            // Who has gone meanwhile gets nothing and changes nothing.
+            if self.clients.get(hashing.key).is_some() {
+                self.on_hashed(hashing, outcome);
+            }
+        }
+    }
+
+    fn on_hashed(&mut self, hashing: Hashing, outcome: Outcome) {
+        let Hashing { key, codec, purpose } = hashing;
+        match (purpose, outcome) {
+            (Purpose::LogIn { cmd, account, verifier, refusal }, Outcome::Matches(matches)) => {
+                if matches && self.verifier(account).as_ref() == Some(&verifier) {
+                    self.log_in(key, codec, cmd, account, false);
+                    self.end(key);
+                } else {
+                    self.end_with(key, codec, &refusal.message(cmd));
+                }
+            }
+            (Purpose::Create { name, password }, Outcome::Derived(verifier)) => {
+                let (time, verifier) = (self.entry_time(), verifier.to_string());
+                let command = Command::Create { time, name: &name, verifier: &verifier };
+                self.propose(key, codec, "create", &command);
+                if let Some(pending) = self.pending.back_mut() {
+                    pending.password = password;
+                }
+            }
+            (Purpose::Passwd, Outcome::Derived(verifier)) => {
+                let session = self.clients.get(key).and_then(|client| client.session);
+                match session {
+                    None => self.end_with(key, codec, &GONE.message("passwd")),
+                    Some(session) => {
+                        let name = self.state.name(session.account).to_owned();
+                        let (time, verifier) = (self.entry_time(), verifier.to_string());
+                        let command = Command::Passwd { time, name: &name, verifier: &verifier };
+                        self.propose(key, codec, "passwd", &command);
+                    }
+                }
+            }
+            (Purpose::Nobody, _) => self.end_with(key, codec, &WRONG.message("login")),
+            (_, _) => unreachable!("the hashing thread answers what it was asked"),
+        }
+    }
+
+    /// Makes the connection a session of the account and answers `cmd`.
+    pub(super) fn log_in(
+        &mut self,
+        key: Key,
+        codec: Codec,
+        cmd: &'static str,
+        account: AccountId,
+        resumed: bool,
+    ) {
+        self.log_out(key);
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.session = Some(Session { account, resumed });
+        client.login_by_ms = None;
+        client.refusing = None;
+        let name = self.state.name(account);
+        self.sessions.add(account, name, key, client.conn.origin());
+        let unread = self.state.unread_total(account);
+        let sentence = match unread {
+            0 => "nothing unread".to_owned(),
+            1 => "1 unread message".to_owned(),
+            many => format!("{many} unread messages"),
+        };
+        let cluster = self.state.cluster().map(|bytes| id::format(u128::from_be_bytes(bytes)));
+        let message = Message {
+            to: name.to_owned().into(),
+            limit: count(unread as usize),
+            seq: self.applied(),
+            msg_ids: MsgIds::Many(cluster.into_iter().map(Into::into).collect()),
+            body: sentence.into(),
+            ..reply(cmd)
+        };
+        self.reply(key, codec, &message);
+        self.trace.debug(|| format!("connection {}: {cmd} {}", key.number(), message.to));
+    }
+
+    /// Ends the connection's session, if it has one: from now on it has to log in again in time.
+    pub(super) fn log_out(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(session) = client.session.take() else { return };
+        let by_ms = self.now_ms + self.options.login_timeout_ms;
+        client.login_by_ms = Some(by_ms);
+        client.left_out = 0;
+        self.deadlines.set(by_ms, key);
+        let name = self.state.name(session.account);
+        self.sessions.remove(session.account, name, key, client.conn.origin());
+    }
+
+    /// Ends the account's sessions, all but that of `except`.
+    pub(super) fn end_sessions(&mut self, account: AccountId, except: Option<Key>) {
+        for key in self.sessions.of(account).to_vec() {
+            if Some(key) != except {
+                self.log_out(key);
+            }
+        }
+    }
+}
+
+fn check_password(password: &str) -> Result<(), Refusal> {
+    if password.is_empty() || password.len() > limits::PASSWORD_BYTES {
+        let sentence = format!("a password has 1 to {} bytes", limits::PASSWORD_BYTES);
+        return Err(refuse_with("bad-password", sentence));
+    }
+    Ok(())
+}

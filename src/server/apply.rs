@@ -1,0 +1,138 @@
+//! What is committed is applied; what that did is answered and pushed. Nothing else in the server
+//! tells a client that something has changed.
+
+use super::client::{Client, Work};
+use super::messages::{NO_SUCH_USER, Pending};
+use super::reply::{Refusal, count, read_moved, refuse, reply, taken_back};
+use super::{Error, Server};
+use crate::chat::{AccountId, Command, Effect, Gone, view};
+use crate::net::Key;
+use crate::protocol::{Message, MsgIds, id};
+
+const GONE: Refusal = refuse("not-logged-in", "the account is gone");
+const ID_CONFLICT: Refusal = refuse("id-conflict", "this id was used for another message");
+const ID_EXPIRED: Refusal =
+    refuse("id-expired", "too long ago to say whether it was stored: look into the history");
+
+impl Server {
+    /// Applies what is committed, in order.
+    pub(super) fn apply_committed(&mut self) -> Result<(), Error> {
+        while let Some(index) = self.committed.next() {
+            let payload = self.raft.release(index);
+            let effect = self.state.apply(index, &payload).map_err(Error::Entry)?;
+            let asked = self.pending.front().is_some_and(|pending| pending.index == index);
+            let pending = if asked { self.pending.pop_front() } else { None };
+            self.on_effect(&payload, effect, index, pending);
+        }
+        Ok(())
+    }
+
+    fn on_effect(&mut self, payload: &[u8], effect: Effect, index: u64, asked: Option<Pending>) {
+        let origin = asked.as_ref().map(|pending| pending.key);
+        match effect {
+            Effect::Stored { from, to, .. } => {
+                if let Ok(message) = view::deliver(index, payload) {
+                    self.push(to, origin, index, &message);
+                    if from != to {
+                        self.push(from, origin, index, &message);
+                    }
+                }
+            }
+            Effect::ReadMoved { account, other, marker, moved: true } => {
+                let name = self.state.name(other).to_owned();
+                self.push(account, origin, index, &read_moved(&name, marker));
+            }
+            Effect::Deleted { ref gone, .. } => {
+                for Gone { account, ids } in gone {
+                    let ids = ids.iter().map(|id| id::format(*id).into()).collect();
+                    self.push(*account, origin, index, &taken_back(ids, index));
+                }
+            }
+            Effect::PasswordChanged { account } => self.end_sessions(account, origin),
+            Effect::AccountDeleted { account } => self.end_sessions(account, origin),
+            _ => {}
+        }
+        if let Some(pending) = asked {
+            self.answer(payload, effect, pending);
+        }
+    }
+
+    /// Answers the request whose entry has been applied.
+    fn answer(&mut self, payload: &[u8], effect: Effect, pending: Pending) {
+        let Pending { key, codec, cmd, .. } = pending;
+        let done = match effect {
+            Effect::Stored { time, seq, .. } | Effect::Duplicate { time, seq, .. } => {
+                self.answer_send(payload, &pending, time, seq);
+                return self.end_send(key);
+            }
+            Effect::Created { account } => {
+                self.log_in(key, codec, "create", account, false);
+                return self.end(key);
+            }
+            Effect::NameTaken { account } => return self.create_again(pending, account),
+            Effect::Taken { account, ref seqs } => {
+                return self.on_taken(&pending, account, seqs.clone());
+            }
+            Effect::ReadMoved { other, marker, .. } => {
+                let name = self.state.name(other).to_owned();
+                Ok(Message { to: name.into(), seq: marker, ..reply("read") })
+            }
+            Effect::Deleted { count: deleted, .. } => {
+                Ok(Message { limit: count(deleted), ..reply("delete_msgs") })
+            }
+            Effect::PasswordChanged { .. } => Ok(reply("passwd")),
+            Effect::AccountDeleted { .. } => {
+                self.log_out(key);
+                Ok(reply("delete"))
+            }
+            Effect::IdConflict => Err(ID_CONFLICT),
+            Effect::IdExpired => Err(ID_EXPIRED),
+            Effect::NoSuchUser => Err(NO_SUCH_USER),
+            Effect::AccountGone => Err(GONE),
+            Effect::None | Effect::Founded | Effect::AlreadyFounded => {
+                unreachable!("nobody asks for these")
+            }
+        };
+        let message = done.unwrap_or_else(|refusal| refusal.message(cmd));
+        self.reply(key, codec, &message);
+        if cmd == "send" { self.end_send(key) } else { self.end(key) }
+    }
+
+    fn answer_send(&mut self, payload: &[u8], pending: &Pending, time: u64, seq: u64) {
+        let Ok(Command::Send { to, id, .. }) = Command::decode(payload) else { return };
+        let msg_ids = MsgIds::Many(vec![id::format(id).into()]);
+        let message = Message { to: to.into(), msg_ids, time, seq, ..reply("send") };
+        self.reply(pending.key, pending.codec, &message);
+    }
+
+    /// One send less is in flight; the next request may be due.
+    fn end_send(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.work = match client.work {
+            Work::Sends(in_flight) if in_flight > 1 => Work::Sends(in_flight - 1),
+            _ => Work::Idle,
+        };
+        if client.waits || client.ended {
+            self.queue(key);
+        }
+    }
+
+    /// Writes a push to every session of `account` except that on `except`. One that reads too
+    /// slowly is told later that it missed some.
+    fn push(&mut self, account: AccountId, except: Option<Key>, seq: u64, message: &Message<'_>) {
+        for &key in self.sessions.of(account) {
+            if Some(key) == except {
+                continue;
+            }
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            if client.take_push(seq) {
+                let Client { codec, .. } = *client;
+                client.put(codec, message, &mut self.spares);
+                if !client.dirty {
+                    client.dirty = true;
+                    self.dirty.push(key);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! One client's connection and what the server knows of it.
+
+use crate::chat::AccountId;
+use crate::limits;
+use crate::net::Connection;
+use crate::net::connection::Spares;
+use crate::protocol::Message;
+use crate::protocol::framing::{self, Codec, Form};
+
+/// A login on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose.
+    pub account: AccountId,
+    /// By a token: `passwd` and `delete` are forbidden.
+    pub resumed: bool,
+}
+
+/// What a connection waits for. Replies come in request order because the next request is taken up
+/// only when nothing is in progress, with one exception: sends follow sends, since the log keeps
+/// their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing.
+    Idle,
+    /// This many sends, all proposed.
+    Sends(u32),
+    /// One request that is no send.
+    Busy,
+}
+
+/// How far a connection is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is served.
+    Open,
+    /// Nothing more is read from it; what is written goes out first.
+    Closing,
+    /// All is written and said; what still comes is thrown away until the other side closes or this
+    /// instant (milliseconds) comes.
+    Draining(u64),
+    /// It is to be removed at the end of the turn.
+    Dead,
+}
+
+/// One client's connection.
+pub struct Client {
+    /// The socket and its buffers.
+    pub conn: Connection,
+    /// Lines or frames, once the first byte has come.
+    pub form: Option<Form>,
+    /// The latest request's codec: pushes are written in it.
+    pub codec: Codec,
+    /// The login.
+    pub session: Option<Session>,
+    /// What it waits for.
+    pub work: Work,
+    /// How far it is on its way out.
+    pub life: Life,
+    /// Once a send was refused for a reason that may pass, those behind it get the same, until a
+    /// ping: a sender's order is kept.
+    pub refusing: Option<&'static str>,
+    /// The newest push that was left out since the last `lagging`; 0 for none.
+    pub left_out: u64,
+    /// When the last byte came, or the last byte went while some waited.
+    pub active_ms: u64,
+    /// Until when it has to log in; none while it is logged in.
+    pub login_by_ms: Option<u64>,
+    /// Whether it stands in the list of those to be served.
+    pub queued: bool,
+    /// Whether it stands in the list of those to be written to.
+    pub dirty: bool,
+    /// Whether a whole request stands in the input and could not be taken up yet.
+    pub waits: bool,
+    /// Bytes of its output that the server's sum has.
+    pub counted: usize,
+    /// The other side has closed: nothing more can be read, what came before is still served.
+    pub ended: bool,
+}
+
+impl Client {
+    /// A connection that has just been accepted.
+    pub fn new(conn: Connection, now_ms: u64, login_by_ms: u64) -> Client {
+        Client {
+            conn,
+            form: None,
+            codec: Codec::Json,
+            session: None,
+            work: Work::Idle,
+            life: Life::Open,
+            refusing: None,
+            left_out: 0,
+            active_ms: now_ms,
+            login_by_ms: Some(login_by_ms),
+            queued: false,
+            dirty: false,
+            waits: false,
+            counted: 0,
+            ended: false,
+        }
+    }
+
+    /// Writes a reply in `codec` into the output.
+    pub fn put(&mut self, codec: Codec, message: &Message<'_>, spares: &mut Spares) {
+        self.conn.borrow_output(spares);
+        let form = self.form.unwrap_or(Form::Lines);
+        framing::put(self.conn.output(), form, codec, message);
+    }
+
+    /// Whether the next push fits. Past the bound pushes are left out up to `seq`, and said so once
+    /// the client has read what it has.
+    pub fn take_push(&mut self, seq: u64) -> bool {
+        if self.life != Life::Open || self.session.is_none() {
+            return false;
+        }
+        if self.left_out != 0 || self.conn.unwritten() >= limits::PUSH_BACKLOG_BYTES {
+            self.left_out = seq;
+            return false;
+        }
+        true
+    }
+
+    /// Whether another request may be taken up: there is room for its reply.
+    pub fn has_room(&self) -> bool {
+        self.conn.unwritten() < limits::OUTPUT_BYTES
+    }
+}

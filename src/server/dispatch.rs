@@ -1,0 +1,229 @@
+//! From bytes to requests, and from a request to what answers it.
+
+use super::Server;
+use super::client::{Life, Session, Work};
+use super::reply::{Refusal, refuse, refuse_with};
+use super::request::{self, Access, Request, Row};
+use crate::limits;
+use crate::net::Key;
+use crate::protocol::framing::{self, Codec, Form, Split};
+use crate::protocol::{Message, name};
+
+/// What has become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is answered.
+    Answered,
+    /// It is in progress; its answer comes later.
+    InProgress,
+    /// It is not its turn: it stays where it is until something has changed.
+    Later,
+}
+
+/// Who asks, in which codec the answer goes, and what is asked.
+pub(super) struct Asked<'a> {
+    pub key: Key,
+    pub codec: Codec,
+    pub message: &'a Message<'a>,
+}
+
+impl Server {
+    /// Takes up the requests at the start of `input` for as long as that is possible, and gives how
+    /// many bytes they were. `scanned` as [`framing::split`] wants it.
+    pub(super) fn dispatch(&mut self, key: Key, input: &[u8], scanned: &mut usize) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(client) = self.clients.get_mut(key) else { return used };
+            client.waits = false;
+            if client.life != Life::Open {
+                return input.len();
+            }
+            let rest = &input[used..];
+            let Some(&first) = rest.first() else { return used };
+            let form = match client.form.or_else(|| framing::form_of(first)) {
+                Some(form) => form,
+                None => {
+                    let sentence = "begin with { for JSON lines or a zero byte for frames";
+                    client.form = Some(Form::Lines);
+                    self.reject(key, Codec::Json, &refuse("bad-frame", sentence));
+                    return input.len();
+                }
+            };
+            client.form = Some(form);
+            if client.work == Work::Busy || !client.has_room() {
+                client.waits = true;
+                return used;
+            }
+            match framing::split(form, rest, scanned) {
+                Split::NeedMore => return used,
+                Split::Blank { consumed } => used += consumed,
+                Split::TooLong => {
+                    if client.work != Work::Idle {
+                        client.waits = true;
+                        return used;
+                    }
+                    let codec = if form == Form::Lines { Codec::Json } else { client.codec };
+                    let sentence = format!("a request has at most {} bytes", limits::PAYLOAD_BYTES);
+                    self.reject(key, codec, &refuse_with("too-long", sentence));
+                    return input.len();
+                }
+                Split::Payload { start, end, consumed, codec } => {
+                    if self.on_payload(key, codec, &rest[start..end]) == Next::Later {
+                        if let Some(client) = self.clients.get_mut(key) {
+                            client.waits = true;
+                        }
+                        return used;
+                    }
+                    used += consumed;
+                }
+            }
+        }
+    }
+
+    fn on_payload(&mut self, key: Key, codec: Codec, payload: &[u8]) -> Next {
+        let Some(client) = self.clients.get_mut(key) else { return Next::Answered };
+        client.codec = codec;
+        let work = client.work;
+        let message = framing::decode(codec, payload);
+        let result = match &message {
+            Err(error) => Err(refuse_with(error.code, error.detail.clone())),
+            Ok(message) => match request::find(&message.cmd) {
+                None => {
+                    let sentence = format!("{:?} is no request", message.cmd);
+                    Err(refuse_with("unknown-command", sentence))
+                }
+                // Sends follow sends, since the log keeps their order; anything else waits for
+                // them, so that replies keep the order of the requests.
+                Some(row) if work != Work::Idle && row.request != Request::Send => {
+                    return Next::Later;
+                }
+                Some(row) => self.on_request(row, &Asked { key, codec, message }),
+            },
+        };
+        match result {
+            Ok(next) => next,
+            Err(_) if work != Work::Idle => Next::Later,
+            Err(refusal) => {
+                let cmd = message.as_ref().map_or("error", |message| message.cmd.as_ref());
+                if cmd == "send" {
+                    self.keep_refusing(key, refusal.code);
+                }
+                self.reply(key, codec, &refusal.message(cmd));
+                Next::Answered
+            }
+        }
+    }
+
+    /// The dispatch. A handler answers, or starts what will be answered, or refuses; one that
+    /// refuses has changed nothing.
+    fn on_request(&mut self, row: &Row, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        let session = self.check_access(row, asked)?;
+        match (row.request, session) {
+            (Request::Create, _) => self.on_create(asked),
+            (Request::Login, _) => self.on_login(asked),
+            (Request::Resume, _) => self.on_resume(asked),
+            (Request::Ping, _) => self.on_ping(asked),
+            (Request::ServerStatus, _) => self.on_server_status(asked),
+            (_, None) => Err(NOT_LOGGED_IN),
+            (Request::Token, Some(session)) => self.on_token(asked, session),
+            (Request::Logoff, Some(_)) => self.on_logoff(asked),
+            (Request::List, Some(_)) => self.on_list(asked),
+            (Request::Who, Some(_)) => self.on_who(asked),
+            (Request::Send, Some(session)) => self.on_send(asked, session),
+            (Request::Deliver, Some(session)) => self.on_deliver(asked, session),
+            (Request::History, Some(session)) => self.on_history(asked, session),
+            (Request::Sync, Some(session)) => self.on_sync(asked, session),
+            (Request::Inbox, Some(session)) => self.on_inbox(asked, session),
+            (Request::Read, Some(session)) => self.on_read(asked, session),
+            (Request::DeleteMsgs, Some(session)) => self.on_delete_msgs(asked, session),
+            (Request::Passwd, Some(_)) => self.on_passwd(asked),
+            (Request::Delete, Some(session)) => self.on_delete(asked, session),
+        }
+    }
+
+    fn check_access(&self, row: &Row, asked: &Asked<'_>) -> Result<Option<Session>, Refusal> {
+        let session = self.clients.get(asked.key).and_then(|client| client.session);
+        if row.access == Access::Names {
+            return Ok(session);
+        }
+        if row.access != Access::Anyone && session.is_none() {
+            return Err(NOT_LOGGED_IN);
+        }
+        let src = asked.message.src.as_ref();
+        if !src.is_empty() {
+            let own = session.map(|session| self.state.name(session.account));
+            if own.is_none() || name::fold(src).as_deref() != own {
+                let sentence = "src is another's name: leave it empty or log in with it";
+                return Err(refuse("forbidden", sentence));
+            }
+        }
+        if row.access == Access::WithPassword && session.is_some_and(|session| session.resumed) {
+            let sentence = "this session came back with a token: log in with the password first";
+            return Err(refuse("forbidden", sentence));
+        }
+        Ok(session)
+    }
+
+    /// After some refusals everything sent behind gets the same, until the next ping.
+    fn keep_refusing(&mut self, key: Key, code: &'static str) {
+        let lasting = ["rate-limited", "disk-full", "read-only", "outcome-unknown"];
+        if lasting.contains(&code)
+            && let Some(client) = self.clients.get_mut(key)
+        {
+            client.refusing = Some(code);
+        }
+    }
+
+    /// Answers and closes: what comes behind cannot be understood.
+    fn reject(&mut self, key: Key, codec: Codec, refusal: &Refusal) {
+        self.reply(key, codec, &refusal.message("error"));
+        if let Some(client) = self.clients.get_mut(key) {
+            client.life = Life::Closing;
+        }
+    }
+
+    /// Writes an answer, or a frame of one, into the client's output.
+    pub(super) fn reply(&mut self, key: Key, codec: Codec, message: &Message<'_>) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.put(codec, message, &mut self.spares);
+            self.mark_dirty(key);
+        }
+    }
+
+    /// A request is in progress that no other may overtake.
+    pub(super) fn begin(&mut self, key: Key) -> Next {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.work = Work::Busy;
+        }
+        Next::InProgress
+    }
+
+    /// The request in progress is answered: the next may be taken up.
+    pub(super) fn end(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.work = Work::Idle;
+            self.queue(key);
+        }
+    }
+
+    /// Answers the request in progress.
+    pub(super) fn end_with(&mut self, key: Key, codec: Codec, message: &Message<'_>) {
+        self.reply(key, codec, message);
+        self.end(key);
+    }
+
+    /// Has a connection looked at again when the disk or the outputs have room.
+    pub(super) fn stall(&mut self, key: Key) -> Next {
+        self.stalled.push(key);
+        Next::Later
+    }
+
+    /// Something has room again.
+    pub(super) fn wake_stalled(&mut self) {
+        for key in std::mem::take(&mut self.stalled) {
+            self.queue(key);
+        }
+    }
+}
+
+const NOT_LOGGED_IN: Refusal = refuse("not-logged-in", "create an account or log in first");

@@ -1,0 +1,152 @@
+//! Answers of several frames: the entries are read from the log, without waiting where the system
+//! has them in memory, by the reader thread where it has not; then all frames are written at once,
+//! so that no push comes between them.
+
+use super::Server;
+use super::dispatch::Next;
+use super::reply::{count, read_moved, refuse, taken_back};
+use crate::chat::view;
+use crate::limits;
+use crate::net::Key;
+use crate::protocol::framing::Codec;
+use crate::protocol::{Message, id};
+use crate::wal::Location;
+
+/// One frame of an answer before its last.
+pub(super) enum Item {
+    /// The message with this seq.
+    Message(u64),
+    /// Messages that went, in the event with this seq.
+    TakenBack { seq: u64, ids: Vec<u128> },
+    /// The marker of the conversation with `name` moved to this seq.
+    ReadMoved { name: String, marker: u64 },
+}
+
+/// An answer whose entries are being read.
+pub(super) struct Page {
+    key: Key,
+    codec: Codec,
+    items: Vec<Item>,
+    last: Message<'static>,
+}
+
+impl Server {
+    /// Begins an answer of `items` and `last`; the connection is busy until it is written.
+    pub(super) fn start_page(
+        &mut self,
+        key: Key,
+        codec: Codec,
+        items: Vec<Item>,
+        last: Message<'static>,
+    ) -> Next {
+        let next = self.begin(key);
+        let page = Page { key, codec, items, last };
+        let places: Vec<Location> = page.seqs().filter_map(|seq| self.wal.location(seq)).collect();
+        let mut buffer = Vec::new();
+        let mut ranges = Vec::with_capacity(places.len());
+        for place in &places {
+            match self.reader.try_read(*place, &mut buffer) {
+                Ok(Some(range)) => ranges.push(range),
+                Ok(None) => {
+                    self.last_job += 1;
+                    if self.reader.submit(self.last_job, places).is_ok() {
+                        self.pages.insert(self.last_job, page);
+                    } else {
+                        let refusal = refuse("busy", "the disk is busy with reads: try again");
+                        self.end_with(key, codec, &refusal.message(&page.last.cmd));
+                    }
+                    return next;
+                }
+                Err(error) => {
+                    self.page_failed(&page, &error.to_string());
+                    return next;
+                }
+            }
+        }
+        self.write_page(page, ranges.into_iter().map(|range| &buffer[range]));
+        next
+    }
+
+    /// What the reader thread has read.
+    pub(super) fn take_pages(&mut self) {
+        while let Some(done) = self.reader.poll() {
+            let Some(page) = self.pages.remove(&done.job) else { continue };
+            match done.result {
+                Ok(payloads) => self.write_page(page, payloads.iter().map(Vec::as_slice)),
+                Err(error) => self.page_failed(&page, &error.to_string()),
+            }
+        }
+    }
+
+    fn write_page<'a>(&mut self, page: Page, mut payloads: impl Iterator<Item = &'a [u8]>) {
+        let Page { key, codec, items, last } = page;
+        for (place, item) in items.iter().enumerate() {
+            let limit = count(items.len() - place);
+            match item {
+                Item::Message(seq) => {
+                    let payload = payloads.next().unwrap_or_default();
+                    match view::deliver(*seq, payload) {
+                        Ok(message) => self.reply(key, codec, &Message { limit, ..message }),
+                        Err(error) => {
+                            // The frames before are written already: only a close is honest.
+                            self.trace.wrong(format_args!("entry {seq} is no message: {error}"));
+                            return self.doom(key);
+                        }
+                    }
+                }
+                Item::TakenBack { seq, ids } => {
+                    let ids = ids.iter().map(|id| id::format(*id).into()).collect();
+                    self.reply(key, codec, &Message { limit, ..taken_back(ids, *seq) });
+                }
+                Item::ReadMoved { name, marker } => {
+                    self.reply(key, codec, &Message { limit, ..read_moved(name, *marker) });
+                }
+            }
+        }
+        self.count_output(key);
+        self.end_with(key, codec, &last);
+    }
+
+    fn page_failed(&mut self, page: &Page, error: &str) {
+        self.trace.wrong(format_args!("the log cannot be read: {error}"));
+        let refusal = refuse("busy", "the server cannot read its log: its operator is told");
+        self.end_with(page.key, page.codec, &refusal.message(&page.last.cmd));
+    }
+
+    /// How many of the messages, from the first on, fit into one page: at least one.
+    pub(super) fn fitting<'a>(&self, seqs: impl Iterator<Item = &'a u64>) -> usize {
+        let mut bytes = 0;
+        let mut fitting = 0;
+        for seq in seqs {
+            bytes += self.wal.location(*seq).map_or(0, |place| place.length as usize);
+            if fitting > 0 && bytes > limits::PAGE_BYTES {
+                break;
+            }
+            fitting += 1;
+        }
+        fitting
+    }
+
+    /// Whether the outputs have room for another page.
+    pub(super) fn pages_have_room(&self) -> bool {
+        self.output_bytes < limits::OUTPUT_TOTAL_BYTES
+    }
+
+    /// Brings the sum of all outputs up to date with one client's.
+    pub(super) fn count_output(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key) {
+            let unwritten = client.conn.unwritten();
+            self.output_bytes = self.output_bytes - client.counted + unwritten;
+            client.counted = unwritten;
+        }
+    }
+}
+
+impl Page {
+    fn seqs(&self) -> impl Iterator<Item = u64> + '_ {
+        self.items.iter().filter_map(|item| match item {
+            Item::Message(seq) => Some(*seq),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The requests of the protocol: their names, and who may ask them.
+
+/// Every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Makes an account and logs in.
+    Create,
+    /// Logs in with a password.
+    Login,
+    /// Asks for a token.
+    Token,
+    /// Logs in with a token.
+    Resume,
+    /// Logs out; the connection stays.
+    Logoff,
+    /// Pages accounts.
+    List,
+    /// Pages accounts with a live session.
+    Who,
+    /// Sends a message.
+    Send,
+    /// Brings received messages.
+    Deliver,
+    /// Brings messages sent and received.
+    History,
+    /// Brings all that happened after a cursor.
+    Sync,
+    /// Pages conversations.
+    Inbox,
+    /// Moves a read marker.
+    Read,
+    /// Deletes messages.
+    DeleteMsgs,
+    /// Changes the password.
+    Passwd,
+    /// Deletes the account.
+    Delete,
+    /// Asks whether the server is there.
+    Ping,
+    /// Asks how the server is.
+    ServerStatus,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone, before and after a login.
+    Anyone,
+    /// Names an account in `src` and proves it: `create`, `login`, `resume`.
+    Names,
+    /// Only who is logged in.
+    LoggedIn,
+    /// Only who is logged in with a password.
+    WithPassword,
+}
+
+/// One row of [`TABLE`].
+pub struct Row {
+    /// The `cmd`.
+    pub cmd: &'static str,
+    /// What it stands for.
+    pub request: Request,
+    /// Who may ask it.
+    pub access: Access,
+}
+
+const fn row(cmd: &'static str, request: Request, access: Access) -> Row {
+    Row { cmd, request, access }
+}
+
+/// Every request, once. The most frequent first, since it is searched from the start.
+pub const TABLE: [Row; 18] = [
+    row("send", Request::Send, Access::LoggedIn),
+    row("ping", Request::Ping, Access::Anyone),
+    row("read", Request::Read, Access::LoggedIn),
+    row("sync", Request::Sync, Access::LoggedIn),
+    row("history", Request::History, Access::LoggedIn),
+    row("deliver", Request::Deliver, Access::LoggedIn),
+    row("inbox", Request::Inbox, Access::LoggedIn),
+    row("list", Request::List, Access::LoggedIn),
+    row("who", Request::Who, Access::LoggedIn),
+    row("delete_msgs", Request::DeleteMsgs, Access::LoggedIn),
+    row("create", Request::Create, Access::Names),
+    row("login", Request::Login, Access::Names),
+    row("resume", Request::Resume, Access::Names),
+    row("token", Request::Token, Access::LoggedIn),
+    row("logoff", Request::Logoff, Access::LoggedIn),
+    row("passwd", Request::Passwd, Access::WithPassword),
+    row("delete", Request::Delete, Access::WithPassword),
+    row("server_status", Request::ServerStatus, Access::Anyone),
+];
+
+/// The row of a `cmd`.
+pub fn find(cmd: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.cmd == cmd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_cmd_and_stands_once() {
+        for row in &TABLE {
+            assert_eq!(find(row.cmd).unwrap().request, row.request);
+            assert_eq!(TABLE.iter().filter(|other| other.request == row.request).count(), 1);
+        }
+        assert!(find("").is_none());
+        assert!(find("Send").is_none());
+    }
+}

@@ -50,6 +50,7 @@ const ZEROS_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct RealDisk {
     directory: PathBuf,
+    writable: bool,
     /// Least recently used first.
     open: Vec<(String, File)>,
 }
@@ -57,7 +58,12 @@ pub struct RealDisk {
 impl RealDisk {
     /// The directory at `directory`, which exists.
     pub fn open(directory: &Path) -> RealDisk {
-        RealDisk { directory: directory.to_owned(), open: Vec::new() }
+        RealDisk { directory: directory.to_owned(), writable: true, open: Vec::new() }
+    }
+
+    /// The same, for reading alone.
+    pub fn read_only(directory: &Path) -> RealDisk {
+        RealDisk { writable: false, ..RealDisk::open(directory) }
     }
 
     /// Where it is.
@@ -71,7 +77,7 @@ impl RealDisk {
             self.open.push(found);
         } else {
             let path = self.directory.join(name);
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            let file = OpenOptions::new().read(true).write(self.writable).open(path)?;
             self.keep(name, file);
         }
         let (_, file) = self.open.last().expect("a file was just put there");
@@ -94,7 +100,7 @@ impl RealDisk {
 impl Clone for RealDisk {
     /// The same directory, with files of its own.
     fn clone(&self) -> RealDisk {
-        RealDisk::open(&self.directory)
+        RealDisk { directory: self.directory.clone(), writable: self.writable, open: Vec::new() }
     }
 }
 

@@ -52,6 +52,7 @@ mod reader;
 pub mod recovery;
 mod replay;
 mod restart;
+pub mod scan;
 mod survey;
 mod window;
 mod writer;

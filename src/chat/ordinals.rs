@@ -7,10 +7,12 @@
 /// Most ordinals in one chunk.
 const CHUNK: usize = 512;
 
-/// The list. Chunks are never empty, ordinals strictly rise within and across them.
+/// The list. Ordinals strictly rise through `full` and then `tail`; no chunk is empty, and the tail
+/// only where there are no chunks either: the newest are always at hand.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ordinals {
-    chunks: Vec<Vec<u32>>,
+    full: Vec<Vec<u32>>,
+    tail: Vec<u32>,
     len: u32,
 }
 
@@ -22,51 +24,60 @@ impl Ordinals {
 
     /// The highest.
     pub(super) fn last(&self) -> Option<u32> {
-        self.chunks.last().and_then(|chunk| chunk.last().copied())
+        self.tail.last().copied()
     }
 
     /// Adds one that is above all others.
     pub(super) fn push(&mut self, ordinal: u32) {
         debug_assert!(self.last().is_none_or(|last| last < ordinal), "pushed out of order");
         self.len += 1;
-        match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => push_tight(chunk, ordinal),
-            _ => push_tight(&mut self.chunks, vec![ordinal]),
+        if self.tail.len() == CHUNK {
+            push_tight(&mut self.full, std::mem::take(&mut self.tail));
         }
+        push_tight(&mut self.tail, ordinal);
     }
 
     /// Adds one anywhere; nothing happens where it is there already.
     pub(super) fn insert(&mut self, ordinal: u32) {
+        if self.last().is_none_or(|last| last < ordinal) {
+            return self.push(ordinal);
+        }
         let at = self.chunk_of(ordinal);
-        let Some(chunk) = self.chunks.get_mut(at) else { return self.push(ordinal) };
+        let chunk = self.full.get_mut(at).unwrap_or(&mut self.tail);
         let Err(place) = chunk.binary_search(&ordinal) else { return };
         self.len += 1;
         chunk.insert(place, ordinal);
         if chunk.len() > CHUNK {
             let upper = chunk.split_off(CHUNK / 2);
             chunk.shrink_to_fit();
-            self.chunks.insert(at + 1, upper);
+            let lower = std::mem::replace(chunk, upper);
+            self.full.insert(at, lower);
         }
     }
 
     /// Removes one; false: it was not there.
     pub(super) fn remove(&mut self, ordinal: u32) -> bool {
         let at = self.chunk_of(ordinal);
-        let Some(chunk) = self.chunks.get_mut(at) else { return false };
+        let chunk = self.full.get_mut(at).unwrap_or(&mut self.tail);
         let Ok(place) = chunk.binary_search(&ordinal) else { return false };
         self.len -= 1;
         chunk.remove(place);
-        if chunk.is_empty() {
-            self.chunks.remove(at);
-        } else if chunk.len() < chunk.capacity() / 4 {
+        if chunk.len() < chunk.capacity() / 4 {
             chunk.shrink_to(chunk.len() * 2);
+        }
+        if chunk.is_empty() {
+            if at < self.full.len() {
+                self.full.remove(at);
+            } else if let Some(last) = self.full.pop() {
+                self.tail = last;
+            }
         }
         true
     }
 
     /// Puts `new`, above all others, in the place of `old`; in place where `old` was the highest.
     pub(super) fn advance(&mut self, old: u32, new: u32) {
-        match self.chunks.last_mut().and_then(|chunk| chunk.last_mut()) {
+        match self.tail.last_mut() {
             Some(last) if *last == old => *last = new,
             _ => {
                 self.remove(old);
@@ -78,49 +89,43 @@ impl Ordinals {
     /// Those at or above `bound`, rising.
     pub(super) fn from(&self, bound: u32) -> impl Iterator<Item = u32> + '_ {
         let at = self.chunk_of(bound);
-        let (head, rest) = match self.chunks.get(at) {
-            Some(chunk) => {
-                (&chunk[chunk.partition_point(|&o| o < bound)..], &self.chunks[at + 1..])
-            }
-            None => (&[][..], &[][..]),
-        };
-        head.iter().chain(rest.iter().flatten()).copied()
+        let chunk = self.full.get(at).unwrap_or(&self.tail);
+        let head = &chunk[chunk.partition_point(|&ordinal| ordinal < bound)..];
+        let rest = if at < self.full.len() { Some(&self.tail) } else { None };
+        let full = self.full.get(at + 1..).unwrap_or_default();
+        head.iter().chain(full.iter().chain(rest).flatten()).copied()
     }
 
     /// Those below `bound`, falling.
     pub(super) fn below(&self, bound: u32) -> impl Iterator<Item = u32> + '_ {
         let at = self.chunk_of(bound);
-        let tail = match self.chunks.get(at) {
-            Some(chunk) => &chunk[..chunk.partition_point(|&o| o < bound)],
-            None => &[][..],
-        };
-        tail.iter()
-            .rev()
-            .chain(self.chunks[..at].iter().rev().flat_map(|c| c.iter().rev()))
-            .copied()
+        let chunk = self.full.get(at).unwrap_or(&self.tail);
+        let head = &chunk[..chunk.partition_point(|&ordinal| ordinal < bound)];
+        head.iter().rev().chain(self.full[..at].iter().rev().flat_map(|c| c.iter().rev())).copied()
     }
 
     /// All, rising.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.chunks.iter().flatten().copied()
+        self.full.iter().flatten().chain(&self.tail).copied()
     }
 
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        let inner: usize = self.chunks.iter().map(|chunk| chunk.capacity() * 4).sum();
-        inner + self.chunks.capacity() * size_of::<Vec<u32>>()
+        let full: usize = self.full.iter().map(|chunk| chunk.capacity() * 4).sum();
+        full + self.full.capacity() * size_of::<Vec<u32>>() + self.tail.capacity() * 4
     }
 
     /// Asserts what the type promises.
     pub(super) fn check(&self) {
-        assert!(self.chunks.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK));
+        assert!(self.full.iter().all(|chunk| !chunk.is_empty() && chunk.len() <= CHUNK));
+        assert!(self.tail.len() <= CHUNK && (self.full.is_empty() || !self.tail.is_empty()));
         assert!(self.iter().zip(self.iter().skip(1)).all(|(low, high)| low < high), "sorted");
         assert_eq!(self.iter().count(), self.len(), "counted");
     }
 
-    /// The first chunk that reaches `ordinal`, the number of chunks where none does.
+    /// The first chunk of `full` that reaches `ordinal`, the number of them where none does.
     fn chunk_of(&self, ordinal: u32) -> usize {
-        self.chunks.partition_point(|chunk| chunk.last().is_some_and(|&last| last < ordinal))
+        self.full.partition_point(|chunk| chunk.last().is_some_and(|&last| last < ordinal))
     }
 }
 
@@ -181,6 +186,6 @@ mod tests {
         for ordinal in set {
             assert!(list.remove(ordinal));
         }
-        assert_eq!((list.len(), list.last(), list.chunks.len()), (0, None, 0));
+        assert_eq!((list.len(), list.last(), list.full.len()), (0, None, 0));
     }
 }

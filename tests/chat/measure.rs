@@ -6,14 +6,10 @@ use chatctl::chat::{Command, State};
 use chatctl::sys;
 use std::time::Instant;
 
-const ACCOUNTS: u64 = 1_000;
-/// With how many others each writes.
-const FRIENDS: u64 = 20;
-
-/// The payloads of accounts and of `count` messages; all names' lengths are those of real ones.
-fn payloads(count: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+/// The payloads of accounts and of `count` messages, each from one account to one of its 20 friends.
+fn payloads(count: u64, accounts: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut rng = Rng::new(1);
-    let names: Vec<String> = (0..ACCOUNTS).map(|number| format!("user-{number:05}")).collect();
+    let names: Vec<String> = (0..accounts).map(|number| format!("user-{number:05}")).collect();
     let encoded = |command: Command| {
         let mut payload = Vec::new();
         command.encode(&mut payload);
@@ -24,8 +20,8 @@ fn payloads(count: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         .map(|name| encoded(Command::Create { time: 1, name, verifier: &"v".repeat(133) }));
     let body = "b".repeat(128);
     let sends = (0..count).map(|number| {
-        let from = rng.below(ACCOUNTS);
-        let to = (from + 1 + rng.below(FRIENDS)) % ACCOUNTS;
+        let from = rng.below(accounts);
+        let to = (from + 1 + rng.below(20)) % accounts;
         let id = u128::from(rng.next()) << 64 | u128::from(rng.next());
         let (from, to) = (&names[from as usize], &names[to as usize]);
         encoded(Command::Send { time: number, from, to, id, known: 0, body: &body })
@@ -37,36 +33,36 @@ fn payloads(count: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 #[ignore = "a measurement of a release build, alone in its process"]
 fn a_million_messages() {
     let count = env_number("CHAT_MESSAGES", 1_000_000);
-    for window in [1, 10_000] {
-        let (creates, sends) = payloads(count);
-        let mut state = State::with_window(window);
-        let founding = Command::Found { time: 1, cluster: [1; 16], token_secret: [2; 32] };
-        let mut payload = Vec::new();
-        founding.encode(&mut payload);
-        state.apply(1, &payload).unwrap();
-        let mut index = 1;
-        for payload in &creates {
-            index += 1;
-            state.apply(index, payload).unwrap();
-        }
-        let resident = || sys::process::resident_bytes().unwrap_or(0);
-        let (resident_before, estimate_before) = (resident(), state.memory_bytes());
-        let begin = Instant::now();
-        for payload in &sends {
-            index += 1;
-            state.apply(index, payload).unwrap();
-        }
-        let seconds = begin.elapsed().as_secs_f64();
-        let each = |bytes: u64| bytes as f64 / count as f64;
-        println!(
-            "window {window}: {count} messages, {:.0}/s; resident {:.1} bytes a message, estimate \
-             {:.1}",
-            count as f64 / seconds,
-            each(resident() - resident_before),
-            each((state.memory_bytes() - estimate_before) as u64),
-        );
-        let begin = Instant::now();
-        let digest = state.digest();
-        println!("digest {digest:016x} in {:?}", begin.elapsed());
+    let (window, accounts) =
+        (env_number("CHAT_WINDOW", 10_000), env_number("CHAT_ACCOUNTS", 1_000));
+    let (creates, sends) = payloads(count, accounts);
+    let mut state = State::with_window(window as usize);
+    let founding = Command::Found { time: 1, cluster: [1; 16], token_secret: [2; 32] };
+    let mut payload = Vec::new();
+    founding.encode(&mut payload);
+    state.apply(1, &payload).unwrap();
+    let mut index = 1;
+    for payload in &creates {
+        index += 1;
+        state.apply(index, payload).unwrap();
     }
+    let resident = || sys::process::resident_bytes().unwrap_or(0);
+    let (resident_before, estimate_before) = (resident(), state.memory_bytes());
+    let begin = Instant::now();
+    for payload in &sends {
+        index += 1;
+        state.apply(index, payload).unwrap();
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    let each = |bytes: u64| bytes as f64 / count as f64;
+    println!(
+        "window {window}, {accounts} accounts: {count} messages, {:.0}/s; resident {:.1} bytes a message, estimate \
+             {:.1}",
+        count as f64 / seconds,
+        each(resident() - resident_before),
+        each((state.memory_bytes() - estimate_before) as u64),
+    );
+    let begin = Instant::now();
+    let digest = state.digest();
+    println!("digest {digest:016x} in {:?}", begin.elapsed());
 }

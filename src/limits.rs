@@ -155,3 +155,26 @@ pub const STOP_MS: u64 = 2_000;
 pub const MARK_AFTER_MS: u64 = 50;
 /// An fsync that takes longer than this is told, microseconds.
 pub const SLOW_SYNC_US: u64 = 500_000;
+
+// The consensus core.
+
+/// Servers with a vote in one cluster. More: the server does not start.
+pub const RAFT_VOTERS: usize = 9;
+/// Newest term that is believed; a message of a later one is ignored. Three thousand elections a
+/// second take 100,000 years to get there.
+pub const RAFT_TERM: u64 = 1 << 53;
+/// Shortest silence of the PRIMARY before a backup stands for election, ms; drawn up to its double.
+pub const RAFT_ELECTION_TIMEOUT_MS: u64 = 500;
+/// Between two heartbeats, ms.
+pub const RAFT_HEARTBEAT_MS: u64 = 100;
+/// Appends under way to one backup, unless configured. At the bound the rest waits for answers.
+pub const RAFT_WINDOW: usize = 64;
+/// Bytes of entries in one append, unless configured. The rest goes into the next one.
+pub const RAFT_BATCH_BYTES: usize = 256 << 10;
+/// Bytes of applied entries kept in memory for backups, unless configured. Past it the oldest are
+/// dropped, and read from the disk for a backup that still needs them.
+pub const RAFT_CACHE_BYTES: usize = 32 << 20;
+/// Bytes of entries proposed and not yet committed. Past it: proposals are refused as `Full`.
+pub const RAFT_UNCOMMITTED_BYTES: usize = 64 << 20;
+/// Reads that wait for a round of heartbeats. Past it: reads are refused as `Full`.
+pub const RAFT_READS_WAITING: usize = 65_536;

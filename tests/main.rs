@@ -6,6 +6,7 @@ mod client;
 mod codec;
 mod fuzz;
 mod imports;
+mod raft;
 mod server;
 mod support;
 mod wal;

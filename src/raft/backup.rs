@@ -1,0 +1,84 @@
+//! The backup's side of the log: it makes its log the PRIMARY's.
+
+use super::core::Raft;
+use super::message::{Body, Entry, ServerId};
+
+impl Raft {
+    /// Entries to append after (`prev_index`, `prev_term`), where this log has that entry (§5.3).
+    pub(super) fn on_append(
+        &mut self,
+        from: ServerId,
+        prev_index: u64,
+        prev_term: u64,
+        commit: u64,
+        entries: Vec<Entry>,
+    ) {
+        if !self.hear_primary(from) {
+            return;
+        }
+        if !well_formed(prev_index, prev_term, self.hard_state.term, &entries) {
+            self.violation("an append that is no piece of a log");
+            return;
+        }
+        if self.log.term(prev_index) != Some(prev_term) {
+            let hint_index = self.log.last_with_term_at_most(prev_index, prev_term);
+            let hint_term = self.log.term(hint_index).expect("the hint is in the log");
+            self.send(from, Body::Rejected { prev_index, hint_index, hint_term });
+            return;
+        }
+        let last_index = prev_index + entries.len() as u64;
+        if !self.take_entries(entries) {
+            self.violation("an append that differs where the log was compared or committed");
+            return;
+        }
+        self.verified = self.verified.max(last_index);
+        self.ack_owed = Some(self.ack_owed.map_or(last_index, |owed| owed.max(last_index)));
+        self.learn_commit(commit);
+    }
+
+    /// Appends those that are not in the log. Entries that differ from it, and only those, cut it:
+    /// an old append says nothing about what came after it. False: this would cut what cannot be
+    /// cut, so no correct PRIMARY sent it.
+    fn take_entries(&mut self, entries: Vec<Entry>) -> bool {
+        for entry in entries {
+            match self.log.term(entry.index) {
+                Some(term) if term == entry.term => continue,
+                Some(_) if entry.index <= self.commit.max(self.verified) => return false,
+                Some(_) => self.truncate_from(entry.index),
+                None => {}
+            }
+            self.append(entry);
+        }
+        true
+    }
+
+    pub(super) fn on_heartbeat(&mut self, from: ServerId, round: u64, commit: u64) {
+        if !self.hear_primary(from) {
+            return;
+        }
+        self.learn_commit(commit);
+        let durable_term = self.durable.term == self.hard_state.term;
+        let match_index = if durable_term { self.verified.min(self.persisted) } else { 0 };
+        self.acked = self.acked.max(match_index);
+        let verified = self.verified;
+        self.send(from, Body::HeartbeatReply { round, verified, match_index });
+    }
+
+    /// The PRIMARY's commit index, of which only that counts which was found to be the same here in
+    /// this term: past that, other entries may stand in this log.
+    fn learn_commit(&mut self, commit: u64) {
+        self.commit = self.commit.max(commit.min(self.verified));
+    }
+}
+
+/// Consecutive indexes, and terms that do not go down nor past the sender's.
+fn well_formed(prev_index: u64, prev_term: u64, term: u64, entries: &[Entry]) -> bool {
+    let mut before = (prev_index, prev_term);
+    for entry in entries {
+        if before.0.checked_add(1) != Some(entry.index) || entry.term < before.1 {
+            return false;
+        }
+        before = (entry.index, entry.term);
+    }
+    before.1 <= term && (prev_index == 0) == (prev_term == 0)
+}

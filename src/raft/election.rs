@@ -1,0 +1,144 @@
+//! Who is PRIMARY: timers, pre-votes, votes.
+
+use super::config::HardState;
+use super::core::Raft;
+use super::message::{Body, ServerId};
+use super::output::{Role, Why};
+use super::roles::{Phase, State};
+
+impl Raft {
+    /// The timers.
+    pub(super) fn on_time(&mut self) {
+        match &self.state {
+            State::Primary(_) => self.on_primary_time(),
+            _ if self.now_ms < self.election_deadline_ms => {}
+            // A slow disk holds the own vote up; another term would wait for it as well.
+            State::Candidate(candidacy)
+                if matches!(candidacy.phase, Phase::Standing { asked: false, .. }) =>
+            {
+                self.draw_election_deadline();
+            }
+            State::Backup | State::Candidate(_) => self.ask_for_pre_votes(),
+        }
+    }
+
+    /// Was a PRIMARY that may still live heard? Then an election is no good (§4.2.3, §9.6).
+    fn hears_primary(&self) -> bool {
+        let timeout = self.config.election_timeout_ms;
+        self.role() == Role::Primary
+            || self.primary_heard_ms.is_some_and(|heard| self.now_ms < heard + timeout)
+    }
+
+    /// An append or a heartbeat of this term's PRIMARY came. False: it cannot be its PRIMARY.
+    pub(super) fn hear_primary(&mut self, from: ServerId) -> bool {
+        let other = self.primary.is_some_and(|primary| primary != from);
+        if other || self.role() == Role::Primary {
+            self.violation("a second PRIMARY in one term");
+            return false;
+        }
+        self.become_backup(self.hard_state.term, Some(from), Why::PrimaryHeard);
+        self.primary_heard_ms = Some(self.now_ms);
+        self.draw_election_deadline();
+        true
+    }
+
+    /// A closed connection says sooner than silence that the PRIMARY is gone.
+    pub(super) fn on_peer_lost(&mut self, id: ServerId) {
+        if let Some(primacy) = self.primacy() {
+            if let Some(backup) = primacy.backups.iter_mut().find(|backup| backup.id == id) {
+                backup.probe(backup.match_index + 1);
+            }
+            primacy.transfer = primacy.transfer.filter(|transfer| transfer.to != id);
+        } else if self.primary == Some(id) {
+            let stagger_ms = self.random.up_to(self.config.heartbeat_ms / 2);
+            self.become_backup(self.hard_state.term, None, Why::PrimaryLost);
+            self.election_deadline_ms = self.election_deadline_ms.min(self.now_ms + stagger_ms);
+        }
+    }
+
+    /// A message of a newer term: true when it is to be looked at, which is in that term then,
+    /// except for pre-votes, which change no term.
+    pub(super) fn take_newer_term(&mut self, from: ServerId, term: u64, body: &Body) -> bool {
+        let primary = match body {
+            Body::PreVote { .. } => return true,
+            // A server that was cut off does not take a working cluster's PRIMARY from it.
+            Body::Vote { transfer: false, .. } if self.hears_primary() => return false,
+            Body::Append { .. } | Body::Heartbeat { .. } => Some(from),
+            _ => None,
+        };
+        self.become_backup(term, primary, Why::NewerTerm { from });
+        true
+    }
+
+    /// Begins an election, with the question whether it makes sense.
+    fn ask_for_pre_votes(&mut self) {
+        self.become_asking(Why::Timeout);
+        let body = Body::PreVote {
+            for_term: self.hard_state.term + 1,
+            last_index: self.log.last_index(),
+            last_term: self.log.last_term(),
+        };
+        self.send_to_all(&body);
+        self.count_grant(self.config.id);
+    }
+
+    pub(super) fn on_pre_vote(&mut self, from: ServerId, for_term: u64, index: u64, term: u64) {
+        let granted = for_term > self.hard_state.term
+            && self.log.is_matched_by(index, term)
+            && !self.hears_primary();
+        self.send(from, Body::PreVoteReply { for_term, granted });
+    }
+
+    pub(super) fn on_pre_vote_reply(&mut self, from: ServerId, for_term: u64, granted: bool) {
+        let State::Candidate(candidacy) = &self.state else { return };
+        let ours = candidacy.phase == Phase::Asking && for_term == self.hard_state.term + 1;
+        if ours && granted {
+            self.count_grant(from);
+        }
+    }
+
+    /// A request for this term's vote: one vote a term, to a log with all that may be committed.
+    pub(super) fn on_vote(&mut self, from: ServerId, last_index: u64, last_term: u64) {
+        let free = match self.hard_state.voted_for {
+            None => self.primary.is_none(),
+            Some(voted_for) => voted_for == from,
+        };
+        if !free || !self.log.is_matched_by(last_index, last_term) {
+            self.send(from, Body::VoteReply { granted: false });
+            return;
+        }
+        if self.role() == Role::Candidate {
+            self.become_backup(self.hard_state.term, None, Why::Voted);
+        }
+        self.hard_state = HardState { voted_for: Some(from), ..self.hard_state };
+        self.vote_owed = true;
+        self.draw_election_deadline();
+        self.release_votes();
+    }
+
+    pub(super) fn on_vote_reply(&mut self, from: ServerId, granted: bool) {
+        let State::Candidate(candidacy) = &self.state else { return };
+        let standing = matches!(candidacy.phase, Phase::Standing { asked: true, .. });
+        if standing && granted {
+            self.count_grant(from);
+        }
+    }
+
+    /// Counts a yes; the majority of them leads on.
+    pub(super) fn count_grant(&mut self, from: ServerId) {
+        let quorum = self.quorum;
+        let State::Candidate(candidacy) = &mut self.state else { return };
+        if !candidacy.granted.contains(&from) {
+            candidacy.granted.push(from);
+        }
+        if candidacy.granted.len() < quorum {
+            return;
+        }
+        match candidacy.phase {
+            Phase::Asking => {
+                self.become_standing(false, Why::PreVoteWon);
+            }
+            Phase::Standing { .. } => self.become_primary(),
+        }
+    }
+}

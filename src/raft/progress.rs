@@ -1,0 +1,184 @@
+//! What a PRIMARY knows of one backup, and how fast it sends to it.
+//!
+//! ```text
+//!            accepted, or verified past match            loss seen, rejected, connection lost
+//!   Probe  ------------------------------->  Pipeline  ------------------------------->  Probe
+//!   one append at a time, `next` stays       appends follow each other, `next` runs ahead,
+//!   until it is answered                     `window` of them unanswered at most
+//! ```
+
+use std::collections::VecDeque;
+
+use super::message::ServerId;
+
+/// How appends are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Where the logs match is not known; at most one append is unanswered.
+    Probe {
+        /// The last index it carried (`next - 1` when it was empty).
+        sent: Option<u64>,
+    },
+    /// The log is known to match before `next` unless something was lost.
+    Pipeline,
+}
+
+/// A question to find losses by: a heartbeat that left after entries up to `sent` did. Its answer
+/// says how much of them had come. It is the oldest unanswered one: with a long way to the backup,
+/// the newest always is unanswered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sounding {
+    round: u64,
+    sent: u64,
+}
+
+/// One backup. `match_index < next`; the log up to `match_index` is durable there.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    pub(super) id: ServerId,
+    pub(super) match_index: u64,
+    pub(super) next: u64,
+    pub(super) flow: Flow,
+    /// The last indexes of unanswered appends, ascending.
+    pub(super) in_flight: VecDeque<u64>,
+    /// The first index of entries that the driver is asked for.
+    pub(super) fetching: Option<u64>,
+    /// The driver could not read; ask again after the next heartbeat's answer.
+    pub(super) fetch_paused: bool,
+    /// Answered since the last check of the quorum.
+    pub(super) heard: bool,
+    /// Answered between the two checks before.
+    pub(super) was_heard: bool,
+    /// The newest heartbeat answered.
+    pub(super) acked_round: u64,
+    sounding: Option<Sounding>,
+}
+
+impl Progress {
+    /// At the start of a term: the backup's log is taken to be as long as this server's.
+    pub(super) fn new(id: ServerId, next: u64) -> Progress {
+        Progress {
+            id,
+            match_index: 0,
+            next,
+            flow: Flow::Probe { sent: None },
+            in_flight: VecDeque::new(),
+            fetching: None,
+            fetch_paused: false,
+            heard: false,
+            was_heard: false,
+            acked_round: 0,
+            sounding: None,
+        }
+    }
+
+    /// The last index on its way or there.
+    fn sent(&self) -> u64 {
+        match self.flow {
+            Flow::Probe { sent: Some(sent) } => sent,
+            Flow::Probe { sent: None } | Flow::Pipeline => self.next - 1,
+        }
+    }
+
+    /// Goes back to finding where the logs match, from `next` on.
+    pub(super) fn probe(&mut self, next: u64) {
+        self.next = next.max(self.match_index + 1);
+        self.flow = Flow::Probe { sent: None };
+        self.in_flight.clear();
+        self.fetching = None;
+        self.sounding = None;
+    }
+
+    /// An append with entries up to `last` leaves.
+    pub(super) fn on_sent(&mut self, last: u64) {
+        match &mut self.flow {
+            Flow::Probe { sent } => *sent = Some(last),
+            Flow::Pipeline => {
+                self.next = last + 1;
+                self.in_flight.push_back(last);
+            }
+        }
+    }
+
+    /// A heartbeat leaves.
+    pub(super) fn on_heartbeat_sent(&mut self, round: u64) {
+        let sent = self.sent();
+        // A probe that was not sent yet cannot have been lost.
+        let unsent = self.flow == Flow::Probe { sent: None };
+        if self.sounding.is_none() && !unsent {
+            self.sounding = Some(Sounding { round, sent });
+        }
+    }
+
+    /// The backup has all up to `match_index`, durably. False: that was known.
+    pub(super) fn on_accepted(&mut self, match_index: u64) -> bool {
+        if match_index < self.match_index {
+            return false;
+        }
+        let grown = match_index > self.match_index;
+        self.match_index = match_index;
+        self.matches_to(match_index);
+        while self.in_flight.front().is_some_and(|&last| last <= match_index) {
+            self.in_flight.pop_front();
+        }
+        grown
+    }
+
+    /// The logs are the same up to `index`: a probe has found its place.
+    fn matches_to(&mut self, index: u64) {
+        if let Flow::Probe { sent } = self.flow {
+            self.flow = Flow::Pipeline;
+            self.in_flight.clear();
+            // A probe past `index` whose own place matches has surely been taken, or is found lost.
+            match sent.filter(|&sent| sent > index && index + 1 >= self.next) {
+                Some(sent) => {
+                    self.next = sent + 1;
+                    self.in_flight.push_back(sent);
+                }
+                None => self.next = index + 1,
+            }
+        }
+        self.next = self.next.max(index + 1);
+        if self.fetching.is_some_and(|first| first != self.next) {
+            self.fetching = None;
+        }
+    }
+
+    /// The backup has no such entry at `prev_index`; the logs may match up to `hint` at best.
+    pub(super) fn on_rejected(&mut self, prev_index: u64, hint: u64) {
+        let stale = match self.flow {
+            Flow::Probe { .. } => prev_index != self.next - 1,
+            Flow::Pipeline => false,
+        };
+        if stale || prev_index <= self.match_index {
+            return;
+        }
+        self.probe((hint + 1).min(prev_index).min(self.next));
+    }
+
+    /// A heartbeat was answered: the backup's log was found to be the same up to `verified`.
+    pub(super) fn on_heartbeat_reply(&mut self, round: u64, verified: u64) {
+        if round <= self.acked_round {
+            return;
+        }
+        self.acked_round = round;
+        self.heard = true;
+        self.fetch_paused = false;
+        let Some(sounding) = self.sounding.filter(|sounding| round >= sounding.round) else {
+            return;
+        };
+        self.sounding = None;
+        if verified < self.match_index {
+            // It was restarted: it has what is durable, but has not compared it in this term, and
+            // commits only what it has compared.
+            self.probe(self.match_index + 1);
+        } else if verified >= sounding.sent {
+            self.matches_to(verified);
+        } else if self.flow != Flow::Pipeline && verified + 1 < self.next {
+            self.probe(self.next);
+        } else {
+            self.probe(verified + 1);
+            self.flow = Flow::Pipeline;
+        }
+    }
+}

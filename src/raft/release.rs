@@ -1,0 +1,55 @@
+//! What promises durability, and leaves only when it can be kept:
+//!
+//! | message | waits until durable |
+//! | --- | --- |
+//! | a vote, and the own vote's count | term and vote |
+//! | a request for votes | term and (own) vote |
+//! | an acknowledgment, alone or in a heartbeat's answer | the term, and the entries up to the index it names |
+//! | the PRIMARY's own count for the commit index | the entries, see `replication.rs` |
+//!
+//! Nothing is queued for that: each is worked out anew from the state when something has become
+//! durable, so that a slow disk costs no memory.
+
+use super::core::Raft;
+use super::message::Body;
+use super::roles::{Phase, State};
+
+impl Raft {
+    /// Votes, given and asked for. A term's vote is never changed, so what is durable now is what
+    /// was promised then.
+    pub(super) fn release_votes(&mut self) {
+        if self.durable != self.hard_state {
+            return;
+        }
+        if std::mem::take(&mut self.vote_owed) {
+            let to = self.hard_state.voted_for.expect("a vote that is owed was given");
+            self.send(to, Body::VoteReply { granted: true });
+        }
+        let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
+        let State::Candidate(candidacy) = &mut self.state else { return };
+        if let Phase::Standing { asked: asked @ false, transfer } = &mut candidacy.phase {
+            *asked = true;
+            let body = Body::Vote { last_index, last_term, transfer: *transfer };
+            self.send_to_all(&body);
+            self.count_grant(self.config.id);
+        }
+    }
+
+    /// As a backup: how far the log is the PRIMARY's and durable. One message stands for all
+    /// appends whose entries became durable together.
+    pub(super) fn release_acknowledgments(&mut self) {
+        let (State::Backup, Some(primary)) = (&self.state, self.primary) else { return };
+        if self.durable.term != self.hard_state.term {
+            return;
+        }
+        let match_index = self.verified.min(self.persisted);
+        let answers = self.ack_owed.is_some_and(|last_index| last_index <= match_index);
+        if match_index > self.acked || answers {
+            self.acked = self.acked.max(match_index);
+            self.send(primary, Body::Accepted { match_index });
+        }
+        if answers {
+            self.ack_owed = None;
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The PRIMARY's side of the log: appends, their answers, the commit index, heartbeats.
+
+use super::core::Raft;
+use super::message::{Body, ENTRY_OVERHEAD_BYTES, Entry, Message, Payload, ServerId};
+use super::output::{Outgoing, ProposeError, Wanted, Why};
+use super::progress::{Flow, Progress};
+use super::roles::{Primacy, State};
+use crate::limits;
+
+impl Raft {
+    pub(super) fn on_propose(&mut self, payloads: Vec<Payload>) -> Result<u64, ProposeError> {
+        let primary = self.primary;
+        let first_index = self.log.last_index() + 1;
+        let primacy = self.primacy().ok_or(ProposeError::NotPrimary { primary })?;
+        if let Some(transfer) = &primacy.transfer {
+            return Err(ProposeError::Transferring { to: transfer.to });
+        }
+        let bytes: usize = payloads.iter().map(|p| p.len() + ENTRY_OVERHEAD_BYTES).sum();
+        let waiting = primacy.uncommitted_bytes;
+        // One proposal always fits, whatever its size.
+        if waiting > 0 && waiting + bytes > limits::RAFT_UNCOMMITTED_BYTES {
+            return Err(ProposeError::Full);
+        }
+        primacy.uncommitted_bytes += bytes;
+        for payload in payloads {
+            assert!(!payload.is_empty(), "the empty payload is the core's own");
+            self.append_own(payload);
+        }
+        Ok(first_index)
+    }
+
+    /// The entries that were [`super::Output::wanted`], from its first index on, as many as there
+    /// are; none says that they could not be read now, and they are asked for again later.
+    pub fn provide(&mut self, wanted: &Wanted, payloads: Vec<Payload>) {
+        let asked = (wanted.last + 1 - wanted.first) as usize;
+        assert!(payloads.len() <= asked, "no more entries than were wanted");
+        self.checked(|raft| raft.on_provided(wanted, payloads));
+    }
+
+    fn on_provided(&mut self, wanted: &Wanted, payloads: Vec<Payload>) {
+        if wanted.term != self.hard_state.term {
+            return;
+        }
+        let Raft { state: State::Primary(primacy), log, out, commit, .. } = self else { return };
+        let Some(backup) = primacy.backup(wanted.to) else { return };
+        if backup.fetching != Some(wanted.first) {
+            return;
+        }
+        backup.fetching = None;
+        if payloads.is_empty() {
+            backup.fetch_paused = true;
+            return;
+        }
+        let mut entries = Vec::with_capacity(payloads.len());
+        for (index, payload) in (wanted.first..).zip(payloads) {
+            let term = log.term(index).expect("a PRIMARY's log is never cut");
+            entries.push(Entry { term, index, payload });
+        }
+        let prev_index = wanted.first - 1;
+        let prev_term = log.term(prev_index).expect("what is before an entry is in the log");
+        backup.on_sent(prev_index + entries.len() as u64);
+        let body = Body::Append { prev_index, prev_term, commit: *commit, entries };
+        let message = Message { term: wanted.term, body };
+        out.messages.push(Outgoing { to: wanted.to, message });
+    }
+
+    /// What a PRIMARY has to say before it hands out an output: all that has gathered, at once.
+    pub(super) fn send_as_primary(&mut self) {
+        if self.primacy().is_none() {
+            return;
+        }
+        self.start_read_round();
+        self.send_appends();
+        self.send_timeout_now();
+    }
+
+    fn send_appends(&mut self) {
+        let Raft { state, log, out, commit, config, hard_state, .. } = self;
+        let State::Primary(primacy) = state else { return };
+        let term = hard_state.term;
+        for backup in &mut primacy.backups {
+            let to = backup.id;
+            loop {
+                let entries = match backup.flow {
+                    Flow::Probe { sent: Some(_) } => break,
+                    // Empty where it is not cached: the disk is not asked before the place is known.
+                    Flow::Probe { sent: None } => log.gather(backup.next, config.batch_bytes),
+                    Flow::Pipeline if backup.next > log.last_index() => break,
+                    Flow::Pipeline if backup.in_flight.len() >= config.window => break,
+                    Flow::Pipeline if backup.next < log.cache_first() => {
+                        let (first, last) = (backup.next, log.cache_first() - 1);
+                        if backup.fetching.is_none() && !backup.fetch_paused {
+                            backup.fetching = Some(first);
+                            let bytes = config.batch_bytes;
+                            out.wanted.push(Wanted { to, first, last, bytes, term });
+                        }
+                        break;
+                    }
+                    Flow::Pipeline => log.gather(backup.next, config.batch_bytes),
+                };
+                let prev_index = backup.next - 1;
+                let prev_term = log.term(prev_index).expect("`next` is one past the end at most");
+                backup.on_sent(prev_index + entries.len() as u64);
+                let body = Body::Append { prev_index, prev_term, commit: *commit, entries };
+                out.messages.push(Outgoing { to, message: Message { term, body } });
+            }
+        }
+    }
+
+    /// A backup has all up to `match_index`, durably. Older answers change nothing: what it had, it
+    /// has.
+    pub(super) fn on_accepted(&mut self, from: ServerId, match_index: u64) {
+        let last_index = self.log.last_index();
+        // A PRIMARY that lost its own copy in a crash may be told of entries it no longer has.
+        let Some(primacy) = self.primacy() else { return };
+        let Some(backup) = primacy.backup(from).filter(|_| match_index <= last_index) else {
+            self.violation("an acknowledgment past the log's end");
+            return;
+        };
+        backup.heard = true;
+        if backup.on_accepted(match_index) {
+            self.count_commit();
+        }
+    }
+
+    /// A backup's log differs at `prev_index`. The first index where it can be the same is found by
+    /// both sides skipping whole terms (§5.3, the last paragraphs).
+    pub(super) fn on_rejected(&mut self, from: ServerId, prev: u64, hint: u64, hint_term: u64) {
+        let known = prev <= self.log.last_index() && hint <= prev;
+        let hint = self.log.last_with_term_at_most(hint, hint_term);
+        let Some(primacy) = self.primacy() else { return };
+        let Some(backup) = primacy.backup(from).filter(|_| known) else {
+            self.violation("a refusal of what was never sent");
+            return;
+        };
+        backup.heard = true;
+        backup.on_rejected(prev, hint);
+    }
+
+    pub(super) fn on_heartbeat_reply(
+        &mut self,
+        from: ServerId,
+        round: u64,
+        verified: u64,
+        match_index: u64,
+    ) {
+        let last_index = self.log.last_index();
+        let Some(primacy) = self.primacy() else { return };
+        let known = match_index <= verified && verified <= last_index && round <= primacy.round;
+        let Some(backup) = primacy.backup(from).filter(|_| known) else {
+            self.violation("a heartbeat's answer that does not fit");
+            return;
+        };
+        backup.on_heartbeat_reply(round, verified);
+        if match_index > backup.match_index && backup.on_accepted(match_index) {
+            self.count_commit();
+        }
+        self.finish_read_round();
+    }
+
+    /// Commits what a majority has durably, this server among them only with what it has itself
+    /// durably (§10.2.1), and only by an entry of the present term (§5.4.2): an older one on a
+    /// majority can still be overwritten.
+    pub(super) fn count_commit(&mut self) {
+        let Raft { state: State::Primary(primacy), log, commit, quorum, .. } = self else { return };
+        let mut copies = [0; limits::RAFT_VOTERS];
+        copies[0] = self.persisted;
+        for (place, backup) in primacy.backups.iter().enumerate() {
+            copies[place + 1] = backup.match_index;
+        }
+        let copies = &mut copies[..=primacy.backups.len()];
+        copies.sort_unstable();
+        let on_majority = copies[copies.len() - *quorum];
+        if on_majority > *commit && log.term(on_majority) == Some(self.hard_state.term) {
+            primacy.uncommitted_bytes = primacy
+                .uncommitted_bytes
+                .saturating_sub(log.cached_bytes_between(*commit, on_majority));
+            *commit = on_majority;
+        }
+    }
+
+    pub(super) fn on_primary_time(&mut self) {
+        let (now_ms, quorum) = (self.now_ms, self.quorum);
+        let timeout_ms = self.config.election_timeout_ms;
+        let Some(primacy) = self.primacy() else { return };
+        if now_ms >= primacy.quorum_check_ms {
+            let heard = 1 + primacy.backups.iter().filter(|backup| backup.heard).count();
+            if heard < quorum {
+                self.become_backup(self.hard_state.term, None, Why::QuorumLost);
+                return;
+            }
+            for backup in &mut primacy.backups {
+                backup.was_heard = std::mem::take(&mut backup.heard);
+            }
+            primacy.quorum_check_ms = now_ms + timeout_ms;
+        }
+        primacy.transfer = primacy.transfer.filter(|transfer| now_ms < transfer.deadline_ms);
+        if now_ms >= primacy.heartbeat_due_ms {
+            self.send_heartbeats();
+        }
+    }
+
+    /// A round of heartbeats; its number.
+    pub(super) fn send_heartbeats(&mut self) -> u64 {
+        let Raft { state, out, commit, config, hard_state, now_ms, .. } = self;
+        let State::Primary(primacy) = state else { return 0 };
+        primacy.round += 1;
+        primacy.heartbeat_due_ms = *now_ms + config.heartbeat_ms;
+        for backup in &mut primacy.backups {
+            backup.on_heartbeat_sent(primacy.round);
+            // Past its match the backup may have other entries than those that are committed.
+            let commit = backup.match_index.min(*commit);
+            let body = Body::Heartbeat { round: primacy.round, commit };
+            let message = Message { term: hard_state.term, body };
+            out.messages.push(Outgoing { to: backup.id, message });
+        }
+        primacy.round
+    }
+}
+
+impl Primacy {
+    pub(super) fn backup(&mut self, id: ServerId) -> Option<&mut Progress> {
+        self.backups.iter_mut().find(|backup| backup.id == id)
+    }
+}

@@ -1,0 +1,126 @@
+//! Questions that change nothing.
+
+use super::core::Raft;
+use super::log::Run;
+use super::message::{Entry, ServerId};
+use super::roles::State;
+use super::{Config, HardState};
+
+/// What a PRIMARY knows of one backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupStatus {
+    /// Which.
+    pub id: ServerId,
+    /// Its log is this one up to here, durably.
+    pub match_index: u64,
+    /// The next index to send to it.
+    pub next: u64,
+    /// Appends under way to it.
+    pub in_flight: usize,
+    /// It has answered within the last election timeout or two.
+    pub heard: bool,
+}
+
+impl Raft {
+    /// This server.
+    pub fn id(&self) -> ServerId {
+        self.config.id
+    }
+
+    /// The settings it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The newest term known.
+    pub fn term(&self) -> u64 {
+        self.hard_state.term
+    }
+
+    /// Term and vote, durable or not yet.
+    pub fn hard_state(&self) -> HardState {
+        self.hard_state
+    }
+
+    /// The PRIMARY of the term, as far as it is known; itself when it is the one.
+    pub fn primary(&self) -> Option<ServerId> {
+        self.primary
+    }
+
+    /// All up to here is committed.
+    pub fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    /// All up to here is committed and durable here: what may be stored as the commit index. (A
+    /// later one might come back with a log that lost the entries it was said of.)
+    pub fn durable_commit(&self) -> u64 {
+        self.commit.min(self.persisted)
+    }
+
+    /// The log's last index.
+    pub fn last_index(&self) -> u64 {
+        self.log.last_index()
+    }
+
+    /// The log is durable here up to this index.
+    pub fn persisted_index(&self) -> u64 {
+        self.persisted
+    }
+
+    /// The term at `index`: 0 for index 0, None past the end.
+    pub fn term_at(&self, index: u64) -> Option<u64> {
+        self.log.term(index)
+    }
+
+    /// The terms of the log's entries, as [`super::Restored`] takes them.
+    pub fn runs(&self) -> &[Run] {
+        self.log.runs()
+    }
+
+    /// The entry at `index`, when it is still in memory.
+    pub fn entry(&self, index: u64) -> Option<&Entry> {
+        self.log.entry(index)
+    }
+
+    /// Messages so far that no correct server sends; they were ignored.
+    pub fn violations(&self) -> u64 {
+        self.violations
+    }
+
+    /// What was wrong with the newest of them.
+    pub fn last_violation(&self) -> Option<&'static str> {
+        self.violation
+    }
+
+    /// When [`Raft::tick`] must be called at the latest; None: never, until something happens.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        match &self.state {
+            State::Primary(primacy) if primacy.backups.is_empty() => None,
+            State::Primary(primacy) => {
+                let timers = primacy.heartbeat_due_ms.min(primacy.quorum_check_ms);
+                Some(primacy.transfer.map_or(timers, |t| timers.min(t.deadline_ms)))
+            }
+            _ => Some(self.election_deadline_ms),
+        }
+    }
+
+    /// The server that this PRIMARY hands over to.
+    pub fn transferring_to(&self) -> Option<ServerId> {
+        let State::Primary(primacy) = &self.state else { return None };
+        primacy.transfer.map(|transfer| transfer.to)
+    }
+
+    /// The backups as this PRIMARY sees them, by id; none when it is not PRIMARY.
+    pub fn backups(&self) -> Vec<BackupStatus> {
+        let State::Primary(primacy) = &self.state else { return Vec::new() };
+        let status = primacy.backups.iter().map(|backup| BackupStatus {
+            id: backup.id,
+            match_index: backup.match_index,
+            next: backup.next,
+            in_flight: backup.in_flight.len(),
+            heard: backup.heard || backup.was_heard,
+        });
+        status.collect()
+    }
+}

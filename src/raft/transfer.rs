@@ -1,0 +1,69 @@
+//! Handing over on purpose, as before a clean stop (§3.10): no new proposals, the target brought up
+//! to date, then told to hold an election at once.
+
+use super::core::Raft;
+use super::message::{Body, ServerId};
+use super::output::{Role, TransferError, Why};
+use super::roles::State;
+
+/// A transfer under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    pub(super) to: ServerId,
+    /// When this PRIMARY gives up and takes proposals again.
+    pub(super) deadline_ms: u64,
+    /// The target was told.
+    told: bool,
+}
+
+impl Raft {
+    /// Hands over to `to`. Proposals are refused from now on, until another server is PRIMARY or,
+    /// after an election timeout, this one goes on.
+    pub fn transfer(&mut self, now_ms: u64, to: ServerId) -> Result<(), TransferError> {
+        self.checked(|raft| {
+            raft.now_ms = raft.now_ms.max(now_ms);
+            let primary = raft.primary;
+            let deadline_ms = raft.now_ms + raft.config.election_timeout_ms;
+            let primacy = raft.primacy().ok_or(TransferError::NotPrimary { primary })?;
+            if primacy.backup(to).is_none() {
+                return Err(TransferError::NoBackup { to });
+            }
+            match primacy.transfer {
+                Some(transfer) if transfer.to == to => Ok(()),
+                Some(transfer) => Err(TransferError::Busy { to: transfer.to }),
+                None => {
+                    primacy.transfer = Some(Transfer { to, deadline_ms, told: false });
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// Tells the target once it has the whole log.
+    pub(super) fn send_timeout_now(&mut self) {
+        let last_index = self.log.last_index();
+        let Some(primacy) = self.primacy() else { return };
+        let Some(to) = primacy.transfer.filter(|transfer| !transfer.told).map(|t| t.to) else {
+            return;
+        };
+        if primacy.backup(to).is_some_and(|backup| backup.match_index == last_index) {
+            primacy.transfer = primacy.transfer.map(|t| Transfer { told: true, ..t });
+            self.send(to, Body::TimeoutNow);
+        }
+    }
+
+    /// The PRIMARY hands over to this server: no question whether an election makes sense.
+    pub(super) fn on_timeout_now(&mut self, from: ServerId) {
+        if self.role() == Role::Backup && self.primary == Some(from) {
+            self.become_standing(true, Why::Transfer);
+        }
+    }
+
+    /// The backup that would need least to take over, among those that have answered lately.
+    pub fn successor(&self) -> Option<ServerId> {
+        let State::Primary(primacy) = &self.state else { return None };
+        let alive = primacy.backups.iter().filter(|backup| backup.heard || backup.was_heard);
+        let best = alive.max_by_key(|backup| (backup.match_index, std::cmp::Reverse(backup.id)));
+        best.map(|backup| backup.id)
+    }
+}

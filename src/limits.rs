@@ -44,6 +44,8 @@ pub const LIST_SCAN: usize = 5_000;
 
 /// Largest configuration file, bytes. Past it: a usage error.
 pub const CONFIG_FILE_BYTES: usize = 1 << 20;
+/// Bytes of output that `dump-log` gathers before it writes.
+pub const DUMP_BUFFER_BYTES: usize = 1 << 16;
 /// Messages that wait in a client's outbox. Past it: a message is refused with a sentence, and input
 /// that is not a terminal is left unread until there is room.
 pub const OUTBOX_MESSAGES: usize = 5_000;

@@ -1,5 +1,6 @@
 //! The command line from outside: the built binary, its exit codes and what it says.
 
+mod dump_log;
 mod install;
 mod man;
 
@@ -16,12 +17,12 @@ pub fn chatctl(arguments: &[&str]) -> Command {
     command
 }
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
+pub fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("output is UTF-8");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     said(&chatctl(arguments).output().expect("the binary runs"))
 }
 

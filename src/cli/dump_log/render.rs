@@ -65,6 +65,11 @@ pub fn damage_line(file: &str, offset: u64, why: &str) -> String {
     columns([file, &offset.to_string(), "-", "-", "-", "-", "DAMAGED", why])
 }
 
+/// The log's end, where a batch is not whole, as a line for people, without its end.
+pub fn torn_line(file: &str, offset: u64, why: &str) -> String {
+    columns([file, &offset.to_string(), "-", "-", "-", "-", "torn", why])
+}
+
 fn columns(cells: [&str; 8]) -> String {
     let [file, offset, batch, term, index, time, kind, content] = cells;
     let line = format!(
@@ -140,6 +145,13 @@ pub fn json(place: &Place<'_>, content: Content<'_>) -> String {
 pub fn damage_json(file: &str, offset: u64, why: &str) -> String {
     let mut object = Object::at(file, offset);
     object.text("kind", "damaged").text("why", why);
+    object.end()
+}
+
+/// The log's end, where a batch is not whole, as a JSON object on a line, without its end.
+pub fn torn_json(file: &str, offset: u64, why: &str) -> String {
+    let mut object = Object::at(file, offset);
+    object.text("kind", "torn").text("why", why);
     object.end()
 }
 

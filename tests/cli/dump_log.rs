@@ -1,0 +1,251 @@
+//! `chatctl dump-log` on logs that the tests write, byte for byte, and on a running server's.
+
+use super::{chatctl, run};
+use crate::support::TempDir;
+use chatctl::chat::Command;
+use chatctl::wal::format::{Header, Identity, Kind, RECORDS_START, Record};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+const TIME: u64 = 1_700_000_000_123;
+const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVk:c2VydmVy";
+const TOKEN_SECRET: [u8; 32] = *b"sesame-sesame-sesame-sesame-open";
+
+/// A segment in the making.
+struct Segment {
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+impl Segment {
+    fn new(number: u64) -> Segment {
+        let header = Header {
+            identity: Identity { cluster: [7; 16] },
+            number,
+            salt: 0x5eed_0000 + number as u32,
+            length: 64 << 10,
+            follows: number - 1,
+            follows_at: 0,
+        };
+        let mut bytes = header.encode().to_vec();
+        bytes.resize(RECORDS_START as usize, 0);
+        Segment { header, bytes }
+    }
+
+    /// Appends a record; where it stands.
+    fn put(&mut self, kind: Kind, batch: u64, index: u64, payload: &[u8]) -> usize {
+        let offset = self.bytes.len();
+        let term = u64::from(kind == Kind::Entry);
+        let record = Record { kind, batch, term, index, payload };
+        record.put(&mut self.bytes, self.header.salt, offset as u32);
+        offset
+    }
+
+    /// Appends a batch of one command and its mark; where the command stands.
+    fn put_command(&mut self, batch: u64, index: u64, command: &Command<'_>) -> usize {
+        let mut payload = Vec::new();
+        command.encode(&mut payload);
+        let offset = self.put(Kind::Entry, batch, index, &payload);
+        self.put(Kind::Mark, batch, index - 1, &[]);
+        offset
+    }
+
+    /// Writes it into a data directory; its path.
+    fn write(&self, directory: &Path) -> PathBuf {
+        let mut bytes = self.bytes.clone();
+        bytes.resize(self.header.length as usize, 0);
+        fs::create_dir_all(directory.join("wal")).unwrap();
+        let path = directory.join(format!("wal/{:08}.wal", self.header.number));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+fn send(body: &str) -> Command<'_> {
+    Command::Send { time: TIME, from: "alice", to: "bob", id: 1, known: 0, body }
+}
+
+/// A log of two segments, and the offset of the last entry of the first.
+fn two_segments() -> (Segment, Segment, usize) {
+    let time = TIME;
+    let mut first = Segment::new(1);
+    let found = Command::Found { time, cluster: [7; 16], token_secret: TOKEN_SECRET };
+    first.put_command(1, 1, &found);
+    first.put_command(2, 2, &Command::Create { time, name: "alice", verifier: VERIFIER });
+    first.put_command(3, 3, &Command::Passwd { time, name: "alice", verifier: VERIFIER });
+    let last = first.put_command(4, 4, &send("hello \u{1b}]0;\u{7}\u{202e}"));
+    let mut second = Segment::new(2);
+    second.put_command(5, 5, &send("again"));
+    second.put(Kind::Mark, 6, 5, &[]);
+    (first, second, last)
+}
+
+#[test]
+fn a_small_log_is_shown_line_by_line_without_secrets() {
+    let dir = TempDir::new("dump-golden");
+    let (first, second, _) = two_segments();
+    let path = first.write(dir.path());
+    second.write(dir.path());
+    let shown = dir.path().to_str().unwrap();
+    let (code, lines, error) = run(&["dump-log", shown]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert_eq!(lines, include_str!("dump_log.txt"));
+    let (code, objects, error) = run(&["dump-log", "--json", shown]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert_eq!(objects, include_str!("dump_log.json"));
+    let (_, one, _) = run(&["dump-log", path.to_str().unwrap()]);
+    let of_first: Vec<&str> = lines.lines().filter(|line| line.starts_with("00000001")).collect();
+    assert_eq!(one.lines().collect::<Vec<_>>(), of_first);
+}
+
+#[test]
+fn only_entries_of_the_range_are_shown_and_marks_are_not() {
+    let dir = TempDir::new("dump-range");
+    let (first, second, _) = two_segments();
+    first.write(dir.path());
+    second.write(dir.path());
+    let shown = dir.path().to_str().unwrap();
+    for (flags, indexes) in [
+        (&["--from=4"][..], &["4", "5"][..]),
+        (&["--to", "2"], &["1", "2"]),
+        (&["--from=2", "--to=3"], &["2", "3"]),
+        (&["--from=9"], &[]),
+    ] {
+        let arguments = [&["dump-log"], flags, &[shown]].concat();
+        let (code, lines, error) = run(&arguments);
+        assert_eq!((code, error.as_str()), (Some(0), ""));
+        let found: Vec<&str> =
+            lines.lines().map(|line| line.split_whitespace().nth(4).unwrap()).collect();
+        assert_eq!(found, indexes, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_whole_log_is_said_to_be_whole_with_what_is_in_it() {
+    let dir = TempDir::new("dump-whole");
+    let (first, second, _) = two_segments();
+    first.write(dir.path());
+    second.write(dir.path());
+    let shown = dir.path().to_str().unwrap();
+    let said = "whole: 11 records in 2 segments, entries 1 to 5, committed up to at least 5\n";
+    assert_eq!(run(&["dump-log", "--verify", shown]), (Some(0), said.into(), String::new()));
+    let (code, object, _) = run(&["dump-log", "--verify", "--json", shown]);
+    assert_eq!(code, Some(0));
+    assert!(object.starts_with("{\"whole\": true, \"segments\": 2, \"records\": 11, "), "{object}");
+}
+
+#[test]
+fn damage_is_named_by_file_and_offset_and_what_is_behind_it_still_shown() {
+    let (first, second, last) = two_segments();
+    for (what, damaged) in [("a bit", last + 40), ("the length", last + 7), ("the sum", last)] {
+        let dir = TempDir::new("dump-damage");
+        let shown = dir.path().to_str().unwrap();
+        let path = first.write(dir.path());
+        second.write(dir.path());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[damaged] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let (code, lines, error) = run(&["dump-log", shown]);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{what}");
+        let line = lines.lines().find(|line| line.contains("DAMAGED")).expect("damage is shown");
+        let place: Vec<&str> = line.split_whitespace().take(2).collect();
+        assert_eq!(place, ["00000001.wal", &last.to_string()], "{what}");
+        assert!(lines.contains("\"again\"") && !lines.contains("hello"), "{what}: {lines}");
+        let (code, out, error) = run(&["dump-log", "--verify", shown]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{what}");
+        let named = format!("{shown} is damaged: 00000001.wal, offset {last}: ");
+        assert!(error.contains(&named), "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_batch_cut_short_at_the_end_is_torn_and_no_damage() {
+    let dir = TempDir::new("dump-torn");
+    let (first, mut second, _) = two_segments();
+    first.write(dir.path());
+    let torn = second.put(Kind::Entry, 7, 6, b"any bytes");
+    second.bytes[torn + 36] ^= 1;
+    second.write(dir.path());
+    let shown = dir.path().to_str().unwrap();
+    let (code, lines, _) = run(&["dump-log", shown]);
+    let last = lines.lines().last().unwrap();
+    assert!(
+        code == Some(0) && last.contains(&format!("{torn}")) && last.contains("torn"),
+        "{last}"
+    );
+    let (code, out, error) = run(&["dump-log", "--verify", shown]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(out.contains("whole: 11 records") && out.contains("was not acknowledged"), "{out}");
+}
+
+#[test]
+fn a_record_that_is_whole_but_cannot_be_is_found_by_verify() {
+    let dir = TempDir::new("dump-impossible");
+    let mut first = Segment::new(1);
+    first.put_command(1, 1, &send("a"));
+    let gap = first.put_command(2, 3, &send("b"));
+    first.write(dir.path());
+    let (code, _, error) = run(&["dump-log", "--verify", dir.path().to_str().unwrap()]);
+    let said = format!("offset {gap}: entry 3 stands where entry 2 belongs");
+    assert!(code == Some(1) && error.contains(&said), "{error}");
+}
+
+#[test]
+fn what_is_no_log_is_a_failure() {
+    let dir = TempDir::new("dump-nothing");
+    let file = dir.path().join("letter");
+    fs::write(&file, "Dear Bob,\n").unwrap();
+    for path in [dir.path(), &file, Path::new("/nonexistent")] {
+        for flags in [&["dump-log"][..], &["dump-log", "--verify"]] {
+            let (code, _, error) = run(&[flags, &[path.to_str().unwrap()]].concat());
+            assert_eq!(code, Some(1), "{error}");
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}
+
+/// A server that is killed when dropped.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a server; it and its address.
+fn server(directory: &Path) -> (Server, String) {
+    let flags = ["serve", "--listen=127.0.0.1:0", "--segment-mib=1", "--password-iterations=10"];
+    let mut command = chatctl(&flags);
+    command.arg("--data-dir").arg(directory).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split_whitespace().nth(3).expect("the server says where it is").to_string();
+    (Server(child), address)
+}
+
+#[test]
+fn the_log_of_a_running_server_is_read_without_its_secrets_or_its_lock() {
+    let dir = TempDir::new("dump-running");
+    let (_server, address) = server(dir.path());
+    let mut stream = TcpStream::connect(address).unwrap();
+    let requests = "{\"cmd\": \"create\", \"src\": \"alice\", \"body\": \"open sesame\"}\n\
+                    {\"cmd\": \"send\", \"to\": \"alice\", \"body\": \"a note\"}\n";
+    stream.write_all(requests.as_bytes()).unwrap();
+    let replies = BufReader::new(stream).lines().take(2);
+    assert!(replies.map(Result::unwrap).all(|reply| reply.contains("\"error\": false")));
+    let shown = dir.path().to_str().unwrap();
+    for flags in [&["dump-log", shown][..], &["dump-log", "--json", shown]] {
+        let (code, out, error) = run(flags);
+        assert_eq!((code, error.as_str()), (Some(0), ""));
+        assert!(out.contains("a note") && out.contains("hidden"), "{out}");
+        assert!(!out.contains("SCRAM") && !out.contains("sesame"), "{out}");
+    }
+    let (code, out, error) = run(&["dump-log", "--verify", shown]);
+    assert!(code == Some(0) && out.contains("entries 1 to 3"), "{out}{error}");
+}

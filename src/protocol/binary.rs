@@ -42,7 +42,7 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) {
     out.extend_from_slice(message.body.as_bytes());
     out.extend_from_slice(&[u8::from(message.error), 0, 0]);
     let ids_at = out.len();
-    if message.msg_ids != MsgIds::Many(Vec::new()) {
+    if !matches!(&message.msg_ids, MsgIds::Many(ids) if ids.is_empty()) {
         json::put_ids(&message.msg_ids, out);
         let length = (out.len() - ids_at) as u16;
         out[ids_at - 2..ids_at].copy_from_slice(&length.to_be_bytes());
@@ -89,22 +89,59 @@ pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
     if cmd.is_empty() {
         return Err(DecodeError::empty_cmd());
     }
-    let ids_at = ids.start;
-    let ids = match utf8(payload, ids, "msg_ids")? {
-        "" => MsgIds::default(),
-        text => json::ids_from_text(text).map_err(|error| in_ids(error, ids_at))?,
+    let texts = Texts::new(payload, body.end, ids.end);
+    let ids_text = texts.get(ids.clone(), "msg_ids")?;
+    let msg_ids = match json::plain_id(ids_text) {
+        Some(id) => MsgIds::One(Cow::Borrowed(id)),
+        None if ids_text.is_empty() => MsgIds::default(),
+        None => json::ids_from_text(ids_text).map_err(|error| in_ids(error, ids.start))?,
     };
     Ok(Message {
-        cmd: Cow::Borrowed(utf8(payload, cmd, "cmd")?),
-        src: Cow::Borrowed(utf8(payload, src, "src")?),
-        to: Cow::Borrowed(utf8(payload, to, "to")?),
-        body: Cow::Borrowed(utf8(payload, body, "body")?),
+        cmd: Cow::Borrowed(texts.get(cmd, "cmd")?),
+        src: Cow::Borrowed(texts.get(src, "src")?),
+        to: Cow::Borrowed(texts.get(to, "to")?),
+        body: Cow::Borrowed(texts.get(body, "body")?),
         error: error == 1,
-        msg_ids: ids,
+        msg_ids,
         limit,
         time,
         seq,
     })
+}
+
+/// The payload's texts, checked to be UTF-8 in one go where that can be: most lengths are below
+/// 128 and so are characters themselves.
+struct Texts<'a> {
+    payload: &'a [u8],
+    /// The payload up to the end of `msg_ids` or, where the length of those is no character, of
+    /// `body`; empty where some other length is none, or a text is not UTF-8. No long text is
+    /// checked twice: the length before it decides.
+    checked: &'a str,
+}
+
+impl<'a> Texts<'a> {
+    #[inline]
+    fn new(payload: &'a [u8], body_end: usize, ids_end: usize) -> Texts<'a> {
+        let short_ids = ids_end > body_end && ids_end - body_end < 128;
+        let end = if short_ids { ids_end } else { body_end };
+        Texts { payload, checked: std::str::from_utf8(&payload[..end]).unwrap_or_default() }
+    }
+
+    /// The text at `range`.
+    #[inline]
+    fn get(&self, range: Range<usize>, field: &str) -> Result<&'a str> {
+        match self.checked.get(range.clone()) {
+            Some(text) => Ok(text),
+            None => self.check(range, field),
+        }
+    }
+
+    /// Checks one text by itself, also to tell which one is not UTF-8.
+    #[cold]
+    fn check(&self, range: Range<usize>, field: &str) -> Result<&'a str> {
+        let start = range.start;
+        std::str::from_utf8(&self.payload[range]).map_err(|error| not_utf8(field, start, error))
+    }
 }
 
 /// A cursor over the payload that finds where the fields are.
@@ -154,12 +191,6 @@ impl Reader<'_> {
             self.at
         ))
     }
-}
-
-#[inline]
-fn utf8<'a>(payload: &'a [u8], range: Range<usize>, field: &str) -> Result<&'a str> {
-    let start = range.start;
-    std::str::from_utf8(&payload[range]).map_err(|error| not_utf8(field, start, error))
 }
 
 #[cold]

@@ -2,7 +2,7 @@
 //!
 //! | first byte of a connection | form |
 //! | --- | --- |
-//! | `0x00` | [`Form::Frames`]: u32 big-endian length, then that many bytes of payload, at most 1 MiB |
+//! | `0x00` | [`Form::Frames`]: u32 big-endian length, then that many bytes, at most 1 MiB |
 //! | `{`, space, tab, CR, LF | [`Form::Lines`]: one JSON object a line, LF or CR LF behind it |
 //! | anything else | none |
 //!

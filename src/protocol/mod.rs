@@ -22,7 +22,7 @@
 //! | `to` | text, 0..255 bytes | string | u8 length, bytes |
 //! | `body` | text, 0..65,535 bytes | string | u16 length, bytes |
 //! | `error` | bool | `true`, `false` | u8, 0 or 1 |
-//! | `msg_ids` | at most 1,000 texts | string or array of strings | u16 length, that JSON; 0 = none |
+//! | `msg_ids` | at most 1,000 ids | string or array of them | u16 length, that JSON; 0 = none |
 //! | `limit` | u16 | number | u16 |
 //! | `time` | u64, 0 = absent | number, or no key | u64, in a tail with `seq`, or no tail |
 //! | `seq` | u64, 0 = absent | number, or no key | u64 |

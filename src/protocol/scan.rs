@@ -9,34 +9,29 @@ const BLOCK: usize = 32;
 /// Whether JSON cannot have `byte` as it is inside a string: `"`, `\`, a control.
 #[inline]
 pub(super) fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
 
 /// Where the first byte at or after `from` is that ends or interrupts a run of plain text in a
 /// JSON string; the length of `bytes` if there is none.
 #[inline]
 pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
-    find(bytes, from, special_mask, |block| block.iter().fold(false, |any, &b| any | is_special(b)))
+    find(bytes, from, special_mask, is_special)
 }
 
 /// Where the first `wanted` at or after `from` is.
 #[inline]
 pub(super) fn find_byte(bytes: &[u8], from: usize, wanted: u8) -> Option<usize> {
     let mask = |word| zero_mask(word ^ (ONES * u64::from(wanted)));
-    let any = |block: &[u8; BLOCK]| block.iter().fold(false, |any, &b| any | (b == wanted));
-    let at = find(bytes, from, mask, any);
+    let at = find(bytes, from, mask, |byte| byte == wanted);
     (at < bytes.len()).then_some(at)
 }
 
 /// The common walk: the first words one by one (most strings end there), then whole blocks as long
-/// as `any` finds nothing in them, then words again, then a last word made up with what is plain.
+/// as nothing in them is a `hit`, then words again, then the
+/// last word, or the bytes of what is shorter than one.
 #[inline]
-fn find(
-    bytes: &[u8],
-    from: usize,
-    mask: impl Fn(u64) -> u64,
-    any: impl Fn(&[u8; BLOCK]) -> bool,
-) -> usize {
+fn find(bytes: &[u8], from: usize, mask: impl Fn(u64) -> u64, hit: impl Fn(u8) -> bool) -> usize {
     let mut at = from;
     let mut words_before_blocks = BLOCK / WORD;
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) {
@@ -48,7 +43,8 @@ fn find(
         words_before_blocks -= 1;
         if words_before_blocks == 0 {
             while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-                if any(block) {
+                // No early end: that is what lets the compiler take the block as vectors.
+                if block.iter().fold(0, |any, &byte| any | u8::from(hit(byte))) != 0 {
                     break;
                 }
                 at += BLOCK;
@@ -56,9 +52,15 @@ fn find(
             words_before_blocks = BLOCK / WORD;
         }
     }
+    if bytes.len() - from.min(bytes.len()) >= WORD {
+        // The last whole word: what of it was searched before has no hit.
+        let word = bytes.last_chunk::<WORD>().map_or(0, |word| u64::from_le_bytes(*word));
+        let found = mask(word);
+        let before = if found == 0 { WORD } else { found.trailing_zeros() as usize / 8 };
+        return bytes.len() - WORD + before;
+    }
     while at < bytes.len() {
-        // Only the lowest byte of the word counts here, the others repeat it.
-        if mask(ONES * u64::from(bytes[at])) != 0 {
+        if hit(bytes[at]) {
             return at;
         }
         at += 1;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::reader::Reader;
 use crate::limits;
 use crate::protocol::message::{DecodeError, Message, MsgIds, check_ids};
+use crate::protocol::scan;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -39,6 +40,15 @@ pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
     Ok(fields.message)
 }
 
+/// The id in what the binary form has in the place of `msg_ids`, if it is one string without
+/// escapes and nothing around it, as it nearly always is. Such an id is just as long when it is
+/// written again, so it is within its bound.
+#[inline]
+pub(in crate::protocol) fn plain_id(text: &str) -> Option<&str> {
+    let id = text.strip_prefix('"')?.strip_suffix('"')?;
+    (scan::find_special(id.as_bytes(), 0) == id.len()).then_some(id)
+}
+
 /// Reads what the binary form has in the place of `msg_ids`: a JSON string or an array of strings.
 pub(in crate::protocol) fn ids_from_text(text: &str) -> Result<MsgIds<'_>> {
     let mut reader = Reader::of_text(text);
@@ -57,6 +67,8 @@ struct Fields<'a> {
     message: Message<'a>,
     /// A bit for each of [`KEYS`].
     seen: u16,
+    /// The key that comes next if they are in the order in which they are written.
+    next: usize,
 }
 
 impl<'a> Fields<'a> {
@@ -67,11 +79,17 @@ impl<'a> Fields<'a> {
             return Err(reader.unexpected("a key"));
         }
         let key_at = reader.at();
-        let key = reader.string()?;
-        reader.expect(b':', "a colon")?;
-        let Some(field) = field_of(key.as_bytes()) else {
-            return reader.pass_value();
+        let field = if next_key(reader, self.next) {
+            self.next
+        } else {
+            let key = reader.string()?;
+            reader.expect(b':', "a colon")?;
+            let Some(field) = field_of(key.as_bytes()) else {
+                return reader.pass_value();
+            };
+            field
         };
+        self.next = field + 1;
         let bit = 1 << field;
         if self.seen & bit != 0 {
             return Err(duplicate(KEYS[field], key_at));
@@ -91,6 +109,24 @@ impl<'a> Fields<'a> {
             _ => message.seq = integer(reader, "seq", u64::MAX)?,
         }
         Ok(())
+    }
+}
+
+/// Takes the key `next` and its colon if they are what comes next: cheaper than reading a string
+/// and looking for what it is.
+#[inline]
+fn next_key(reader: &mut Reader, next: usize) -> bool {
+    match next {
+        0 => reader.exactly(b"\"cmd\":"),
+        1 => reader.exactly(b"\"src\":"),
+        2 => reader.exactly(b"\"to\":"),
+        3 => reader.exactly(b"\"body\":"),
+        4 => reader.exactly(b"\"error\":"),
+        5 => reader.exactly(b"\"msg_ids\":"),
+        6 => reader.exactly(b"\"limit\":"),
+        7 => reader.exactly(b"\"time\":"),
+        8 => reader.exactly(b"\"seq\":"),
+        _ => false,
     }
 }
 
@@ -133,9 +169,9 @@ fn text<'a>(reader: &mut Reader<'a>, field: &str, most: usize) -> Result<Cow<'a,
 }
 
 fn boolean(reader: &mut Reader, field: &str) -> Result<bool> {
-    if reader.literal("false") {
+    if reader.exactly(b"false") {
         Ok(false)
-    } else if reader.literal("true") {
+    } else if reader.exactly(b"true") {
         Ok(true)
     } else {
         Err(wrong_type(reader, field, "true or false"))

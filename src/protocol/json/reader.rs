@@ -81,11 +81,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes `literal`, whose first byte is the next one, if the text has it.
-    pub fn literal(&mut self, literal: &str) -> bool {
-        let found = self.bytes[self.at..].starts_with(literal.as_bytes());
+    /// Takes `wanted` if it is what comes next.
+    #[inline]
+    pub fn exactly<const N: usize>(&mut self, wanted: &[u8; N]) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let found = rest.first_chunk::<N>() == Some(wanted);
         if found {
-            self.at += literal.len();
+            self.at += N;
         }
         found
     }
@@ -278,9 +280,9 @@ impl<'a> Reader<'a> {
         let well_formed = match self.peek() {
             Some(b'"') => return self.pass_string(),
             Some(b'-' | b'0'..=b'9') => self.pass_number(),
-            Some(b't') => self.literal("true"),
-            Some(b'f') => self.literal("false"),
-            Some(b'n') => self.literal("null"),
+            Some(b't') => self.exactly(b"true"),
+            Some(b'f') => self.exactly(b"false"),
+            Some(b'n') => self.exactly(b"null"),
             _ => false,
         };
         if well_formed { Ok(()) } else { Err(self.unexpected("a value")) }

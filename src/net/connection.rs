@@ -1,8 +1,8 @@
-//! One nonblocking connection and its two buffers.
+//! One nonblocking connection, and the bytes on their way to it.
 
 use std::io::{self, Read, Write};
 
-use super::{Origin, Stream};
+use super::Stream;
 
 /// Why reading stopped.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,32 +17,29 @@ pub enum ReadEnd {
     Broken,
 }
 
-/// A stream with what was read and not yet understood, and what is to be written. Both buffers are
-/// given back when they are empty, so that an idle connection costs little more than this struct.
+/// A stream with what was read and not yet understood. The buffer is given back when it is empty,
+/// so that an idle connection costs little more than this struct.
 pub struct Connection {
     stream: Stream,
-    origin: Origin,
     /// Bytes read that do not make a whole request yet, or whose turn has not come.
     pub input: Vec<u8>,
     /// How many of them have been searched for a line's end.
     pub scanned: usize,
-    output: Vec<u8>,
-    written: usize,
     readable: bool,
     writable: bool,
     read_closed: bool,
 }
 
+/// Bytes asked of a socket at once.
+const READ_BYTES: usize = 64 * 1024;
+
 impl Connection {
     /// Takes over a stream that has just been connected.
-    pub fn new(stream: Stream, origin: Origin) -> Connection {
+    pub fn new(stream: Stream) -> Connection {
         Connection {
             stream,
-            origin,
             input: Vec::new(),
             scanned: 0,
-            output: Vec::new(),
-            written: 0,
             readable: true,
             writable: true,
             read_closed: false,
@@ -54,12 +51,7 @@ impl Connection {
         &mut self.stream
     }
 
-    /// Where it comes from.
-    pub fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    /// The poll says that there is something to read.
+    /// The poll says that there is something to read; `closed`: that nothing comes behind it.
     pub fn set_readable(&mut self, closed: bool) {
         self.readable = true;
         self.read_closed |= closed;
@@ -109,45 +101,23 @@ impl Connection {
         ReadEnd::Blocked
     }
 
-    /// The buffer to append to; [`Connection::write`] sends it.
-    pub fn output(&mut self) -> &mut Vec<u8> {
-        &mut self.output
-    }
-
-    /// Bytes that wait to be written.
-    pub fn unwritten(&self) -> usize {
-        self.output.len() - self.written
-    }
-
-    /// Writes what the socket takes. Gives how many bytes went; an error means that the connection
-    /// is broken. A buffer that has been written is put into `spares` or freed.
-    pub fn write(&mut self, spares: &mut Spares) -> io::Result<usize> {
-        let before = self.written;
-        while self.writable && self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+    /// Writes what the socket takes and gives how many bytes that were. An error means that the
+    /// connection is broken.
+    pub fn write(&mut self, output: &mut Output) -> io::Result<usize> {
+        let mut went = 0;
+        while self.writable && output.unwritten() > 0 {
+            match self.stream.write(&output.bytes[output.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.written += count,
+                Ok(count) => {
+                    output.written += count;
+                    went += count;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        let went = self.written - before;
-        if self.written == self.output.len() {
-            spares.give(std::mem::take(&mut self.output));
-            self.written = 0;
-        } else if self.written > self.output.len() / 2 && self.written > READ_BYTES {
-            self.output.drain(..self.written);
-            self.written = 0;
-        }
         Ok(went)
-    }
-
-    /// Makes sure that the output has a buffer, a used one where there is one.
-    pub fn borrow_output(&mut self, spares: &mut Spares) {
-        if self.output.capacity() == 0 {
-            self.output = spares.take();
-        }
     }
 
     /// Says that nothing more is written.
@@ -156,8 +126,45 @@ impl Connection {
     }
 }
 
-/// Bytes asked of a socket at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes on their way to a socket. It owns a buffer only while there are some.
+#[derive(Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Output {
+    /// The buffer to append to, a used one where there is one.
+    pub fn buffer(&mut self, spares: &mut Spares) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spares.take();
+        }
+        &mut self.bytes
+    }
+
+    /// How many bytes wait.
+    pub fn unwritten(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
+    /// Gives the bytes that wait to somebody else, for whom they count as written.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..std::mem::take(&mut self.written));
+        bytes
+    }
+
+    /// Gives back what is written: the buffer when it is all of it, room in it when it is much.
+    pub fn tidy(&mut self, spares: &mut Spares) {
+        if self.written == self.bytes.len() {
+            spares.give(std::mem::take(&mut self.bytes));
+            self.written = 0;
+        } else if self.written > self.bytes.len() / 2 && self.written > READ_BYTES {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
 
 /// A few used buffers, so that busy connections do not allocate and idle ones keep nothing.
 #[derive(Default)]

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn the_earliest_comes_first_and_nothing_before_its_time() {
         let mut slots: Slots<()> = Slots::default();
-        let mut key = || slots.insert_with(|_| Ok::<_, ()>(())).unwrap();
+        let mut key = || slots.insert(());
         let (a, b) = (key(), key());
         let mut deadlines = Deadlines::default();
         deadlines.set(20, a);

@@ -9,7 +9,7 @@ pub mod slots;
 pub mod stream;
 
 pub use address::{Listen, Origin};
-pub use connection::{Connection, ReadEnd};
+pub use connection::{Connection, Output, ReadEnd, Spares};
 pub use deadlines::Deadlines;
 pub use listener::Listener;
 pub use slots::{Key, Slots};

@@ -2,27 +2,15 @@
 //!
 //! | file         | what it has |
 //! | ---          | --- |
-//! | this one     | the server's state; start and stop |
-//! | [`turn`]     | one round of the loop, in the order of durability |
-//! | [`dispatch`] | from bytes to requests; the dispatch |
-//! | [`request`]  | the table of requests |
-//! | [`accounts`], [`messages`], [`queries`] | the requests |
-//! | [`apply`]    | committed entries to replies and pushes |
-//! | [`pages`]    | answers of several frames, read from the log |
-//! | [`client`], [`sessions`], [`limiter`] | connections, logins, attempts |
+//! | this one     | what a server consists of |
+//! | [`start`]    | start and stop |
+//! | [`turn`]     | one round of the loop, in the order of durability: sockets, threads, clocks |
+//! | [`service`]  | what is done for clients, without any of these |
+//! | [`replica`]  | the core, the log and the state, tied together, without any of these |
 
-mod accounts;
-mod apply;
-mod client;
-mod dispatch;
-mod limiter;
-mod messages;
 pub mod options;
-mod pages;
-mod queries;
-mod reply;
-mod request;
-mod sessions;
+pub mod replica;
+pub mod service;
 mod start;
 mod trace;
 mod turn;
@@ -30,76 +18,43 @@ mod turn;
 pub use options::{Options, TraceLevel};
 pub use start::run;
 
-use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::{fmt, io};
 
-use accounts::Hashing;
-use client::Client;
-use limiter::Limiter;
-use messages::Pending;
-use pages::Page;
-use sessions::Sessions;
+use service::{Now, Service};
 use trace::Trace;
-use turn::Waiting;
+use turn::{Socket, Waiting};
 
 use crate::auth::hasher::Hasher;
-use crate::chat::{ApplyError, State};
-use crate::net::connection::Spares;
-use crate::net::{Deadlines, Key, Listen, Listener, Slots};
-use crate::raft::alone::Alone;
+use crate::chat::ApplyError;
+use crate::net::{Deadlines, Listen, Listener};
 use crate::sys::signal::Signals;
 use crate::wal;
 
 /// Everything that a server has.
-pub struct Server {
+struct Server {
     options: Options,
     trace: Trace,
+    now: Now,
     waiting: Waiting,
     signals: Signals,
     listeners: Vec<Listener>,
-    /// Where clients reach it, as `server_status` says it.
-    address: String,
-    now_ms: u64,
-    unix_now_ms: u64,
-
-    clients: Slots<Client>,
-    sessions: Sessions,
+    /// By the slots of the service's keys.
+    sockets: Vec<Option<Socket>>,
     deadlines: Deadlines,
-    limiter: Limiter,
-    /// Connections to be served, to be written to, to be removed, in this turn.
-    queued: VecDeque<Key>,
-    dirty: Vec<Key>,
-    doomed: Vec<Key>,
-    /// Connections whose request waits for room in the log's batch or in the outputs.
-    stalled: Vec<Key>,
-    scratch: Vec<u8>,
-    spares: Spares,
-    output_bytes: usize,
-    /// Whether listeners may have connections; whether they wait for one of ours to go; whether
-    /// that has been said.
-    accepting: bool,
-    accept_waits: bool,
-    full_said: bool,
-    accept_again_ms: Option<u64>,
-    mark_at_ms: Option<u64>,
-    stop_by_ms: Option<u64>,
-
-    wal: wal::Wal,
+    service: Service,
     writer: wal::Writer,
     reader: wal::Reader,
-    raft: Alone,
-    /// What is committed and not applied.
-    committed: Range<u64>,
-    state: State,
-    last_time: u64,
-    /// Who waits for which entry, in the entries' order.
-    pending: VecDeque<Pending>,
     hasher: Hasher,
-    hashing: HashMap<u64, Hashing>,
-    pages: HashMap<u64, Page>,
-    /// Numbers the jobs of the hashing and the reading thread.
-    last_job: u64,
+    /// What is read from a connection that owns no buffer.
+    scratch: Vec<u8>,
+    /// Whether listeners may have connections, and whether those wait for one of ours to go.
+    accepting: bool,
+    accept_waits: bool,
+    accept_again_ms: Option<u64>,
+    /// When a mark is due.
+    mark_at_ms: Option<u64>,
+    /// When the server stops, done or not.
+    stop_by_ms: Option<u64>,
     /// Holds the directory's lock.
     _directory: wal::DataDir,
 }

@@ -1,18 +1,16 @@
 //! Start and stop of a server.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use super::client::Client;
-use super::limiter::Limiter;
+use super::replica::Replica;
+use super::service::{Now, Service, Settings};
 use super::trace::Trace;
 use super::turn::Waiting;
-use super::{Error, Options, Server};
+use super::{Error, Options, Server, TraceLevel};
 use crate::auth::hasher::Hasher;
-use crate::chat::{Command, State};
+use crate::chat::State;
 use crate::limits;
-use crate::net::{Deadlines, Key, Listen, Listener, Slots};
-use crate::raft::alone::Alone;
+use crate::net::{Deadlines, Listen, Listener};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use crate::wal::hard_state::{self, HardState};
@@ -21,8 +19,8 @@ use crate::wal::{self, DataDir, Identity, Reader, Writer};
 /// The term of a server that is alone for ever.
 const TERM: u64 = 1;
 
-/// Serves until a signal says stop. The address lines go to standard output, since scripts want
-/// them; traces go to standard error.
+/// Serves until a signal says stop. The line with the addresses goes to standard output, since
+/// scripts want it; traces go to standard error.
 pub fn run(options: Options) -> Result<(), Error> {
     process::set_umask(0o077);
     let mut server = Server::start(options)?;
@@ -37,154 +35,138 @@ impl Server {
     fn start(mut options: Options) -> Result<Server, Error> {
         let started = Instant::now();
         let trace = Trace::new(options.trace);
-        let system = |what| move |error| Error::System(what, error);
-        signal::ignore(signal::PIPE).map_err(system("cannot ignore SIGPIPE"))?;
+        let thread = |error| Error::System("cannot start a thread", error);
+        signal::ignore(signal::PIPE).map_err(|error| Error::System("SIGPIPE", error))?;
         let signals = Signals::new(&[signal::INT, signal::TERM])
-            .map_err(system("cannot watch for signals"))?;
+            .map_err(|error| Error::System("cannot watch for signals", error))?;
         let descriptors = process::raise_open_files_limit() as usize;
         let most = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS).max(1);
         options.max_connections = options.max_connections.min(most);
 
         let directory = DataDir::open(&options.data_dir).map_err(Error::Directory)?;
         let listeners = listen(&options.listen)?;
-        let waiting = Waiting::new().map_err(system("cannot make a poll"))?;
-        let wake = || {
-            let waker = waiting.waker.clone();
-            move || drop(waker.wake())
-        };
+        let addresses = addresses(&listeners, trace)?;
+        let waiting = Waiting::new().map_err(|error| Error::System("cannot poll", error))?;
+        let waker = waiting.waker.clone();
+        let wake = move || drop(waker.wake());
         let identity = identity(&directory)?;
-        let mut state = State::new();
-        let mut visit = |index: u64, _term: u64, payload: &[u8]| {
-            state.apply(index, payload).map(drop).map_err(|error| error.to_string())
-        };
-        let mut disk = directory.wal_disk();
-        let recovery =
-            wal::Options { expect: Some(identity), segment_bytes: options.segment_mib << 20 };
-        let (wal, report) =
-            wal::recover(&mut disk, &recovery, &mut visit).map_err(Error::Recover)?;
-        if let Some(torn) = &report.torn_tail {
-            trace.info(torn);
-        }
-        // A lone server commits what it has persisted.
-        for entry in &report.tail {
-            state.apply(entry.index, &entry.payload).map_err(Error::Entry)?;
-        }
-        let last_index = wal.last_index();
-        let writer = Writer::spawn(disk, wake()).map_err(system("cannot start a thread"))?;
-        let reader = Reader::spawn(directory.wal(), limits::READ_JOBS, wake())
-            .map_err(system("cannot start a thread"))?;
-        let hasher =
-            Hasher::spawn(limits::HASH_JOBS, wake()).map_err(system("cannot start a thread"))?;
+        let replica = recover(&directory, identity, options.segment_mib, trace)?;
+        let settings = settings(&options, &addresses);
         let mut server = Server {
             trace,
+            now: Now::default(),
             waiting,
             signals,
             listeners,
-            address: String::new(),
-            now_ms: clock::monotonic_ms(),
-            unix_now_ms: clock::unix_ms(),
-            clients: Slots::default(),
-            sessions: Default::default(),
+            sockets: Vec::new(),
             deadlines: Deadlines::default(),
-            limiter: Limiter::new(options.logins_per_minute),
-            queued: VecDeque::new(),
-            dirty: Vec::new(),
-            doomed: Vec::new(),
-            stalled: Vec::new(),
+            service: Service::new(settings, replica, random()?),
+            writer: Writer::spawn(directory.wal_disk(), wake.clone()).map_err(thread)?,
+            reader: Reader::spawn(directory.wal(), limits::READ_JOBS, wake.clone())
+                .map_err(thread)?,
+            hasher: Hasher::spawn(limits::HASH_JOBS, wake).map_err(thread)?,
             scratch: Vec::new(),
-            spares: Default::default(),
-            output_bytes: 0,
             accepting: false,
             accept_waits: false,
-            full_said: false,
             accept_again_ms: None,
             mark_at_ms: None,
             stop_by_ms: None,
-            raft: Alone::new(TERM, last_index),
-            committed: last_index + 1..last_index + 1,
-            last_time: state.last_time(),
-            state,
-            wal,
-            writer,
-            reader,
-            pending: VecDeque::new(),
-            hasher,
-            hashing: HashMap::new(),
-            pages: HashMap::new(),
-            last_job: 0,
             _directory: directory,
             options,
         };
         server.found(identity)?;
-        server.announce(started)?;
-        server.register().map_err(system("cannot watch the listeners"))?;
+        server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
+        let state = server.service.replica.state();
+        println!(
+            "chatctl serves at {} with its data in {}: {} messages of {} accounts recovered in {} ms",
+            addresses.join(" and "),
+            server.options.data_dir.display(),
+            state.message_count(),
+            state.account_count(),
+            started.elapsed().as_millis(),
+        );
         Ok(server)
     }
 
     /// The log's first entry says what this cluster is. Nobody is let in before it is applied.
     fn found(&mut self, identity: Identity) -> Result<(), Error> {
-        if self.state.cluster().is_some() {
+        if self.service.replica.state().cluster().is_some() {
             return Ok(());
         }
-        let token_secret = entropy::array()
-            .map_err(|error| Error::System("the system gives no random bytes", error))?;
-        let (time, cluster) = (self.entry_time(), identity.cluster);
-        let mut payload = Vec::new();
-        Command::Found { time, cluster, token_secret }.encode(&mut payload);
-        self.raft.propose(payload);
+        self.now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
+        self.service.set_now(self.now);
+        self.service.found(identity.cluster, random()?);
         // The first turn has nothing to wait for.
         self.waiting.waker.wake().map_err(Error::Poll)?;
-        while self.state.cluster().is_none() {
+        while self.service.replica.state().cluster().is_none() {
             self.turn()?;
         }
-        Ok(())
-    }
-
-    fn announce(&mut self, started: Instant) -> Result<(), Error> {
-        let mut addresses = Vec::new();
-        for listener in &self.listeners {
-            let address =
-                listener.address().map_err(|error| Error::System("a listener is gone", error))?;
-            if !address.is_local() {
-                self.trace.wrong(format_args!(
-                    "{address} is reachable from other machines and not encrypted: see SECURITY \
-                     in chatctl-serve(1)"
-                ));
-            }
-            addresses.push(address.to_string());
-        }
-        self.address = addresses.first().cloned().unwrap_or_default();
-        println!(
-            "chatctl serves at {} with its data in {}: {} messages of {} accounts recovered in {} ms",
-            addresses.join(" and "),
-            self.options.data_dir.display(),
-            self.state.message_count(),
-            self.state.account_count(),
-            started.elapsed().as_millis(),
-        );
         Ok(())
     }
 
     /// After the signal: when everything proposed is answered and everything answered is written, or
     /// when its time is over.
     fn stopped(&self) -> bool {
-        let Some(by_ms) = self.stop_by_ms else { return false };
-        let answered = self.pending.is_empty() && self.pages.is_empty();
-        let unwritten = |key: Key| {
-            self.clients.get(key).is_some_and(|client: &Client| client.conn.unwritten() > 0)
-        };
-        by_ms <= self.now_ms || answered && !self.clients.keys().any(unwritten)
+        self.stop_by_ms
+            .is_some_and(|by_ms| by_ms <= self.now.monotonic_ms || self.service.is_quiet())
     }
+}
 
-    /// The index of the last entry applied.
-    pub(super) fn applied(&self) -> u64 {
-        self.state.applied()
+fn settings(options: &Options, addresses: &[String]) -> Settings {
+    Settings {
+        address: addresses.first().cloned().unwrap_or_default(),
+        password_iterations: options.password_iterations,
+        token_days: options.token_days,
+        idle_timeout_ms: options.idle_timeout_ms,
+        login_timeout_ms: options.login_timeout_ms,
+        max_sessions_per_address: options.max_sessions_per_address,
+        logins_per_minute: options.logins_per_minute,
+        tell_details: options.trace >= TraceLevel::Debug,
     }
+}
 
-    /// The time of day when this turn began, milliseconds since the Unix epoch.
-    pub(super) fn unix_ms(&self) -> u64 {
-        self.unix_now_ms
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    entropy::array().map_err(|error| Error::System("the system gives no random bytes", error))
+}
+
+/// Reads the log back. A lone server has committed whatever it has persisted.
+fn recover(
+    directory: &DataDir,
+    identity: Identity,
+    segment_mib: u32,
+    trace: Trace,
+) -> Result<Replica, Error> {
+    let mut state = State::new();
+    let mut visit = |index: u64, _term: u64, payload: &[u8]| {
+        state.apply(index, payload).map(drop).map_err(|error| error.to_string())
+    };
+    let recovery = wal::Options { expect: Some(identity), segment_bytes: segment_mib << 20 };
+    let (wal, report) =
+        wal::recover(&mut directory.wal_disk(), &recovery, &mut visit).map_err(Error::Recover)?;
+    for line in report.torn_tail.iter().chain(&report.notes) {
+        trace.info(line);
     }
+    for entry in &report.tail {
+        state.apply(entry.index, &entry.payload).map_err(Error::Entry)?;
+    }
+    Ok(Replica::new(TERM, wal, state))
+}
+
+/// Where clients come, as they were bound.
+fn addresses(listeners: &[Listener], trace: Trace) -> Result<Vec<String>, Error> {
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        let address =
+            listener.address().map_err(|error| Error::System("a listener is gone", error))?;
+        if !address.is_local() {
+            trace.wrong(format_args!(
+                "{address} is reachable from other machines and not encrypted: see SECURITY in \
+                 chatctl-serve(1)"
+            ));
+        }
+        addresses.push(address.to_string());
+    }
+    Ok(addresses)
 }
 
 fn listen(listen: &[Listen]) -> Result<Vec<Listener>, Error> {
@@ -200,9 +182,8 @@ fn identity(directory: &DataDir) -> Result<Identity, Error> {
     if let Some(state) = hard_state::load(&mut directory.disk()).map_err(Error::State)? {
         return Ok(Identity { cluster: state.cluster });
     }
-    let random = |error| Error::System("the system gives no random bytes", error);
-    let cluster = entropy::array().map_err(random)?;
-    let incarnation = u64::from_be_bytes(entropy::array().map_err(random)?);
+    let cluster = random()?;
+    let incarnation = u64::from_be_bytes(random()?);
     let state = HardState {
         id: "lone".to_owned(),
         cluster,

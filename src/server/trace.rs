@@ -29,10 +29,13 @@ impl Trace {
         }
     }
 
-    /// A detail, formatted only where it is told.
-    pub fn debug(&self, what: impl FnOnce() -> String) {
-        if self.level >= TraceLevel::Debug {
-            self.line("debug", what());
+    /// Something of `level`.
+    pub fn tell(&self, level: TraceLevel, what: impl Display) {
+        match level {
+            TraceLevel::Quiet => self.wrong(what),
+            TraceLevel::Info => self.info(what),
+            TraceLevel::Debug if self.level >= TraceLevel::Debug => self.line("debug", what),
+            TraceLevel::Debug => {}
         }
     }
 

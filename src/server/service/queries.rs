@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::Server;
+use super::Service;
 use super::client::Session;
 use super::dispatch::{Asked, Next};
 use super::pages::Item;
@@ -13,19 +13,19 @@ use crate::chat::{Direction, EventRef};
 use crate::limits;
 use crate::protocol::{Message, name};
 
-impl Server {
+impl Service {
     pub(super) fn on_ping(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         if let Some(client) = self.clients.get_mut(asked.key) {
             client.refusing = None;
         }
-        let time = self.unix_ms();
+        let time = self.now.unix_ms;
         self.reply(asked.key, asked.codec, &Message { time, ..reply("ping") });
         Ok(Next::Answered)
     }
 
     pub(super) fn on_server_status(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
-        let (term, commit) = (self.raft.term(), self.raft.commit());
-        let primary = &self.address;
+        let (term, commit) = (self.replica.term(), self.replica.commit());
+        let primary = &self.settings.address;
         let body = format!(
             "id lone\nrole PRIMARY\nterm {term}\ncommit {commit}\nprimary {primary}\nread_only no"
         );
@@ -39,7 +39,7 @@ impl Server {
 
     pub(super) fn on_list(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         let (pattern, after, limit) = name_page(asked.message)?;
-        let page = self.state.names(&pattern, &after, limit);
+        let page = self.replica.state().names(&pattern, &after, limit);
         let message = Message {
             body: page.names.join(",").into(),
             limit: count(page.names.len()),
@@ -80,8 +80,14 @@ impl Server {
         }
         let (cursor, limit) = (message.seq, page_size(message.limit));
         let mut seqs = Vec::new();
-        let mut more =
-            self.state.history(session.account, with, cursor, direction, limit, &mut seqs);
+        let mut more = self.replica.state().history(
+            session.account,
+            with,
+            cursor,
+            direction,
+            limit,
+            &mut seqs,
+        );
         let next = match direction {
             Direction::Before => {
                 let fits = self.fitting(seqs.iter().rev());
@@ -118,7 +124,8 @@ impl Server {
         let cursor = asked.message.seq;
         let mut seqs = Vec::new();
         let most = limits::HISTORY_PAGE;
-        let mut more = self.state.received_after(session.account, cursor, most, &mut seqs);
+        let mut more =
+            self.replica.state().received_after(session.account, cursor, most, &mut seqs);
         let fits = self.fitting(seqs.iter());
         more |= fits < seqs.len();
         seqs.truncate(fits);
@@ -135,7 +142,8 @@ impl Server {
         }
         let (cursor, limit) = (asked.message.seq, page_size(asked.message.limit));
         let mut events = Vec::new();
-        let mut more = self.state.events_after(session.account, cursor, limit, &mut events);
+        let mut more =
+            self.replica.state().events_after(session.account, cursor, limit, &mut events);
         let seqs: Vec<u64> = events.iter().map(EventRef::seq).collect();
         let fits = self.fitting(seqs.iter());
         more |= fits < events.len();
@@ -147,7 +155,7 @@ impl Server {
             EventRef::Message { seq } => Item::Message(seq),
             EventRef::TakenBack { seq, ids } => Item::TakenBack { seq, ids },
             EventRef::ReadMoved { other, marker, .. } => {
-                Item::ReadMoved { name: self.state.name(other).to_owned(), marker }
+                Item::ReadMoved { name: self.replica.state().name(other).to_owned(), marker }
             }
         };
         let items = events.into_iter().map(item).collect();
@@ -160,10 +168,11 @@ impl Server {
         session: Session,
     ) -> Result<Next, Refusal> {
         let limit = list_size(asked.message.limit);
-        let (page, next) = self.state.conversations(session.account, asked.message.seq, limit);
+        let (page, next) =
+            self.replica.state().conversations(session.account, asked.message.seq, limit);
         let mut body = String::new();
         for (place, conversation) in page.iter().enumerate() {
-            let name = self.state.name(conversation.other);
+            let name = self.replica.state().name(conversation.other);
             let separator = if place == 0 { "" } else { "\n" };
             let (unread, seq) = (conversation.unread, conversation.newest_seq);
             let time = conversation.newest_time;

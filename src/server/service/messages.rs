@@ -1,7 +1,7 @@
 //! Requests that change mailboxes: send, read, delete_msgs, deliver n. Each becomes an entry of the
 //! log; what it did is answered in `apply`.
 
-use super::Server;
+use super::Service;
 use super::client::{Session, Work};
 use super::dispatch::{Asked, Next};
 use super::reply::{Refusal, count, more_or_end, refuse, reply};
@@ -10,7 +10,6 @@ use crate::limits;
 use crate::net::Key;
 use crate::protocol::framing::Codec;
 use crate::protocol::{Message, id, name};
-use crate::sys::entropy;
 
 /// Who waits for an entry, and for what.
 pub(super) struct Pending {
@@ -26,7 +25,7 @@ pub(super) struct Pending {
 pub(super) const NO_SUCH_USER: Refusal = refuse("no-such-user", "nobody has this name");
 const BAD_ID: Refusal = refuse("bad-id", "a message id is a UUID, 8-4-4-4-12 hexadecimal digits");
 
-impl Server {
+impl Service {
     pub(super) fn on_send(&mut self, asked: &Asked<'_>, session: Session) -> Result<Next, Refusal> {
         let message = asked.message;
         let Some(client) = self.clients.get(asked.key) else { return Ok(Next::Answered) };
@@ -43,9 +42,9 @@ impl Server {
             _ => return Err(BAD_ID),
         };
         let to = name::fold(&message.to).ok_or(NO_SUCH_USER)?;
-        let duplicate = |id| self.state.duplicate_of(session.account, id).is_some();
+        let duplicate = |id| self.replica.state().duplicate_of(session.account, id).is_some();
         // A retry gets its first answer even when the receiver has gone meanwhile.
-        if !id.is_some_and(duplicate) && self.state.account(&to).is_none() {
+        if !id.is_some_and(duplicate) && self.replica.state().account(&to).is_none() {
             return Err(NO_SUCH_USER);
         }
         if let Some(code) = client.refusing {
@@ -56,15 +55,15 @@ impl Server {
         if in_flight >= limits::SENDS_IN_FLIGHT {
             return Ok(Next::Later);
         }
-        if self.wal.gathered_bytes() >= limits::GATHERED_BYTES {
+        if self.replica.gathered_bytes() >= limits::GATHERED_BYTES {
             return Ok(self.stall(asked.key));
         }
         let id = match id {
             Some(id) => id,
-            None => id::from_random(entropy::array().map_err(|_| NO_RANDOM)?),
+            None => id::from_random(self.random.bytes()),
         };
         let time = self.entry_time();
-        let from = self.state.name(session.account);
+        let from = self.replica.state().name(session.account);
         let mut payload = Vec::with_capacity(SEND_OVERHEAD_BYTES + message.body.len());
         let (to, body, known) = (to.as_str(), message.body.as_ref(), message.seq);
         Command::Send { time, from, to, id, known, body }.encode(&mut payload);
@@ -78,8 +77,8 @@ impl Server {
     pub(super) fn on_read(&mut self, asked: &Asked<'_>, session: Session) -> Result<Next, Refusal> {
         let from = self.other(&asked.message.to)?;
         self.check_disk()?;
-        let from = self.state.name(from).to_owned();
-        let name = self.state.name(session.account).to_owned();
+        let from = self.replica.state().name(from).to_owned();
+        let name = self.replica.state().name(session.account).to_owned();
         let (time, upto) = (self.entry_time(), asked.message.seq);
         let command = Command::Read { time, name: &name, from: &from, upto };
         self.propose(asked.key, asked.codec, "read", &command);
@@ -94,12 +93,12 @@ impl Server {
         let with = self.other_or_all(&asked.message.to)?;
         let ids: Option<Vec<u128>> = asked.message.msg_ids.iter().map(id::parse).collect();
         let ids = ids.filter(|ids| !ids.is_empty()).ok_or(BAD_ID)?;
-        let targets = self.state.targets(session.account, with, &ids);
+        let targets = self.replica.state().targets(session.account, with, &ids);
         if targets.is_empty() {
             self.reply(asked.key, asked.codec, &reply("delete_msgs"));
             return Ok(Next::Answered);
         }
-        let name = self.state.name(session.account).to_owned();
+        let name = self.replica.state().name(session.account).to_owned();
         let command = Command::DeleteMsgs { time: self.entry_time(), name: &name, targets };
         self.propose(asked.key, asked.codec, "delete_msgs", &command);
         Ok(self.begin(asked.key))
@@ -110,14 +109,14 @@ impl Server {
     pub(super) fn take(&mut self, asked: &Asked<'_>, session: Session) -> Result<Next, Refusal> {
         self.check_disk()?;
         let most = usize::from(asked.message.limit).min(limits::HISTORY_PAGE);
-        let mut seqs = self.state.to_take(session.account, most);
+        let mut seqs = self.replica.state().to_take(session.account, most);
         seqs.truncate(self.fitting(seqs.iter()));
         if seqs.is_empty() {
             let message = Message { body: more_or_end(false), ..reply("delivered") };
             self.reply(asked.key, asked.codec, &message);
             return Ok(Next::Answered);
         }
-        let name = self.state.name(session.account).to_owned();
+        let name = self.replica.state().name(session.account).to_owned();
         let command = Command::Take { time: self.entry_time(), name: &name, seqs };
         self.propose(asked.key, asked.codec, "deliver", &command);
         Ok(self.begin(asked.key))
@@ -126,17 +125,17 @@ impl Server {
     /// The account that `to` names, live or deleted: its messages stay with those who have them.
     pub(super) fn other(&self, to: &str) -> Result<AccountId, Refusal> {
         let name = name::fold(to).ok_or(NO_SUCH_USER)?;
-        self.state.account_ever(&name).ok_or(NO_SUCH_USER)
+        self.replica.state().account_ever(&name).ok_or(NO_SUCH_USER)
     }
 
-    /// As [`Server::other`]; none for an empty `to`.
+    /// As [`Service::other`]; none for an empty `to`.
     pub(super) fn other_or_all(&self, to: &str) -> Result<Option<AccountId>, Refusal> {
         if to.is_empty() { Ok(None) } else { self.other(to).map(Some) }
     }
 
     /// The time of the next entry: the clock's, but never before the last entry's.
     pub(super) fn entry_time(&mut self) -> u64 {
-        self.last_time = self.last_time.max(self.unix_ms());
+        self.last_time = self.last_time.max(self.now.unix_ms);
         self.last_time
     }
 
@@ -154,13 +153,13 @@ impl Server {
     }
 
     fn propose_payload(&mut self, key: Key, codec: Codec, cmd: &'static str, payload: Vec<u8>) {
-        let index = self.raft.propose(payload);
+        let index = self.replica.propose(payload);
         self.pending.push_back(Pending { index, key, codec, cmd, password: Vec::new() });
     }
 
     /// The answer to a `deliver` n whose entry has been applied.
     pub(super) fn on_taken(&mut self, pending: &Pending, account: AccountId, seqs: Vec<u64>) {
-        let more = !self.state.to_take(account, 1).is_empty();
+        let more = !self.replica.state().to_take(account, 1).is_empty();
         let last = Message {
             limit: count(seqs.len()),
             seq: seqs.last().copied().unwrap_or(0),
@@ -171,8 +170,6 @@ impl Server {
         self.start_page(pending.key, pending.codec, items, last);
     }
 }
-
-const NO_RANDOM: Refusal = refuse("busy", "the system gives no random bytes: try again");
 
 /// What a send's payload has beside its body, at most: a hint for the allocation.
 const SEND_OVERHEAD_BYTES: usize = 104;

@@ -2,8 +2,7 @@
 
 use crate::chat::AccountId;
 use crate::limits;
-use crate::net::Connection;
-use crate::net::connection::Spares;
+use crate::net::{Origin, Output, Spares};
 use crate::protocol::Message;
 use crate::protocol::framing::{self, Codec, Form};
 
@@ -36,17 +35,16 @@ pub enum Life {
     Open,
     /// Nothing more is read from it; what is written goes out first.
     Closing,
-    /// All is written and said; what still comes is thrown away until the other side closes or this
-    /// instant (milliseconds) comes.
-    Draining(u64),
     /// It is to be removed at the end of the turn.
     Dead,
 }
 
 /// One client's connection.
 pub struct Client {
-    /// The socket and its buffers.
-    pub conn: Connection,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What is on its way to it.
+    pub output: Output,
     /// Lines or frames, once the first byte has come.
     pub form: Option<Form>,
     /// The latest request's codec: pushes are written in it.
@@ -80,9 +78,10 @@ pub struct Client {
 
 impl Client {
     /// A connection that has just been accepted.
-    pub fn new(conn: Connection, now_ms: u64, login_by_ms: u64) -> Client {
+    pub fn new(origin: Origin, now_ms: u64, login_by_ms: u64) -> Client {
         Client {
-            conn,
+            origin,
+            output: Output::default(),
             form: None,
             codec: Codec::Json,
             session: None,
@@ -102,9 +101,8 @@ impl Client {
 
     /// Writes a reply in `codec` into the output.
     pub fn put(&mut self, codec: Codec, message: &Message<'_>, spares: &mut Spares) {
-        self.conn.borrow_output(spares);
         let form = self.form.unwrap_or(Form::Lines);
-        framing::put(self.conn.output(), form, codec, message);
+        framing::put(self.output.buffer(spares), form, codec, message);
     }
 
     /// Whether the next push fits. Past the bound pushes are left out up to `seq`, and said so once
@@ -113,15 +111,20 @@ impl Client {
         if self.life != Life::Open || self.session.is_none() {
             return false;
         }
-        if self.left_out != 0 || self.conn.unwritten() >= limits::PUSH_BACKLOG_BYTES {
+        if self.left_out != 0 || self.output.unwritten() >= limits::PUSH_BACKLOG_BYTES {
             self.left_out = seq;
             return false;
         }
         true
     }
 
+    /// Whether bytes wait to be written to it.
+    pub fn has_unwritten(&self) -> bool {
+        self.output.unwritten() > 0
+    }
+
     /// Whether another request may be taken up: there is room for its reply.
     pub fn has_room(&self) -> bool {
-        self.conn.unwritten() < limits::OUTPUT_BYTES
+        self.output.unwritten() < limits::OUTPUT_BYTES
     }
 }

@@ -1,25 +1,24 @@
 //! What is committed is applied; what that did is answered and pushed. Nothing else in the server
 //! tells a client that something has changed.
 
+use super::Service;
 use super::client::{Client, Work};
 use super::messages::{NO_SUCH_USER, Pending};
 use super::reply::{Refusal, count, read_moved, refuse, reply, taken_back};
-use super::{Error, Server};
-use crate::chat::{AccountId, Command, Effect, Gone, view};
+use crate::chat::{AccountId, ApplyError, Command, Effect, Gone, view};
 use crate::net::Key;
 use crate::protocol::{Message, MsgIds, id};
+use crate::server::replica::Applied;
 
 const GONE: Refusal = refuse("not-logged-in", "the account is gone");
 const ID_CONFLICT: Refusal = refuse("id-conflict", "this id was used for another message");
 const ID_EXPIRED: Refusal =
     refuse("id-expired", "too long ago to say whether it was stored: look into the history");
 
-impl Server {
+impl Service {
     /// Applies what is committed, in order.
-    pub(super) fn apply_committed(&mut self) -> Result<(), Error> {
-        while let Some(index) = self.committed.next() {
-            let payload = self.raft.release(index);
-            let effect = self.state.apply(index, &payload).map_err(Error::Entry)?;
+    pub fn apply_committed(&mut self) -> Result<(), ApplyError> {
+        while let Some(Applied { index, payload, effect }) = self.replica.apply_next()? {
             let asked = self.pending.front().is_some_and(|pending| pending.index == index);
             let pending = if asked { self.pending.pop_front() } else { None };
             self.on_effect(&payload, effect, index, pending);
@@ -39,7 +38,7 @@ impl Server {
                 }
             }
             Effect::ReadMoved { account, other, marker, moved: true } => {
-                let name = self.state.name(other).to_owned();
+                let name = self.replica.state().name(other).to_owned();
                 self.push(account, origin, index, &read_moved(&name, marker));
             }
             Effect::Deleted { ref gone, .. } => {
@@ -74,7 +73,7 @@ impl Server {
                 return self.on_taken(&pending, account, seqs.clone());
             }
             Effect::ReadMoved { other, marker, .. } => {
-                let name = self.state.name(other).to_owned();
+                let name = self.replica.state().name(other).to_owned();
                 Ok(Message { to: name.into(), seq: marker, ..reply("read") })
             }
             Effect::Deleted { count: deleted, .. } => {
@@ -130,7 +129,7 @@ impl Server {
                 client.put(codec, message, &mut self.spares);
                 if !client.dirty {
                     client.dirty = true;
-                    self.dirty.push(key);
+                    self.todo.write.push(key);
                 }
             }
         }

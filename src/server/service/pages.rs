@@ -2,9 +2,10 @@
 //! has them in memory, by the reader thread where it has not; then all frames are written at once,
 //! so that no push comes between them.
 
-use super::Server;
+use super::Service;
 use super::dispatch::Next;
-use super::reply::{count, read_moved, refuse, taken_back};
+use super::reply::{Refusal, count, read_moved, taken_back};
+use super::{ReadJob, TraceLevel};
 use crate::chat::view;
 use crate::limits;
 use crate::net::Key;
@@ -30,7 +31,7 @@ pub(super) struct Page {
     last: Message<'static>,
 }
 
-impl Server {
+impl Service {
     /// Begins an answer of `items` and `last`; the connection is busy until it is written.
     pub(super) fn start_page(
         &mut self,
@@ -41,40 +42,30 @@ impl Server {
     ) -> Next {
         let next = self.begin(key);
         let page = Page { key, codec, items, last };
-        let places: Vec<Location> = page.seqs().filter_map(|seq| self.wal.location(seq)).collect();
-        let mut buffer = Vec::new();
-        let mut ranges = Vec::with_capacity(places.len());
-        for place in &places {
-            match self.reader.try_read(*place, &mut buffer) {
-                Ok(Some(range)) => ranges.push(range),
-                Ok(None) => {
-                    self.last_job += 1;
-                    if self.reader.submit(self.last_job, places).is_ok() {
-                        self.pages.insert(self.last_job, page);
-                    } else {
-                        let refusal = refuse("busy", "the disk is busy with reads: try again");
-                        self.end_with(key, codec, &refusal.message(&page.last.cmd));
-                    }
-                    return next;
-                }
-                Err(error) => {
-                    self.page_failed(&page, &error.to_string());
-                    return next;
-                }
-            }
+        let locations: Vec<Location> =
+            page.seqs().filter_map(|seq| self.replica.location(seq)).collect();
+        if locations.is_empty() {
+            self.write_page(page, std::iter::empty());
+        } else {
+            self.last_job += 1;
+            self.pages.insert(self.last_job, page);
+            self.todo.read.push(ReadJob { id: self.last_job, locations });
         }
-        self.write_page(page, ranges.into_iter().map(|range| &buffer[range]));
         next
     }
 
-    /// What the reader thread has read.
-    pub(super) fn take_pages(&mut self) {
-        while let Some(done) = self.reader.poll() {
-            let Some(page) = self.pages.remove(&done.job) else { continue };
-            match done.result {
-                Ok(payloads) => self.write_page(page, payloads.iter().map(Vec::as_slice)),
-                Err(error) => self.page_failed(&page, &error.to_string()),
-            }
+    /// The entries of a [`ReadJob`], in the order of its locations.
+    pub fn on_fetched<'a>(&mut self, id: u64, payloads: impl Iterator<Item = &'a [u8]>) {
+        if let Some(page) = self.pages.remove(&id) {
+            self.write_page(page, payloads);
+        }
+    }
+
+    /// The entries of a [`ReadJob`] cannot be read; `refusal` is what the client is told.
+    pub fn on_fetch_failed(&mut self, id: u64, refusal: &Refusal) {
+        if let Some(Page { key, codec, last, .. }) = self.pages.remove(&id) {
+            let cmd = if last.cmd == "delivered" { "deliver" } else { last.cmd.as_ref() };
+            self.end_with(key, codec, &refusal.message(cmd));
         }
     }
 
@@ -89,7 +80,8 @@ impl Server {
                         Ok(message) => self.reply(key, codec, &Message { limit, ..message }),
                         Err(error) => {
                             // The frames before are written already: only a close is honest.
-                            self.trace.wrong(format_args!("entry {seq} is no message: {error}"));
+                            let line = format!("entry {seq} is no message: {error}");
+                            self.tell(TraceLevel::Quiet, line);
                             return self.doom(key);
                         }
                     }
@@ -107,18 +99,12 @@ impl Server {
         self.end_with(key, codec, &last);
     }
 
-    fn page_failed(&mut self, page: &Page, error: &str) {
-        self.trace.wrong(format_args!("the log cannot be read: {error}"));
-        let refusal = refuse("busy", "the server cannot read its log: its operator is told");
-        self.end_with(page.key, page.codec, &refusal.message(&page.last.cmd));
-    }
-
     /// How many of the messages, from the first on, fit into one page: at least one.
     pub(super) fn fitting<'a>(&self, seqs: impl Iterator<Item = &'a u64>) -> usize {
         let mut bytes = 0;
         let mut fitting = 0;
         for seq in seqs {
-            bytes += self.wal.location(*seq).map_or(0, |place| place.length as usize);
+            bytes += self.replica.location(*seq).map_or(0, |place| place.length as usize);
             if fitting > 0 && bytes > limits::PAGE_BYTES {
                 break;
             }
@@ -135,7 +121,7 @@ impl Server {
     /// Brings the sum of all outputs up to date with one client's.
     pub(super) fn count_output(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key) {
-            let unwritten = client.conn.unwritten();
+            let unwritten = client.output.unwritten();
             self.output_bytes = self.output_bytes - client.counted + unwritten;
             client.counted = unwritten;
         }

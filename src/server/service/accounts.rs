@@ -1,6 +1,6 @@
 //! Requests about accounts and sessions: create, login, token, resume, logoff, passwd, delete.
 
-use super::Server;
+use super::Service;
 use super::client::Session;
 use super::dispatch::{Asked, Next};
 use super::messages::Pending;
@@ -13,7 +13,6 @@ use crate::limits;
 use crate::net::Key;
 use crate::protocol::framing::Codec;
 use crate::protocol::{Message, MsgIds, id, name};
-use crate::sys::{clock, entropy};
 
 /// Who waits for a hash, and for what.
 pub(super) struct Hashing {
@@ -38,12 +37,12 @@ const WRONG: Refusal = refuse("wrong-credentials", "no account has this name and
 const TAKEN: Refusal = refuse("name-taken", "somebody has, or had, this name");
 const GONE: Refusal = refuse("not-logged-in", "the account is gone");
 
-impl Server {
+impl Service {
     pub(super) fn on_create(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         let name = self.check_login(asked)?;
-        let purpose = match self.state.account(&name) {
+        let purpose = match self.replica.state().account(&name) {
             Some(account) => self.log_in_purpose("create", account, TAKEN),
-            None if self.state.is_tombstoned(&name) => return Err(TAKEN),
+            None if self.replica.state().is_tombstoned(&name) => return Err(TAKEN),
             None => {
                 self.check_disk()?;
                 Purpose::Create { name, password: asked.message.body.as_bytes().to_vec() }
@@ -54,7 +53,7 @@ impl Server {
 
     pub(super) fn on_login(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         let name = self.check_login(asked)?;
-        let purpose = match self.state.account(&name) {
+        let purpose = match self.replica.state().account(&name) {
             Some(account) => self.log_in_purpose("login", account, WRONG),
             None => Purpose::Nobody,
         };
@@ -63,11 +62,11 @@ impl Server {
 
     pub(super) fn on_resume(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         self.check_sessions(asked.key)?;
-        let now_ms = clock::unix_ms();
+        let now_ms = self.now.unix_ms;
         let found = name::fold(&asked.message.src).and_then(|name| {
-            let account = self.state.account(&name)?;
+            let account = self.replica.state().account(&name)?;
             let verifier = self.verifier(account)?;
-            let secret = self.state.token_secret()?;
+            let secret = self.replica.state().token_secret()?;
             token::check(&secret, &name, now_ms, &verifier, &asked.message.body).ok()?;
             Some(account)
         });
@@ -85,11 +84,11 @@ impl Server {
         asked: &Asked<'_>,
         session: Session,
     ) -> Result<Next, Refusal> {
-        let days_ms = u64::from(self.options.token_days) * 24 * 60 * 60 * 1000;
+        let days_ms = u64::from(self.settings.token_days) * 24 * 60 * 60 * 1000;
         let verifier = self.verifier(session.account).ok_or(GONE)?;
-        let secret = self.state.token_secret().ok_or(GONE)?;
-        let name = self.state.name(session.account);
-        let text = token::issue(&secret, name, clock::unix_ms() + days_ms, &verifier);
+        let secret = self.replica.state().token_secret().ok_or(GONE)?;
+        let name = self.replica.state().name(session.account);
+        let text = token::issue(&secret, name, self.now.unix_ms + days_ms, &verifier);
         self.reply(asked.key, asked.codec, &Message { body: text.into(), ..reply("token") });
         Ok(Next::Answered)
     }
@@ -112,7 +111,7 @@ impl Server {
         asked: &Asked<'_>,
         session: Session,
     ) -> Result<Next, Refusal> {
-        let name = self.state.name(session.account).to_owned();
+        let name = self.replica.state().name(session.account).to_owned();
         let time = self.entry_time();
         self.propose(asked.key, asked.codec, "delete", &Command::Delete { time, name: &name });
         Ok(self.begin(asked.key))
@@ -135,8 +134,8 @@ impl Server {
     /// A connection that is logged in already changes its session, it does not add one.
     fn check_sessions(&self, key: Key) -> Result<(), Refusal> {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let origin = client.conn.origin();
-        let most = self.options.max_sessions_per_address;
+        let origin = client.origin;
+        let most = self.settings.max_sessions_per_address;
         if client.session.is_none() && self.sessions.of_origin(origin) >= most {
             let sentence = format!("{origin} has {most} sessions already, the most allowed");
             return Err(refuse_with("rate-limited", sentence));
@@ -146,18 +145,18 @@ impl Server {
 
     fn check_rate(&mut self, key: Key) -> Result<(), Refusal> {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let origin = client.conn.origin();
-        if self.limiter.allow(origin, self.now_ms) {
+        let origin = client.origin;
+        if self.limiter.allow(origin, self.now.monotonic_ms) {
             return Ok(());
         }
-        self.trace.debug(|| format!("{origin} logs in too often"));
+        self.tell_detail(|| format!("{origin} logs in too often"));
         let sentence = "too many passwords from your address: wait a minute";
         Err(refuse("rate-limited", sentence))
     }
 
     /// Refuses a change that the disk may have no room for.
     pub(super) fn check_disk(&self) -> Result<(), Refusal> {
-        match self.wal.full() {
+        match self.replica.full() {
             true => {
                 Err(refuse("disk-full", "the server's disk is full; what is stored can be read"))
             }
@@ -166,7 +165,7 @@ impl Server {
     }
 
     fn verifier(&self, account: AccountId) -> Option<Verifier> {
-        self.state.verifier(account)?.parse().ok()
+        self.replica.state().verifier(account)?.parse().ok()
     }
 
     fn log_in_purpose(&self, cmd: &'static str, account: AccountId, refusal: Refusal) -> Purpose {
@@ -184,21 +183,19 @@ impl Server {
     }
 
     fn hash_password(&mut self, hashing: Hashing, password: Vec<u8>) -> Result<(), Refusal> {
-        let iterations = self.options.password_iterations;
+        let iterations = self.settings.password_iterations;
         let kind = match &hashing.purpose {
             Purpose::LogIn { verifier, .. } => JobKind::Verify(verifier.clone()),
             Purpose::Nobody => JobKind::VerifyUnknown { iterations },
             Purpose::Create { .. } | Purpose::Passwd => {
-                let salt = entropy::array().map_err(|error| {
-                    refuse_with("busy", format!("the system gives no random bytes: {error}"))
-                })?;
-                JobKind::Derive { salt, iterations }
+                JobKind::Derive { salt: self.random.bytes(), iterations }
             }
         };
-        self.last_job += 1;
-        if self.hasher.submit(Job { id: self.last_job, password, kind }).is_err() {
+        if !self.hasher_has_room() {
             return Err(refuse("busy", "too many log in at once: try again in a moment"));
         }
+        self.last_job += 1;
+        self.todo.hash.push(Job { id: self.last_job, password, kind });
         self.hashing.insert(self.last_job, hashing);
         Ok(())
     }
@@ -219,18 +216,16 @@ impl Server {
         }
     }
 
-    /// What the hashing thread has found out.
-    pub(super) fn take_hashed(&mut self) {
-        while let Some(Done { id, outcome }) = self.hasher.poll() {
-            let Some(hashing) = self.hashing.remove(&id) else { continue };
-            // Who has gone meanwhile gets nothing and changes nothing.
-            if self.clients.get(hashing.key).is_some() {
-                self.on_hashed(hashing, outcome);
-            }
+    /// What hashing a password of [`super::Todo::hash`] has found out.
+    pub fn on_hashed(&mut self, Done { id, outcome }: Done) {
+        let Some(hashing) = self.hashing.remove(&id) else { return };
+        // Who has gone meanwhile gets nothing and changes nothing.
+        if self.clients.get(hashing.key).is_some() {
+            self.finish_hashing(hashing, outcome);
         }
     }
 
-    fn on_hashed(&mut self, hashing: Hashing, outcome: Outcome) {
+    fn finish_hashing(&mut self, hashing: Hashing, outcome: Outcome) {
         let Hashing { key, codec, purpose } = hashing;
         match (purpose, outcome) {
             (Purpose::LogIn { cmd, account, verifier, refusal }, Outcome::Matches(matches)) => {
@@ -254,7 +249,7 @@ impl Server {
                 match session {
                     None => self.end_with(key, codec, &GONE.message("passwd")),
                     Some(session) => {
-                        let name = self.state.name(session.account).to_owned();
+                        let name = self.replica.state().name(session.account).to_owned();
                         let (time, verifier) = (self.entry_time(), verifier.to_string());
                         let command = Command::Passwd { time, name: &name, verifier: &verifier };
                         self.propose(key, codec, "passwd", &command);
@@ -280,37 +275,38 @@ impl Server {
         client.session = Some(Session { account, resumed });
         client.login_by_ms = None;
         client.refusing = None;
-        let name = self.state.name(account);
-        self.sessions.add(account, name, key, client.conn.origin());
-        let unread = self.state.unread_total(account);
+        let name = self.replica.state().name(account);
+        self.sessions.add(account, name, key, client.origin);
+        let unread = self.replica.state().unread_total(account);
         let sentence = match unread {
             0 => "nothing unread".to_owned(),
             1 => "1 unread message".to_owned(),
             many => format!("{many} unread messages"),
         };
-        let cluster = self.state.cluster().map(|bytes| id::format(u128::from_be_bytes(bytes)));
+        let cluster =
+            self.replica.state().cluster().map(|bytes| id::format(u128::from_be_bytes(bytes)));
         let message = Message {
             to: name.to_owned().into(),
             limit: count(unread as usize),
-            seq: self.applied(),
+            seq: self.replica.state().applied(),
             msg_ids: MsgIds::Many(cluster.into_iter().map(Into::into).collect()),
             body: sentence.into(),
             ..reply(cmd)
         };
         self.reply(key, codec, &message);
-        self.trace.debug(|| format!("connection {}: {cmd} {}", key.number(), message.to));
+        self.tell_detail(|| format!("connection {}: {cmd} {}", key.number(), message.to));
     }
 
     /// Ends the connection's session, if it has one: from now on it has to log in again in time.
     pub(super) fn log_out(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(session) = client.session.take() else { return };
-        let by_ms = self.now_ms + self.options.login_timeout_ms;
+        let by_ms = self.now.monotonic_ms + self.settings.login_timeout_ms;
         client.login_by_ms = Some(by_ms);
         client.left_out = 0;
-        self.deadlines.set(by_ms, key);
-        let name = self.state.name(session.account);
-        self.sessions.remove(session.account, name, key, client.conn.origin());
+        self.todo.ask.push((by_ms, key));
+        let name = self.replica.state().name(session.account);
+        self.sessions.remove(session.account, name, key, client.origin);
     }
 
     /// Ends the account's sessions, all but that of `except`.

@@ -1,6 +1,6 @@
 //! From bytes to requests, and from a request to what answers it.
 
-use super::Server;
+use super::Service;
 use super::client::{Life, Session, Work};
 use super::reply::{Refusal, refuse, refuse_with};
 use super::request::{self, Access, Request, Row};
@@ -27,7 +27,7 @@ pub(super) struct Asked<'a> {
     pub message: &'a Message<'a>,
 }
 
-impl Server {
+impl Service {
     /// Takes up the requests at the start of `input` for as long as that is possible, and gives how
     /// many bytes they were. `scanned` as [`framing::split`] wants it.
     pub(super) fn dispatch(&mut self, key: Key, input: &[u8], scanned: &mut usize) -> usize {
@@ -151,7 +151,7 @@ impl Server {
         }
         let src = asked.message.src.as_ref();
         if !src.is_empty() {
-            let own = session.map(|session| self.state.name(session.account));
+            let own = session.map(|session| self.replica.state().name(session.account));
             if own.is_none() || name::fold(src).as_deref() != own {
                 let sentence = "src is another's name: leave it empty or log in with it";
                 return Err(refuse("forbidden", sentence));

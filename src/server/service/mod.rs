@@ -1,0 +1,347 @@
+//! What the server does for its clients, without sockets, threads, clocks or disks: bytes of
+//! requests go in, bytes of answers and pushes come out, and a list of what is to be done outside
+//! ([`Todo`]). The loop in [`super::turn`] does it; so does the simulator.
+//!
+//! | file         | what it has |
+//! | ---          | --- |
+//! | this one     | the service's state, and how the loop talks to it |
+//! | [`dispatch`] | from bytes to requests; the dispatch |
+//! | [`request`]  | the table of requests |
+//! | [`accounts`], [`messages`], [`queries`] | the requests |
+//! | [`apply`]    | committed entries to replies and pushes |
+//! | [`pages`]    | answers of several frames, read from the log |
+//! | [`client`], [`sessions`], [`limiter`] | connections, logins, attempts |
+
+mod accounts;
+mod apply;
+mod client;
+mod dispatch;
+mod limiter;
+mod messages;
+mod pages;
+mod queries;
+mod random;
+mod reply;
+mod request;
+mod sessions;
+
+use std::collections::{HashMap, VecDeque};
+
+use accounts::Hashing;
+use client::Life;
+pub use client::{Client, Work};
+use limiter::Limiter;
+use messages::Pending;
+use pages::Page;
+use random::Random;
+pub use reply::{Refusal, refuse};
+use sessions::Sessions;
+
+use super::TraceLevel;
+use super::replica::Replica;
+use crate::auth::hasher::Job;
+use crate::chat::Command;
+use crate::limits;
+use crate::net::{Key, Origin, Slots, Spares};
+use crate::wal::Location;
+
+/// What a service is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where clients reach this server, as `server_status` says it.
+    pub address: String,
+    /// PBKDF2 iterations of new passwords.
+    pub password_iterations: u32,
+    /// How long a token is good, days.
+    pub token_days: u32,
+    /// Silence after which a connection is closed, milliseconds.
+    pub idle_timeout_ms: u64,
+    /// Time that a connection has to log in, milliseconds.
+    pub login_timeout_ms: u64,
+    /// Most logged-in connections of one address.
+    pub max_sessions_per_address: usize,
+    /// Most password checks a minute for one address; 0 for any number.
+    pub logins_per_minute: u32,
+    /// Whether details are told too.
+    pub tell_details: bool,
+}
+
+/// What time it is; the loop says so at the start of a turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Of a clock that never goes back, milliseconds.
+    pub monotonic_ms: u64,
+    /// Of the day, milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+}
+
+/// Entries to be read for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadJob {
+    /// To be named in [`Service::on_read`].
+    pub id: u64,
+    /// Where they are.
+    pub locations: Vec<Location>,
+}
+
+/// What is to be done outside. Whoever does it takes it out.
+#[derive(Default)]
+pub struct Todo {
+    /// Connections to be looked at again: read from, and given to [`Service::receive`].
+    pub serve: VecDeque<Key>,
+    /// Connections with something to be written.
+    pub write: Vec<Key>,
+    /// Connections to be closed; [`Service::disconnect`] comes then.
+    pub close: Vec<Key>,
+    /// Connections to be asked for their deadline no later than this instant, milliseconds.
+    pub ask: Vec<(u64, Key)>,
+    /// Passwords to be hashed, for [`Service::on_hashed`].
+    pub hash: Vec<Job>,
+    /// Entries to be read, for [`Service::on_read`].
+    pub read: Vec<ReadJob>,
+    /// Lines for the operator.
+    pub tell: Vec<(TraceLevel, String)>,
+}
+
+/// The service.
+pub struct Service {
+    settings: Settings,
+    now: Now,
+    random: Random,
+    /// The log and the state.
+    pub replica: Replica,
+    clients: Slots<Client>,
+    sessions: Sessions,
+    limiter: Limiter,
+    /// What is to be done outside.
+    pub todo: Todo,
+    /// Buffers of outputs that are written.
+    pub spares: Spares,
+    /// Bytes that all clients together leave unread.
+    output_bytes: usize,
+    /// Connections whose request waits for room in the log's batch or in the outputs.
+    stalled: Vec<Key>,
+    /// Who waits for which entry, in the entries' order.
+    pending: VecDeque<Pending>,
+    hashing: HashMap<u64, Hashing>,
+    pages: HashMap<u64, Page>,
+    /// Numbers the jobs.
+    last_job: u64,
+    last_time: u64,
+}
+
+impl Service {
+    /// Serves from `replica`. What is random comes from `seed`.
+    pub fn new(settings: Settings, replica: Replica, seed: [u8; 32]) -> Service {
+        Service {
+            limiter: Limiter::new(settings.logins_per_minute),
+            settings,
+            now: Now::default(),
+            random: Random::new(seed),
+            last_time: replica.state().last_time(),
+            replica,
+            clients: Slots::default(),
+            sessions: Sessions::default(),
+            todo: Todo::default(),
+            spares: Spares::default(),
+            output_bytes: 0,
+            stalled: Vec::new(),
+            pending: VecDeque::new(),
+            hashing: HashMap::new(),
+            pages: HashMap::new(),
+            last_job: 0,
+        }
+    }
+
+    /// It is now `now`.
+    pub fn set_now(&mut self, now: Now) {
+        self.now = now;
+    }
+
+    /// Somebody has connected.
+    pub fn connect(&mut self, origin: Origin) -> Key {
+        let now_ms = self.now.monotonic_ms;
+        let login_by_ms = now_ms + self.settings.login_timeout_ms;
+        let key = self.clients.insert(Client::new(origin, now_ms, login_by_ms));
+        let first_ms = login_by_ms.min(now_ms + self.settings.idle_timeout_ms);
+        self.todo.ask.push((first_ms, key));
+        self.tell_detail(|| format!("connection {} from {origin}", key.number()));
+        key
+    }
+
+    /// The connection is closed.
+    pub fn disconnect(&mut self, key: Key) {
+        self.log_out(key);
+        if let Some(client) = self.clients.remove(key) {
+            self.output_bytes -= client.counted;
+            self.tell_detail(|| format!("connection {} closed", key.number()));
+        }
+    }
+
+    /// How many are connected.
+    pub fn connections(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// One of those connected.
+    pub fn client(&mut self, key: Key) -> Option<&mut Client> {
+        self.clients.get_mut(key)
+    }
+
+    /// The connection's bytes so far, of which the first that are returned are dealt with; `scanned`
+    /// as [`crate::protocol::framing::split`] wants it. The rest is to come again with what follows,
+    /// or when [`Todo::serve`] names the connection.
+    pub fn receive(&mut self, key: Key, input: &[u8], scanned: &mut usize) -> usize {
+        let used = self.dispatch(key, input, scanned);
+        self.finish_if_ended(key);
+        used
+    }
+
+    /// Bytes came from the connection, or went to it.
+    pub fn on_activity(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.active_ms = self.now.monotonic_ms;
+        }
+    }
+
+    /// The other side writes nothing more. It is served what it asked before, then let go.
+    pub fn on_end(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.ended = true;
+        }
+    }
+
+    fn finish_if_ended(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        // Whole requests that wait for room or for the disk are still to be served.
+        let served = client.work == Work::Idle && !client.waits;
+        if client.ended && served && client.life == Life::Open {
+            client.life = Life::Closing;
+            self.mark_dirty(key);
+        }
+    }
+
+    /// The connection has taken what it could of its output. True: it is to be closed now, the
+    /// writing side first.
+    pub fn on_written(&mut self, key: Key) -> bool {
+        let had_room = self.pages_have_room();
+        self.count_output(key);
+        if !had_room && self.pages_have_room() {
+            self.wake_stalled();
+        }
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        client.output.tidy(&mut self.spares);
+        let unwritten = client.output.unwritten();
+        if client.life == Life::Closing {
+            return unwritten == 0;
+        }
+        if unwritten == 0 && client.left_out != 0 {
+            // All that fitted is read: say which pushes did not.
+            let seq = std::mem::take(&mut client.left_out);
+            client.put(client.codec, &reply::lagging(seq), &mut self.spares);
+            self.mark_dirty(key);
+        } else if client.waits && client.has_room() {
+            self.queue(key);
+        }
+        false
+    }
+
+    /// When the connection wants to be asked again, or none when its time is over and it is closed.
+    pub fn deadline(&mut self, key: Key) -> Option<u64> {
+        let client = self.clients.get(key)?;
+        let idle_ms = client.active_ms + self.settings.idle_timeout_ms;
+        let next_ms = client.login_by_ms.map_or(idle_ms, |by_ms| by_ms.min(idle_ms));
+        if next_ms > self.now.monotonic_ms {
+            return Some(next_ms);
+        }
+        self.tell_detail(|| format!("connection {}: its time is over", key.number()));
+        self.doom(key);
+        None
+    }
+
+    /// The batch is durable.
+    pub fn batch_durable(&mut self, batch_no: u64) {
+        self.replica.batch_durable(batch_no);
+        self.wake_stalled();
+    }
+
+    /// Puts the log's first command into its order: what this cluster is.
+    pub fn found(&mut self, cluster: [u8; 16], token_secret: [u8; 32]) {
+        let time = self.entry_time();
+        let mut payload = Vec::new();
+        Command::Found { time, cluster, token_secret }.encode(&mut payload);
+        self.replica.propose(payload);
+    }
+
+    /// Whether every change that was asked for is answered and every answer is written.
+    pub fn is_quiet(&self) -> bool {
+        let unwritten = |key: Key| self.clients.get(key).is_some_and(Client::has_unwritten);
+        self.pending.is_empty() && self.pages.is_empty() && !self.clients.keys().any(unwritten)
+    }
+
+    /// Has the connection looked at again.
+    fn queue(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.queued
+        {
+            client.queued = true;
+            self.todo.serve.push_back(key);
+        }
+    }
+
+    /// The next connection to be looked at again.
+    pub fn next_to_serve(&mut self) -> Option<Key> {
+        loop {
+            let key = self.todo.serve.pop_front()?;
+            if let Some(client) = self.clients.get_mut(key) {
+                client.queued = false;
+                return Some(key);
+            }
+        }
+    }
+
+    /// As [`Service::next_to_serve`], for whoever found out that there is something to read.
+    pub fn on_readable(&mut self, key: Key) {
+        self.queue(key);
+    }
+
+    /// Has the connection's output written.
+    fn mark_dirty(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.dirty
+        {
+            client.dirty = true;
+            self.todo.write.push(key);
+        }
+    }
+
+    /// As [`Todo::write`], for whoever found out that there is room to write.
+    pub fn on_writable(&mut self, key: Key) {
+        self.mark_dirty(key);
+    }
+
+    /// Has the connection closed.
+    pub fn doom(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key)
+            && client.life != Life::Dead
+        {
+            client.life = Life::Dead;
+            self.todo.close.push(key);
+        }
+    }
+
+    fn tell(&mut self, level: TraceLevel, line: String) {
+        self.todo.tell.push((level, line));
+    }
+
+    fn tell_detail(&mut self, line: impl FnOnce() -> String) {
+        if self.settings.tell_details {
+            self.tell(TraceLevel::Debug, line());
+        }
+    }
+
+    /// Whether the hashing thread may be given another job.
+    fn hasher_has_room(&self) -> bool {
+        self.hashing.len() < limits::HASH_JOBS
+    }
+}

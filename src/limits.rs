@@ -67,6 +67,13 @@ pub const READ_MARKERS: usize = 256;
 pub const OWN_RECENT: usize = 1_024;
 /// Messages in a page of the client's `sync`.
 pub const SYNC_PAGE: u16 = 500;
+/// Senders of whom a chat remembers what it has shown; past it one is forgotten (and its marker is
+/// moved by the next message).
+pub const SHOWN_SENDERS: usize = 1_000;
+/// Messages whose places a chat remembers for `/delete #SEQ`; past it the oldest is forgotten.
+pub const SHOWN_PLACES: usize = 2_000;
+/// Commands that are read ahead from a pipe before the messages among them are synced together.
+pub const PIPE_BATCH: usize = 256;
 /// Clients of one account that run at once with one `--state-dir`; one more is refused.
 pub const CLIENT_SLOTS: usize = 8;
 /// An outbox file longer than this, bytes, and four times as long as what it says needs, is rewritten.

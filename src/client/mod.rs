@@ -1,7 +1,32 @@
 //! The client: the session (sans-I/O), its outbox on disk, the line editor, and the terminal.
+//!
+//! | module        | what it is |
+//! | ---           | --- |
+//! | [`session`]   | what is said to which server and when; pure |
+//! | [`store`]     | outbox, cursor and token on disk |
+//! | `transport`, `driver` | the socket; a session with its socket, clock and files |
+//! | [`editor`]    | the typed line; pure |
+//! | [`commands`]  | the table of commands |
+//! | [`printer`]   | events as lines of text or JSON |
+//! | `line`        | the chat: commands in, printed events out |
+//! | `run`, `pipe`, `oneshot` | the loops: at a terminal, with pipes, for a single thing |
+//! | [`show`], [`width`] | what makes others' text harmless; columns of characters |
 
+pub mod commands;
+mod driver;
 pub mod editor;
+mod line;
+mod oneshot;
+mod options;
+mod password;
+mod pipe;
+pub mod printer;
+mod run;
 pub mod session;
 pub mod show;
 pub mod store;
+mod transport;
 pub mod width;
+
+pub use options::{Action, Error, Options, PasswordFrom};
+pub use run::run;

@@ -338,7 +338,7 @@ impl Session {
             codec: config.codec,
             create: config.create,
             password: config.password,
-            token: config.token,
+            token: config.token.filter(|token| token.len() <= limits::BODY_BYTES),
             follow: config.follow,
             seed: config.seed,
             phase,
@@ -390,6 +390,12 @@ impl Session {
         if !self.has_room(draft.body.len()) {
             return Err(Full);
         }
+        let fits = (1..=limits::BODY_BYTES).contains(&draft.body.len());
+        if !fits || draft.to.len() > limits::NAME_FIELD_BYTES {
+            let refusal = Refusal::new("too-long", "a message has 1 to 65,535 bytes");
+            self.event(Event::Failed { draft, refusal });
+            return Ok(());
+        }
         self.outbox_bytes += draft.body.len();
         let item = OutboxItem { draft, in_flight: false };
         match self.is_for_another_cluster(&item.draft) {
@@ -414,7 +420,13 @@ impl Session {
         }
         let number = self.next_number;
         self.next_number += 1;
-        self.requests.push_back(requests::Waiting::new(number, request));
+        match request.fits() {
+            true => self.requests.push_back(requests::Waiting::new(number, request)),
+            false => {
+                let result = Err(Refusal::new("too-long", "that is more than a request can hold"));
+                self.event(Event::Answer { number, result });
+            }
+        }
         self.settle(now_ms);
         Ok(number)
     }
@@ -435,6 +447,10 @@ impl Session {
 
     /// Goes on after [`Event::PasswordNeeded`] or [`Event::LoginRefused`].
     pub fn set_password(&mut self, now_ms: u64, password: String) {
+        if password.len() > limits::PASSWORD_BYTES {
+            let refusal = Refusal::new("bad-password", "a password has at most 1,024 bytes");
+            return self.event(Event::LoginRefused(refusal));
+        }
         self.password = Some(password);
         self.token = None;
         if self.phase == Phase::Stopped {
@@ -486,6 +502,11 @@ impl Session {
     /// The next thing to do, until there is none.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Whether [`Session::poll`] has something.
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     /// Bytes for the connection.
@@ -554,9 +575,14 @@ impl Session {
         self.sync == Sync::Done && matches!(self.phase, Phase::Online { .. })
     }
 
+    /// Own messages lie above the cursor: [`Session::sync_again`] would move it.
+    pub fn is_behind(&self) -> bool {
+        !self.own_recent.is_empty()
+    }
+
     /// Asks for a `sync`, which moves the cursor past own messages: before a clean end.
     pub fn sync_again(&mut self, now_ms: u64) {
-        if self.follow && !self.own_recent.is_empty() {
+        if self.follow && self.sync == Sync::Done && !self.own_recent.is_empty() {
             self.want_sync();
         }
         self.settle(now_ms);

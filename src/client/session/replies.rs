@@ -92,7 +92,7 @@ impl Session {
                 self.event(Event::TakenBack(ids));
             }
             _ if own => {}
-            _ => self.event(Event::Message(incoming(message))),
+            _ => self.event(Event::Message(Incoming::of(message))),
         }
     }
 
@@ -308,14 +308,17 @@ impl Session {
     }
 }
 
-fn incoming(message: &Message<'_>) -> Incoming {
-    Incoming {
-        id: message.msg_ids.iter().next().map(|id| id.to_string()).unwrap_or_default(),
-        from: message.src.to_string(),
-        to: message.to.to_string(),
-        body: message.body.to_string(),
-        time: message.time,
-        seq: message.seq,
+impl Incoming {
+    /// Reads a `deliver`.
+    pub fn of(message: &Message<'_>) -> Incoming {
+        Incoming {
+            id: message.msg_ids.iter().next().map(|id| id.to_string()).unwrap_or_default(),
+            from: message.src.to_string(),
+            to: message.to.to_string(),
+            body: message.body.to_string(),
+            time: message.time,
+            seq: message.seq,
+        }
     }
 }
 

@@ -142,6 +142,12 @@ impl Request {
         message
     }
 
+    /// Whether it can be said within the protocol's bounds.
+    pub(super) fn fits(&self) -> bool {
+        let password = self.needs_password().unwrap_or("");
+        password.len() <= limits::PASSWORD_BYTES && self.message().check().is_ok()
+    }
+
     /// The password a server wants to hear on this connection before it does this.
     fn needs_password(&self) -> Option<&str> {
         match self {

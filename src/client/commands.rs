@@ -1,0 +1,401 @@
+//! The commands of the chat, in one table: names, arguments, help; and a line into one of them. The
+//! same on a terminal and from a pipe.
+
+use super::session::Request;
+use crate::limits;
+use crate::protocol::{id, name};
+
+/// A command as people see it.
+pub struct Spec {
+    /// What is typed, with its slash.
+    pub name: &'static str,
+    /// Its arguments, as help shows them.
+    pub args: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    parse: fn(&str) -> Result<Command, String>,
+}
+
+/// Every command, in the order of `/help`.
+pub const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "/msg",
+        args: "NAME TEXT",
+        summary: "send TEXT to NAME",
+        parse: |rest| {
+            let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            Ok(Command::Send { to: Some(to_name(to)?), text: to_text(text)? })
+        },
+    },
+    Spec {
+        name: "/to",
+        args: "NAME",
+        summary: "talk to NAME: lines without a slash go there",
+        parse: |rest| Ok(Command::To(to_name(one(rest)?)?)),
+    },
+    Spec {
+        name: "/inbox",
+        args: "",
+        summary: "show the conversations, newest first, with what is unread",
+        parse: |rest| none(rest).map(|()| Command::Inbox),
+    },
+    Spec {
+        name: "/history",
+        args: "[NAME] [N]",
+        summary: "show the last N messages (50) with NAME (here: this conversation)",
+        parse: parse_history,
+    },
+    Spec {
+        name: "/more",
+        args: "",
+        summary: "show the next page of what was shown last",
+        parse: |rest| none(rest).map(|()| Command::More),
+    },
+    Spec {
+        name: "/list",
+        args: "[PATTERN]",
+        summary: "show accounts: a part of the name, or * ? [a-z]",
+        parse: |rest| Ok(Command::List { pattern: at_most_one(rest)?.to_string() }),
+    },
+    Spec {
+        name: "/who",
+        args: "[PATTERN]",
+        summary: "show who is logged in",
+        parse: |rest| Ok(Command::Who { pattern: at_most_one(rest)?.to_string() }),
+    },
+    Spec {
+        name: "/read",
+        args: "[NAME]",
+        summary: "all from NAME (here: this conversation) is read",
+        parse: |rest| match at_most_one(rest)? {
+            "" => Ok(Command::Read(None)),
+            from => Ok(Command::Read(Some(to_name(from)?))),
+        },
+    },
+    Spec {
+        name: "/delete",
+        args: "last|#SEQ|ID",
+        summary: "take a message back, or remove one from your side (#SEQ as /history shows it)",
+        parse: |rest| parse_delete(one(rest)?),
+    },
+    Spec {
+        name: "/passwd",
+        args: "",
+        summary: "change the password",
+        parse: |rest| none(rest).map(|()| Command::ChangePassword),
+    },
+    Spec {
+        name: "/account",
+        args: "delete",
+        summary: "delete the account, for ever",
+        parse: |rest| match rest {
+            "delete" => Ok(Command::DeleteAccount),
+            _ => Err("only \"/account delete\" is known".to_string()),
+        },
+    },
+    Spec {
+        name: "/status",
+        args: "",
+        summary: "show the connection, the outbox and the server",
+        parse: |rest| none(rest).map(|()| Command::Status),
+    },
+    Spec {
+        name: "/help",
+        args: "",
+        summary: "show this",
+        parse: |rest| none(rest).map(|()| Command::Help),
+    },
+    Spec {
+        name: "/quit",
+        args: "",
+        summary: "leave (also Ctrl-D)",
+        parse: |rest| none(rest).map(|()| Command::Quit),
+    },
+];
+
+/// A command, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Send, to the current conversation where `to` is `None`.
+    Send {
+        /// The receiver's folded name.
+        to: Option<String>,
+        /// Not empty, not too long.
+        text: String,
+    },
+    /// A new current conversation.
+    To(String),
+    /// The conversations.
+    Inbox,
+    /// A conversation's newest messages.
+    History {
+        /// `None`: the current one.
+        with: Option<String>,
+        /// 0 = the server's choice.
+        limit: u16,
+    },
+    /// The next page.
+    More,
+    /// Accounts.
+    List {
+        /// May be empty.
+        pattern: String,
+    },
+    /// Sessions.
+    Who {
+        /// May be empty.
+        pattern: String,
+    },
+    /// Moves the marker; `None`: of the current conversation.
+    Read(Option<String>),
+    /// Takes back.
+    Delete(Which),
+    /// Asks for the passwords.
+    ChangePassword,
+    /// Asks whether it is meant.
+    DeleteAccount,
+    /// How things are.
+    Status,
+    /// The table.
+    Help,
+    /// The end.
+    Quit,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The last one this client sent.
+    Last,
+    /// By place; one that was shown.
+    Seq(u64),
+    /// By id.
+    Id(u128),
+}
+
+/// Understands a line; `None` for a blank one.
+///
+/// # Errors
+/// A sentence that says what is wrong and what would be right.
+pub fn parse(line: &str) -> Result<Option<Command>, String> {
+    let line = line.trim_matches(['\n', '\r']);
+    if line.trim().is_empty() {
+        return Ok(None);
+    }
+    if let Some(text) = line.strip_prefix("//") {
+        return Ok(Some(Command::Send { to: None, text: to_text(&format!("/{text}"))? }));
+    }
+    if !line.starts_with('/') {
+        return Ok(Some(Command::Send { to: None, text: to_text(line)? }));
+    }
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let Some(spec) = COMMANDS.iter().find(|spec| spec.name.eq_ignore_ascii_case(word)) else {
+        return Err(unknown(word));
+    };
+    let parsed = (spec.parse)(rest.trim_start()).map_err(|why| match spec.args {
+        "" => format!("{}: {why}", spec.name),
+        args => format!("{}: {why}; it is {} {args}", spec.name, spec.name),
+    });
+    parsed.map(Some)
+}
+
+/// `/help`, a line a command.
+pub fn help() -> Vec<String> {
+    let usage = |spec: &Spec| format!("{} {}", spec.name, spec.args);
+    let column = COMMANDS.iter().map(|spec| usage(spec).len()).max().unwrap_or(0) + 2;
+    let lines = COMMANDS.iter().map(|spec| format!("{:column$}{}", usage(spec), spec.summary));
+    let plain = format!("{:column$}send TEXT to the current conversation (//TEXT: /TEXT)", "TEXT");
+    lines.chain([plain]).collect()
+}
+
+impl Command {
+    /// The request to the server that this is, where it is simply one.
+    pub fn request(&self, current: Option<&str>) -> Option<Request> {
+        Some(match self {
+            Command::Inbox => Request::Inbox { cursor: 0 },
+            Command::History { with, limit } => {
+                let with = with.as_deref().or(current).unwrap_or("").to_string();
+                Request::History { with, before: 0, limit: *limit }
+            }
+            Command::List { pattern } => {
+                Request::List { pattern: pattern.clone(), after: String::new() }
+            }
+            Command::Who { pattern } => {
+                Request::Who { pattern: pattern.clone(), after: String::new() }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// A name as servers know it.
+///
+/// # Errors
+/// A sentence, for what is no name.
+pub fn to_name(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("a name is missing".to_string());
+    }
+    name::fold(text).ok_or_else(|| {
+        format!("{text:?} is no name: 1 to 32 letters a-z, digits, \".\", \"_\", \"-\"")
+    })
+}
+
+/// A text that can be sent.
+///
+/// # Errors
+/// A sentence, for one that is empty or too long.
+pub fn to_text(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("there is no text to send".to_string());
+    }
+    if text.len() > limits::BODY_BYTES {
+        let (most, is) = (limits::BODY_BYTES, text.len());
+        return Err(format!("a text has at most {most} bytes, this has {is}"));
+    }
+    Ok(text.to_string())
+}
+
+fn parse_history(rest: &str) -> Result<Command, String> {
+    let mut words = rest.split_whitespace();
+    let (first, second) = (words.next(), words.next());
+    if words.next().is_some() {
+        return Err("that is too much".to_string());
+    }
+    let count = |word: &str| match word.parse() {
+        Ok(limit) if (1..=limits::HISTORY_PAGE as u16).contains(&limit) => Ok(limit),
+        _ => Err(format!("N is a number from 1 to {}", limits::HISTORY_PAGE)),
+    };
+    Ok(match (first, second) {
+        (None, _) => Command::History { with: None, limit: 0 },
+        (Some(with), Some(limit)) => {
+            Command::History { with: Some(to_name(with)?), limit: count(limit)? }
+        }
+        // A name may be all digits; a short number is meant as a count more often.
+        (Some(word), None) if word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit()) => {
+            Command::History { with: None, limit: count(word)? }
+        }
+        (Some(with), None) => Command::History { with: Some(to_name(with)?), limit: 0 },
+    })
+}
+
+fn parse_delete(word: &str) -> Result<Command, String> {
+    let seq = word.strip_prefix('#').map(str::parse);
+    Ok(Command::Delete(match (word, seq, id::parse(word)) {
+        ("last", ..) => Which::Last,
+        (_, Some(Ok(seq)), _) => Which::Seq(seq),
+        (_, None, Some(id)) => Which::Id(id),
+        _ => return Err(format!("{word:?} is no message")),
+    }))
+}
+
+fn none(rest: &str) -> Result<(), String> {
+    match rest.trim().is_empty() {
+        true => Ok(()),
+        false => Err("takes nothing behind it".to_string()),
+    }
+}
+
+fn at_most_one(rest: &str) -> Result<&str, String> {
+    let rest = rest.trim();
+    match rest.contains(char::is_whitespace) {
+        true => Err("that is too much".to_string()),
+        false => Ok(rest),
+    }
+}
+
+fn one(rest: &str) -> Result<&str, String> {
+    match at_most_one(rest)? {
+        "" => Err("something is missing".to_string()),
+        word => Ok(word),
+    }
+}
+
+fn unknown(word: &str) -> String {
+    let near = |spec: &&Spec| is_near(&word.to_ascii_lowercase(), spec.name);
+    match COMMANDS.iter().find(near) {
+        Some(spec) => format!("there is no {word}; did you mean {}?", spec.name),
+        None => format!("there is no {word}; /help shows the commands"),
+    }
+}
+
+/// The beginning of a command, or one slip of the fingers away from it.
+fn is_near(typed: &str, name: &str) -> bool {
+    if typed.len() >= 3 && name.starts_with(typed) {
+        return true;
+    }
+    let (typed, name): (Vec<char>, Vec<char>) = (typed.chars().collect(), name.chars().collect());
+    let same = typed.iter().zip(&name).take_while(|(a, b)| a == b).count();
+    let (typed, name) = (&typed[same..], &name[same..]);
+    let replaced = typed.len() == name.len() && typed.get(1..) == name.get(1..);
+    let swapped = typed.len() == name.len()
+        && typed.len() >= 2
+        && (typed[0], typed[1]) == (name[1], name[0])
+        && typed[2..] == name[2..];
+    replaced || swapped || typed.get(1..) == Some(name) || Some(typed) == name.get(1..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        parse(line).expect("it is understood").expect("it is no blank line")
+    }
+
+    #[test]
+    fn lines_are_understood() {
+        let text = |to: Option<&str>, text: &str| Command::Send {
+            to: to.map(str::to_string),
+            text: text.to_string(),
+        };
+        assert_eq!(command("hello there"), text(None, "hello there"));
+        assert_eq!(command("//msg is a command"), text(None, "/msg is a command"));
+        assert_eq!(command("/msg Bob  two words "), text(Some("bob"), " two words "));
+        assert_eq!(command("/MSG bob a\nb"), text(Some("bob"), "a\nb"));
+        assert_eq!(command("/to Carol"), Command::To("carol".to_string()));
+        assert_eq!(command("/history"), Command::History { with: None, limit: 0 });
+        let history = |with: &str, limit| Command::History { with: Some(with.to_string()), limit };
+        assert_eq!(command("/history bob 7"), history("bob", 7));
+        assert_eq!(command("/history 7"), Command::History { with: None, limit: 7 });
+        assert_eq!(command("/delete last"), Command::Delete(Which::Last));
+        assert_eq!(command("/delete #12"), Command::Delete(Which::Seq(12)));
+        assert_eq!(parse("  \r\n"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_would_be_right() {
+        for (line, said) in [
+            ("/msg bob", "no text"),
+            ("/msg b@b hi", "is no name"),
+            ("/to", "/to NAME"),
+            ("/history bob 0", "1 to 1000"),
+            ("/quit now", "takes nothing"),
+            ("/account", "/account delete"),
+            ("/delete that", "last|#SEQ|ID"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(said), "{line}: {error}");
+        }
+        let long = "x".repeat(limits::BODY_BYTES + 1);
+        assert!(parse(&long).expect_err("too long").contains("at most 65535"));
+    }
+
+    #[test]
+    fn a_slip_of_the_fingers_gets_a_suggestion_and_nonsense_gets_help() {
+        for (typed, meant) in
+            [("/mgs", "/msg"), ("/hist", "/history"), ("/inbx", "/inbox"), ("/quitt", "/quit")]
+        {
+            assert!(unknown(typed).contains(&format!("did you mean {meant}?")), "{typed}");
+        }
+        assert!(unknown("/frobnicate").contains("/help"));
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        let help = help().join("\n");
+        assert!(
+            COMMANDS.iter().all(|spec| help.contains(spec.name) && help.contains(spec.summary))
+        );
+    }
+}

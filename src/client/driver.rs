@@ -1,0 +1,277 @@
+//! What carries a session: the socket, the clock, and the files of its account.
+
+use super::options::{Error, Options, io_error};
+use super::session::{Config, Draft, Event, Output, Session};
+use super::store::journal::Record;
+use super::store::{self, Store};
+use super::transport::Transport;
+use crate::limits;
+use crate::protocol::id;
+use crate::sys::poll::PollFd;
+use crate::sys::{clock, entropy};
+use std::os::fd::AsRawFd;
+
+/// Bytes read from the socket before other things get their turn.
+const READ_BUDGET_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 64 << 10;
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// The outbox is full.
+    Full,
+    /// The disk does not take it.
+    Store(store::Error),
+}
+
+impl std::fmt::Display for NotTaken {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NotTaken::Full => write!(
+                out,
+                "the outbox is full ({} messages or {} MiB); wait until some are sent",
+                limits::OUTBOX_MESSAGES,
+                limits::OUTBOX_BYTES >> 20
+            ),
+            NotTaken::Store(error) => error.fmt(out),
+        }
+    }
+}
+
+/// A session at work.
+pub struct Driver {
+    /// The session itself.
+    pub session: Session,
+    store: Store,
+    transport: Option<Transport>,
+    /// What was handed out and is not noted as such yet.
+    handed_out: Vec<Handed>,
+    noted_cursor: Option<u64>,
+    buffer: Vec<u8>,
+}
+
+enum Handed {
+    Gone(u128, u64),
+    Cluster(u128),
+    Token(String),
+}
+
+impl Driver {
+    /// Starts a session of `user` with what its files say, the outbox of an earlier run included.
+    ///
+    /// # Errors
+    /// Where the system has no random bytes.
+    pub fn new(
+        options: &Options,
+        user: &str,
+        password: Option<String>,
+        store: Store,
+        follow: bool,
+    ) -> Result<Driver, Error> {
+        let seed = entropy::array::<8>().map_err(io_error("get random bytes"))?;
+        let kept = store.kept();
+        let config = Config {
+            servers: options.servers.clone(),
+            user: user.to_string(),
+            codec: options.codec,
+            create: options.create,
+            password,
+            token: kept.token.clone().filter(|_| !options.create),
+            cluster: kept.cluster,
+            cursor: kept.cursor,
+            own_recent: kept.own.clone(),
+            follow,
+            seed: u64::from_le_bytes(seed),
+        };
+        let now_ms = clock::monotonic_ms();
+        let (noted_cursor, drafts) = (kept.cursor, kept.drafts.clone());
+        let mut session = Session::new(config, now_ms);
+        for draft in drafts {
+            // What a larger outbox of an earlier version left stays in its file.
+            let _ = session.send(now_ms, draft);
+        }
+        let (handed_out, buffer) = (Vec::new(), vec![0; READ_BYTES]);
+        Ok(Driver { session, store, transport: None, handed_out, noted_cursor, buffer })
+    }
+
+    /// The outbox's file, to name it to people.
+    pub fn outbox(&self) -> &std::path::Path {
+        self.store.path()
+    }
+
+    /// What to wait for on the socket; passed over by `poll` while there is none.
+    pub fn poll_fd(&self) -> PollFd {
+        match &self.transport {
+            None => PollFd::new(-1, false, false),
+            Some(transport) => {
+                let write = transport.is_connecting() || !self.session.outgoing().is_empty();
+                PollFd::new(transport.as_raw_fd(), !transport.is_connecting(), write)
+            }
+        }
+    }
+
+    /// How long nothing has to be done unless something happens, milliseconds.
+    pub fn timeout_ms(&self, now_ms: u64) -> Option<u64> {
+        self.session.deadline().map(|deadline| deadline.saturating_sub(now_ms))
+    }
+
+    /// Makes messages with new ids, puts them on disk with one sync, and gives them to the session.
+    ///
+    /// # Errors
+    /// Where the outbox or the disk does not take them; then none is taken.
+    pub fn send(
+        &mut self,
+        now_ms: u64,
+        texts: Vec<(String, String)>,
+    ) -> Result<Vec<u128>, NotTaken> {
+        let bytes = texts.iter().map(|(_, text)| text.len()).sum();
+        let waiting = self.session.waiting() + self.session.waiting_elsewhere();
+        if !self.session.has_room(bytes) || waiting + texts.len() > limits::OUTBOX_MESSAGES {
+            return Err(NotTaken::Full);
+        }
+        let (known, cluster) = (self.session.known(), self.session.cluster());
+        let mut drafts = Vec::with_capacity(texts.len());
+        for (to, body) in texts {
+            let random = entropy::array::<16>().map_err(|error| {
+                let (doing, path) = ("get random bytes for", self.store.path().to_path_buf());
+                NotTaken::Store(store::Error::Io { doing, path, error })
+            })?;
+            drafts.push(Draft { id: id::from_random(random), to, body, known, cluster });
+        }
+        self.store.put(&drafts).map_err(NotTaken::Store)?;
+        let ids = drafts.iter().map(|draft| draft.id).collect();
+        for draft in drafts {
+            self.session.send(now_ms, draft).expect("the room was looked at");
+        }
+        Ok(ids)
+    }
+
+    /// Does what the socket is ready for, and what is due.
+    pub fn turn(&mut self, now_ms: u64, ready: &PollFd) {
+        let fits = self.transport.as_ref().is_some_and(|t| t.as_raw_fd() == ready.fd);
+        if fits && (ready.ready_write || ready.hangup) {
+            self.finish_connecting(now_ms);
+        }
+        if fits && (ready.ready_read || ready.hangup) {
+            self.read(now_ms);
+        }
+        self.session.tick(now_ms);
+    }
+
+    fn finish_connecting(&mut self, now_ms: u64) {
+        let Some(transport) = self.transport.as_mut().filter(|t| t.is_connecting()) else {
+            return;
+        };
+        match transport.finish_connecting() {
+            Ok(true) => self.session.connected(now_ms),
+            Ok(false) => {}
+            Err(error) => self.fail(now_ms, &error.to_string()),
+        }
+    }
+
+    fn read(&mut self, now_ms: u64) {
+        let mut budget = READ_BUDGET_BYTES;
+        while budget > 0 {
+            let Some(transport) = self.transport.as_mut().filter(|t| !t.is_connecting()) else {
+                return;
+            };
+            match transport.read(&mut self.buffer) {
+                Ok(None) => return,
+                Ok(Some(0)) => return self.fail(now_ms, "the server closed the connection"),
+                Ok(Some(count)) => {
+                    budget = budget.saturating_sub(count);
+                    self.session.received(now_ms, &self.buffer[..count]);
+                }
+                Err(error) => return self.fail(now_ms, &error.to_string()),
+            }
+        }
+    }
+
+    fn write(&mut self, now_ms: u64) {
+        while let Some(transport) = self.transport.as_mut().filter(|t| !t.is_connecting()) {
+            if self.session.outgoing().is_empty() {
+                return;
+            }
+            match transport.write(self.session.outgoing()) {
+                Ok(None) => return,
+                Ok(Some(count)) => self.session.wrote(now_ms, count),
+                Err(error) => return self.fail(now_ms, &error.to_string()),
+            }
+        }
+    }
+
+    fn fail(&mut self, now_ms: u64, why: &str) {
+        self.transport = None;
+        self.session.closed(now_ms, why);
+    }
+
+    /// Does what the session wants, and gives what it has to tell. Once that is shown,
+    /// [`Driver::shown`].
+    pub fn events(&mut self, now_ms: u64) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            while let Some(output) = self.session.poll() {
+                match output {
+                    Output::Close => self.transport = None,
+                    Output::Connect(address) => self.connect(now_ms, &address),
+                    Output::Event(event) => {
+                        self.hand_out(&event);
+                        events.push(event);
+                    }
+                }
+            }
+            self.write(now_ms);
+            if !self.session.has_output() {
+                return events;
+            }
+        }
+    }
+
+    fn connect(&mut self, now_ms: u64, address: &str) {
+        match Transport::connect(address) {
+            Ok(transport) => self.transport = Some(transport),
+            Err(error) => self.fail(now_ms, &error.to_string()),
+        }
+    }
+
+    fn hand_out(&mut self, event: &Event) {
+        self.handed_out.push(match event {
+            Event::Sent { id, seq, .. } => Handed::Gone(*id, *seq),
+            Event::Failed { draft, .. } => Handed::Gone(draft.id, 0),
+            Event::Cluster(id) => Handed::Cluster(*id),
+            Event::Token(token) => Handed::Token(token.clone()),
+            _ => return,
+        });
+    }
+
+    /// Everything that [`Driver::events`] gave has been shown: from here on it is not shown again.
+    ///
+    /// # Errors
+    /// Where the disk does not take it: then it may be shown again after the next start.
+    pub fn shown(&mut self) -> Result<(), store::Error> {
+        for handed in std::mem::take(&mut self.handed_out) {
+            if let Handed::Cluster(_) = handed {
+                self.noted_cursor = None;
+            }
+            self.store.note(&match &handed {
+                Handed::Gone(id, seq) => Record::Gone(*id, *seq),
+                Handed::Cluster(id) => Record::Cluster(*id),
+                Handed::Token(token) => Record::Token(token),
+            });
+        }
+        if let Some(cursor) = self.session.cursor().filter(|c| Some(*c) != self.noted_cursor) {
+            self.noted_cursor = Some(cursor);
+            self.store.note(&Record::Cursor(cursor));
+        }
+        self.store.flush()
+    }
+
+    /// Ends cleanly.
+    ///
+    /// # Errors
+    /// Where the disk does not take the rest.
+    pub fn close(mut self) -> Result<(), store::Error> {
+        self.shown()?;
+        self.store.close()
+    }
+}

@@ -1,0 +1,113 @@
+//! The questions that the chat asks on a terminal, one at a time.
+
+use super::super::driver::Driver;
+use super::super::session::{Refusal, Request};
+use super::{Asked, Line};
+use crate::limits;
+
+/// The question that the next line answers.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Asking {
+    /// None: the line is a command.
+    Nothing,
+    /// The password, to log in.
+    Login,
+    /// `/passwd`: the one that holds now.
+    OldPassword,
+    /// `/passwd`: the new one.
+    NewPassword {
+        /// The answer before.
+        old: String,
+    },
+    /// `/passwd`: the new one again.
+    Again {
+        /// An answer before.
+        old: String,
+        /// The answer before.
+        new: String,
+    },
+    /// `/account delete`: the account's name.
+    ConfirmDelete,
+    /// `/account delete`: the password.
+    DeletePassword,
+}
+
+impl Asking {
+    /// The prompt.
+    pub fn question(&self) -> Option<&'static str> {
+        Some(match self {
+            Asking::Nothing => return None,
+            Asking::Login => "password: ",
+            Asking::OldPassword => "password now: ",
+            Asking::NewPassword { .. } => "new password: ",
+            Asking::Again { .. } => "new password again: ",
+            Asking::ConfirmDelete => "delete the account for ever? its name: ",
+            Asking::DeletePassword => "password: ",
+        })
+    }
+
+    /// The answer is not to be seen.
+    pub fn is_secret(&self) -> bool {
+        !matches!(self, Asking::Nothing | Asking::ConfirmDelete)
+    }
+}
+
+impl Line {
+    pub(super) fn start_asking(&mut self, asking: Asking) {
+        match self.interactive {
+            true => self.asking = asking,
+            false => self.problem("", "that needs a terminal, to ask for the password"),
+        }
+    }
+
+    /// The login needs another password.
+    pub(super) fn on_password_needed(&mut self, refusal: Refusal) {
+        if !self.interactive || !can_be_asked(&refusal) {
+            self.refused = Some(refusal);
+            return;
+        }
+        self.printer.error("", &refusal);
+        self.asking = Asking::Login;
+    }
+
+    pub(super) fn on_asking_cancelled(&mut self, _: &mut Driver) {
+        if std::mem::replace(&mut self.asking, Asking::Nothing) == Asking::Login {
+            self.quitting = true;
+        }
+    }
+
+    /// A line that answers a question.
+    pub(super) fn on_asked_line(&mut self, driver: &mut Driver, now_ms: u64, line: &str) {
+        let asking = std::mem::replace(&mut self.asking, Asking::Nothing);
+        if asking.is_secret() && !(1..=limits::PASSWORD_BYTES).contains(&line.len()) {
+            return self.problem("", "a password has 1 to 1,024 bytes; nothing was done");
+        }
+        let line = line.to_string();
+        match asking {
+            Asking::Nothing => {}
+            Asking::Login => driver.session.set_password(now_ms, line),
+            Asking::OldPassword => self.asking = Asking::NewPassword { old: line },
+            Asking::NewPassword { old } => self.asking = Asking::Again { old, new: line },
+            Asking::Again { old, new } if new == line => {
+                let request = Request::ChangePassword { old, new };
+                self.ask(driver, now_ms, request, Asked::ChangePassword);
+            }
+            Asking::Again { .. } => self.problem("/passwd", "the two differ; nothing was changed"),
+            Asking::ConfirmDelete if line.trim() == self.me => {
+                self.asking = Asking::DeletePassword;
+            }
+            Asking::ConfirmDelete => {
+                self.problem("/account", "that is not its name; nothing was deleted");
+            }
+            Asking::DeletePassword => {
+                let request = Request::DeleteAccount { password: line };
+                self.ask(driver, now_ms, request, Asked::DeleteAccount);
+            }
+        }
+    }
+}
+
+/// Another password may help.
+fn can_be_asked(refusal: &Refusal) -> bool {
+    ["bad-token", "wrong-credentials", "bad-password"].contains(&refusal.code.as_str())
+}

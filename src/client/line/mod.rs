@@ -1,0 +1,376 @@
+//! The chat as lines: commands in, printed events out. The same on a terminal and with a pipe; what
+//! only a terminal has is the prompt and the questions it asks.
+
+mod answers;
+mod asking;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::commands::{self, Command, Which};
+use super::driver::Driver;
+use super::printer::{Printer, Style};
+use super::session::{Event, Incoming, Refusal, Request, State};
+use crate::limits;
+use crate::protocol::id;
+pub use answers::conversations;
+use asking::Asking;
+
+/// What an answer is awaited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The conversations; `summary`: only what is unread, after a login.
+    Inbox {
+        summary: bool,
+    },
+    /// A page of history; `show_read`: the marker moves when it is shown.
+    History {
+        with: String,
+        limit: u16,
+        unseen: bool,
+    },
+    List {
+        pattern: String,
+    },
+    Who {
+        pattern: String,
+    },
+    Delete,
+    Status,
+    ChangePassword,
+    DeleteAccount,
+}
+
+/// The chat's state, besides the session's.
+pub struct Line {
+    /// Where lines gather.
+    pub printer: Printer,
+    me: String,
+    interactive: bool,
+    current: Option<String>,
+    asked: BTreeMap<u64, Asked>,
+    more: Option<(Request, Asked)>,
+    /// Unread messages that this client has not shown, by sender.
+    unseen: BTreeMap<String, u64>,
+    /// By sender: how many messages this client has shown, and the newest.
+    shown_from: BTreeMap<String, (u64, u64)>,
+    /// The places and ids of what was shown last.
+    places: VecDeque<(u64, u128)>,
+    last_sent: Option<u128>,
+    asking: Asking,
+    greeted: bool,
+    quitting: bool,
+    interrupted: bool,
+    problems: usize,
+    refused: Option<Refusal>,
+}
+
+impl Line {
+    /// A chat of `me`. `interactive`: somebody sits at a terminal and can be asked.
+    pub fn new(style: Style, me: &str, interactive: bool) -> Line {
+        Line {
+            printer: Printer::new(style),
+            me: me.to_string(),
+            interactive,
+            current: None,
+            asked: BTreeMap::new(),
+            more: None,
+            unseen: BTreeMap::new(),
+            shown_from: BTreeMap::new(),
+            places: VecDeque::new(),
+            last_sent: None,
+            asking: Asking::Nothing,
+            greeted: false,
+            quitting: false,
+            interrupted: false,
+            problems: 0,
+            refused: None,
+        }
+    }
+
+    /// `/quit`, or Ctrl-C twice.
+    pub fn is_quitting(&self) -> bool {
+        self.quitting
+    }
+
+    /// Things that went wrong: wrong commands, refused messages.
+    pub fn problems(&self) -> usize {
+        self.problems
+    }
+
+    /// The login was refused, and nobody can be asked for another password.
+    pub fn refused(&self) -> Option<&Refusal> {
+        self.refused.as_ref()
+    }
+
+    /// No answer is awaited.
+    pub fn is_answered(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// Where lines without a slash go.
+    pub fn current(&self) -> Option<&str> {
+        self.current.as_deref()
+    }
+
+    /// What stands before the typed line.
+    pub fn prompt(&self, driver: &Driver) -> String {
+        if let Some(question) = self.asking.question() {
+            return question.to_string();
+        }
+        let to = self.current.as_deref().unwrap_or("");
+        let (state, waiting) = (driver.session.state(), driver.session.waiting());
+        let state = match (state, waiting) {
+            (State::Connected, 0) => String::new(),
+            (State::Connected, waiting) => format!(" [{waiting} waiting]"),
+            (state, 0) => format!(" [{state}]"),
+            (state, waiting) => format!(" [{state}, {waiting} waiting]"),
+        };
+        format!("{to}{state}> ").trim_start().to_string()
+    }
+
+    /// What is typed is a password.
+    pub fn is_secret(&self) -> bool {
+        self.asking.is_secret()
+    }
+
+    // What the user does.
+
+    /// A line was entered.
+    pub fn on_line(&mut self, driver: &mut Driver, now_ms: u64, line: &str) {
+        self.interrupted = false;
+        if self.asking != Asking::Nothing {
+            return self.on_asked_line(driver, now_ms, line);
+        }
+        match commands::parse(line) {
+            Ok(None) => {}
+            Ok(Some(command)) => self.on_command(driver, now_ms, command),
+            Err(why) => self.problem("", &why),
+        }
+    }
+
+    /// Ctrl-C; `cleared`: there was a line, which is gone now.
+    pub fn on_interrupt(&mut self, driver: &mut Driver, cleared: bool) {
+        if self.asking != Asking::Nothing {
+            return self.on_asking_cancelled(driver);
+        }
+        if self.interrupted && !cleared {
+            self.quitting = true;
+        } else if !cleared {
+            self.printer.notice("Ctrl-C again, Ctrl-D or /quit leaves");
+        }
+        self.interrupted = !cleared;
+    }
+
+    /// Does a command.
+    pub fn on_command(&mut self, driver: &mut Driver, now_ms: u64, command: Command) {
+        match command {
+            Command::Send { to, text } => {
+                let Some(to) = to.or_else(|| self.current.clone()) else {
+                    return self.problem("", "to whom? /to NAME chooses, /msg NAME TEXT sends one");
+                };
+                self.send(driver, now_ms, vec![(to, text)]);
+            }
+            Command::To(name) => self.on_to(driver, now_ms, name),
+            Command::Read(name) => match name.or_else(|| self.current.clone()) {
+                Some(name) => {
+                    let newest = driver.session.known();
+                    self.unseen.remove(&name);
+                    driver.session.mark_read(now_ms, &name, newest);
+                }
+                None => self.problem("/read", "whose messages? /read NAME"),
+            },
+            Command::More => match self.more.take() {
+                Some((request, asked)) => self.ask(driver, now_ms, request, asked),
+                None => self.problem("/more", "there is no more to show"),
+            },
+            Command::Delete(which) => self.on_delete(driver, now_ms, which),
+            Command::ChangePassword => self.start_asking(Asking::OldPassword),
+            Command::DeleteAccount => self.start_asking(Asking::ConfirmDelete),
+            Command::Status => self.on_status(driver, now_ms),
+            Command::Help => self.printer.lines(&commands::help()),
+            Command::Quit => self.quitting = true,
+            Command::Inbox
+            | Command::History { .. }
+            | Command::List { .. }
+            | Command::Who { .. } => {
+                let request = command.request(self.current.as_deref()).expect("these are requests");
+                let asked = match command {
+                    Command::History { limit, .. } => {
+                        let Request::History { with, .. } = &request else { unreachable!() };
+                        Asked::History { with: with.clone(), limit, unseen: false }
+                    }
+                    Command::List { pattern } => Asked::List { pattern },
+                    Command::Who { pattern } => Asked::Who { pattern },
+                    _ => Asked::Inbox { summary: false },
+                };
+                self.ask(driver, now_ms, request, asked);
+            }
+        }
+    }
+
+    /// Sends, with one sync for all.
+    pub fn send(&mut self, driver: &mut Driver, now_ms: u64, texts: Vec<(String, String)>) {
+        if let Err(why) = driver.send(now_ms, texts) {
+            self.problem("", &why.to_string());
+        }
+    }
+
+    fn ask(&mut self, driver: &mut Driver, now_ms: u64, request: Request, asked: Asked) {
+        match driver.session.request(now_ms, request) {
+            Ok(number) => {
+                self.asked.insert(number, asked);
+            }
+            Err(_) => self.problem("", "too many requests wait for the server; try again later"),
+        }
+    }
+
+    /// Something the user did cannot be done.
+    fn problem(&mut self, command: &str, why: &str) {
+        self.problems += 1;
+        self.printer.error(command, &Refusal::new("", why));
+    }
+
+    fn on_to(&mut self, driver: &mut Driver, now_ms: u64, name: String) {
+        if let Some((_, newest)) = self.shown_from.get(&name) {
+            driver.session.mark_read(now_ms, &name, *newest);
+        }
+        let unseen = self.unseen.remove(&name).unwrap_or(0);
+        if unseen > 0 && self.interactive {
+            let limit = unseen.min(limits::HISTORY_PAGE_DEFAULT as u64) as u16;
+            let request = Request::History { with: name.clone(), before: 0, limit };
+            let asked = Asked::History { with: name.clone(), limit, unseen: true };
+            self.ask(driver, now_ms, request, asked);
+        }
+        self.current = Some(name);
+    }
+
+    fn on_delete(&mut self, driver: &mut Driver, now_ms: u64, which: Which) {
+        if which == Which::Last && driver.session.waiting() > 0 {
+            return self.problem("/delete", "the last message is not sent yet");
+        }
+        let id = match which {
+            Which::Id(id) => Some(id),
+            Which::Last => self.last_sent,
+            Which::Seq(seq) => self.places.iter().find(|(at, _)| *at == seq).map(|(_, id)| *id),
+        };
+        match id {
+            Some(id) => {
+                let request = Request::DeleteMessages { ids: vec![id], to: String::new() };
+                self.ask(driver, now_ms, request, Asked::Delete);
+            }
+            None => self.problem("/delete", "that message was not shown here; /history shows it"),
+        }
+    }
+
+    fn on_status(&mut self, driver: &mut Driver, now_ms: u64) {
+        let session = &driver.session;
+        self.printer.status("account", &self.me);
+        self.printer.status("state", &session.state().to_string());
+        self.printer.status("server", session.address());
+        if let Some(trouble) = session.trouble() {
+            self.printer.status("trouble", trouble);
+        }
+        self.printer.status("waiting", &session.waiting().to_string());
+        if session.waiting_elsewhere() > 0 {
+            let other = session.waiting_elsewhere().to_string();
+            self.printer.status("for other", &format!("{other} (another cluster)"));
+        }
+        self.printer.status("outbox", &driver.outbox().display().to_string());
+        match session.state() {
+            State::Offline => self.printer.done("/status", false),
+            _ => self.ask(driver, now_ms, Request::ServerStatus, Asked::Status),
+        }
+    }
+
+    /// A line of piped input is longer than any command.
+    pub fn on_overlong(&mut self) {
+        let most = limits::LINE_BYTES;
+        self.problem("", &format!("a line of more than {most} bytes was passed over"));
+    }
+
+    // What the session tells.
+
+    /// Prints an event, and does what follows from it.
+    pub fn on_event(&mut self, driver: &mut Driver, now_ms: u64, event: Event) {
+        match event {
+            Event::LoggedIn { name, unread, .. } => {
+                self.me = name;
+                self.printer.login(&self.me, unread, driver.session.address());
+                if !std::mem::replace(&mut self.greeted, true) && unread > 0 {
+                    let request = Request::Inbox { cursor: 0 };
+                    self.ask(driver, now_ms, request, Asked::Inbox { summary: true });
+                }
+            }
+            Event::State(state) => {
+                let (waiting, trouble) = (driver.session.waiting(), driver.session.trouble());
+                // A login says for itself that all is well.
+                if state != State::Connected || !self.interactive {
+                    let reason = trouble.filter(|_| state == State::Offline).unwrap_or("");
+                    self.printer.state(state, waiting, reason);
+                }
+            }
+            Event::Message(message) => self.on_message(driver, now_ms, &message),
+            Event::Sent { id, to, body, seq, time } => {
+                self.remember(seq, id);
+                self.last_sent = Some(id);
+                self.printer.sent(id, &to, &body, time, seq, &self.me);
+            }
+            Event::Failed { draft, refusal } => {
+                self.problems += 1;
+                self.printer.failed(&draft, &refusal);
+            }
+            Event::Held(refusal) => self.printer.held(&refusal),
+            Event::OtherCluster(count) => {
+                let path = driver.outbox().display().to_string();
+                self.printer.notice(&format!(
+                    "{count} messages were written for another cluster; they stay in {path}"
+                ));
+            }
+            Event::TakenBack(ids) => self.printer.taken_back(&ids),
+            Event::ReadMoved { name, seq } => {
+                self.unseen.remove(&name);
+                self.printer.read_moved(&name, seq);
+            }
+            Event::Answer { number, result } => self.on_answer(driver, now_ms, number, result),
+            Event::PasswordNeeded => {
+                self.on_password_needed(Refusal::new("bad-token", "the kept login is too old"));
+            }
+            Event::LoginRefused(refusal) => self.on_password_needed(refusal),
+            Event::Token(_) | Event::Cluster(_) => {}
+        }
+    }
+
+    fn on_message(&mut self, driver: &mut Driver, now_ms: u64, message: &Incoming) {
+        self.printer.message(message, &self.me, false);
+        self.remember_incoming(message);
+        let is_current = self.current.as_deref() == Some(message.from.as_str());
+        if self.interactive && is_current && message.from != self.me {
+            driver.session.mark_read(now_ms, &message.from, message.seq);
+        }
+    }
+
+    /// Notes what `/delete #SEQ` and `/to` will want to know.
+    fn remember_incoming(&mut self, message: &Incoming) {
+        if let Some(id) = id::parse(&message.id) {
+            self.remember(message.seq, id);
+        }
+        if message.from == self.me {
+            return;
+        }
+        if self.shown_from.len() >= limits::SHOWN_SENDERS
+            && !self.shown_from.contains_key(&message.from)
+        {
+            self.shown_from.pop_first();
+        }
+        let (count, newest) = self.shown_from.entry(message.from.clone()).or_default();
+        *count += 1;
+        *newest = message.seq.max(*newest);
+    }
+
+    fn remember(&mut self, seq: u64, id: u128) {
+        if self.places.len() >= limits::SHOWN_PLACES {
+            self.places.pop_front();
+        }
+        self.places.push_back((seq, id));
+    }
+}

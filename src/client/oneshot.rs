@@ -1,0 +1,241 @@
+//! One thing, then the end: `--send`, `--history`, `--list`, `--inbox`.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
+use super::commands;
+use super::driver::Driver;
+use super::line::conversations;
+use super::options::{Action, Error, Options, io_error};
+use super::printer::{Printer, Style};
+use super::run::{is_ending, write_out};
+use super::session::{Event, Incoming, Refusal, Request};
+use crate::limits;
+use crate::protocol::Message;
+use crate::protocol::id;
+use crate::sys::clock;
+use crate::sys::poll::{self, PollFd};
+use crate::sys::signal::{self, Signals};
+
+struct OneShot {
+    driver: Driver,
+    signals: Signals,
+    printer: Printer,
+    me: String,
+    deadline_ms: Option<u64>,
+}
+
+/// Does what `options.action` says.
+pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
+    let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
+    let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
+    let style = if options.json { Style::Json } else { Style::Text };
+    let bound = (options.timeout_ms > 0).then_some(options.timeout_ms);
+    let deadline_ms = bound.map(|bound| clock::monotonic_ms().saturating_add(bound));
+    let (printer, me) = (Printer::new(style), user.to_string());
+    let mut shot = OneShot { driver, signals, printer, me, deadline_ms };
+    let result = match &options.action {
+        Action::Chat => unreachable!("the chat has a loop of its own"),
+        Action::Send { to, text } => shot.send(to, text.as_deref()),
+        Action::History { with } => shot.history(with, options.limit),
+        Action::List { pattern } => shot.list(pattern),
+        Action::Inbox => shot.inbox(),
+    };
+    shot.driver.close()?;
+    result.map(|()| 0)
+}
+
+impl OneShot {
+    fn send(&mut self, to: &str, text: Option<&str>) -> Result<(), Error> {
+        let usage = |why: String| Error::Usage(format!("--send: {why}"));
+        let to = commands::to_name(to).map_err(usage)?;
+        let text = match text {
+            Some(text) => text.to_string(),
+            None => read_text()?,
+        };
+        let text = commands::to_text(&text).map_err(usage)?;
+        let now_ms = clock::monotonic_ms();
+        let sent = self.driver.send(now_ms, vec![(to, text)]);
+        let ours = sent.map_err(|why| Error::Failed(format!("not sent: {why}")))?[0];
+        let ended = self.until(|shot, event| {
+            match event {
+                Event::Sent { id, to, body, seq, time } => {
+                    if shot.printer.style() == Style::Json {
+                        shot.printer.sent(id, &to, &body, time, seq, &shot.me);
+                    }
+                    return (id == ours).then_some(Ok(()));
+                }
+                Event::Failed { draft, refusal } if draft.id == ours => {
+                    let text = format!("not sent to {}: {refusal}", draft.to);
+                    return Some(Err(Error::Failed(text)));
+                }
+                Event::Failed { draft, refusal } => {
+                    let id = id::format(draft.id);
+                    eprintln!("chatctl: message {id} of an earlier run was refused: {refusal}");
+                }
+                _ => {}
+            }
+            None
+        });
+        if self.driver.session.waiting() > 0 && ended.is_err() {
+            let (why, path) =
+                (ended.expect_err("it was looked at"), self.driver.outbox().display());
+            return Err(Error::Failed(format!(
+                "{why}; the message stays in {path} and is sent when this account's client runs \
+                 next: do not send it again"
+            )));
+        }
+        ended
+    }
+
+    fn history(&mut self, with: &str, limit: u16) -> Result<(), Error> {
+        let usage = |why: String| Error::Usage(format!("--history: {why}"));
+        let with = match with {
+            "" => String::new(),
+            name => commands::to_name(name).map_err(usage)?,
+        };
+        let wanted = match usize::from(limit) {
+            0 => limits::HISTORY_PAGE_DEFAULT,
+            limit => limit.min(limits::HISTORY_PAGE),
+        };
+        let mut messages: VecDeque<Incoming> = VecDeque::new();
+        let mut before = 0;
+        loop {
+            let limit = (wanted - messages.len()) as u16;
+            let frames = self.ask(Request::History { with: with.clone(), before, limit })?;
+            let (last, page) = frames.split_last().expect("a reply has a last frame");
+            for message in page.iter().rev().filter(|message| message.cmd == "deliver") {
+                messages.push_front(Incoming::of(message));
+            }
+            let stuck = page.is_empty() || last.seq == before;
+            if last.body != "more" || messages.len() >= wanted || stuck {
+                break;
+            }
+            before = last.seq;
+        }
+        for message in &messages {
+            self.printer.message(message, &self.me, true);
+        }
+        write_out(&self.printer.take())
+    }
+
+    fn list(&mut self, pattern: &str) -> Result<(), Error> {
+        let mut after = String::new();
+        loop {
+            let frames = self.ask(Request::List { pattern: pattern.to_string(), after })?;
+            let last = frames.last().expect("a reply has a last frame");
+            for name in last.body.split(',').filter(|name| !name.is_empty()) {
+                self.printer.name(name);
+            }
+            write_out(&self.printer.take())?;
+            if last.to.is_empty() {
+                return Ok(());
+            }
+            after = last.to.to_string();
+        }
+    }
+
+    fn inbox(&mut self) -> Result<(), Error> {
+        let mut cursor = 0;
+        loop {
+            let frames = self.ask(Request::Inbox { cursor })?;
+            let last = frames.last().expect("a reply has a last frame");
+            for conversation in conversations(&last.body) {
+                let (name, unread) = (conversation.name, conversation.unread);
+                self.printer.conversation(name, unread, conversation.seq, conversation.time);
+            }
+            write_out(&self.printer.take())?;
+            if last.seq == 0 || last.seq == cursor {
+                return Ok(());
+            }
+            cursor = last.seq;
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Vec<Message<'static>>, Error> {
+        let asked = self.driver.session.request(clock::monotonic_ms(), request);
+        let number = asked.map_err(|_| Error::Failed("too many requests wait".to_string()))?;
+        self.until(|_, event| match event {
+            Event::Answer { number: answered, result } if answered == number => Some(
+                result.map_err(|refusal| Error::Failed(format!("the server refused: {refusal}"))),
+            ),
+            _ => None,
+        })
+    }
+
+    /// Runs the session until `take` makes something of an event.
+    fn until<T>(
+        &mut self,
+        mut take: impl FnMut(&mut OneShot, Event) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        loop {
+            let now_ms = clock::monotonic_ms();
+            let mut taken = None;
+            for event in self.driver.events(now_ms) {
+                let refused = refusal(&event).map(|refusal| {
+                    Err(Error::Failed(format!(
+                        "the login was refused: {refusal}{}",
+                        hint(&refusal)
+                    )))
+                });
+                taken = taken.or(refused).or_else(|| take(self, event));
+            }
+            write_out(&self.printer.take())?;
+            self.driver.shown()?;
+            if let Some(taken) = taken {
+                return taken;
+            }
+            if self.deadline_ms.is_some_and(|deadline| now_ms >= deadline) {
+                let why = match self.driver.session.trouble() {
+                    Some(trouble) => trouble.to_string(),
+                    None => format!("{} has not answered", self.driver.session.address()),
+                };
+                return Err(Error::Failed(format!("not done in time: {why}")));
+            }
+            let mut fds =
+                [PollFd::new(self.signals.as_raw_fd(), true, false), self.driver.poll_fd()];
+            let left = self.deadline_ms.map(|deadline| deadline.saturating_sub(now_ms));
+            let timeouts = [self.driver.timeout_ms(now_ms), left];
+            let timeout_ms = timeouts.into_iter().flatten().min();
+            poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for the server"))?;
+            self.driver.turn(clock::monotonic_ms(), &fds[1]);
+            while let Some(signal) = self.signals.next() {
+                if is_ending(signal) {
+                    return Err(Error::Failed("ended by a signal".to_string()));
+                }
+            }
+        }
+    }
+}
+
+/// Whether the login is refused for good.
+fn refusal(event: &Event) -> Option<Refusal> {
+    match event {
+        Event::LoginRefused(refusal) => Some(refusal.clone()),
+        Event::PasswordNeeded => Some(Refusal::new("bad-token", "the kept login is too old")),
+        _ => None,
+    }
+}
+
+fn hint(refusal: &Refusal) -> &'static str {
+    match refusal.code.as_str() {
+        "bad-token" => "; give --password-file or CHATCTL_PASSWORD",
+        "wrong-credentials" => "; check name and password, or make the account with --create",
+        _ => "",
+    }
+}
+
+/// All of standard input, without the last line's end.
+fn read_text() -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let most = limits::BODY_BYTES as u64 + 2;
+    let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
+    read.map_err(io_error("read standard input"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::Usage("--send: the text is not UTF-8".to_string()))?;
+    Ok(text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
+        .to_string())
+}

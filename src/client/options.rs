@@ -1,0 +1,129 @@
+//! What a client is run with, and how it can fail.
+
+use std::path::PathBuf;
+
+use super::store;
+use crate::protocol::framing::Codec;
+
+/// What `chatctl chat` was asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `HOST:PORT` or `unix:PATH`, tried in this order; not empty.
+    pub servers: Vec<String>,
+    /// The account; asked for on the terminal where it is not given.
+    pub user: Option<String>,
+    /// Make the account.
+    pub create: bool,
+    /// Where the password comes from.
+    pub password: PasswordFrom,
+    /// The payloads' form.
+    pub codec: Codec,
+    /// Where outbox, cursor and token are kept; without it [`store::default_dir`].
+    pub state_dir: Option<PathBuf>,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+    /// How long a single action, or the end of piped input, may take, milliseconds; 0 = no bound.
+    pub timeout_ms: u64,
+    /// What to do.
+    pub action: Action,
+    /// Messages of `--history`; 0 = the server's choice.
+    pub limit: u16,
+}
+
+/// Where the password comes from.
+#[derive(Clone)]
+pub enum PasswordFrom {
+    /// Asked for on the terminal, where a kept token does not do.
+    Ask,
+    /// The first line of a file.
+    File(PathBuf),
+    /// Given (by the environment).
+    Value(String),
+}
+
+impl std::fmt::Debug for PasswordFrom {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PasswordFrom::Ask => out.write_str("Ask"),
+            PasswordFrom::File(path) => write!(out, "File({})", path.display()),
+            PasswordFrom::Value(_) => out.write_str("Value(...)"),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Chat on the terminal, or take commands from a pipe.
+    Chat,
+    /// Send one message.
+    Send {
+        /// To whom.
+        to: String,
+        /// The text; all of standard input where it is absent.
+        text: Option<String>,
+    },
+    /// Print a conversation's newest messages.
+    History {
+        /// With whom; empty: all conversations.
+        with: String,
+    },
+    /// Print names.
+    List {
+        /// A glob or a part of the name; empty: everyone.
+        pattern: String,
+    },
+    /// Print the conversations.
+    Inbox,
+}
+
+/// Why the client ended. Each says what happened and what to do.
+#[derive(Debug)]
+pub enum Error {
+    /// It was called in a way that cannot work.
+    Usage(String),
+    /// What was to be kept cannot be.
+    Store(store::Error),
+    /// The server said no, or was not there in time.
+    Failed(String),
+    /// Terminal, standard input or output.
+    Io {
+        /// A verb phrase.
+        doing: &'static str,
+        /// The operating system's word.
+        error: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The process's exit code: 2 for wrong usage, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Usage(text) | Error::Failed(text) => out.write_str(text),
+            Error::Store(error) => error.fmt(out),
+            Error::Io { doing, error } => write!(out, "cannot {doing}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        Error::Store(error)
+    }
+}
+
+/// For `map_err`.
+pub(super) fn io_error(doing: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    move |error| Error::Io { doing, error }
+}

@@ -1,0 +1,263 @@
+//! The chat without a terminal: commands from standard input, one event a line on standard output.
+//!
+//! Commands take effect in order: what asks the server for something waits until the messages before
+//! it are answered, and what follows waits for its answer. Messages are read ahead and synced
+//! together. At the end of the input the outbox is emptied first.
+
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
+use super::commands::{self, Command};
+use super::driver::Driver;
+use super::line::Line;
+use super::options::{Error, io_error};
+use super::run::{INPUT_BYTES, finish, is_ending, write_out};
+use super::session::State;
+use crate::limits;
+use crate::sys::clock;
+use crate::sys::poll::{self, PollFd};
+use crate::sys::signal::{self, Signals};
+
+struct Pipe {
+    driver: Driver,
+    line: Line,
+    signals: Signals,
+    input: Vec<u8>,
+    at_end: bool,
+    /// A line is longer than any command: the rest of it is passed over.
+    overlong: bool,
+    deadline_ms: Option<u64>,
+    caught_up: bool,
+}
+
+/// Runs until the end of the input and of the outbox; `timeout_ms` bounds the latter (0: nothing
+/// does).
+pub fn run(driver: Driver, line: Line, timeout_ms: u64) -> Result<u8, Error> {
+    let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
+    let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
+    let mut pipe = Pipe {
+        driver,
+        line,
+        signals,
+        input: Vec::new(),
+        at_end: false,
+        overlong: false,
+        deadline_ms: None,
+        caught_up: false,
+    };
+    let end = pipe.turns(timeout_ms)?;
+    let problems = pipe.line.problems();
+    match end {
+        End::Refused(why) => {
+            pipe.driver.close()?;
+            Err(Error::Failed(why))
+        }
+        End::Done => finish(pipe.driver, u8::from(problems > 0)),
+        End::Late => {
+            let trouble = pipe.driver.session.trouble().map(str::to_string);
+            let waiting = pipe.driver.session.waiting();
+            if waiting == 0 {
+                let why = trouble.unwrap_or_else(|| "the server has not answered".to_string());
+                eprintln!("chatctl: not everything was answered in time: {why}");
+            }
+            finish(pipe.driver, 1)
+        }
+        End::Signal => {
+            let code = u8::from(pipe.driver.session.waiting() > 0 || problems > 0);
+            finish(pipe.driver, code)
+        }
+    }
+}
+
+enum End {
+    Done,
+    Late,
+    Signal,
+    Refused(String),
+}
+
+impl Pipe {
+    fn turns(&mut self, timeout_ms: u64) -> Result<End, Error> {
+        loop {
+            let now_ms = clock::monotonic_ms();
+            self.take_commands(now_ms);
+            self.show(now_ms)?;
+            if let Some(refusal) = self.line.refused() {
+                return Ok(End::Refused(format!("the login was refused: {refusal}")));
+            }
+            if self.at_end || self.line.is_quitting() {
+                let bound = (timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms));
+                self.deadline_ms = self.deadline_ms.or(bound);
+                if self.is_done(now_ms) {
+                    return Ok(End::Done);
+                }
+                if self.deadline_ms.is_some_and(|deadline| now_ms >= deadline) {
+                    return Ok(End::Late);
+                }
+            }
+            if self.has_work() {
+                continue;
+            }
+            if let Some(end) = self.wait(now_ms)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits for something to happen, and takes it.
+    fn wait(&mut self, now_ms: u64) -> Result<Option<End>, Error> {
+        let wanted = self.input.len() < INPUT_BYTES || !self.input.contains(&b'\n');
+        let reads = wanted && !self.at_end && !self.line.is_quitting();
+        let mut fds = [
+            PollFd::new(if reads { 0 } else { -1 }, reads, false),
+            PollFd::new(self.signals.as_raw_fd(), true, false),
+            self.driver.poll_fd(),
+        ];
+        let left = self.deadline_ms.map(|deadline| deadline.saturating_sub(now_ms));
+        let timeouts = [self.driver.timeout_ms(now_ms), left];
+        let timeout_ms = timeouts.into_iter().flatten().min();
+        poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
+        let now_ms = clock::monotonic_ms();
+        self.driver.turn(now_ms, &fds[2]);
+        while let Some(signal) = self.signals.next() {
+            if is_ending(signal) {
+                return Ok(Some(End::Signal));
+            }
+        }
+        if fds[0].ready_read || fds[0].hangup {
+            self.read()?;
+        }
+        Ok(None)
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        let start = self.input.len();
+        self.input.resize(start + INPUT_BYTES, 0);
+        let result = io::stdin().lock().read(&mut self.input[start..]);
+        let count = match result {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.input.truncate(start);
+                return Ok(());
+            }
+            Err(error) => return Err(io_error("read standard input")(error)),
+        };
+        self.input.truncate(start + count);
+        if count == 0 {
+            self.at_end = true;
+            if !self.input.is_empty() {
+                self.input.push(b'\n');
+            }
+        }
+        Ok(())
+    }
+
+    /// A whole line lies there and may be taken now.
+    fn has_work(&self) -> bool {
+        self.input.contains(&b'\n') && self.may_take(None)
+    }
+
+    /// Whether a command may be taken: `None`, any (it is looked at when taken).
+    fn may_take(&self, command: Option<&Command>) -> bool {
+        if self.line.is_quitting() || !self.line.is_answered() {
+            return false;
+        }
+        let session = &self.driver.session;
+        match command {
+            // Looked at again and again while it waits: cheap, since one line is parsed.
+            None => self.next_line().is_none_or(|(line, _)| {
+                commands::parse(&line).ok().flatten().is_none_or(|c| self.may_take(Some(&c)))
+            }),
+            Some(Command::Send { .. }) => session.has_room(limits::BODY_BYTES),
+            Some(Command::To(_) | Command::Help | Command::Quit) => true,
+            Some(_) => session.waiting() == 0,
+        }
+    }
+
+    /// The next line, and the bytes it takes.
+    fn next_line(&self) -> Option<(String, usize)> {
+        let length = self.input.iter().position(|byte| *byte == b'\n')?;
+        Some((String::from_utf8_lossy(&self.input[..length]).into_owned(), length + 1))
+    }
+
+    /// Does the commands that may be done, messages that follow each other together.
+    fn take_commands(&mut self, now_ms: u64) {
+        let mut texts: Vec<(String, String)> = Vec::new();
+        while let Some((line, length)) = self.next_line() {
+            if std::mem::take(&mut self.overlong) {
+                self.input.drain(..length);
+                continue;
+            }
+            let parsed = commands::parse(&line);
+            let wants_more = match &parsed {
+                Ok(Some(Command::Send { .. })) => texts.len() < limits::PIPE_BATCH,
+                // It has to see what was said before it.
+                _ => texts.is_empty(),
+            };
+            if !wants_more {
+                break;
+            }
+            let may = match &parsed {
+                Ok(Some(command)) => self.may_take(Some(command)),
+                _ => self.line.is_answered() && !self.line.is_quitting(),
+            };
+            if !may {
+                break;
+            }
+            self.input.drain(..length);
+            match (parsed, self.line.current()) {
+                (Ok(Some(Command::Send { to: Some(to), text })), _) => texts.push((to, text)),
+                (Ok(Some(Command::Send { to: None, text })), Some(to)) => {
+                    texts.push((to.to_string(), text));
+                }
+                (Ok(None), _) => {}
+                _ => self.line.on_line(&mut self.driver, now_ms, &line),
+            }
+        }
+        if !texts.is_empty() {
+            self.line.send(&mut self.driver, now_ms, texts);
+        }
+        if self.input.len() > limits::LINE_BYTES && !self.input.contains(&b'\n') {
+            if !std::mem::replace(&mut self.overlong, true) {
+                self.line.on_overlong();
+            }
+            self.input.clear();
+        }
+    }
+
+    fn show(&mut self, now_ms: u64) -> Result<(), Error> {
+        loop {
+            let events = self.driver.events(now_ms);
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                self.line.on_event(&mut self.driver, now_ms, event);
+            }
+        }
+        write_out(&self.line.printer.take())?;
+        if let Err(error) = self.driver.shown() {
+            self.line.printer.notice(&error.to_string());
+        }
+        Ok(())
+    }
+
+    /// At the end of the input: everything is sent, answered and shown.
+    fn is_done(&mut self, now_ms: u64) -> bool {
+        let session = &mut self.driver.session;
+        let done = self.input.is_empty() || self.line.is_quitting();
+        if !done
+            || session.waiting() > 0
+            || !self.line.is_answered()
+            || session.state() == State::Offline
+        {
+            return false;
+        }
+        if !self.caught_up && session.is_behind() {
+            // Own messages above the cursor need not be read again by the next run.
+            self.caught_up = true;
+            session.sync_again(now_ms);
+        }
+        session.is_idle() && session.is_synced()
+    }
+}

@@ -1,0 +1,463 @@
+//! What happens, as lines: for a terminal, as plain text, or as JSON. Whatever another person wrote
+//! is made harmless here.
+//!
+//! With `--json` each line is one object; `event` says what it is. Keys that a row does not name are
+//! not there. `time` is milliseconds since the Unix epoch, `id` a UUID, `seq` a place in the one order.
+//!
+//! | `event`        | keys | when |
+//! | ---            | --- | --- |
+//! | `login`        | `name` `unread` `server` | logged in; again after each lost connection |
+//! | `state`        | `state` `waiting` `reason` | `connected`, `electing`, `read-only` or `offline`, with the messages that wait in the outbox |
+//! | `message`      | `from` `to` `text` `id` `time` `seq` `history` | a message arrived; `history` true: it was asked for |
+//! | `sent`         | `to` `text` `id` `time` `seq` | a message is stored on a majority of the servers |
+//! | `failed`       | `to` `text` `id` `code` `reason` | a message was refused for good |
+//! | `held`         | `code` `reason` | messages wait, since the server cannot take them now |
+//! | `taken_back`   | `ids` | messages were taken back by who sent them |
+//! | `read_moved`   | `name` `seq` | another session has read up to there |
+//! | `name`         | `name` | a line of `/list` and `/who` |
+//! | `conversation` | `name` `unread` `seq` `time` | a line of `/inbox` |
+//! | `status`       | `key` `value` | a line of `/status` |
+//! | `done`         | `command` `more` | the end of a command's lines; `more`: `/more` shows the next |
+//! | `error`        | `command` `code` `reason` | a command failed |
+//! | `notice`       | `text` | anything else a person should know |
+
+use super::session::{Draft, Incoming, Refusal, State};
+use super::show;
+use crate::protocol::id;
+
+/// The form of the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For people at a terminal; with colours or without.
+    Terminal {
+        /// Colours are wanted.
+        colour: bool,
+    },
+    /// Plain text, an event a line.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// Gathers lines until they are taken.
+#[derive(Debug)]
+pub struct Printer {
+    style: Style,
+    out: Vec<u8>,
+    /// The day of the last message, in days since the epoch.
+    day: Option<u64>,
+}
+
+const DIM: &str = "2";
+const BOLD: &str = "1";
+const RED: &str = "31";
+
+impl Printer {
+    /// Nothing gathered yet.
+    pub fn new(style: Style) -> Printer {
+        Printer { style, out: Vec::new(), day: None }
+    }
+
+    /// The form.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// What was gathered.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
+    }
+
+    fn is_json(&self) -> bool {
+        self.style == Style::Json
+    }
+
+    fn line(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'\n');
+    }
+
+    fn object(&mut self, object: Object) {
+        self.line(&object.end());
+    }
+
+    fn painted(&self, colour: &str, text: &str) -> String {
+        match self.style {
+            Style::Terminal { colour: true } => format!("\x1b[{colour}m{text}\x1b[0m"),
+            _ => text.to_string(),
+        }
+    }
+
+    /// Logged in.
+    pub fn login(&mut self, name: &str, unread: u16, server: &str) {
+        if self.is_json() {
+            let object = Object::new("login").text("name", name).number("unread", unread.into());
+            return self.object(object.text("server", server));
+        }
+        let text = format!("logged in as {name} at {server}");
+        self.notice(&text);
+    }
+
+    /// The connection's state changed.
+    pub fn state(&mut self, state: State, waiting: usize, reason: &str) {
+        if self.is_json() {
+            let object = Object::new("state").text("state", &state.to_string());
+            return self.object(object.number("waiting", waiting as u64).text("reason", reason));
+        }
+        let mut text = state.to_string();
+        if waiting > 0 {
+            text.push_str(&format!(" ({waiting} waiting)"));
+        }
+        if !reason.is_empty() {
+            text.push_str(&format!(": {reason}"));
+        }
+        self.notice(&text);
+    }
+
+    /// A message that arrived, or a line of history.
+    pub fn message(&mut self, message: &Incoming, me: &str, history: bool) {
+        if self.is_json() {
+            let Incoming { id, from, to, body, time, seq } = message;
+            let object = Object::new("message").text("from", from).text("to", to);
+            let object = object.text("text", body).text("id", id).number("time", *time);
+            return self.object(object.number("seq", *seq).flag("history", history));
+        }
+        let place = if history { message.seq } else { 0 };
+        self.said(&message.from, &message.to, &message.body, message.time, me, place);
+    }
+
+    /// A message of ours is stored.
+    pub fn sent(&mut self, draft_id: u128, to: &str, text: &str, time: u64, seq: u64, me: &str) {
+        if self.is_json() {
+            let object = Object::new("sent").text("to", to).text("text", text);
+            let object = object.text("id", &id::format(draft_id)).number("time", time);
+            return self.object(object.number("seq", seq));
+        }
+        self.said(me, to, text, time, me, 0);
+    }
+
+    fn said(&mut self, from: &str, to: &str, text: &str, time: u64, me: &str, place: u64) {
+        let (from, to) = (show::line(from), show::line(to));
+        if self.style == Style::Text {
+            let line = format!("{} {from} -> {to}: {}", iso(time), show::line(text));
+            return self.line(&line);
+        }
+        let day = time / DAY_MS;
+        if self.day != Some(day) {
+            self.day = Some(day);
+            let date = self.painted(DIM, &format!("-- {} (UTC)", date(time)));
+            self.line(&date);
+        }
+        let mut stamp = clock(time);
+        if place > 0 {
+            stamp.push_str(&format!(" #{place}"));
+        }
+        let stamp = self.painted(DIM, &stamp);
+        let who = match from == me {
+            true => self.painted(DIM, &format!("you -> {to}:")),
+            false => self.painted(BOLD, &format!("{from}:")),
+        };
+        // Further lines are set off, so that none can pass for somebody else's.
+        for (place, part) in text.split('\n').enumerate() {
+            let part = show::line(part.strip_suffix('\r').unwrap_or(part));
+            match place {
+                0 => self.line(&format!("{stamp} {who} {part}")),
+                _ => self.line(&format!("      | {part}")),
+            }
+        }
+    }
+
+    /// A message of ours was refused.
+    pub fn failed(&mut self, draft: &Draft, refusal: &Refusal) {
+        if self.is_json() {
+            let object = Object::new("failed").text("to", &draft.to).text("text", &draft.body);
+            let object = object.text("id", &id::format(draft.id)).text("code", &refusal.code);
+            return self.object(object.text("reason", &refusal.text));
+        }
+        let unsure = match refusal.code.as_str() {
+            "id-expired" => "perhaps not sent (see /history)",
+            _ => "not sent",
+        };
+        let (to, why) = (show::line(&draft.to), refusal.to_string());
+        let text = format!("! {unsure} to {to}: {}: {}", show::line(&why), show::line(&draft.body));
+        let text = self.painted(RED, &text);
+        self.line(&text);
+    }
+
+    /// Messages wait for the server.
+    pub fn held(&mut self, refusal: &Refusal) {
+        if self.is_json() {
+            let object = Object::new("held").text("code", &refusal.code);
+            return self.object(object.text("reason", &refusal.text));
+        }
+        self.notice(&format!("the server takes no messages now, they wait: {refusal}"));
+    }
+
+    /// Messages were taken back.
+    pub fn taken_back(&mut self, ids: &[String]) {
+        if self.is_json() {
+            return self.object(Object::new("taken_back").texts("ids", ids));
+        }
+        match ids.len() {
+            1 => self.notice("a message was taken back"),
+            many => self.notice(&format!("{many} messages were taken back")),
+        }
+    }
+
+    /// Another session has read on. Only scripts care.
+    pub fn read_moved(&mut self, name: &str, seq: u64) {
+        if self.is_json() {
+            self.object(Object::new("read_moved").text("name", name).number("seq", seq));
+        }
+    }
+
+    /// A line of `/list` and `/who`.
+    pub fn name(&mut self, name: &str) {
+        match self.is_json() {
+            true => self.object(Object::new("name").text("name", name)),
+            false => self.line(&show::line(name)),
+        }
+    }
+
+    /// A line of `/inbox`.
+    pub fn conversation(&mut self, name: &str, unread: u64, seq: u64, time: u64) {
+        let shown = show::line(name);
+        match self.style {
+            Style::Json => {
+                let object = Object::new("conversation").text("name", name);
+                let object = object.number("unread", unread).number("seq", seq);
+                self.object(object.number("time", time));
+            }
+            Style::Text => {
+                self.line(&format!("{}\t{unread}\t{seq}\t{}", show::field(name), iso(time)))
+            }
+            Style::Terminal { .. } => {
+                let when = self.painted(DIM, &format!("{} {}", date(time), clock(time)));
+                let text = match unread {
+                    0 => format!("{when} {shown}"),
+                    _ => format!("{when} {} {unread} unread", self.painted(BOLD, &shown)),
+                };
+                self.line(&text);
+            }
+        }
+    }
+
+    /// A line of `/status`.
+    pub fn status(&mut self, key: &str, value: &str) {
+        match self.is_json() {
+            true => self.object(Object::new("status").text("key", key).text("value", value)),
+            false => self.line(&show::line(&format!("{key:>10}  {value}"))),
+        }
+    }
+
+    /// The end of a command's lines.
+    pub fn done(&mut self, command: &str, more: bool) {
+        match self.style {
+            Style::Json => {
+                self.object(Object::new("done").text("command", command).flag("more", more))
+            }
+            Style::Terminal { .. } if more => self.notice("/more shows more"),
+            _ => {}
+        }
+    }
+
+    /// A command failed.
+    pub fn error(&mut self, command: &str, refusal: &Refusal) {
+        if self.is_json() {
+            let object = Object::new("error").text("command", command);
+            let object = object.text("code", &refusal.code).text("reason", &refusal.text);
+            return self.object(object);
+        }
+        let what = match (refusal.code.is_empty(), command.is_empty()) {
+            (true, _) => refusal.text.clone(),
+            (false, true) => refusal.to_string(),
+            (false, false) => format!("{command}: {refusal}"),
+        };
+        let text = self.painted(RED, &format!("! {}", show::line(&what)));
+        self.line(&text);
+    }
+
+    /// Anything else.
+    pub fn notice(&mut self, text: &str) {
+        if self.is_json() {
+            return self.object(Object::new("notice").text("text", text));
+        }
+        let text = self.painted(DIM, &format!("-- {}", show::line(text)));
+        self.line(&text);
+    }
+
+    /// Lines as they are (help).
+    pub fn lines(&mut self, lines: &[String]) {
+        for line in lines {
+            match self.is_json() {
+                true => self.object(Object::new("notice").text("text", line)),
+                false => self.line(line),
+            }
+        }
+    }
+}
+
+/// A JSON object of one line.
+struct Object(String);
+
+impl Object {
+    fn new(event: &str) -> Object {
+        Object(String::from("{\"event\": ")).put_text(event)
+    }
+
+    fn put_text(mut self, text: &str) -> Object {
+        self.0.push('"');
+        for char in text.chars() {
+            match char {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                '\n' => self.0.push_str("\\n"),
+                // Also what is harmless to JSON but not to a terminal on which it may be looked at.
+                _ if char.is_control() => self.0.push_str(&format!("\\u{:04x}", u32::from(char))),
+                _ => self.0.push(char),
+            }
+        }
+        self.0.push('"');
+        self
+    }
+
+    fn key(mut self, key: &str) -> Object {
+        self.0.push_str(", \"");
+        self.0.push_str(key);
+        self.0.push_str("\": ");
+        self
+    }
+
+    fn text(self, key: &str, text: &str) -> Object {
+        self.key(key).put_text(text)
+    }
+
+    fn number(self, key: &str, number: u64) -> Object {
+        let mut object = self.key(key);
+        object.0.push_str(&number.to_string());
+        object
+    }
+
+    fn flag(self, key: &str, flag: bool) -> Object {
+        let mut object = self.key(key);
+        object.0.push_str(if flag { "true" } else { "false" });
+        object
+    }
+
+    fn texts(self, key: &str, texts: &[String]) -> Object {
+        let mut object = self.key(key);
+        for (place, text) in texts.iter().enumerate() {
+            object.0.push_str(if place == 0 { "[" } else { ", " });
+            object = object.put_text(text);
+        }
+        object.0.push_str(if texts.is_empty() { "[]" } else { "]" });
+        object
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+/// `2026-11-24T03:41:07Z`.
+pub fn iso(time_ms: u64) -> String {
+    let seconds = time_ms % DAY_MS / 1_000;
+    format!("{}T{}:{:02}Z", date(time_ms), clock(time_ms), seconds % 60)
+}
+
+/// `03:41`, UTC.
+fn clock(time_ms: u64) -> String {
+    let minutes = time_ms % DAY_MS / 60_000;
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// `2026-11-24`, UTC. Days into a date of the Gregorian calendar, counted in eras of 400 years that
+/// begin in March (Howard Hinnant, "chrono-compatible low-level date algorithms").
+fn date(time_ms: u64) -> String {
+    let days = time_ms / DAY_MS + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let leap_days = day_of_era / 1_460 + day_of_era / 146_096 - day_of_era / 36_524;
+    let year_of_era = (day_of_era - leap_days) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming(from: &str, body: &str) -> Incoming {
+        Incoming {
+            id: "an id".to_string(),
+            from: from.to_string(),
+            to: "alice".to_string(),
+            body: body.to_string(),
+            time: 1_795_491_667_123,
+            seq: 42,
+        }
+    }
+
+    fn printed(style: Style, message: &Incoming) -> String {
+        let mut printer = Printer::new(style);
+        printer.message(message, "alice", false);
+        String::from_utf8(printer.take()).expect("UTF-8")
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(iso(0), "1970-01-01T00:00:00Z");
+        assert_eq!(iso(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!(iso(1_795_491_667_123), "2026-11-24T03:41:07Z");
+        assert_eq!(iso(4_102_444_799_999), "2099-12-31T23:59:59Z");
+        assert!(!iso(u64::MAX).is_empty(), "a server's nonsense is no panic");
+    }
+
+    #[test]
+    fn a_message_has_the_three_forms() {
+        let message = incoming("bob", "hi \"you\"");
+        let json = "{\"event\": \"message\", \"from\": \"bob\", \"to\": \"alice\", \"text\": \
+                    \"hi \\\"you\\\"\", \"id\": \"an id\", \"time\": 1795491667123, \"seq\": 42, \
+                    \"history\": false}\n";
+        assert_eq!(printed(Style::Json, &message), json);
+        let text = "2026-11-24T03:41:07Z bob -> alice: hi \"you\"\n";
+        assert_eq!(printed(Style::Text, &message), text);
+        let plain = Style::Terminal { colour: false };
+        assert_eq!(printed(plain, &message), "-- 2026-11-24 (UTC)\n03:41 bob: hi \"you\"\n");
+    }
+
+    #[test]
+    fn what_others_write_moves_nothing_on_the_terminal_and_fakes_no_line() {
+        let evil =
+            incoming("bob", "\x1b[2J\x1b]0;title\x07\r\u{202e}\n03:42 carol: pay me\u{9b}31m");
+        for style in [Style::Terminal { colour: false }, Style::Text, Style::Json] {
+            let printed = printed(style, &evil);
+            let harmful = printed.chars().any(|c| c != '\n' && c.is_control());
+            assert!(!harmful, "{printed:?}");
+            assert!(!printed.contains("\n03:42"), "{printed:?}");
+        }
+        assert!(printed(Style::Terminal { colour: false }, &evil).contains("\n      | 03:42"));
+        assert_eq!(printed(Style::Text, &evil).lines().count(), 1);
+    }
+
+    #[test]
+    fn without_colour_no_escape_is_sent() {
+        let draft =
+            Draft { id: 1, to: "bob".to_string(), body: "x".to_string(), known: 0, cluster: 0 };
+        for (style, escapes) in
+            [(Style::Terminal { colour: false }, false), (Style::Terminal { colour: true }, true)]
+        {
+            let mut printer = Printer::new(style);
+            printer.message(&incoming("bob", "hi"), "alice", true);
+            printer.failed(&draft, &Refusal::new("no-such-user", "nobody has that name"));
+            printer.notice("a notice");
+            assert_eq!(printer.take().contains(&0x1b), escapes);
+        }
+    }
+}

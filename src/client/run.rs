@@ -1,0 +1,299 @@
+//! The client's loop: standard input, the socket and signals in, one write to standard output each
+//! turn. One thread; only the name service is waited for elsewhere than in `poll`.
+//!
+//! Output to a pipe that nobody empties stops the loop, and with it the reading of the socket: then
+//! the server leaves pushes out and says so, and `sync` brings them later. Nothing piles up here.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsRawFd;
+
+use super::driver::Driver;
+use super::editor::{Action as Key, Editor};
+use super::line::Line;
+use super::options::{Action, Error, Options, io_error};
+use super::printer::Style;
+use super::store::{self, Store};
+use super::{commands, oneshot, password, pipe};
+use crate::sys::clock;
+use crate::sys::poll::{self, PollFd};
+use crate::sys::signal::{self, Signals};
+use crate::sys::terminal::{self, RawMode};
+
+/// Bytes read from standard input at a time.
+pub(super) const INPUT_BYTES: usize = 16 << 10;
+/// Columns of a terminal that does not say.
+const COLUMNS: usize = 80;
+const BRACKETED_PASTE_ON: &[u8] = b"\x1b[?2004h";
+const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
+
+/// Runs the client and gives the process's exit code: 0, or 1 where something was not done (and a
+/// line on standard error or an event said so).
+///
+/// # Errors
+/// What ended it before its time.
+pub fn run(options: Options) -> Result<u8, Error> {
+    let user = match &options.user {
+        Some(user) => user.clone(),
+        None => password::ask_name()?,
+    };
+    let user = commands::to_name(&user).map_err(|why| Error::Usage(format!("--user: {why}")))?;
+    if options.servers.is_empty() {
+        return Err(Error::Usage("--servers names no server".to_string()));
+    }
+    let state_dir = options.state_dir.clone().or_else(store::default_dir).ok_or_else(|| {
+        Error::Usage("there is no home directory to keep the outbox in; give --state-dir".into())
+    })?;
+    let (store, found) = Store::open(&state_dir, &user, &options.servers)?;
+    let mut password = password::given(&options.password)?;
+    if password.is_none() && (options.create || store.kept().token.is_none()) {
+        password = Some(password::ask(&format!("password of {user}"), options.create)?);
+    }
+    let is_chat = options.action == Action::Chat;
+    let driver = Driver::new(&options, &user, password, store, is_chat)?;
+    let result = match is_chat {
+        false => oneshot::run(driver, &options, &user),
+        true => chat(driver, &options, &user, &found),
+    };
+    match result {
+        // Whoever read the output has had enough.
+        Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        other => other,
+    }
+}
+
+fn chat(driver: Driver, options: &Options, user: &str, found: &store::Found) -> Result<u8, Error> {
+    let interactive = !options.json && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let style = match (options.json, interactive) {
+        (true, _) => Style::Json,
+        (false, true) => Style::Terminal { colour: wants_colour() },
+        (false, false) => Style::Text,
+    };
+    let mut line = Line::new(style, user, interactive);
+    tell_found(&mut line, &driver, found);
+    match interactive {
+        true => Terminal::new(driver, line)?.run(),
+        false => pipe::run(driver, line, options.timeout_ms),
+    }
+}
+
+/// NO_COLOR (no-color.org) counts when it is not empty.
+pub(super) fn wants_colour() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn tell_found(line: &mut Line, driver: &Driver, found: &store::Found) {
+    if found.shared {
+        line.printer.notice(
+            "another client of this account runs here: this one has an outbox of its own, and \
+             shows what comes from now on",
+        );
+    }
+    if found.damaged > 0 {
+        let path = driver.outbox().display();
+        line.printer.notice(&format!(
+            "{} damaged lines in {path} were passed over; a copy is kept beside it",
+            found.damaged
+        ));
+    }
+    let waiting = driver.session.waiting();
+    if waiting > 0 {
+        line.printer.notice(&format!("{waiting} messages wait in the outbox from before"));
+    }
+}
+
+/// Writes all to standard output and flushes.
+pub(super) fn write_out(bytes: &[u8]) -> Result<(), Error> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(io_error("write to standard output"))
+}
+
+/// Signals that end the client.
+pub(super) fn is_ending(signal: i32) -> bool {
+    [signal::INT, signal::TERM, signal::HUP, signal::QUIT].contains(&signal)
+}
+
+/// The end: files closed, and a sentence about what still waits.
+pub(super) fn finish(driver: Driver, code: u8) -> Result<u8, Error> {
+    let waiting = driver.session.waiting();
+    let path = driver.outbox().display().to_string();
+    if let Some(trouble) = driver.session.trouble().filter(|_| waiting > 0) {
+        eprintln!("chatctl: not connected: {trouble}");
+    }
+    driver.close()?;
+    if waiting > 0 {
+        eprintln!(
+            "chatctl: {waiting} messages are not sent; they stay in {path} and are sent when \
+             this account's client runs next"
+        );
+    }
+    Ok(code)
+}
+
+/// The chat at a terminal.
+struct Terminal {
+    driver: Driver,
+    line: Line,
+    editor: Editor,
+    signals: Signals,
+    raw: Option<RawMode>,
+    /// The line as it stands on the screen, not to draw it again for nothing.
+    drawn: Vec<u8>,
+    ended: bool,
+}
+
+impl Terminal {
+    fn new(driver: Driver, line: Line) -> Result<Terminal, Error> {
+        let watched =
+            [signal::INT, signal::TERM, signal::HUP, signal::QUIT, signal::WINCH, signal::TSTP];
+        let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
+        let raw = Some(enter_raw()?);
+        let editor = Editor::new();
+        Ok(Terminal { driver, line, editor, signals, raw, drawn: Vec::new(), ended: false })
+    }
+
+    fn run(mut self) -> Result<u8, Error> {
+        let result = self.turns();
+        let mut last = Vec::new();
+        Editor::erase(&mut last);
+        last.extend_from_slice(BRACKETED_PASTE_OFF);
+        let _ = write_out(&last);
+        self.raw = None;
+        result?;
+        match self.line.refused() {
+            Some(refusal) => {
+                let why = format!("the login was refused: {refusal}");
+                self.driver.close()?;
+                Err(Error::Failed(why))
+            }
+            None => finish(self.driver, 0),
+        }
+    }
+
+    fn turns(&mut self) -> Result<(), Error> {
+        loop {
+            let now_ms = clock::monotonic_ms();
+            self.show(now_ms)?;
+            if self.ended || self.line.is_quitting() || self.line.refused().is_some() {
+                return Ok(());
+            }
+            let mut fds = [
+                PollFd::new(0, true, false),
+                PollFd::new(self.signals.as_raw_fd(), true, false),
+                self.driver.poll_fd(),
+            ];
+            let timeout_ms = self.driver.timeout_ms(now_ms);
+            poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
+            let now_ms = clock::monotonic_ms();
+            self.driver.turn(now_ms, &fds[2]);
+            if fds[1].ready_read {
+                self.on_signals()?;
+            }
+            if fds[0].ready_read || fds[0].hangup {
+                self.on_input(now_ms)?;
+            }
+        }
+    }
+
+    /// Prints what has happened above the line, in one write.
+    fn show(&mut self, now_ms: u64) -> Result<(), Error> {
+        loop {
+            let events = self.driver.events(now_ms);
+            let none = events.is_empty();
+            for event in events {
+                self.line.on_event(&mut self.driver, now_ms, event);
+            }
+            if none {
+                break;
+            }
+        }
+        self.editor.set_secret(self.line.is_secret());
+        self.editor.set_prompt(&self.line.prompt(&self.driver));
+        let printed = self.line.printer.take();
+        let mut drawn = Vec::new();
+        let columns = terminal::size(1).map_or(COLUMNS, |(columns, _)| columns as usize);
+        self.editor.render(columns.max(2), &mut drawn);
+        if !printed.is_empty() || drawn != self.drawn {
+            let mut out = Vec::new();
+            if !printed.is_empty() {
+                Editor::erase(&mut out);
+                out.extend_from_slice(&printed);
+            }
+            out.extend_from_slice(&drawn);
+            write_out(&out)?;
+            self.drawn = drawn;
+        }
+        if let Err(error) = self.driver.shown() {
+            self.line.printer.notice(&error.to_string());
+        }
+        Ok(())
+    }
+
+    fn on_signals(&mut self) -> Result<(), Error> {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                signal::WINCH => self.drawn.clear(),
+                signal::TSTP => self.suspend()?,
+                _ => self.ended |= is_ending(signal),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_input(&mut self, now_ms: u64) -> Result<(), Error> {
+        let mut bytes = [0; INPUT_BYTES];
+        let count = match io::stdin().lock().read(&mut bytes) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            // The terminal is gone.
+            Err(_) => 0,
+        };
+        if count == 0 {
+            self.ended = true;
+            return Ok(());
+        }
+        for action in self.editor.feed(&bytes[..count]) {
+            match action {
+                Key::Submit(line) => {
+                    self.line.on_line(&mut self.driver, now_ms, &line);
+                    self.editor.set_secret(self.line.is_secret());
+                }
+                Key::Interrupt { cleared } => self.line.on_interrupt(&mut self.driver, cleared),
+                Key::EndOfInput => self.ended = true,
+                Key::Suspend => self.suspend()?,
+                Key::ClearScreen => {
+                    let mut out = Vec::new();
+                    Editor::clear_screen(&mut out);
+                    write_out(&out)?;
+                    self.drawn.clear();
+                }
+                Key::Full => self.line.printer.notice("the line is as long as it can be"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ctrl-Z: the terminal as it was, the process stopped; later on as before.
+    fn suspend(&mut self) -> Result<(), Error> {
+        let mut out = Vec::new();
+        Editor::erase(&mut out);
+        out.extend_from_slice(BRACKETED_PASTE_OFF);
+        write_out(&out)?;
+        self.raw = None;
+        // The shell is the one program that can surely send a signal; it stops its parent: us.
+        let stop = std::process::Command::new("sh").args(["-c", "kill -STOP $PPID"]).status();
+        stop.map_err(io_error("stop"))?;
+        self.raw = Some(enter_raw()?);
+        self.drawn.clear();
+        Ok(())
+    }
+}
+
+fn enter_raw() -> Result<RawMode, Error> {
+    let raw = RawMode::enter(0).map_err(io_error("use the terminal"))?;
+    write_out(BRACKETED_PASTE_ON)?;
+    Ok(raw)
+}

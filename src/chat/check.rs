@@ -18,7 +18,8 @@ impl State {
     }
 
     /// A digest of everything that can be observed: two servers that have applied the same entries
-    /// have the same. Walks everything: some ten nanoseconds a message, so not on a busy server's way.
+    /// have the same. Walks everything: some ten nanoseconds a message, so not on a busy server's
+    /// way.
     pub fn digest(&self) -> u64 {
         let mut digest = Digest::new();
         for number in [self.applied, self.last_time, self.window as u64] {

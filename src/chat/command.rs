@@ -15,7 +15,8 @@
 //!   8 delete       name
 //! ```
 //! Bytes left over are an error. Kinds are never used again for anything else; 0 is reserved. Names
-//! are folded, `[a-z0-9][a-z0-9._-]{0,31}`. No bytes at all are a no-op: a new PRIMARY's first entry.
+//! are folded, `[a-z0-9][a-z0-9._-]{0,31}`. No bytes at all are a no-op: a new PRIMARY's first
+//! entry.
 
 use super::messages::U48;
 use crate::limits::{BODY_BYTES, NAME_BYTES};
@@ -146,8 +147,8 @@ impl fmt::Display for CommandError {
         match self {
             CommandError::UnknownVersion(version) => write!(
                 f,
-                "its command has version {version}, this program knows version {VERSION}: start the \
-                 version of chatctl that wrote it, or a newer one"
+                "its command has version {version}, this program knows version {VERSION}: start \
+                 the version of chatctl that wrote it, or a newer one"
             ),
             CommandError::UnknownKind(kind) => write!(
                 f,
@@ -161,13 +162,13 @@ impl fmt::Display for CommandError {
             ),
             CommandError::Full(what) => write!(
                 f,
-                "there is no number left for another of its {what}: start a new cluster, keep this one \
-                 for its history"
+                "there is no number left for another of its {what}: start a new cluster, keep this \
+                 one for its history"
             ),
             CommandError::BadIndex { applied } => write!(
                 f,
-                "it does not follow entry {applied}, the last one applied: this is a bug in chatctl, \
-                 please report it with the output of `chatctl dump-log --verify`"
+                "it does not follow entry {applied}, the last one applied: this is a bug in \
+                 chatctl, please report it with the output of `chatctl dump-log --verify`"
             ),
             CommandError::NoMessage => write!(
                 f,
@@ -222,8 +223,8 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Appends the payload's bytes. Who calls has checked the fields: names folded, bodies and lists
-    /// within their bounds, seqs rising; that is asserted.
+    /// Appends the payload's bytes. Who calls has checked the fields: names folded, bodies and
+    /// lists within their bounds, seqs rising; that is asserted.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend([VERSION, self.tag()]);
         put_number(out, self.time().min(U48::MAX));

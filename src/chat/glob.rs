@@ -1,9 +1,9 @@
 //! The patterns of `list` and `who`.
 //!
-//! `*` any text, `?` any one character, `[a-z0-9_]` one of a class, `[!a-z]` or `[^a-z]` one outside
-//! it. A pattern without any of these is a substring; an empty one, and `all`, match every name.
-//! Patterns are folded as names are. Names hold none of the special characters, so there is no escape:
-//! a backslash is a character that no name has.
+//! `*` any text, `?` any one character, `[a-z0-9_]` one of a class, `[!a-z]` or `[^a-z]` one
+//! outside it. A pattern without any of these is a substring; an empty one, and `all`, match every
+//! name. Patterns are folded as names are. Names hold none of the special characters, so there is
+//! no escape: a backslash is a character that no name has.
 
 use crate::limits::{LIST_SCAN, NAME_BYTES, PATTERN_BYTES};
 use std::fmt;
@@ -122,8 +122,8 @@ impl Pattern {
         }
     }
 
-    /// A page of those names, given in order, that match: at most `limit`, and at most [`LIST_SCAN`]
-    /// are looked at, so that it may be short, even empty, and still have a next one.
+    /// A page of those names, given in order, that match: at most `limit`, and at most
+    /// [`LIST_SCAN`] are looked at, so that it may be short, even empty, and still have a next one.
     pub fn page<'a>(&self, names: impl Iterator<Item = &'a str>, limit: usize) -> NamePage<'a> {
         let mut page = NamePage { names: Vec::new(), next: None };
         let mut last = None;

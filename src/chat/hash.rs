@@ -1,7 +1,7 @@
 //! Keyed hashing for the tables, and the print of a body.
 //!
-//! Keys come from the cluster's token secret, which clients never see: nobody can choose names or ids
-//! that fall into one place. Nothing observable depends on a hash, and none is ever stored.
+//! Keys come from the cluster's token secret, which clients never see: nobody can choose names or
+//! ids that fall into one place. Nothing observable depends on a hash, and none is ever stored.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -58,10 +58,10 @@ impl Keys {
         fold(mixed ^ self.first ^ K2, self.second ^ id as u64 ^ K3)
     }
 
-    /// A 128-bit print of a message's body: two 64-bit hashes under independent keys. Two bodies are
-    /// compared only when one sender gave both the same id, so chance would have to hit 1 in 2^128;
-    /// who finds a collision on purpose has deceived only himself: his own second message is taken for a
-    /// retry of his first.
+    /// A 128-bit print of a message's body: two 64-bit hashes under independent keys. Two bodies
+    /// are compared only when one sender gave both the same id, so chance would have to hit 1 in
+    /// 2^128; who finds a collision on purpose has deceived only himself: his own second message is
+    /// taken for a retry of his first.
     pub(super) fn print(self, body: &[u8]) -> u128 {
         let low = hash_bytes(self.first ^ K2, self.second ^ K0, body);
         let high = hash_bytes(self.second ^ K3, self.first ^ K1, body);

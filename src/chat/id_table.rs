@@ -1,8 +1,8 @@
 //! From message id to ordinals: open addressing over 5 bytes a slot (a tag, an ordinal), for all
 //! messages ever stored; several may bear one id.
 //!
-//! The ids themselves stand in the messages' column; a tag spares all but 1 in 255 of the looks at it.
-//! Shards grow apart, so that no single insertion rebuilds the whole table.
+//! The ids themselves stand in the messages' column; a tag spares all but 1 in 255 of the looks at
+//! it. Shards grow apart, so that no single insertion rebuilds the whole table.
 
 /// Shards, a power of two.
 const SHARDS: usize = 256;

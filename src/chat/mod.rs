@@ -18,19 +18,20 @@
 //! sender's last [`crate::limits::ID_WINDOW`] messages also keep a 128-bit print of their body, 20
 //! bytes with its ordinal.
 //!
-//! Message ids stay in memory for all messages, since `delete_msgs` names messages of any age by id:
-//! a table of short hashes that the server would verify against the log saves 9 bytes a message and
-//! costs a disk read a candidate, an asynchronous step before each proposal, and inexact answers.
+//! Message ids stay in memory for all messages, since `delete_msgs` names messages of any age by
+//! id: a table of short hashes that the server would verify against the log saves 9 bytes a message
+//! and costs a disk read a candidate, an asynchronous step before each proposal, and inexact
+//! answers.
 //!
 //! # Invariants ([`State::check_invariants`] walks them all)
 //! 1. Ordinals rise with log indexes; an index holds one message at most.
-//! 2. A live account's lists hold exactly the messages that it can see: it is the sender and has not
-//!    taken the message back, or the receiver, and neither it nor the sender has deleted it.
-//!    A message to oneself stands among the received ones only.
-//! 3. Unread, for a side of a pair: received from the other, not from oneself, above the marker, not
-//!    taken, seen. An account's total is the sum over its pairs.
-//! 4. A marker only rises, and is never above the newest message of the pair that its owner could see
-//!    when it moved: it cannot read what is not yet there.
+//! 2. A live account's lists hold exactly the messages that it can see: it is the sender and has
+//!    not taken the message back, or the receiver, and neither it nor the sender has deleted it. A
+//!    message to oneself stands among the received ones only.
+//! 3. Unread, for a side of a pair: received from the other, not from oneself, above the marker,
+//!    not taken, seen. An account's total is the sum over its pairs.
+//! 4. A marker only rises, and is never above the newest message of the pair that its owner could
+//!    see when it moved: it cannot read what is not yet there.
 //! 5. An account's conversations are ordered by the newest message that it can see in each; one
 //!    without such a message is not among them.
 //! 6. A sender's window holds its newest messages, deleted or not, at most so many; the horizon is
@@ -39,13 +40,13 @@
 //!    what it sent still says whose it is; mailbox, verifier, markers and window are gone.
 //!
 //! # Decisions where PROTOCOL is open
-//! - A duplicate is told before the receiver is looked at: a retry gets its first reply even when the
-//!   receiver is gone since. Deleting a message does not make its id new.
+//! - A duplicate is told before the receiver is looked at: a retry gets its first reply even when
+//!   the receiver is gone since. Deleting a message does not make its id new.
 //! - A message to oneself counts as received: `deliver` brings it, `unread` never counts it.
 //! - A marker above the newest message of the conversation is put at that message.
 //! - Of the moves of one marker only the latest is an event: who syncs learns where it stands.
-//! - A message taken back is an event for everyone who could see it, also for a cursor from before the
-//!   message itself; one it never could see is never named.
+//! - A message taken back is an event for everyone who could see it, also for a cursor from before
+//!   the message itself; one it never could see is never named.
 //! - Deleting an account is no event for others: they keep what they have.
 //! - The entry of a `deliver` n or a `delete_msgs` names exact seqs; what does not qualify any more
 //!   when it is applied is passed over.

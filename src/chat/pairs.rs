@@ -19,8 +19,8 @@ pub(super) struct Side {
     pub(super) unread: u32,
 }
 
-/// Two accounts, the lower number first, or one account twice, and each one's side. With oneself only
-/// the first side is used.
+/// Two accounts, the lower number first, or one account twice, and each one's side. With oneself
+/// only the first side is used.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
     pub(super) accounts: [AccountId; 2],

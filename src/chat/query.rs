@@ -138,14 +138,15 @@ impl State {
         self.pairs.find(account, other).map_or(0, |pair| self.pairs.get(pair).side(account).marker)
     }
 
-    /// The seq and time of the message that `account` sent under `id`, where that id is still known.
+    /// The seq and time of the message that `account` sent under `id`, where that id is still
+    /// known.
     pub fn duplicate_of(&self, account: AccountId, id: u128) -> Option<(u64, u64)> {
         let (ordinal, _) = self.known_id(account, id)?;
         Some((self.messages.index(ordinal), self.messages.time(ordinal)))
     }
 
-    /// A page of the messages that an account can see, sent and received, with one other or with all:
-    /// puts at most `limit` seqs into `out`, rising; true: there are more that way.
+    /// A page of the messages that an account can see, sent and received, with one other or with
+    /// all: puts at most `limit` seqs into `out`, rising; true: there are more that way.
     pub fn history(
         &self,
         account: AccountId,
@@ -184,8 +185,8 @@ impl State {
         }
     }
 
-    /// A page of the messages to an account after `cursor`, taken or not (`deliver` 0): puts at most
-    /// `limit` seqs into `out`, rising; true: there are more.
+    /// A page of the messages to an account after `cursor`, taken or not (`deliver` 0): puts at
+    /// most `limit` seqs into `out`, rising; true: there are more.
     pub fn received_after(
         &self,
         account: AccountId,
@@ -210,8 +211,8 @@ impl State {
         ordinals.next().is_some()
     }
 
-    /// The seqs of the (at most) `count` oldest messages to an account that it has not taken, rising:
-    /// what the entry of a `deliver` n names.
+    /// The seqs of the (at most) `count` oldest messages to an account that it has not taken,
+    /// rising: what the entry of a `deliver` n names.
     pub fn to_take(&self, account: AccountId, count: usize) -> Vec<u64> {
         let Some(mailbox) = self.accounts.mailbox(account) else { return Vec::new() };
         let queue = mailbox.received.from(mailbox.queue_from);
@@ -219,9 +220,9 @@ impl State {
         waiting.take(count).map(|ordinal| self.messages.index(ordinal)).collect()
     }
 
-    /// A page of what concerns an account after `cursor`: puts at most `limit` events into `out`, seqs
-    /// rising; true: there are more. The page ends early once it names more than
-    /// [`MSG_IDS`] messages taken back.
+    /// A page of what concerns an account after `cursor`: puts at most `limit` events into `out`,
+    /// seqs rising; true: there are more. The page ends early once it names more than [`MSG_IDS`]
+    /// messages taken back.
     pub fn events_after(
         &self,
         account: AccountId,
@@ -273,9 +274,9 @@ impl State {
         })
     }
 
-    /// A page of an account's conversations, the one with the newest message first: those whose newest
-    /// is below `cursor` (0 = from the newest), at most `limit`. The second value is the next
-    /// page's cursor, 0 at the end.
+    /// A page of an account's conversations, the one with the newest message first: those whose
+    /// newest is below `cursor` (0 = from the newest), at most `limit`. The second value is the
+    /// next page's cursor, 0 at the end.
     pub fn conversations(
         &self,
         account: AccountId,
@@ -308,8 +309,9 @@ impl State {
         (page, next)
     }
 
-    /// The messages with these ids that an account can see, in the conversation with `to` or in all:
-    /// what the entry of a `delete_msgs` names. Seqs rise; at most [`DELETE_TARGETS`], the oldest.
+    /// The messages with these ids that an account can see, in the conversation with `to` or in
+    /// all: what the entry of a `delete_msgs` names. Seqs rise; at most [`DELETE_TARGETS`], the
+    /// oldest.
     pub fn targets(&self, account: AccountId, to: Option<AccountId>, ids: &[u128]) -> Vec<Target> {
         let only = match to {
             Some(other) => match self.pairs.find(account, other) {
@@ -330,9 +332,9 @@ impl State {
         targets
     }
 
-    /// A page of the names of live accounts that match, in order, after `after` (empty: from the first);
-    /// at most `limit`, and at most [`crate::limits::LIST_SCAN`] names are looked at: a page may be
-    /// short, even empty, and still have a next one.
+    /// A page of the names of live accounts that match, in order, after `after` (empty: from the
+    /// first); at most `limit`, and at most [`crate::limits::LIST_SCAN`] names are looked at: a
+    /// page may be short, even empty, and still have a next one.
     pub fn names<'a>(&'a self, pattern: &Pattern, after: &str, limit: usize) -> NamePage<'a> {
         let prefix = pattern.prefix();
         let names = self.accounts.names(after, prefix);

@@ -86,9 +86,9 @@ impl State {
         }
     }
 
-    /// Applies the entry `index`, which is above all applied before. Pure and total: the same state and
-    /// entry give the same state and effect everywhere, and no payload panics. On an error nothing
-    /// has changed; the server must stop, since it cannot know what later entries build on.
+    /// Applies the entry `index`, which is above all applied before. Pure and total: the same state
+    /// and entry give the same state and effect everywhere, and no payload panics. On an error
+    /// nothing has changed; the server must stop, since it cannot know what later entries build on.
     pub fn apply(&mut self, index: u64, payload: &[u8]) -> Result<Effect, ApplyError> {
         self.execute(index, payload).map_err(|error| ApplyError { index, error })
     }
@@ -146,7 +146,8 @@ impl State {
         }
         self.founding = Some(Founding { cluster, token_secret });
         if self.accounts.len() == 0 {
-            // Nothing is stored yet (messages need accounts): the tables can take the secret's keys.
+            // Nothing is stored yet (messages need accounts): the tables can take the secret's
+            // keys.
             let keys = Keys::from_secret(&token_secret);
             self.keys = keys;
             self.accounts = Accounts::new(keys);

@@ -5,8 +5,8 @@ use super::state::ApplyError;
 use crate::protocol::{Message, MsgIds, id};
 use std::borrow::Cow;
 
-/// The `deliver` of the message in entry `index`; `limit` is 0, for who sends it to set. An error names
-/// the entry where `payload` is no message.
+/// The `deliver` of the message in entry `index`; `limit` is 0, for who sends it to set. An error
+/// names the entry where `payload` is no message.
 pub fn deliver(index: u64, payload: &[u8]) -> Result<Message<'_>, ApplyError> {
     match Command::decode(payload) {
         Ok(Command::Send { time, from, to, id: message_id, body, .. }) => Ok(Message {

@@ -6,7 +6,8 @@ use chatctl::chat::{Command, State};
 use chatctl::sys;
 use std::time::Instant;
 
-/// The payloads of accounts and of `count` messages, each from one account to one of its 20 friends.
+/// The payloads of accounts and of `count` messages, each from one account to one of its 20
+/// friends.
 fn payloads(count: u64, accounts: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut rng = Rng::new(1);
     let names: Vec<String> = (0..accounts).map(|number| format!("user-{number:05}")).collect();
@@ -56,8 +57,8 @@ fn a_million_messages() {
     let seconds = begin.elapsed().as_secs_f64();
     let each = |bytes: u64| bytes as f64 / count as f64;
     println!(
-        "window {window}, {accounts} accounts: {count} messages, {:.0}/s; resident {:.1} bytes a message, estimate \
-             {:.1}",
+        "window {window}, {accounts} accounts: {count} messages, {:.0}/s; resident {:.1} bytes a \
+         message, estimate {:.1}",
         count as f64 / seconds,
         each(resident() - resident_before),
         each((state.memory_bytes() - estimate_before) as u64),

@@ -1,5 +1,5 @@
-//! What the state must do, said as plainly as PROTOCOL says it: lists that are searched from end to end,
-//! names as text. No code is shared with the state.
+//! What the state must do, said as plainly as PROTOCOL says it: lists that are searched from end to
+//! end, names as text. No code is shared with the state.
 
 use chatctl::chat::{Command, Direction};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,5 @@
-//! Applying is total: whatever the payload, an effect or an error, never a panic, never half a change.
+//! Applying is total: whatever the payload, an effect or an error, never a panic, never half a
+//! change.
 
 use super::{Chat, golden};
 use crate::support::{Rng, env_number};

@@ -1,5 +1,5 @@
-//! Random commands against the state and the plain model: every effect and every answer must agree after
-//! every step. CHAT_SEED and CHAT_RUNS set the first seed and how many runs there are.
+//! Random commands against the state and the plain model: every effect and every answer must agree
+//! after every step. CHAT_SEED and CHAT_RUNS set the first seed and how many runs there are.
 
 use super::model::{Event, Line, Model, Outcome};
 use crate::support::{Rng, env_number};

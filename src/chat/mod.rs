@@ -16,7 +16,7 @@
 //! of ordinals: its receiver's received, its sender's sent, and each one's side of the pair; and in
 //! a table from id to ordinal (5 bytes a slot, loads of 0.53 to 0.8). All in all about 60 bytes. A
 //! sender's last [`crate::limits::ID_WINDOW`] messages also keep a 128-bit print of their body, 20
-//! bytes with its ordinal.
+//! bytes with its ordinal, slack apart.
 //!
 //! Message ids stay in memory for all messages, since `delete_msgs` names messages of any age by
 //! id: a table of short hashes that the server would verify against the log saves 9 bytes a message

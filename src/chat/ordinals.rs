@@ -32,9 +32,9 @@ impl Ordinals {
         debug_assert!(self.last().is_none_or(|last| last < ordinal), "pushed out of order");
         self.len += 1;
         if self.tail.len() == CHUNK {
-            push_tight(&mut self.full, std::mem::take(&mut self.tail));
+            push_tight(&mut self.full, std::mem::take(&mut self.tail), usize::MAX);
         }
-        push_tight(&mut self.tail, ordinal);
+        push_tight(&mut self.tail, ordinal, CHUNK);
     }
 
     /// Adds one anywhere; nothing happens where it is there already.
@@ -129,10 +129,10 @@ impl Ordinals {
     }
 }
 
-/// Pushes, growing by half instead of doubling: most lists are short, and slack is what they cost.
-fn push_tight<T>(list: &mut Vec<T>, item: T) {
+/// Pushes, growing by half instead of doubling, and never past `most`: slack is what lists cost.
+fn push_tight<T>(list: &mut Vec<T>, item: T, most: usize) {
     if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 2).clamp(1, CHUNK));
+        list.reserve_exact((list.len() / 2).min(most.saturating_sub(list.len())).max(1));
     }
     list.push(item);
 }

@@ -30,6 +30,34 @@ fn payloads(count: u64, accounts: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     (creates.collect(), sends.collect())
 }
 
+/// A state with these accounts made, and the next index.
+fn with_accounts(window: u64, creates: &[Vec<u8>]) -> (State, u64) {
+    let mut state = State::with_window(window as usize);
+    let mut payload = Vec::new();
+    Command::Found { time: 1, cluster: [1; 16], token_secret: [2; 32] }.encode(&mut payload);
+    for (number, payload) in [payload].iter().chain(creates).enumerate() {
+        state.apply(number as u64 + 1, payload).unwrap();
+    }
+    let next = state.applied() + 1;
+    (state, next)
+}
+
+#[test]
+fn a_message_takes_64_bytes_and_an_id_in_the_window_40_more_at_most() {
+    let count = 100_000;
+    let (creates, sends) = payloads(count, 20);
+    for (window, most) in [(1, 64), (10_000, 64 + 40)] {
+        let (mut state, first) = with_accounts(window, &creates);
+        let before = state.memory_bytes();
+        for (index, payload) in (first..).zip(&sends) {
+            state.apply(index, payload).unwrap();
+        }
+        let each = (state.memory_bytes() - before) as f64 / count as f64;
+        println!("window {window}: {each:.1} bytes a message");
+        assert!(each <= f64::from(most), "window {window}: {each:.1} bytes a message");
+    }
+}
+
 #[test]
 #[ignore = "a measurement of a release build, alone in its process"]
 fn a_million_messages() {
@@ -37,21 +65,11 @@ fn a_million_messages() {
     let (window, accounts) =
         (env_number("CHAT_WINDOW", 10_000), env_number("CHAT_ACCOUNTS", 1_000));
     let (creates, sends) = payloads(count, accounts);
-    let mut state = State::with_window(window as usize);
-    let founding = Command::Found { time: 1, cluster: [1; 16], token_secret: [2; 32] };
-    let mut payload = Vec::new();
-    founding.encode(&mut payload);
-    state.apply(1, &payload).unwrap();
-    let mut index = 1;
-    for payload in &creates {
-        index += 1;
-        state.apply(index, payload).unwrap();
-    }
+    let (mut state, first) = with_accounts(window, &creates);
     let resident = || sys::process::resident_bytes().unwrap_or(0);
     let (resident_before, estimate_before) = (resident(), state.memory_bytes());
     let begin = Instant::now();
-    for payload in &sends {
-        index += 1;
+    for (index, payload) in (first..).zip(&sends) {
         state.apply(index, payload).unwrap();
     }
     let seconds = begin.elapsed().as_secs_f64();

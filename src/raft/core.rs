@@ -38,6 +38,8 @@ pub struct Raft {
     pub(super) primary: Option<ServerId>,
     /// When the PRIMARY was last heard; None when it is not known to live.
     pub(super) primary_heard_ms: Option<u64>,
+    /// Its connection was lost, and it was not heard since.
+    pub(super) primary_lost: bool,
     /// When a backup or a candidate holds the next election.
     pub(super) election_deadline_ms: u64,
 
@@ -86,6 +88,7 @@ impl Raft {
             state: State::Backup,
             primary: None,
             primary_heard_ms: None,
+            primary_lost: false,
             election_deadline_ms: now_ms,
             verified: 0,
             acked: 0,

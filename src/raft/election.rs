@@ -38,6 +38,7 @@ impl Raft {
         }
         self.become_backup(self.hard_state.term, Some(from), Why::PrimaryHeard);
         self.primary_heard_ms = Some(self.now_ms);
+        self.primary_lost = false;
         self.draw_election_deadline();
         true
     }
@@ -52,6 +53,7 @@ impl Raft {
         } else if self.primary == Some(id) {
             let stagger_ms = self.random.up_to(self.config.heartbeat_ms / 2);
             self.become_backup(self.hard_state.term, None, Why::PrimaryLost);
+            self.primary_lost = true;
             self.election_deadline_ms = self.election_deadline_ms.min(self.now_ms + stagger_ms);
         }
     }
@@ -72,7 +74,8 @@ impl Raft {
 
     /// Begins an election, with the question whether it makes sense.
     fn ask_for_pre_votes(&mut self) {
-        self.become_asking(Why::Timeout);
+        let lost = std::mem::take(&mut self.primary_lost);
+        self.become_asking(if lost { Why::PrimaryLost } else { Why::Timeout });
         let body = Body::PreVote {
             for_term: self.hard_state.term + 1,
             last_index: self.log.last_index(),
@@ -85,8 +88,21 @@ impl Raft {
     pub(super) fn on_pre_vote(&mut self, from: ServerId, for_term: u64, index: u64, term: u64) {
         let granted = for_term > self.hard_state.term
             && self.log.is_matched_by(index, term)
-            && !self.hears_primary();
+            && !self.hears_primary()
+            && !self.goes_before(from, for_term, index, term);
         self.send(from, Body::PreVoteReply { for_term, granted });
+    }
+
+    /// Two servers that lost their PRIMARY together may ask each other at the same time. If both
+    /// said yes, both would stand, and the votes be split for a whole timeout: so of two equal
+    /// ones the first in the list goes first.
+    fn goes_before(&self, other: ServerId, for_term: u64, index: u64, term: u64) -> bool {
+        let State::Candidate(candidacy) = &self.state else { return false };
+        let equal = (index, term) == (self.log.last_index(), self.log.last_term());
+        let just_asked = candidacy.phase == Phase::Asking
+            && for_term == self.hard_state.term + 1
+            && self.now_ms < candidacy.since_ms + self.config.heartbeat_ms;
+        just_asked && equal && self.config.id < other
     }
 
     pub(super) fn on_pre_vote_reply(&mut self, from: ServerId, for_term: u64, granted: bool) {

@@ -85,7 +85,7 @@ pub struct Wanted {
     pub first: u64,
     /// The last index.
     pub last: u64,
-    /// Enough payload bytes.
+    /// Enough bytes, counting each entry as [`Entry::size`] does.
     pub bytes: usize,
     /// The term in which this was asked.
     pub(super) term: u64,

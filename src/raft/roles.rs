@@ -29,6 +29,8 @@ pub(super) enum State {
 #[derive(Clone, Debug)]
 pub(super) struct Candidacy {
     pub(super) phase: Phase,
+    /// When this phase began.
+    pub(super) since_ms: u64,
     /// Who said yes.
     pub(super) granted: Vec<ServerId>,
 }
@@ -110,7 +112,8 @@ impl Raft {
 
     fn become_candidate(&mut self, phase: Phase, why: Why) {
         assert!(self.role() != Role::Primary, "a PRIMARY does not stand");
-        self.state = State::Candidate(Candidacy { phase, granted: Vec::new() });
+        let since_ms = self.now_ms;
+        self.state = State::Candidate(Candidacy { phase, since_ms, granted: Vec::new() });
         self.primary = None;
         self.primary_heard_ms = None;
         self.draw_election_deadline();

@@ -1,7 +1,5 @@
 //! Cores with disks and a network between them, in memory, where each step is the test's to take.
 
-#![allow(dead_code)]
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chatctl::raft::{
@@ -284,10 +282,10 @@ impl Cluster {
         let mut bytes = wanted.bytes;
         let mut payloads = Vec::new();
         for entry in server.view.get(range).filter(|_| works).unwrap_or_default() {
-            if entry.payload.len() > bytes && !payloads.is_empty() {
+            if entry.size() > bytes && !payloads.is_empty() {
                 break;
             }
-            bytes = bytes.saturating_sub(entry.payload.len());
+            bytes = bytes.saturating_sub(entry.size());
             payloads.push(entry.payload.clone());
         }
         self.input(id, |raft, _| raft.provide(&wanted, payloads));

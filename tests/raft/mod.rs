@@ -1,7 +1,12 @@
 //! The consensus core from outside: the claims of the paper and the dissertation, one a test, named
-//! by section; scripted histories with their transcripts; random histories with all faults.
+//! by section (`s5_4_2_...`); scripted histories with their transcripts; random histories with all
+//! faults.
 
 mod checker;
 mod cluster;
+mod elections;
 mod random;
+mod reads;
+mod replication;
 mod script;
+mod solo;

@@ -97,6 +97,10 @@ pub const MSG_IDS_TEXT_BYTES: usize = 65_535;
 pub const FRAME_BYTES: usize = PAYLOAD_BYTES + 4;
 /// Most timed runs of one measurement of `bench-codec`; asked for more, this many are made.
 pub const BENCH_RUNS: u32 = 1_000_000;
+/// Most clients of `bench-load`. Past it: a usage error.
+pub const BENCH_CLIENTS: usize = 10_000;
+/// Most sends that a client of `bench-load` keeps in flight. Past it: a usage error.
+pub const BENCH_PIPELINE: usize = 4_096;
 
 // Accounts and hashing.
 

@@ -4,6 +4,7 @@
 //! Exit codes: 0 it did what was asked, 1 it could not, 2 the arguments are wrong.
 
 pub mod bench_codec;
+pub mod bench_load;
 pub mod chat;
 pub mod config;
 pub mod dump_log;

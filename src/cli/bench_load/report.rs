@@ -1,0 +1,213 @@
+//! What a run prints.
+
+use std::io::{self, Write};
+
+use super::Options;
+use super::ledger::Verdict;
+use super::load::Figures;
+use super::usage::Usage;
+use crate::protocol::framing::Codec;
+
+/// What the server had used at each point of the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Before anything.
+    pub start: Usage,
+    /// With the clients logged in.
+    pub clients: Usage,
+    /// With the idle sessions too.
+    pub idle: Usage,
+    /// After the load.
+    pub load: Usage,
+    /// After the history was read.
+    pub end: Usage,
+}
+
+/// Everything that a run found out.
+pub struct Report<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// The server's address.
+    pub address: String,
+    /// Under load.
+    pub figures: Figures,
+    /// The comparison with the history.
+    pub verdict: Verdict,
+    /// Messages in all histories together.
+    pub read: u64,
+    /// How long reading them took.
+    pub reading_us: u64,
+    /// Processor time of this process under load.
+    pub own_cpu_ms: u64,
+    /// Of the server, where its process is known.
+    pub memory: Memory,
+}
+
+/// Columns of the longest bar.
+const BAR: u64 = 40;
+
+impl Report<'_> {
+    /// Nothing was lost, doubled, changed, refused or out of order.
+    pub fn is_good(&self) -> bool {
+        self.verdict.is_good() && self.figures.refused == 0 && self.figures.disordered == 0
+    }
+
+    /// For people.
+    pub fn print_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Options { clients, pipeline, size, idle, .. } = *self.options;
+        let figures = &self.figures;
+        let (codec, address) = (self.codec(), self.address.escape_debug());
+        write!(out, "{clients} clients, {pipeline} in flight each, {size} bytes, {codec}")?;
+        writeln!(out, ", at {address}{}", if figures.interrupted { " (interrupted)" } else { "" })?;
+        let seconds = |us: u64| us as f64 / 1e6;
+        for (what, count, us) in [
+            ("acknowledged", figures.acknowledged, figures.sending_us),
+            ("delivered", figures.delivered, figures.delivering_us),
+        ] {
+            let each = rate(count, us);
+            writeln!(out, "{what:<13}{count:>11} in {:.2} s: {each} a second", seconds(us))?;
+        }
+        self.print_latency(out)?;
+        let Verdict { checked, missing, doubled, damaged } = self.verdict;
+        write!(out, "history      {checked:>11} acknowledged messages looked for: {missing} ")?;
+        writeln!(out, "missing, {doubled} doubled, {damaged} damaged")?;
+        let (read, each) = (self.read, rate(self.read, self.reading_us));
+        write!(out, "             {read:>11} read in {:.2} s: ", seconds(self.reading_us))?;
+        writeln!(out, "{each} a second")?;
+        if figures.refused > 0 {
+            let text = figures.refusal.escape_debug();
+            writeln!(out, "refused      {:>11}, the first: {text}", figures.refused)?;
+        }
+        if figures.disordered > 0 {
+            writeln!(out, "disordered   {:>11} pushes, doubled or late", figures.disordered)?;
+        }
+        if figures.lagging > 0 {
+            let times = figures.lagging;
+            writeln!(out, "lagging      {times:>11} times: the clients read too slowly")?;
+        }
+        if self.options.server_pid.is_some() {
+            let Memory { start, clients, idle: with_idle, load, .. } = self.memory;
+            write!(out, "server       {:>11} KiB in RAM at first, ", start.resident_kib)?;
+            write!(out, "{} with the clients, ", clients.resident_kib)?;
+            if idle > 0 {
+                let each = self.idle_bytes();
+                let kib = with_idle.resident_kib;
+                write!(out, "{kib} with {idle} idle sessions ({each} bytes each), ")?;
+            }
+            writeln!(out, "{} after the load", load.resident_kib)?;
+            write!(out, "             {:>11.2} s of processor time", self.server_cpu_ms() / 1e3)?;
+            writeln!(out, ", {:.2} us for each message", self.server_us())?;
+        }
+        writeln!(out, "\n{}", METHOD)
+    }
+
+    fn print_latency(&self, out: &mut dyn Write) -> io::Result<()> {
+        let latency = &self.figures.latency;
+        let [p50, p90, p99] = [50.0, 90.0, 99.0].map(|percent| latency.percentile(percent));
+        let max = latency.max();
+        writeln!(out, "latency, us  p50 {p50}, p90 {p90}, p99 {p99}, max {max}")?;
+        let rows = latency.octaves();
+        let most = rows.iter().map(|row| row.2).max().unwrap_or(1).max(1);
+        for (low, high, count) in rows {
+            let share = count as f64 * 100.0 / latency.count().max(1) as f64;
+            let bar = "#".repeat((count * BAR).div_ceil(most) as usize);
+            writeln!(out, "  {low:>10} to {high:>10} {share:>8.3} % {bar}")?;
+        }
+        Ok(())
+    }
+
+    /// One object, one line.
+    pub fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Options { clients, pipeline, size, idle, .. } = *self.options;
+        let figures = &self.figures;
+        let latency = &figures.latency;
+        write!(out, r#"{{"clients": {clients}, "pipeline": {pipeline}, "size": {size}"#)?;
+        write!(out, r#", "protocol": "{}", "idle": {idle}"#, self.codec())?;
+        write!(out, r#", "interrupted": {}"#, figures.interrupted)?;
+        write!(out, r#", "sending_us": {}"#, figures.sending_us)?;
+        write!(out, r#", "acknowledged": {}"#, figures.acknowledged)?;
+        let acknowledged_rate = rate(figures.acknowledged, figures.sending_us);
+        write!(out, r#", "acknowledged_per_s": {acknowledged_rate}"#)?;
+        write!(out, r#", "delivered": {}"#, figures.delivered)?;
+        let delivered_rate = rate(figures.delivered, figures.delivering_us);
+        write!(out, r#", "delivered_per_s": {delivered_rate}"#)?;
+        write!(out, r#", "refused": {}, "disordered": {}"#, figures.refused, figures.disordered)?;
+        write!(out, r#", "lagging": {}"#, figures.lagging)?;
+        write!(out, r#", "latency_us": {{"p50": {}"#, latency.percentile(50.0))?;
+        write!(
+            out,
+            r#", "p90": {}, "p99": {}"#,
+            latency.percentile(90.0),
+            latency.percentile(99.0)
+        )?;
+        write!(out, r#", "max": {}, "mean": {}}}"#, latency.max(), latency.mean())?;
+        write!(out, r#", "histogram": ["#)?;
+        for (place, (low, high, count)) in latency.octaves().into_iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(out, r#"{comma}{{"from_us": {low}, "to_us": {high}, "count": {count}}}"#)?;
+        }
+        let Verdict { checked, missing, doubled, damaged } = self.verdict;
+        write!(out, r#"], "checked": {checked}, "missing": {missing}, "doubled": {doubled}"#)?;
+        write!(out, r#", "damaged": {damaged}, "history_read": {}"#, self.read)?;
+        write!(out, r#", "history_per_s": {}"#, rate(self.read, self.reading_us))?;
+        write!(out, r#", "client_cpu_ms": {}"#, self.own_cpu_ms)?;
+        if self.options.server_pid.is_some() {
+            let Memory { start, clients, idle, load, end } = self.memory;
+            write!(out, r#", "server": {{"cpu_ms": {}"#, self.server_cpu_ms())?;
+            write!(out, r#", "cpu_us_per_message": {:.3}"#, self.server_us())?;
+            write!(out, r#", "resident_kib": {{"start": {}"#, start.resident_kib)?;
+            write!(out, r#", "clients": {}, "idle": {}"#, clients.resident_kib, idle.resident_kib)?;
+            write!(out, r#", "load": {}, "end": {}}}"#, load.resident_kib, end.resident_kib)?;
+            write!(out, r#", "bytes_per_idle_session": {}}}"#, self.idle_bytes())?;
+        }
+        writeln!(out, r#", "method": "{}"}}"#, METHOD.replace('\n', " "))
+    }
+
+    fn codec(&self) -> &'static str {
+        match self.options.codec {
+            Codec::Json => "json",
+            Codec::Binary => "binary",
+        }
+    }
+
+    fn idle_bytes(&self) -> u64 {
+        let Memory { clients, idle, .. } = self.memory;
+        let grown = idle.resident_kib.saturating_sub(clients.resident_kib) * 1_024;
+        grown / (self.options.idle as u64).max(1)
+    }
+
+    fn server_cpu_ms(&self) -> f64 {
+        self.memory.load.cpu_ms.saturating_sub(self.memory.idle.cpu_ms) as f64
+    }
+
+    fn server_us(&self) -> f64 {
+        self.server_cpu_ms() * 1e3 / self.figures.acknowledged.max(1) as f64
+    }
+}
+
+fn rate(count: u64, us: u64) -> u64 {
+    (count as f64 * 1e6 / us.max(1) as f64) as u64
+}
+
+/// How it was measured. Without quotes and backslashes: it stands in a JSON string too.
+const METHOD: &str = "\
+Method: one process, one thread, one connection a client; each client keeps its sends in flight to
+the next client, which gets every message as a push (a lone client sends to a second, silent one).
+Latency: from a request's creation in the client to its answer's arrival there, in whole us, so it
+holds the time a request waits behind those in flight before it. Rates: from the first send to the
+last answer, or the last push; no warm-up is left out. Making accounts and reading histories is not
+in them. The history check pages through every client's whole history: an acknowledged message that
+is not once in its sender's and once in its receiver's, whole, is missing, doubled or damaged. On one
+machine this process and the server share its processors.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_method_can_stand_in_a_json_string_and_rates_are_whole_numbers_a_second() {
+        assert!(!METHOD.contains(['"', '\\']));
+        assert_eq!(rate(10, 2_000_000), 5);
+        assert_eq!(rate(0, 0), 0);
+    }
+}

@@ -1,5 +1,6 @@
 //! The command line from outside: the built binary, its exit codes and what it says.
 
+mod bench_load;
 mod dump_log;
 mod install;
 mod man;

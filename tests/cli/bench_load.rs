@@ -1,0 +1,182 @@
+//! `chatctl bench-load`, against a real server.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use super::{chatctl, run};
+use crate::support::TempDir;
+use crate::support::sys::{Pty, spawn_on_pty};
+
+/// A server of its own, killed when dropped.
+struct Server {
+    child: Child,
+    address: String,
+    _dir: TempDir,
+}
+
+impl Server {
+    fn start() -> Server {
+        let dir = TempDir::new("bench-load");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--trace", "quiet", "--data-dir"]);
+        command.arg(dir.path().join("data"));
+        command.args(["--password-iterations", "1", "--segment-mib", "1"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address =
+            line.strip_prefix("chatctl serves at ").and_then(|rest| rest.split(' ').next());
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_string();
+        Server { child, address, _dir: dir }
+    }
+
+    fn bench(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let all = [&["bench-load", "--servers", &self.address, "--seconds", "1"], arguments];
+        run(&all.concat())
+    }
+
+    /// How many accounts it has whose name begins with `bench-`.
+    fn accounts(&self) -> u64 {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let name = format!("probe-{}", stream.local_addr().unwrap().port());
+        let ask = format!(
+            "{{\"cmd\": \"create\", \"src\": \"{name}\", \"body\": \"secret\"}}\n\
+             {{\"cmd\": \"list\", \"body\": \"bench-*\"}}\n"
+        );
+        stream.write_all(ask.as_bytes()).unwrap();
+        let answer = BufReader::new(stream).lines().nth(1).unwrap().unwrap();
+        assert!(answer.contains("\"cmd\": \"list\""), "{answer}");
+        number(&answer, "limit")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The number behind `"key": ` in one line of JSON.
+fn number(json: &str, key: &str) -> u64 {
+    let (_, behind) = json.split_once(&format!("\"{key}\": ")).unwrap_or_else(|| {
+        panic!("no {key} in {json}");
+    });
+    let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("{key} is no number in {json}"))
+}
+
+#[test]
+fn a_second_of_load_is_acknowledged_delivered_and_all_in_the_history() {
+    let server = Server::start();
+    for codec in ["binary", "json"] {
+        let pid = server.child.id().to_string();
+        let (code, out, error) = server.bench(&[
+            "--clients=3",
+            "--pipeline=4",
+            "--size=50",
+            "--idle=5",
+            "--json",
+            "--protocol",
+            codec,
+            "--server-pid",
+            &pid,
+        ]);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+        assert_eq!(out.lines().count(), 1, "{out}");
+        let acknowledged = number(&out, "acknowledged");
+        assert!(acknowledged > 0, "{out}");
+        for key in ["delivered", "checked"] {
+            assert_eq!(number(&out, key), acknowledged, "{key}: {out}");
+        }
+        assert_eq!(number(&out, "history_read"), 2 * acknowledged, "{out}");
+        for key in ["missing", "doubled", "damaged", "refused", "disordered", "lagging"] {
+            assert_eq!(number(&out, key), 0, "{key}: {out}");
+        }
+        for (key, value) in [("clients", 3), ("pipeline", 4), ("size", 50), ("idle", 5)] {
+            assert_eq!(number(&out, key), value, "{out}");
+        }
+        let [p50, p90, p99, max] = ["p50", "p90", "p99", "max"].map(|key| number(&out, key));
+        assert!(0 < p50 && p50 <= p90 && p90 <= p99 && p99 <= max, "{out}");
+        assert!(number(&out, "acknowledged_per_s") > 0 && number(&out, "delivered_per_s") > 0);
+        assert!(number(&out, "start") > 0 && out.contains("\"method\": \"Method: "), "{out}");
+        assert!(out.contains(&format!("\"protocol\": \"{codec}\"")), "{out}");
+    }
+}
+
+#[test]
+fn a_lone_client_sends_the_number_of_messages_asked_for_and_people_can_read_the_figures() {
+    let server = Server::start();
+    let (code, out, error) = server.bench(&["--clients=1", "--pipeline=1", "--messages=7"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+    assert!(out.starts_with("1 clients, 1 in flight each, 128 bytes, binary, at "), "{out}");
+    for line in [
+        "acknowledged           7 in ",
+        "delivered              7 in ",
+        "latency, us  p50 ",
+        " 7 acknowledged messages looked for: 0 missing, 0 doubled, 0 damaged\n",
+        "\nMethod: ",
+    ] {
+        assert!(out.contains(line), "no {line:?} in {out}");
+    }
+}
+
+#[test]
+fn the_accounts_of_a_run_are_deleted_unless_they_are_to_be_kept() {
+    let server = Server::start();
+    for (arguments, left) in [(&[][..], 0), (&["--keep"], 3)] {
+        let arguments = [&["--clients=3", "--messages=10"], arguments].concat();
+        assert_eq!(server.bench(&arguments).0, Some(0));
+        assert_eq!(server.accounts(), left, "{arguments:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_load_early_with_the_figures_so_far() {
+    let server = Server::start();
+    let mut pty = Pty::open();
+    let mut command =
+        chatctl(&["bench-load", "--servers", &server.address, "--seconds=3600", "--json"]);
+    let mut child = spawn_on_pty(command.args(["--clients=2", "--pipeline=1"]), &pty).unwrap();
+    pty.read_until(" delivered/s, ");
+    pty.type_text("\u{3}");
+    let out = pty.read_until("\"method\"");
+    assert!(out.contains("\"interrupted\": true"), "{out}");
+    assert!(out.contains("\"missing\": 0, \"doubled\": 0"), "{out}");
+    pty.read_until("}\r\n");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.accounts(), 0, "they are deleted all the same");
+}
+
+#[test]
+fn where_no_server_is_it_says_so_and_ends_with_1() {
+    let (code, out, error) = run(&["bench-load", "--servers", "127.0.0.1:1,unix:/nonexistent/s"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    let said = "chatctl bench-load: cannot connect to unix:/nonexistent/s: ";
+    assert!(error.starts_with(said) && error.contains("is a server running"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn figures_out_of_their_bounds_end_with_2() {
+    for flag in [
+        "--clients=0",
+        "--clients=10001",
+        "--pipeline=0",
+        "--pipeline=4097",
+        "--size=0",
+        "--size=65536",
+        "--seconds=0",
+        "--messages=0",
+        "--protocol=xml",
+        "--servers=nowhere",
+        "--server-pid=0",
+        "--idle=-1",
+    ] {
+        let (code, out, error) = run(&["bench-load", flag]);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{flag}");
+        let name = flag.split('=').next().unwrap();
+        assert!(error.contains(name), "{flag}: {error}");
+    }
+}

@@ -1,1 +1,3 @@
 //! The server as real processes.
+
+mod conversation;

@@ -1,7 +1,6 @@
 //! One thing, then the end: `--send`, `--history`, `--list`, `--inbox`.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 
 use super::commands;
@@ -36,8 +35,8 @@ pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
     let (printer, me) = (Printer::new(style), user.to_string());
     let mut shot = OneShot { driver, signals, printer, me, deadline_ms };
     let result = match &options.action {
-        Action::Chat => unreachable!("the chat has a loop of its own"),
-        Action::Send { to, text } => shot.send(to, text.as_deref()),
+        Action::Send { to, text: Some(text) } => shot.send(to, text),
+        Action::Chat | Action::Send { .. } => unreachable!("these have loops of their own"),
         Action::History { with } => shot.history(with, options.limit),
         Action::List { pattern } => shot.list(pattern),
         Action::Inbox => shot.inbox(),
@@ -47,14 +46,10 @@ pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
 }
 
 impl OneShot {
-    fn send(&mut self, to: &str, text: Option<&str>) -> Result<(), Error> {
+    fn send(&mut self, to: &str, text: &str) -> Result<(), Error> {
         let usage = |why: String| Error::Usage(format!("--send: {why}"));
         let to = commands::to_name(to).map_err(usage)?;
-        let text = match text {
-            Some(text) => text.to_string(),
-            None => read_text()?,
-        };
-        let text = commands::to_text(&text).map_err(usage)?;
+        let text = commands::to_text(text).map_err(usage)?;
         let now_ms = clock::monotonic_ms();
         let sent = self.driver.send(now_ms, vec![(to, text)]);
         let ours = sent.map_err(|why| Error::Failed(format!("not sent: {why}")))?[0];
@@ -224,18 +219,4 @@ fn hint(refusal: &Refusal) -> &'static str {
         "wrong-credentials" => "; check name and password, or make the account with --create",
         _ => "",
     }
-}
-
-/// All of standard input, without the last line's end.
-fn read_text() -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    let most = limits::BODY_BYTES as u64 + 2;
-    let read = io::stdin().lock().take(most).read_to_end(&mut bytes);
-    read.map_err(io_error("read standard input"))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::Usage("--send: the text is not UTF-8".to_string()))?;
-    Ok(text
-        .strip_suffix('\n')
-        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
-        .to_string())
 }

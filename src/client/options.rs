@@ -60,7 +60,7 @@ pub enum Action {
     Send {
         /// To whom.
         to: String,
-        /// The text; all of standard input where it is absent.
+        /// The text; where it is absent, each line of standard input is a message.
         text: Option<String>,
     },
     /// Print a conversation's newest messages.

@@ -4,13 +4,14 @@
 //! it are answered, and what follows waits for its answer. Messages are read ahead and synced
 //! together. At the end of the input the outbox is emptied first.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
 use super::commands::{self, Command};
 use super::driver::Driver;
 use super::line::Line;
 use super::options::{Error, io_error};
+use super::printer::Style;
 use super::run::{INPUT_BYTES, finish, is_ending, write_out};
 use super::session::State;
 use crate::limits;
@@ -28,11 +29,18 @@ struct Pipe {
     overlong: bool,
     deadline_ms: Option<u64>,
     caught_up: bool,
+    /// `--send`: every line is a message to this account, and only what goes wrong is said.
+    lines_to: Option<String>,
 }
 
 /// Runs until the end of the input and of the outbox; `timeout_ms` bounds the latter (0: nothing
-/// does).
-pub fn run(driver: Driver, line: Line, timeout_ms: u64) -> Result<u8, Error> {
+/// does). With `lines_to` every line is a message to that account.
+pub fn run(
+    driver: Driver,
+    line: Line,
+    timeout_ms: u64,
+    lines_to: Option<String>,
+) -> Result<u8, Error> {
     let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
     let mut pipe = Pipe {
@@ -44,6 +52,7 @@ pub fn run(driver: Driver, line: Line, timeout_ms: u64) -> Result<u8, Error> {
         overlong: false,
         deadline_ms: None,
         caught_up: false,
+        lines_to,
     };
     let end = pipe.turns(timeout_ms)?;
     let problems = pipe.line.problems();
@@ -166,11 +175,22 @@ impl Pipe {
         match command {
             // Looked at again and again while it waits: cheap, since one line is parsed.
             None => self.next_line().is_none_or(|(line, _)| {
-                commands::parse(&line).ok().flatten().is_none_or(|c| self.may_take(Some(&c)))
+                self.parse(&line).ok().flatten().is_none_or(|c| self.may_take(Some(&c)))
             }),
             Some(Command::Send { .. }) => session.has_room(limits::BODY_BYTES),
             Some(Command::To(_) | Command::Help | Command::Quit) => true,
             Some(_) => session.waiting() == 0,
+        }
+    }
+
+    fn parse(&self, line: &str) -> Result<Option<Command>, String> {
+        match &self.lines_to {
+            None => commands::parse(line),
+            Some(_) if line.trim().is_empty() => Ok(None),
+            Some(to) => {
+                let text = commands::to_text(line.strip_suffix('\r').unwrap_or(line))?;
+                Ok(Some(Command::Send { to: Some(to.clone()), text }))
+            }
         }
     }
 
@@ -188,7 +208,7 @@ impl Pipe {
                 self.input.drain(..length);
                 continue;
             }
-            let parsed = commands::parse(&line);
+            let parsed = self.parse(&line);
             let wants_more = match &parsed {
                 Ok(Some(Command::Send { .. })) => texts.len() < limits::PIPE_BATCH,
                 // It has to see what was said before it.
@@ -211,6 +231,7 @@ impl Pipe {
                     texts.push((to.to_string(), text));
                 }
                 (Ok(None), _) => {}
+                (Err(why), _) => self.line.on_wrong_line(&why),
                 _ => self.line.on_line(&mut self.driver, now_ms, &line),
             }
         }
@@ -235,7 +256,12 @@ impl Pipe {
                 self.line.on_event(&mut self.driver, now_ms, event);
             }
         }
-        write_out(&self.line.printer.take())?;
+        let printed = self.line.printer.take();
+        match self.lines_to.is_some() && self.line.printer.style() != Style::Json {
+            // Only problems are printed then, and they belong to standard error.
+            true => io::stderr().write_all(&printed).unwrap_or(()),
+            false => write_out(&printed)?,
+        }
         if let Err(error) = self.driver.shown() {
             self.line.printer.notice(&error.to_string());
         }
@@ -258,6 +284,6 @@ impl Pipe {
             self.caught_up = true;
             session.sync_again(now_ms);
         }
-        session.is_idle() && session.is_synced()
+        session.is_idle() && (self.lines_to.is_some() || session.is_synced())
     }
 }

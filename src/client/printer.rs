@@ -35,6 +35,8 @@ pub enum Style {
     },
     /// Plain text, an event a line.
     Text,
+    /// As [`Style::Text`], but only what went wrong.
+    Problems,
     /// An object a line.
     Json,
 }
@@ -88,6 +90,10 @@ impl Printer {
         }
     }
 
+    fn is_quiet(&self) -> bool {
+        self.style == Style::Problems
+    }
+
     /// Logged in.
     pub fn login(&mut self, name: &str, unread: u16, server: &str) {
         if self.is_json() {
@@ -137,6 +143,9 @@ impl Printer {
     }
 
     fn said(&mut self, from: &str, to: &str, text: &str, time: u64, me: &str, place: u64) {
+        if self.is_quiet() {
+            return;
+        }
         let (from, to) = (show::line(from), show::line(to));
         if self.style == Style::Text {
             let line = format!("{} {from} -> {to}: {}", iso(time), show::line(text));
@@ -228,7 +237,7 @@ impl Printer {
                 let object = object.number("unread", unread).number("seq", seq);
                 self.object(object.number("time", time));
             }
-            Style::Text => {
+            Style::Text | Style::Problems => {
                 self.line(&format!("{}\t{unread}\t{seq}\t{}", show::field(name), iso(time)))
             }
             Style::Terminal { .. } => {
@@ -281,6 +290,9 @@ impl Printer {
     pub fn notice(&mut self, text: &str) {
         if self.is_json() {
             return self.object(Object::new("notice").text("text", text));
+        }
+        if self.is_quiet() {
+            return;
         }
         let text = self.painted(DIM, &format!("-- {}", show::line(text)));
         self.line(&text);

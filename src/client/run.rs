@@ -50,9 +50,10 @@ pub fn run(options: Options) -> Result<u8, Error> {
     }
     let is_chat = options.action == Action::Chat;
     let driver = Driver::new(&options, &user, password, store, is_chat)?;
-    let result = match is_chat {
-        false => oneshot::run(driver, &options, &user),
-        true => chat(driver, &options, &user, &found),
+    let result = match &options.action {
+        Action::Chat => chat(driver, &options, &user, &found),
+        Action::Send { to, text: None } => send_lines(driver, &options, &user, to),
+        _ => oneshot::run(driver, &options, &user),
     };
     match result {
         // Whoever read the output has had enough.
@@ -72,8 +73,15 @@ fn chat(driver: Driver, options: &Options, user: &str, found: &store::Found) -> 
     tell_found(&mut line, &driver, found);
     match interactive {
         true => Terminal::new(driver, line)?.run(),
-        false => pipe::run(driver, line, options.timeout_ms),
+        false => pipe::run(driver, line, options.timeout_ms, None),
     }
+}
+
+/// `--send` without a text: every line of standard input is a message.
+fn send_lines(driver: Driver, options: &Options, user: &str, to: &str) -> Result<u8, Error> {
+    let to = commands::to_name(to).map_err(|why| Error::Usage(format!("--send: {why}")))?;
+    let style = if options.json { Style::Json } else { Style::Problems };
+    pipe::run(driver, Line::new(style, user, false), options.timeout_ms, Some(to))
 }
 
 /// NO_COLOR (no-color.org) counts when it is not empty.

@@ -282,6 +282,11 @@ impl Line {
         }
     }
 
+    /// A line of piped input that is no command.
+    pub fn on_wrong_line(&mut self, why: &str) {
+        self.problem("", why);
+    }
+
     /// A line of piped input is longer than any command.
     pub fn on_overlong(&mut self) {
         let most = limits::LINE_BYTES;

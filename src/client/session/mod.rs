@@ -22,6 +22,7 @@
 
 mod replies;
 mod requests;
+mod types;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +31,7 @@ use crate::limits;
 use crate::protocol::Message;
 use crate::protocol::framing::Codec;
 pub use requests::{Refusal, Request};
+pub use types::{Config, Draft, Event, Full, Incoming, Output, State};
 
 /// A server that has not taken the connection by then is passed over, milliseconds.
 pub const CONNECT_MS: u64 = 5_000;
@@ -47,170 +49,6 @@ pub const BACKOFF_MS: u64 = 100;
 pub const BACKOFF_MOST_MS: u64 = 5_000;
 /// Online for so long, a connection counts as a good one and the back-off starts anew, milliseconds.
 pub const SETTLED_MS: u64 = 2_000;
-
-/// What a session is made with.
-pub struct Config {
-    /// `HOST:PORT` or `unix:PATH`, in the order they are tried; not empty.
-    pub servers: Vec<String>,
-    /// The account.
-    pub user: String,
-    /// The payloads' form.
-    pub codec: Codec,
-    /// Make the account (with `password`) instead of only logging in.
-    pub create: bool,
-    /// The password, where it is known already.
-    pub password: Option<String>,
-    /// A token of an earlier login.
-    pub token: Option<String>,
-    /// The cluster that `cursor` and `token` belong to; 0 = not known.
-    pub cluster: u128,
-    /// Everything up to here was shown before; `None`: start from the newest.
-    pub cursor: Option<u64>,
-    /// Own messages above the cursor that were acknowledged before: (seq, id).
-    pub own_recent: Vec<(u64, u128)>,
-    /// Hand out messages as they arrive (`sync` and pushes). Off for a single request.
-    pub follow: bool,
-    /// For the jitter of the back-off.
-    pub seed: u64,
-}
-
-/// A message on its way out. All retries carry the same `id` and `known`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
-    /// Its id, made once.
-    pub id: u128,
-    /// To whom.
-    pub to: String,
-    /// The text, not empty.
-    pub body: String,
-    /// The newest seq known when it was written; 0 = none.
-    pub known: u64,
-    /// The cluster it was written for; 0 = none known yet. It is not sent to another.
-    pub cluster: u128,
-}
-
-/// A message that arrived (or went out from another session of the account).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// Its id as text.
-    pub id: String,
-    /// The sender.
-    pub from: String,
-    /// The receiver.
-    pub to: String,
-    /// The text, as it came: not yet harmless to a terminal.
-    pub body: String,
-    /// When, milliseconds since the Unix epoch.
-    pub time: u64,
-    /// Its place in the one order.
-    pub seq: u64,
-}
-
-/// The state of the connection, for a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// No login on a connection.
-    Offline,
-    /// Everything works.
-    Connected,
-    /// The servers are choosing a PRIMARY.
-    Electing,
-    /// What is stored can be read, nothing can change.
-    ReadOnly,
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(match self {
-            State::Offline => "offline",
-            State::Connected => "connected",
-            State::Electing => "electing",
-            State::ReadOnly => "read-only",
-        })
-    }
-}
-
-/// What the driver has to do or tell.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Drop any connection there is and connect to this address; then call
-    /// [`Session::connected`] or [`Session::closed`].
-    Connect(String),
-    /// Drop the connection.
-    Close,
-    /// Something for the user.
-    Event(Event),
-}
-
-/// What a user should know, or what should be kept on disk.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// Logged in.
-    LoggedIn {
-        /// The account's name as the server writes it.
-        name: String,
-        /// Unread messages.
-        unread: u16,
-        /// With a token instead of the password.
-        resumed: bool,
-    },
-    /// The login was refused for good; the session stops until [`Session::set_password`].
-    LoginRefused(Refusal),
-    /// The token was refused and no password is known: [`Session::set_password`] goes on.
-    PasswordNeeded,
-    /// A new token for later; keep it secret.
-    Token(String),
-    /// The cluster's id is known, or is another one than before: then cursors are void.
-    Cluster(u128),
-    /// The connection's state changed.
-    State(State),
-    /// A message to show.
-    Message(Incoming),
-    /// Messages that were taken back: ids as text.
-    TakenBack(Vec<String>),
-    /// Another session read what `name` sent, up to `seq`.
-    ReadMoved {
-        /// The other party.
-        name: String,
-        /// The marker.
-        seq: u64,
-    },
-    /// A send is stored on a majority of the servers.
-    Sent {
-        /// Its id.
-        id: u128,
-        /// To whom.
-        to: String,
-        /// The text.
-        body: String,
-        /// Its place in the one order.
-        seq: u64,
-        /// When, milliseconds since the Unix epoch.
-        time: u64,
-    },
-    /// A send was refused for good and has left the outbox.
-    Failed {
-        /// What was to be sent.
-        draft: Draft,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// Sends wait: the server cannot take them now.
-    Held(Refusal),
-    /// So many messages in the outbox were written for another cluster; they are not sent here.
-    OtherCluster(usize),
-    /// The answer to a [`Session::request`]: the reply's frames, the last one ends it.
-    Answer {
-        /// The number [`Session::request`] gave.
-        number: u64,
-        /// The frames, or why not.
-        result: Result<Vec<Message<'static>>, Refusal>,
-    },
-}
-
-/// The queue a caller wanted to add to is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
 
 /// Where the session is with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -351,3 +351,147 @@ pub(super) fn salt(seed: u64, number: u64) -> u32 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     (z ^ (z >> 31)) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT_BYTES: u32 = 64 << 20;
+
+    fn new(segment_bytes: u32) -> Wal {
+        let cursor = Cursor { segment: 1, salt: 1, offset: RECORDS_START, length: segment_bytes };
+        Wal::start(Start {
+            identity: Identity { cluster: [1; 16] },
+            segment_bytes,
+            seed: 1,
+            locations: Locations::new(1),
+            commit: 0,
+            cursor,
+            next_batch: 1,
+            unproven: false,
+            newest: 1,
+            segments: 1,
+            bytes: u64::from(segment_bytes),
+        })
+    }
+
+    fn append(wal: &mut Wal, term: u64, count: u64) {
+        for _ in 0..count {
+            wal.append_entry(term, wal.last_index() + 1, b"payload");
+        }
+    }
+
+    #[test]
+    fn entries_are_persisted_when_their_batch_is_durable_and_not_before() {
+        let mut wal = new(SEGMENT_BYTES);
+        append(&mut wal, 1, 3);
+        assert_eq!((wal.last_index(), wal.persisted_index()), (3, 0));
+        assert_eq!(wal.location(1), None);
+        let batch = wal.take_batch(0).expect("something is gathered");
+        append(&mut wal, 1, 2);
+        assert_eq!(wal.take_batch(0), None, "one batch is in flight at a time");
+        assert_eq!(wal.persisted_index(), 0);
+        assert_eq!(wal.batch_durable(batch.number), 3);
+        assert!(wal.location(3).is_some());
+        assert_eq!(wal.location(4), None);
+        let next = wal.take_batch(0).expect("something is gathered");
+        assert_eq!(next.number, batch.number + 1);
+        assert_eq!(next.offset, batch.offset + batch.bytes.len() as u32);
+        assert_eq!(wal.batch_durable(next.number), 5);
+    }
+
+    #[test]
+    fn a_batch_in_flight_makes_nothing_durable_that_was_cut_meanwhile() {
+        let mut wal = new(SEGMENT_BYTES);
+        append(&mut wal, 1, 5);
+        let first = wal.take_batch(0).expect("something is gathered");
+        wal.truncate_from(3);
+        append(&mut wal, 2, 4);
+        assert_eq!(wal.batch_durable(first.number), 2, "3 to 5 were cut, and are others now");
+        assert_eq!(wal.location(3), None);
+        let second = wal.take_batch(0).expect("something is gathered");
+        assert_eq!(wal.batch_durable(second.number), 6);
+        assert_eq!((wal.term(2), wal.term(3)), (Some(1), Some(2)));
+        wal.truncate_from(5);
+        assert_eq!(wal.persisted_index(), 4, "what is cut is not persisted any more");
+        wal.truncate_from(9);
+        assert_eq!(wal.last_index(), 4, "there was nothing to cut");
+    }
+
+    #[test]
+    #[should_panic(expected = "is committed: it is never cut")]
+    fn cutting_what_is_committed_is_a_bug() {
+        let mut wal = new(SEGMENT_BYTES);
+        append(&mut wal, 1, 3);
+        wal.take_batch(2);
+        wal.truncate_from(2);
+    }
+
+    #[test]
+    #[should_panic(expected = "entries are appended in order")]
+    fn leaving_out_an_entry_is_a_bug() {
+        new(SEGMENT_BYTES).append_entry(1, 2, b"");
+    }
+
+    #[test]
+    fn more_than_a_batch_holds_goes_in_several_within_the_bound() {
+        let mut wal = new(SEGMENT_BYTES);
+        let payload = vec![1; 60_000];
+        for index in 1..=200 {
+            wal.append_entry(1, index, &payload);
+        }
+        assert!(wal.gathered_bytes() >= 200 * 60_000);
+        let (mut batches, mut end) = (0, RECORDS_START);
+        while let Some(batch) = wal.take_batch(0) {
+            assert!(batch.bytes.len() <= limits::WAL_BATCH_BYTES);
+            assert_eq!(batch.offset, end, "batches lie one behind the other");
+            end += batch.bytes.len() as u32;
+            batches += 1;
+            wal.batch_durable(batch.number);
+        }
+        assert_eq!(batches, 3);
+        assert_eq!(wal.persisted_index(), 200);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_waits_for_the_next_segment() {
+        let mut wal = new(RECORDS_START + 1024);
+        let request = wal.spare_wanted().expect("there is no spare");
+        assert_eq!((request.header.number, request.header.follows), (2, 1));
+        for index in 1..=5 {
+            wal.append_entry(1, index, &[0; 368]);
+        }
+        let take = |wal: &mut Wal| wal.take_batch(0).map(|batch| (batch.segment, batch.number));
+        assert_eq!(take(&mut wal), Some((1, 1)));
+        assert_eq!(wal.batch_durable(1), 2);
+        assert_eq!(take(&mut wal), None, "segment 2 is not made yet");
+        wal.spare_changed(&SpareState::Ready);
+        assert_eq!(take(&mut wal), Some((2, 2)));
+        assert_eq!(wal.batch_durable(2), 4);
+        let request = wal.spare_wanted().expect("the spare is in use");
+        assert_eq!((request.header.number, request.header.follows), (3, 2));
+        assert_eq!(take(&mut wal), None);
+        wal.spare_changed(&SpareState::Ready);
+        assert_eq!(take(&mut wal), Some((3, 3)));
+        assert_eq!(wal.batch_durable(3), 5);
+    }
+
+    #[test]
+    fn a_mark_is_due_when_changes_have_no_later_batch_behind_them() {
+        let mut wal = new(SEGMENT_BYTES);
+        assert!(!wal.mark_due());
+        append(&mut wal, 1, 1);
+        assert!(!wal.mark_due(), "it is not even taken");
+        wal.take_batch(0);
+        assert!(!wal.mark_due(), "it is in flight");
+        wal.batch_durable(1);
+        assert!(wal.mark_due());
+        wal.append_mark();
+        wal.append_mark();
+        let mark = wal.take_batch(1).expect("the mark");
+        assert_eq!(mark.bytes.len(), MARK_BYTES as usize);
+        wal.batch_durable(mark.number);
+        assert!(!wal.mark_due(), "a mark needs no mark");
+        assert_eq!(wal.take_batch(1), None);
+    }
+}

@@ -360,3 +360,158 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     number.copy_from_slice(&bytes[at..at + 8]);
     u64::from_be_bytes(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    const HEADER: Header = Header {
+        identity: Identity { cluster: *b"0123456789abcdef" },
+        number: 3,
+        salt: 0xA1B2_C3D4,
+        length: 64 << 20,
+        follows: 2,
+        follows_at: 4136,
+    };
+
+    #[test]
+    fn a_header_is_as_it_was_always_written() {
+        let expected = concat!(
+            "6368617477616c0a",                 // magic
+            "00000001",                         // version
+            "a1b2c3d4",                         // salt
+            "30313233343536373839616263646566", // cluster
+            "0000000000000003",                 // number
+            "04000000",                         // length
+            "00001028",                         // at
+            "0000000000000002",                 // follows
+            "00000000",
+            "0f0bf6db",
+        );
+        assert_eq!(hex(&HEADER.encode()), expected);
+        assert_eq!(Header::decode(&HEADER.encode()), Ok(HEADER));
+    }
+
+    #[test]
+    fn each_kind_of_record_is_as_it_was_always_written() {
+        let (batch, payload) = (0x0102_0304_0506_0708 & BATCH_MASK, &b"hello"[..]);
+        let entry = Record { kind: Kind::Entry, batch, term: 9, index: 10, payload };
+        let expected = concat!(
+            "97d9a286",         // crc
+            "00000025",         // length
+            "0102030405060708", // kind, batch
+            "0000000000000009", // term
+            "000000000000000a", // index
+            "68656c6c6f000000", // payload, padding
+        );
+        assert_written(entry, expected);
+        let truncate = Record { kind: Kind::Truncate, batch, term: 0, index: 7, payload: &[] };
+        let expected = concat!(
+            "a1859231",
+            "00000020",
+            "0202030405060708",
+            "0000000000000000",
+            "0000000000000007"
+        );
+        assert_written(truncate, expected);
+        let mark = Record { kind: Kind::Mark, batch, term: 0, index: 6, payload: &[] };
+        let expected = concat!(
+            "57a7c780",
+            "00000020",
+            "0302030405060708",
+            "0000000000000000",
+            "0000000000000006"
+        );
+        assert_written(mark, expected);
+    }
+
+    fn assert_written(record: Record<'_>, expected: &str) {
+        let mut bytes = Vec::new();
+        record.put(&mut bytes, HEADER.salt, 4096);
+        assert_eq!(hex(&bytes), expected);
+        assert_eq!(bytes.len(), record.padded() as usize);
+        assert_eq!(bytes_wanted(&bytes), bytes.len());
+        assert_eq!(parse(&bytes, HEADER.salt, 4096), Parsed::Record(record));
+    }
+
+    #[test]
+    fn a_record_is_valid_in_its_own_segment_and_at_its_own_place_alone() {
+        let mut bytes = Vec::new();
+        let record = Record { kind: Kind::Entry, batch: 1, term: 1, index: 1, payload: b"x" };
+        record.put(&mut bytes, 5, 4096);
+        for offset in (0..1 << 20).step_by(ALIGNMENT).filter(|offset| *offset != 4096) {
+            assert_eq!(parse(&bytes, 5, offset), Parsed::Damaged(BadRecord::Checksum));
+        }
+        for salt in (0..1000).filter(|salt| *salt != 5) {
+            assert_eq!(parse(&bytes, salt, 4096), Parsed::Damaged(BadRecord::Checksum));
+        }
+    }
+
+    #[test]
+    fn zeros_are_an_end_and_never_a_record() {
+        for length in 0..100 {
+            assert_eq!(parse(&vec![0; length], 0, 4096), Parsed::Nothing);
+            // Whatever the salt: also one for which the CRC of nothing would be zero.
+            assert_eq!(parse(&vec![0; length], 4096, 4096), Parsed::Nothing);
+        }
+        assert_eq!(parse(&[0, 0, 0, 1], 0, 4096), Parsed::Damaged(BadRecord::CutOff));
+    }
+
+    #[test]
+    fn a_record_with_a_right_checksum_and_impossible_fields_is_damage() {
+        let impossible = [
+            Record { kind: Kind::Entry, batch: 1, term: 1, index: 0, payload: b"" },
+            Record { kind: Kind::Truncate, batch: 1, term: 0, index: 0, payload: b"" },
+            Record { kind: Kind::Truncate, batch: 1, term: 1, index: 1, payload: b"" },
+            Record { kind: Kind::Mark, batch: 1, term: 0, index: 1, payload: b"x" },
+        ];
+        for record in impossible {
+            let mut bytes = Vec::new();
+            record.put(&mut bytes, 0, 4096);
+            assert_eq!(parse(&bytes, 0, 4096), Parsed::Damaged(BadRecord::Content));
+        }
+        let mut bytes = Vec::new();
+        let record = Record { kind: Kind::Mark, batch: 1, term: 0, index: 1, payload: &[] };
+        record.put(&mut bytes, 0, 4096);
+        for kind in (0..=255).filter(|kind| *kind != 3) {
+            bytes[RECORD_KIND_AT] = kind;
+            let crc = record_crc(&bytes, 0, 4096);
+            bytes[..4].copy_from_slice(&crc.to_be_bytes());
+            let told = parse(&bytes, 0, 4096);
+            assert!(!matches!(told, Parsed::Record(record) if record.kind == Kind::Mark), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_longest_payload_fits_and_no_length_leads_out_of_the_bytes() {
+        let payload = vec![9; limits::WAL_ENTRY_BYTES];
+        let record = Record { kind: Kind::Entry, batch: 1, term: 1, index: 1, payload: &payload };
+        let mut bytes = Vec::new();
+        record.put(&mut bytes, 1, 8192);
+        assert_eq!(parse(&bytes, 1, 8192), Parsed::Record(record));
+        for length in [0, 31, RECORD_BYTES as u32 + 1, u32::MAX] {
+            bytes[RECORD_LENGTH_AT..RECORD_KIND_AT].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(parse(&bytes, 1, 8192), Parsed::Damaged(BadRecord::Length(length)));
+        }
+        for cut in 32..60 {
+            bytes[RECORD_LENGTH_AT..RECORD_KIND_AT].copy_from_slice(&64u32.to_be_bytes());
+            assert_eq!(parse(&bytes[..cut], 1, 8192), Parsed::Damaged(BadRecord::CutOff));
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_none_is_told_why() {
+        let good = HEADER.encode();
+        assert_eq!(Header::decode(&good[..63]), Err(BadHeader::CutOff));
+        assert_eq!(Header::decode(&[0; 64]), Err(BadHeader::Magic));
+        for at in 8..64 {
+            let mut bad = good;
+            bad[at] ^= 4;
+            assert_eq!(Header::decode(&bad), Err(BadHeader::Checksum), "byte {at}");
+        }
+    }
+}

@@ -306,25 +306,33 @@ fn read_chain(
         let name = segment_name(segment.header.number);
         let mut window = Window::new(name.clone(), u64::from(segment.end));
         let mut offset = RECORDS_START;
-        if stop.is_none() || begins_next_batch(disk, &mut window, segment, replay)? {
-            garbage = false;
+        let first = begins_with(disk, &mut window, segment, replay)?;
+        if stop.is_none() || matches!(first, First::NextBatch) {
             let (end, why) = read_records(disk, &mut window, segment, position, replay)?;
             offset = end;
-            let here = Stop { file: name.clone(), offset, why };
-            if segment.end_is_known && offset != segment.end {
-                return Err(here.corrupt("the next segment follows records behind it"));
-            }
-            stop = Some(here);
+            stop = Some(Stop { file: name.clone(), offset, why });
+            garbage = false;
         }
+        let mut stop_here = stop.take().expect("what is gone on from is a stop");
         read.ends.push(offset);
-        let batch = replay.next_batch();
-        let salt = segment.header.salt;
+        let (salt, batch) = (segment.header.salt, replay.next_batch());
         let found = window.search(disk, salt, offset, batch).map_err(io_error(&name))?;
+        if let First::Nothing(why) = first
+            && found.something.is_some()
+            && replay.batch.closed
+            && !garbage
+        {
+            // The segment before ended as it should: what is missing is missing here.
+            stop_here = Stop { file: name.clone(), offset, why };
+        }
+        if segment.end_is_known && offset != segment.end {
+            return Err(stop_here.corrupt("the next segment follows records behind it"));
+        }
         if let Some((at, later)) = found.record {
             let proof = format!("{name} has a record of the later batch {later} at byte {at}");
-            let stop = stop.expect("what is searched is behind a stop");
-            return Err(stop.corrupt(&proof));
+            return Err(stop_here.corrupt(&proof));
         }
+        stop = Some(stop_here);
         garbage |= found.something.is_some();
         read.newest_is_empty = offset == RECORDS_START && found.something.is_none();
     }
@@ -346,17 +354,30 @@ fn torn_tail_line(stop: &Stop, replay: &Replay<'_>) -> String {
     )
 }
 
-/// Case NEXT of the table.
-fn begins_next_batch(
+/// What a segment begins with.
+enum First {
+    /// The batch behind the last one read: case NEXT of the table.
+    NextBatch,
+    /// A record of another batch.
+    OtherBatch,
+    /// No record, and why, where it is not zeros.
+    Nothing(Option<String>),
+}
+
+fn begins_with(
     disk: &mut impl Disk,
     window: &mut Window,
     segment: &Segment,
     replay: &Replay<'_>,
-) -> Result<bool, RecoverError> {
+) -> Result<First, RecoverError> {
     let parsed = window.parse_at(disk, segment.header.salt, RECORDS_START);
-    let parsed = parsed.map_err(io_error(&segment_name(segment.header.number)))?;
     let next = replay.batch.closed.then_some(replay.batch.number + 1);
-    Ok(matches!(parsed, Parsed::Record(record) if Some(record.batch) == next))
+    Ok(match parsed.map_err(io_error(&segment_name(segment.header.number)))? {
+        Parsed::Record(record) if Some(record.batch) == next => First::NextBatch,
+        Parsed::Record(_) => First::OtherBatch,
+        Parsed::Nothing => First::Nothing(None),
+        Parsed::Damaged(bad) => First::Nothing(Some(bad.to_string())),
+    })
 }
 
 /// Reads records until there is none, and says where that is, and why where it is not by zeros.

@@ -134,7 +134,7 @@ impl<'s> Plan<'s> {
         match made {
             // Case FULL.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                header.length = needed.next_multiple_of(RECORDS_START);
+                header.length = needed.next_multiple_of(512);
                 make_segment(disk, &header, &self.copies)
             }
             made => made,

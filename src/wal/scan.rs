@@ -200,15 +200,34 @@ impl<D: Disk> Scanner<D> {
     /// should.
     fn first(&mut self) -> io::Result<Option<Item<'static>>> {
         let next = self.next_batch();
-        let begins = self.closed
-            && matches!(self.parse(RECORDS_START)?, Parsed::Record(record) if record.batch == next);
-        if self.stop.is_some() && !begins {
-            return self.search_on(RECORDS_START);
+        let first = match self.parse(RECORDS_START)? {
+            Parsed::Record(record) => Ok(record.batch),
+            Parsed::Nothing => Err(None),
+            Parsed::Damaged(bad) => Err(Some(bad.to_string())),
+        };
+        if self.stop.is_none() || self.closed && first == Ok(next) {
+            self.stop = None;
+            self.garbage = false;
+            self.state = State::Reading(RECORDS_START);
+            return Ok(None);
         }
-        self.stop = None;
-        self.garbage = false;
-        self.state = State::Reading(RECORDS_START);
-        Ok(None)
+        let ended_well = self.closed && !self.garbage;
+        let before = self.stop.take();
+        self.stop = match first {
+            Err(why) if ended_well && self.has_something()? => {
+                Some(self.stop_at(RECORDS_START, why))
+            }
+            _ => before,
+        };
+        self.search_on(RECORDS_START)
+    }
+
+    /// Whether the segment has more than zeros.
+    fn has_something(&mut self) -> io::Result<bool> {
+        let Scanner { disk, current, .. } = self;
+        let current = current.as_mut().expect("a segment is being gone over");
+        let found = current.window.search(disk, current.salt, RECORDS_START, u64::MAX)?;
+        Ok(found.something.is_some())
     }
 
     fn step(&mut self, offset: u32) -> io::Result<Step> {

@@ -1,6 +1,9 @@
 //! The log from outside: torture, crashes, injected failures.
 
 mod crashes;
+mod damage;
+mod full_disk;
+mod hard_state;
 mod machine;
 mod real_disk;
 pub mod sim_disk;

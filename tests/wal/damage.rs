@@ -1,0 +1,390 @@
+//! Damage to a log at rest: every bit, every truncation, every missing file. What may happen is
+//! known exactly for each.
+
+use std::ops::Range;
+
+use chatctl::wal::scan::{Item, Scanner};
+use chatctl::wal::{Entry, Identity, Options, RecoverError, Report, recover};
+
+use super::machine::{Machine, Model, OPTIONS, SEGMENT_BYTES};
+use super::sim_disk::SimDisk;
+use crate::support::{Rng, env_number};
+
+const HEADER_BYTES: usize = 64;
+const RECORDS_START: usize = 4096;
+
+/// A log and all there is to know of it.
+struct Sound {
+    disk: SimDisk,
+    records: Vec<Known>,
+    last_batch: u64,
+    /// The whole log.
+    entries: Vec<Entry>,
+    newest: String,
+}
+
+/// A record, its place, and the log before it.
+struct Known {
+    file: String,
+    place: Range<usize>,
+    batch: u64,
+    before: Vec<Entry>,
+}
+
+/// A log of several segments, batches and truncations, written by two lives of a server. The last
+/// batch has entries, or nothing but its mark.
+fn sound(ends_with_mark: bool) -> Sound {
+    let disk = SimDisk::new(5);
+    let (mut model, mut rng) = (Model::default(), Rng::new(5));
+    for life in 1..=2 {
+        let mut machine = Machine::start(&disk, &mut model).expect("recovers");
+        for round in 0..5 {
+            for _ in 0..3 {
+                machine.append(&mut rng, life);
+            }
+            if round % 2 == 1 {
+                machine.truncate(&mut rng);
+                machine.append(&mut rng, life);
+            }
+            machine.write(&mut rng, &mut model).expect("nothing goes wrong");
+        }
+        if life == 1 || ends_with_mark {
+            machine.wal.append_mark();
+            machine.write(&mut rng, &mut model).expect("nothing goes wrong");
+        }
+        assert_eq!(machine.wal.mark_due(), life == 2 && !ends_with_mark);
+    }
+    let entries = model.durable;
+    let (mut records, damage) = scan(&disk);
+    assert_eq!(damage, None);
+    fill_in_logs(&disk, &mut records);
+    let last_batch = records.last().expect("there are records").batch;
+    let newest = disk.snapshot().into_keys().next_back().expect("there are segments");
+    assert!(disk.snapshot().len() >= 4, "several segments");
+    Sound { disk, records, last_batch, entries, newest }
+}
+
+/// All records of a log, and the place of the first damage.
+fn scan(disk: &SimDisk) -> (Vec<Known>, Option<(String, u64)>) {
+    let mut scanner = Scanner::over(disk.clone()).expect("opens");
+    let (mut records, mut damage) = (Vec::new(), None);
+    let mut ended = false;
+    while let Some(item) = scanner.next_item().expect("a disk without errors") {
+        assert!(!ended, "nothing comes behind the end");
+        match item {
+            Item::Segment { .. } => {}
+            Item::Record { file, offset, record } => {
+                let end = offset + record.padded();
+                records.push(Known {
+                    file: file.to_owned(),
+                    place: offset as usize..end as usize,
+                    batch: record.batch,
+                    before: Vec::new(),
+                });
+            }
+            Item::Damage { file, offset, .. } => {
+                damage.get_or_insert((file, offset));
+            }
+            Item::End { .. } => ended = true,
+        }
+    }
+    assert!(ended, "the end is said");
+    (records, damage)
+}
+
+/// Says of every record what the log was before it.
+fn fill_in_logs(disk: &SimDisk, records: &mut [Known]) {
+    let mut log = Vec::<Entry>::new();
+    for known in records {
+        known.before = log.clone();
+        let bytes = &disk.content(&known.file)[known.place.clone()];
+        let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap());
+        let (term, index) = (number(16), number(24));
+        match bytes[8] {
+            1 => {
+                let length = number(0) as u32 as usize;
+                log.push(Entry { term, index, payload: bytes[32..length].to_vec() });
+            }
+            2 => log.truncate(index as usize - 1),
+            _ => {}
+        }
+    }
+}
+
+/// Recovers; whatever happens, what is visited is a beginning of the log.
+fn recover_checked(disk: &SimDisk, sound: &Sound) -> Result<(Report, Vec<Entry>), RecoverError> {
+    let before = disk.snapshot();
+    let mut entries = Vec::new();
+    let mut visit = |index, term, payload: &[u8]| {
+        entries.push(Entry { term, index, payload: payload.to_vec() });
+        Ok(())
+    };
+    let result = recover(&mut disk.clone(), &OPTIONS, &mut visit);
+    assert!(sound.entries.starts_with(&entries), "what is visited was written");
+    if result.is_err() {
+        assert!(disk.snapshot() == before, "who refuses changes nothing");
+    }
+    let (_, report) = result?;
+    entries.extend(report.tail.iter().cloned());
+    Ok((report, entries))
+}
+
+/// What recovery makes of a log.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Corrupt(String, u64),
+    Log(Vec<Entry>),
+    Other(String),
+}
+
+fn verdict(disk: &SimDisk, sound: &Sound) -> Verdict {
+    match recover_checked(disk, sound) {
+        Ok((_, entries)) => Verdict::Log(entries),
+        Err(RecoverError::Corrupt { file, offset, .. }) => Verdict::Corrupt(file, offset),
+        Err(error) => Verdict::Other(error.to_string()),
+    }
+}
+
+impl Sound {
+    /// What must come of a change to one byte.
+    fn expected(&self, file: &str, at: usize) -> Verdict {
+        if at < HEADER_BYTES {
+            // The newest segment is a spare: with its header, nothing is lost.
+            return match file == self.newest {
+                true => Verdict::Log(self.entries.clone()),
+                false => Verdict::Corrupt(file.to_owned(), 0),
+            };
+        }
+        let holds = |known: &&Known| known.file == file && known.place.contains(&at);
+        match self.records.iter().find(holds) {
+            None => Verdict::Log(self.entries.clone()),
+            Some(hit) if hit.batch == self.last_batch => Verdict::Log(hit.before.clone()),
+            Some(hit) => Verdict::Corrupt(file.to_owned(), hit.place.start as u64),
+        }
+    }
+
+    /// Bytes worth changing: all that mean something, and some of the others.
+    fn places(&self, file: &str, length: usize) -> Vec<usize> {
+        let holds = |at: usize| {
+            self.records.iter().any(|known| known.file == file && known.place.contains(&at))
+        };
+        let end = self.records.iter().filter(|known| known.file == file);
+        let end = end.map(|known| known.place.end).max().unwrap_or(RECORDS_START);
+        let tells = |at: &usize| {
+            *at < HEADER_BYTES
+                || holds(*at)
+                || *at >= end && *at < end + 40
+                || at.is_multiple_of(97)
+        };
+        (0..length).filter(tells).collect()
+    }
+}
+
+fn bits(sound: &Sound, of_byte: impl Fn(usize) -> Range<u8>) {
+    for (file, bytes) in sound.disk.snapshot() {
+        for at in sound.places(&file, bytes.len()) {
+            let expected = sound.expected(&file, at);
+            for bit in of_byte(at) {
+                let disk = sound.disk.fork();
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                disk.set_content(&file, &changed);
+                let (records, damage) = scan(&disk);
+                let told = verdict(&disk, sound);
+                assert_eq!(told, expected, "{file}, byte {at}, bit {bit}");
+                let is_known = |record: &Known| {
+                    let same = |known: &&Known| known.file == record.file;
+                    sound.records.iter().filter(same).any(|known| known.place == record.place)
+                };
+                assert!(records.iter().all(is_known), "a scan shows what was written");
+                match told {
+                    Verdict::Corrupt(file, offset) => assert_eq!(damage, Some((file, offset))),
+                    _ if file == sound.newest && at < HEADER_BYTES => {}
+                    _ => assert_eq!(damage, None, "{file}, byte {at}, bit {bit}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn any_bit_changed_is_a_torn_tail_in_the_last_batch_and_corruption_elsewhere() {
+    bits(&sound(false), |_| 0..8);
+}
+
+#[test]
+fn any_bit_changed_before_a_mark_is_corruption() {
+    bits(&sound(true), |byte| (byte % 8) as u8..(byte % 8) as u8 + 1);
+}
+
+#[test]
+fn a_file_cut_anywhere_is_corruption_at_its_new_end() {
+    let sound = sound(false);
+    for (file, bytes) in sound.disk.snapshot() {
+        for length in 0..bytes.len() {
+            let disk = sound.disk.fork();
+            disk.set_content(&file, &bytes[..length]);
+            let offset = if length < HEADER_BYTES { 0 } else { length as u64 };
+            assert_eq!(verdict(&disk, &sound), Verdict::Corrupt(file.clone(), offset));
+            let _ = scan(&disk);
+        }
+    }
+}
+
+#[test]
+fn a_missing_segment_is_named_and_only_the_spare_is_not_missed() {
+    let sound = sound(false);
+    for file in sound.disk.snapshot().into_keys() {
+        let disk = sound.disk.fork();
+        chatctl::wal::Disk::remove(&mut disk.clone(), &file).expect("removes");
+        let (_, damage) = scan(&disk);
+        if file == sound.newest {
+            assert_eq!(verdict(&disk, &sound), Verdict::Log(sound.entries.clone()));
+            assert_eq!(damage, None);
+        } else {
+            assert_eq!(verdict(&disk, &sound), Verdict::Corrupt(file.clone(), 0));
+            assert_eq!(damage, Some((file, 0)));
+        }
+    }
+}
+
+#[test]
+fn a_segment_under_another_ones_name_is_refused() {
+    let sound = sound(false);
+    let files = sound.disk.snapshot();
+    for (name, _) in files.iter().skip(1) {
+        let disk = sound.disk.fork();
+        disk.set_content(name, files.values().next().expect("there are segments"));
+        assert_eq!(verdict(&disk, &sound), Verdict::Corrupt(name.clone(), 0));
+    }
+}
+
+#[test]
+fn a_sector_of_zeros_is_damage_like_any_other() {
+    let sound = sound(false);
+    for (file, bytes) in sound.disk.snapshot() {
+        for start in (RECORDS_START..bytes.len()).step_by(512) {
+            let disk = sound.disk.fork();
+            let mut changed = bytes.clone();
+            let end = bytes.len().min(start + 512);
+            changed[start..end].fill(0);
+            disk.set_content(&file, &changed);
+            // The first record that is not as it was says what is to happen.
+            let expected = match (start..end).find(|at| changed[*at] != bytes[*at]) {
+                Some(at) => sound.expected(&file, at),
+                None => Verdict::Log(sound.entries.clone()),
+            };
+            assert_eq!(verdict(&disk, &sound), expected, "{file} from byte {start}");
+        }
+    }
+}
+
+#[test]
+fn garbage_anywhere_is_never_taken_for_entries() {
+    let seed = env_number("WAL_SEED", 1);
+    println!("WAL_SEED={seed}");
+    let (sound, mut rng) = (sound(false), Rng::new(seed));
+    let files: Vec<(String, Vec<u8>)> = sound.disk.snapshot().into_iter().collect();
+    for _ in 0..4_000 {
+        let disk = sound.disk.fork();
+        for _ in 0..=rng.below(4) {
+            let (file, bytes) = &files[rng.below(files.len() as u64) as usize];
+            let mut bytes = bytes.clone();
+            let start = rng.below(bytes.len() as u64) as usize;
+            let end = bytes.len().min(start + 1 + rng.below(300) as usize);
+            // Zeros, noise, or what stands elsewhere in the log.
+            match rng.below(3) {
+                0 => bytes[start..end].fill(0),
+                1 => bytes[start..end].copy_from_slice(&rng.bytes(end - start)),
+                _ => {
+                    let (_, other) = &files[rng.below(files.len() as u64) as usize];
+                    let from = rng.below((other.len() - (end - start)) as u64) as usize & !7;
+                    let there = other[from..from + end - start].to_vec();
+                    bytes[start..end].copy_from_slice(&there);
+                }
+            }
+            disk.set_content(file, &bytes);
+        }
+        let _ = scan(&disk);
+        if let Ok((_, entries)) = recover_checked(&disk, &sound) {
+            let states = sound.records.iter().map(|known| &known.before);
+            let was_once = states.chain([&sound.entries]).any(|state| *state == entries);
+            assert!(was_once, "what is recovered was the log once");
+        }
+    }
+}
+
+#[test]
+fn another_clusters_log_is_refused_and_both_are_named() {
+    let sound = sound(false);
+    let before = sound.disk.snapshot();
+    let expect = Some(Identity { cluster: [9; 16] });
+    let options = Options { expect, segment_bytes: SEGMENT_BYTES };
+    let error = recover(&mut sound.disk.clone(), &options, &mut |_, _, _| Ok(())).unwrap_err();
+    assert!(matches!(error, RecoverError::Identity { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("09090909") && text.contains("07070707"), "{text}");
+    assert_eq!(sound.disk.snapshot(), before);
+}
+
+#[test]
+fn a_later_format_version_is_refused_as_such() {
+    let sound = sound(false);
+    let (file, mut bytes) = sound.disk.snapshot().into_iter().next().expect("a segment");
+    bytes[8..12].copy_from_slice(&2u32.to_be_bytes());
+    let crc = crc32fast::hash(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&crc.to_be_bytes());
+    sound.disk.set_content(&file, &bytes);
+    let error = recover_checked(&sound.disk, &sound).unwrap_err();
+    assert!(matches!(error, RecoverError::Version { .. }), "{error:?}");
+}
+
+#[test]
+fn an_empty_directory_whose_log_to_make_was_not_said_is_an_error() {
+    let options = Options { expect: None, segment_bytes: SEGMENT_BYTES };
+    let mut disk = SimDisk::new(1);
+    let result = recover(&mut disk, &options, &mut |_, _, _| Ok(()));
+    assert!(matches!(result, Err(RecoverError::Empty)));
+    assert!(disk.snapshot().is_empty());
+}
+
+#[test]
+fn a_visitor_that_refuses_an_entry_stops_the_recovery_and_nothing_changes() {
+    let sound = sound(true);
+    let before = sound.disk.snapshot();
+    let result = recover(&mut sound.disk.clone(), &OPTIONS, &mut |index, _, _| match index {
+        3 => Err("unknown kind 77".into()),
+        _ => Ok(()),
+    });
+    let error = result.unwrap_err();
+    assert!(matches!(error, RecoverError::Visit { index: 3, .. }), "{error:?}");
+    assert!(error.to_string().contains("entry 3 of the log: unknown kind 77"), "{error}");
+    assert_eq!(sound.disk.snapshot(), before);
+}
+
+#[test]
+fn a_torn_tail_is_said_in_a_line_that_names_file_and_byte() {
+    let sound = sound(false);
+    let last = sound.records.last().expect("there are records");
+    let mut bytes = sound.disk.content(&last.file);
+    bytes[last.place.start] ^= 1;
+    sound.disk.set_content(&last.file, &bytes);
+    let (report, _) = recover_checked(&sound.disk, &sound).expect("a torn tail is cut");
+    let line = report.torn_tail.expect("a torn tail is told of");
+    let byte = format!("{} ends at byte {}", last.file, last.place.start);
+    assert!(line.contains(&byte), "{line}");
+}
+
+#[test]
+fn what_a_crash_left_of_a_segment_being_made_is_removed() {
+    let sound = sound(true);
+    for content in [&b""[..], &[0; 100], b"chatwal\nhalf a header"] {
+        let disk = sound.disk.fork();
+        disk.set_content("00000077.new", content);
+        disk.set_content("notes.txt", b"somebody else's");
+        assert_eq!(verdict(&disk, &sound), Verdict::Log(sound.entries.clone()));
+        let left = disk.snapshot();
+        assert!(!left.contains_key("00000077.new"));
+        assert!(left.contains_key("notes.txt"), "what is not ours stays");
+    }
+}

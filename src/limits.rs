@@ -191,3 +191,6 @@ pub const RAFT_CACHE_BYTES: usize = 32 << 20;
 pub const RAFT_UNCOMMITTED_BYTES: usize = 64 << 20;
 /// Reads that wait for a round of heartbeats. Past it: reads are refused as `Full`.
 pub const RAFT_READS_WAITING: usize = 65_536;
+/// How long a server holds requests while no server is PRIMARY, before it serves what it has,
+/// read-only, milliseconds.
+pub const READ_ONLY_AFTER_MS: u64 = 2_000;

@@ -16,6 +16,11 @@ impl Key {
         Key(token.0 as u64)
     }
 
+    /// Back from [`Key::number`].
+    pub fn from_number(number: u64) -> Key {
+        Key(number)
+    }
+
     /// The number itself, unique for the life of the table.
     pub fn number(self) -> u64 {
         self.0

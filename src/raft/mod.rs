@@ -70,7 +70,6 @@
 //! Nothing depends on the order of a hash map, on a clock or on an address: the same calls give
 //! the same outputs.
 
-pub mod alone;
 mod backup;
 mod config;
 mod core;

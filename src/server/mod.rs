@@ -28,7 +28,7 @@ use crate::auth::hasher::Hasher;
 use crate::chat::ApplyError;
 use crate::net::{Deadlines, Listen, Listener};
 use crate::sys::signal::Signals;
-use crate::wal;
+use crate::{raft, wal};
 
 /// Everything that a server has.
 struct Server {
@@ -43,6 +43,10 @@ struct Server {
     deadlines: Deadlines,
     service: Service,
     writer: wal::Writer,
+    /// What `server_state.txt` is to say, what part of it is on its way there, and whether it is.
+    hard_state: wal::hard_state::HardState,
+    saved: raft::HardState,
+    saving: bool,
     reader: wal::Reader,
     hasher: Hasher,
     /// What is read from a connection that owns no buffer.
@@ -76,6 +80,8 @@ pub enum Error {
     Disk(io::Error),
     /// Waiting for events failed.
     Poll(io::Error),
+    /// The core cannot go on from what the disk has.
+    Core(raft::StartError),
     /// An entry of the log cannot be applied.
     Entry(ApplyError),
 }
@@ -96,6 +102,7 @@ impl fmt::Display for Error {
                  at the disk, then start again"
             ),
             Error::Poll(error) => write!(f, "waiting for events failed: {error}"),
+            Error::Core(error) => write!(f, "{error}"),
             Error::Entry(error) => write!(f, "{error}"),
         }
     }

@@ -1,15 +1,21 @@
 //! One copy of the conversation: the consensus core, the log and the state machine, tied together.
-//! Pure: the batches that it gives are written by somebody else, who says when they are durable.
+//! Pure: what it wants written or sent is done by somebody else, who says what has become of it.
 //!
 //! ```text
 //! propose -> [core] -> append -> next_batch -> (written, synced) -> batch_durable -> [core]
 //!         -> committed -> apply_next -> effect
 //! ```
+//!
+//! An entry is applied when it is committed and durable here, so that whatever the state names can
+//! be read from this server's log.
 
-use std::ops::Range;
+use std::collections::VecDeque;
 
 use crate::chat::{ApplyError, Effect, State};
-use crate::raft::alone::Alone;
+use crate::raft::{
+    Config, Entry, HardState, Mark, Message, Outgoing, Payload, ProposeError, Raft, ReadError,
+    ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
+};
 use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal};
 
 /// An entry that has been applied.
@@ -18,77 +24,211 @@ pub struct Applied {
     /// Its place in the log.
     pub index: u64,
     /// Its command.
-    pub payload: Vec<u8>,
+    pub payload: Payload,
     /// What it did.
     pub effect: Effect,
 }
 
+/// What a restarted server goes on from.
+pub struct Recovered {
+    /// The newest hard state that was saved.
+    pub hard_state: HardState,
+    /// The log.
+    pub wal: Wal,
+    /// The state, which has applied all up to `commit`.
+    pub state: State,
+    /// The log's last index known to be committed.
+    pub commit: u64,
+    /// The log's entries behind `commit`.
+    pub tail: Vec<Entry>,
+}
+
+/// What is to be done outside, in the order in which it came up. Whoever does it takes it out.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// Save this, then say so with [`Replica::hard_state_saved`].
+    pub hard_state: Option<HardState>,
+    /// Send these.
+    pub messages: Vec<Outgoing>,
+    /// Read these entries from the log, for [`Replica::provide`].
+    pub wanted: Vec<Wanted>,
+    /// Tell these to the operator, and to the clients what concerns them.
+    pub changes: Vec<RoleChange>,
+}
+
 /// The copy.
 pub struct Replica {
-    core: Alone,
+    core: Raft,
     wal: Wal,
     state: State,
-    /// What is committed and not applied.
-    committed: Range<u64>,
+    /// What is to be done outside.
+    pub wishes: Wishes,
+    /// Which batch makes which state of the core's log durable.
+    marks: VecDeque<(u64, Mark)>,
+    /// Entries in the log that are not applied yet, as far as they are committed.
+    committed: VecDeque<Entry>,
+    /// Reads that wait for their index to be applied, and those that will get no answer here.
+    granted: VecDeque<ReadGrant>,
+    refused: Vec<u64>,
 }
 
 impl Replica {
-    /// Goes on from a recovered log, all of which `state` has applied.
-    pub fn new(term: u64, wal: Wal, state: State) -> Replica {
-        let last_index = wal.last_index();
-        let committed = last_index + 1..last_index + 1;
-        Replica { core: Alone::new(term, last_index), wal, state, committed }
+    /// Goes on from what the disk kept.
+    pub fn new(config: Config, from: Recovered, now_ms: u64) -> Result<Replica, StartError> {
+        let Recovered { hard_state, wal, state, commit, tail } = from;
+        let run = |(first_index, term)| Run { first_index, term };
+        let runs = wal.term_runs().map(run).collect();
+        let restored = Restored { hard_state, runs, last_index: wal.last_index(), tail, commit };
+        let core = Raft::new(config, restored, now_ms)?;
+        Ok(Replica {
+            core,
+            wal,
+            state,
+            wishes: Wishes::default(),
+            marks: VecDeque::new(),
+            committed: VecDeque::new(),
+            granted: VecDeque::new(),
+            refused: Vec::new(),
+        })
+    }
+
+    /// Time has come to `now_ms`. To be called after the messages that came meanwhile.
+    pub fn tick(&mut self, now_ms: u64) {
+        if self.core.next_deadline_ms().is_some_and(|at_ms| at_ms <= now_ms) {
+            self.core.tick(now_ms);
+        }
+    }
+
+    /// A message came from another server.
+    pub fn step(&mut self, now_ms: u64, from: ServerId, message: Message) {
+        self.core.step(now_ms, from, message);
+    }
+
+    /// The last connection to another server is gone.
+    pub fn peer_lost(&mut self, now_ms: u64, id: ServerId) {
+        self.core.peer_lost(now_ms, id);
+    }
+
+    /// Hands over to the backup that can take over soonest; false when there is none.
+    pub fn hand_over(&mut self, now_ms: u64) -> bool {
+        self.core.successor().is_some_and(|to| self.core.transfer(now_ms, to).is_ok())
     }
 
     /// Takes a command into the log's order and gives its index. Nothing has happened before it is
     /// applied.
-    pub fn propose(&mut self, payload: Vec<u8>) -> u64 {
-        self.core.propose(payload)
+    pub fn propose(&mut self, payload: Vec<u8>) -> Result<u64, ProposeError> {
+        self.core.propose(vec![payload.into()])
+    }
+
+    /// Asks to answer a read; `ticket` comes back from [`Replica::next_granted`] or
+    /// [`Replica::take_refused`].
+    pub fn read(&mut self, ticket: u64) -> Result<(), ReadError> {
+        self.core.read(ticket)
+    }
+
+    /// A read that may be answered now.
+    pub fn next_granted(&mut self) -> Option<u64> {
+        let grant = self.granted.front()?;
+        if grant.index > self.state.applied() {
+            return None;
+        }
+        self.granted.pop_front().map(|grant| grant.ticket)
+    }
+
+    /// Reads that will get no answer here.
+    pub fn take_refused(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// Takes what the core has decided to where it belongs: to the log, to the wishes, to what is to
+    /// be applied.
+    pub fn route(&mut self) {
+        let output = self.core.take_output();
+        let wishes = &mut self.wishes;
+        wishes.hard_state = output.hard_state.or(wishes.hard_state);
+        wishes.messages.extend(output.messages);
+        wishes.wanted.extend(output.wanted);
+        wishes.changes.extend(output.changes);
+        if let Some(index) = output.truncate_from {
+            self.wal.truncate_from(index);
+        }
+        for entry in &output.append {
+            self.wal.append_entry(entry.term, entry.index, &entry.payload);
+        }
+        if let Some(mark) = output.mark {
+            self.marks.push_back((self.wal.newest_batch(), mark));
+        }
+        if let Some(committed) = output.committed {
+            for index in committed.after + 1..=committed.upto {
+                let entry = self.core.entry(index).expect("the core holds what it commits");
+                self.committed.push_back(entry.clone());
+            }
+        }
+        self.granted.extend(output.reads);
+        self.refused.extend(output.reads_refused);
     }
 
     /// What has gathered, to be written and synced; none while a batch is on its way: the next is
     /// written only after the one before is durable.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        self.route();
-        self.wal.take_batch(self.core.commit())
+        self.wal.take_batch(self.core.durable_commit())
     }
 
-    /// The batch is durable: what it holds may be committed.
+    /// The batch is durable: what it holds may be acknowledged, and committed.
     pub fn batch_durable(&mut self, batch_no: u64) {
-        self.core.persisted(self.wal.batch_durable(batch_no));
-        self.route();
-    }
-
-    /// Takes what the core has decided to where it belongs.
-    fn route(&mut self) {
-        let output = self.core.take_output();
-        for index in output.append {
-            self.wal.append_entry(self.core.term(), index, self.core.payload(index));
+        self.wal.batch_durable(batch_no);
+        let mut newest = None;
+        while self.marks.front().is_some_and(|(needs, _)| *needs <= batch_no) {
+            newest = self.marks.pop_front();
         }
-        self.committed.end = self.committed.end.max(output.committed.end);
+        if let Some((_, mark)) = newest {
+            self.core.persisted(mark);
+        }
     }
 
-    /// Applies the next committed entry.
+    /// The hard state of [`Wishes::hard_state`] is durable.
+    pub fn hard_state_saved(&mut self, hard_state: HardState) {
+        self.core.hard_state_persisted(hard_state);
+    }
+
+    /// The entries of [`Wishes::wanted`]; none: they could not be read now.
+    pub fn provide(&mut self, wanted: &Wanted, payloads: Vec<Payload>) {
+        self.core.provide(wanted, payloads);
+    }
+
+    /// Applies the next committed entry that is durable here.
     pub fn apply_next(&mut self) -> Result<Option<Applied>, ApplyError> {
-        let Some(index) = self.committed.next() else { return Ok(None) };
-        let payload = self.core.release(index);
+        let persisted = self.wal.persisted_index();
+        if self.committed.front().is_none_or(|entry| entry.index > persisted) {
+            return Ok(None);
+        }
+        let Some(Entry { index, payload, .. }) = self.committed.pop_front() else {
+            return Ok(None);
+        };
         let effect = self.state.apply(index, &payload)?;
         Ok(Some(Applied { index, payload, effect }))
+    }
+
+    /// Whether this server is PRIMARY and knows all that is committed: an entry of its own term is
+    /// applied. Before that nothing is proposed, since what it would be checked against is old.
+    pub fn is_ready(&self) -> bool {
+        let applied = self.core.term_at(self.state.applied());
+        self.core.role() == Role::Primary && applied == Some(self.core.term())
+    }
+
+    /// The core, to be looked at.
+    pub fn core(&self) -> &Raft {
+        &self.core
+    }
+
+    /// The log, to be looked at.
+    pub fn wal(&self) -> &Wal {
+        &self.wal
     }
 
     /// The state as of the last entry applied.
     pub fn state(&self) -> &State {
         &self.state
-    }
-
-    /// The core's term.
-    pub fn term(&self) -> u64 {
-        self.core.term()
-    }
-
-    /// Index of the last committed entry.
-    pub fn commit(&self) -> u64 {
-        self.core.commit()
     }
 
     /// Where an applied entry stands in the log.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::replica::Replica;
-use super::service::{Now, Service, Settings};
+use super::replica::{Recovered, Replica};
+use super::service::{Now, Service, Serving, Settings};
 use super::trace::Trace;
 use super::turn::Waiting;
 use super::{Error, Options, Server, TraceLevel};
@@ -11,13 +11,15 @@ use crate::auth::hasher::Hasher;
 use crate::chat::State;
 use crate::limits;
 use crate::net::{Deadlines, Listen, Listener};
+use crate::raft::{self, Role, ServerId};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use crate::wal::hard_state::{self, HardState};
 use crate::wal::{self, DataDir, Identity, Reader, Writer};
 
-/// The term of a server that is alone for ever.
-const TERM: u64 = 1;
+/// The number of a server that is alone, and the name it goes by.
+const LONE: ServerId = ServerId(1);
+const LONE_NAME: &str = "lone";
 
 /// Serves until a signal says stop. The line with the addresses goes to standard output, since
 /// scripts want it; traces go to standard error.
@@ -49,19 +51,25 @@ impl Server {
         let waiting = Waiting::new().map_err(|error| Error::System("cannot poll", error))?;
         let waker = waiting.waker.clone();
         let wake = move || drop(waker.wake());
-        let identity = identity(&directory)?;
-        let replica = recover(&directory, identity, options.segment_mib, trace)?;
+        let hard_state = hard_state(&directory)?;
+        let now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
+        let replica = recover(&directory, &hard_state, options.segment_mib, trace, now)?;
+        let hard = replica.core().hard_state();
         let settings = settings(&options, &addresses);
         let mut server = Server {
             trace,
-            now: Now::default(),
+            now,
             waiting,
             signals,
             listeners,
             sockets: Vec::new(),
             deadlines: Deadlines::default(),
-            service: Service::new(settings, replica, random()?),
-            writer: Writer::spawn(directory.wal_disk(), wake.clone()).map_err(thread)?,
+            service: Service::new(settings, replica, random()?, now),
+            writer: Writer::spawn(directory.wal_disk(), directory.disk(), wake.clone())
+                .map_err(thread)?,
+            saved: hard,
+            saving: false,
+            hard_state,
             reader: Reader::spawn(directory.wal(), limits::READ_JOBS, wake.clone())
                 .map_err(thread)?,
             hasher: Hasher::spawn(limits::HASH_JOBS, wake).map_err(thread)?,
@@ -74,7 +82,7 @@ impl Server {
             _directory: directory,
             options,
         };
-        server.found(identity)?;
+        server.found()?;
         server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
         let state = server.service.replica.state();
         println!(
@@ -88,18 +96,20 @@ impl Server {
         Ok(server)
     }
 
-    /// The log's first entry says what this cluster is. Nobody is let in before it is applied.
-    fn found(&mut self, identity: Identity) -> Result<(), Error> {
-        if self.service.replica.state().cluster().is_some() {
-            return Ok(());
-        }
-        self.now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
-        self.service.set_now(self.now);
-        self.service.found(identity.cluster, random()?);
-        // The first turn has nothing to wait for.
-        self.waiting.waker.wake().map_err(Error::Poll)?;
-        while self.service.replica.state().cluster().is_none() {
+    /// Takes turns until this server is PRIMARY and, in an empty log, has said what this cluster is.
+    /// Nobody is let in before.
+    fn found(&mut self) -> Result<(), Error> {
+        let mut asked = false;
+        while !asked || self.service.replica.state().cluster().is_none() {
+            // The first turn has nothing to wait for.
+            self.waiting.waker.wake().map_err(Error::Poll)?;
             self.turn()?;
+            if !asked && *self.service.serving() == Serving::Primary {
+                asked = true;
+                if self.service.replica.state().cluster().is_none() {
+                    self.service.found(self.hard_state.cluster, random()?);
+                }
+            }
         }
         Ok(())
     }
@@ -114,6 +124,9 @@ impl Server {
 
 fn settings(options: &Options, addresses: &[String]) -> Settings {
     Settings {
+        id: LONE_NAME.to_owned(),
+        peers: Vec::new(),
+        read_only_after_ms: limits::READ_ONLY_AFTER_MS,
         address: addresses.first().cloned().unwrap_or_default(),
         password_iterations: options.password_iterations,
         token_days: options.token_days,
@@ -129,27 +142,37 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
     entropy::array().map_err(|error| Error::System("the system gives no random bytes", error))
 }
 
-/// Reads the log back. A lone server has committed whatever it has persisted.
+/// Reads the log back. What is not known to be committed is committed again by the core, once it
+/// is PRIMARY.
 fn recover(
     directory: &DataDir,
-    identity: Identity,
+    saved: &HardState,
     segment_mib: u32,
     trace: Trace,
+    now: Now,
 ) -> Result<Replica, Error> {
     let mut state = State::new();
     let mut visit = |index: u64, _term: u64, payload: &[u8]| {
         state.apply(index, payload).map(drop).map_err(|error| error.to_string())
     };
+    let identity = Identity { cluster: saved.cluster };
     let recovery = wal::Options { expect: Some(identity), segment_bytes: segment_mib << 20 };
     let (wal, report) =
         wal::recover(&mut directory.wal_disk(), &recovery, &mut visit).map_err(Error::Recover)?;
     for line in report.torn_tail.iter().chain(&report.notes) {
         trace.info(line);
     }
-    for entry in &report.tail {
-        state.apply(entry.index, &entry.payload).map_err(Error::Entry)?;
-    }
-    Ok(Replica::new(TERM, wal, state))
+    let voted_for = saved.voted_for.parse().map(ServerId).ok();
+    let hard_state = raft::HardState { term: saved.term, voted_for };
+    let entry = |entry: wal::Entry| {
+        let wal::Entry { term, index, payload } = entry;
+        raft::Entry { term, index, payload: payload.into() }
+    };
+    let tail = report.tail.into_iter().map(entry).collect();
+    let from = Recovered { hard_state, wal, state, commit: report.commit, tail };
+    let seed = u64::from_be_bytes(random()?);
+    let config = raft::Config::new(LONE, vec![LONE], seed);
+    Replica::new(config, from, now.monotonic_ms).map_err(Error::Core)
 }
 
 /// Where clients come, as they were bound.
@@ -176,22 +199,20 @@ fn listen(listen: &[Listen]) -> Result<Vec<Listener>, Error> {
     listen.iter().map(bind).collect()
 }
 
-/// The cluster's id: made with the directory, in `server_state.txt` before the log has its first
-/// segment.
-fn identity(directory: &DataDir) -> Result<Identity, Error> {
+/// What the directory's `server_state.txt` says. It is made, with the cluster's id, before the log
+/// has its first segment.
+fn hard_state(directory: &DataDir) -> Result<HardState, Error> {
     if let Some(state) = hard_state::load(&mut directory.disk()).map_err(Error::State)? {
-        return Ok(Identity { cluster: state.cluster });
+        return Ok(state);
     }
-    let cluster = random()?;
-    let incarnation = u64::from_be_bytes(random()?);
     let state = HardState {
-        id: "lone".to_owned(),
-        cluster,
-        incarnation,
-        role: "PRIMARY".to_owned(),
-        term: TERM,
+        id: LONE_NAME.to_owned(),
+        cluster: random()?,
+        incarnation: u64::from_be_bytes(random()?),
+        role: Role::Backup.to_string(),
+        term: 0,
         voted_for: String::new(),
     };
     hard_state::save(&mut directory.disk(), &state).map_err(Error::State)?;
-    Ok(Identity { cluster })
+    Ok(state)
 }

@@ -10,9 +10,10 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::service::{Now, ReadJob, refuse};
-use super::{Error, Server};
+use super::{Error, Server, TraceLevel};
 use crate::limits;
 use crate::net::{Connection, Key, Origin, ReadEnd, Stream};
+use crate::raft::Role;
 use crate::sys::clock;
 use crate::wal::{Done, ReadError, SpareState};
 
@@ -57,10 +58,9 @@ impl Server {
         self.read_entries();
         self.pass_deadlines();
         self.append_mark();
-        self.hand_batch_to_writer();
+        self.advance()?;
         self.take_persisted()?;
-        self.hand_batch_to_writer();
-        self.service.apply_committed().map_err(Error::Entry)?;
+        self.advance()?;
         self.write_connections();
         self.close_connections();
         self.tell();
@@ -109,7 +109,8 @@ impl Server {
         }
         let instants_ms =
             [self.deadlines.next_ms(), self.mark_at_ms, self.accept_again_ms, self.stop_by_ms];
-        let next_ms = instants_ms.into_iter().flatten().min()?;
+        let instants_ms = instants_ms.into_iter().chain([self.service.next_ms()]);
+        let next_ms = instants_ms.flatten().min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(clock::monotonic_ms())))
     }
 
@@ -334,6 +335,30 @@ impl Server {
         }
     }
 
+    /// Has the core decide and what is committed applied, and hands the disk what it is to keep.
+    fn advance(&mut self) -> Result<(), Error> {
+        self.service.advance().map_err(Error::Entry)?;
+        let role = self.service.replica.core().role();
+        let wishes = &mut self.service.replica.wishes;
+        // The role is written along, and after an election, for people who look into the file.
+        let tells_role = role != Role::Candidate && self.hard_state.role != role.to_string();
+        if !self.saving && (wishes.hard_state.is_some() || tells_role) {
+            self.saving = true;
+            self.saved = wishes.hard_state.take().unwrap_or(self.saved);
+            self.hard_state.role = role.to_string();
+            self.hard_state.term = self.saved.term;
+            self.hard_state.voted_for =
+                self.saved.voted_for.map(|id| id.to_string()).unwrap_or_default();
+            self.writer.save(self.hard_state.clone());
+        }
+        for change in wishes.changes.drain(..) {
+            let (role, term, why) = (change.role, change.term, change.why);
+            self.trace.tell(TraceLevel::Debug, format_args!("{role} in term {term}: {why}"));
+        }
+        self.hand_batch_to_writer();
+        Ok(())
+    }
+
     /// Gives what has been gathered to the writer thread, one batch at a time: the next is written
     /// only after the one before is durable.
     fn hand_batch_to_writer(&mut self) {
@@ -358,6 +383,11 @@ impl Server {
                         let sync_ms = sync_us / 1000;
                         self.trace.info(format_args!("slow disk: an fsync took {sync_ms} ms"));
                     }
+                }
+                Done::HardState { result, .. } => {
+                    result.map_err(Error::State)?;
+                    self.saving = false;
+                    self.service.replica.hard_state_saved(self.saved);
                 }
                 Done::Spare(state) => self.spare_changed(&state),
             }

@@ -246,6 +246,16 @@ impl Wal {
         self.locations.term(index)
     }
 
+    /// The terms of the entries, in runs: the first index of each, and its term.
+    pub fn term_runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.locations.term_runs()
+    }
+
+    /// The batch that takes what is appended now, or took what was appended last.
+    pub fn newest_batch(&self) -> u64 {
+        self.next_batch - 1
+    }
+
     /// The first entry's index, also where there is none yet.
     pub fn first_index(&self) -> u64 {
         self.locations.first()

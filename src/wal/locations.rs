@@ -72,6 +72,11 @@ impl Locations {
         Some(self.terms.at(index))
     }
 
+    /// The terms of the entries, in runs: the first index of each, and its term.
+    pub(super) fn term_runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.terms.0.iter().copied()
+    }
+
     /// Bytes of memory that this takes.
     pub(super) fn memory_bytes(&self) -> usize {
         let runs = self.terms.0.capacity() + self.segments.0.capacity();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::Batch;
 use super::disk::Disk;
+use super::hard_state::{self, HardState};
 use super::perform::{SpareRequest, SpareState, make_spare, perform};
 use crate::limits;
 
@@ -24,6 +25,13 @@ pub enum Done {
         /// How long the write and the sync took, microseconds.
         sync_us: u64,
     },
+    /// The hard state was saved, or was not: then the process ends.
+    HardState {
+        /// Which.
+        hard_state: HardState,
+        /// Whether it is durable.
+        result: Result<(), hard_state::Error>,
+    },
     /// A spare segment was made, or could not be: it is tried again every
     /// [`WAL_SPARE_RETRY_MS`](limits::WAL_SPARE_RETRY_MS).
     Spare(SpareState),
@@ -33,45 +41,61 @@ pub enum Done {
 #[derive(Debug)]
 pub struct Writer {
     /// `None` only while being dropped: a closed queue ends its thread.
-    batches: Option<SyncSender<Batch>>,
+    jobs: Option<SyncSender<Job>>,
     spares: Option<SyncSender<SpareRequest>>,
     done: Receiver<Done>,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// What the writing thread does, in order.
+#[derive(Debug)]
+enum Job {
+    Batch(Batch),
+    HardState(HardState),
+}
+
 impl Writer {
-    /// Starts the threads on two handles of the same directory. `wake` is called after every
-    /// [`Done`], from their threads.
-    pub fn spawn<D, W>(disk: D, wake: W) -> io::Result<Writer>
+    /// Starts the threads: `disk` is the log's directory, `state_disk` that of the hard state. `wake`
+    /// is called after every [`Done`], from their threads.
+    pub fn spawn<D, W>(disk: D, state_disk: D, wake: W) -> io::Result<Writer>
     where
         D: Disk + Clone + Send + 'static,
         W: Fn() + Send + Sync + 'static,
     {
         let wake = Arc::new(wake);
         let (done_sender, done) = mpsc::channel();
-        // One batch is in flight and one spare asked for at a time: neither queue ever fills.
-        let (batches, batch_queue) = mpsc::sync_channel(1);
+        // One batch is in flight, one hard state and one spare asked for at a time: no queue fills.
+        let (jobs, job_queue) = mpsc::sync_channel(2);
         let (spares, spare_queue) = mpsc::sync_channel(1);
         let mut threads = Vec::new();
         let (sender, waker, spare_disk) = (done_sender.clone(), Arc::clone(&wake), disk.clone());
         threads.push(
             std::thread::Builder::new()
                 .name("wal-writer".into())
-                .spawn(move || write_batches(disk, &batch_queue, &sender, &*waker))?,
+                .spawn(move || write(disk, state_disk, &job_queue, &sender, &*waker))?,
         );
         threads.push(
             std::thread::Builder::new()
                 .name("wal-spare".into())
                 .spawn(move || make_spares(spare_disk, &spare_queue, &done_sender, &*wake))?,
         );
-        Ok(Writer { batches: Some(batches), spares: Some(spares), done, threads })
+        Ok(Writer { jobs: Some(jobs), spares: Some(spares), done, threads })
     }
 
     /// Hands over a batch; the one before was reported done.
     pub fn submit(&mut self, batch: Batch) {
-        let batches = self.batches.as_ref().expect("the queue is open until the drop");
+        self.give(Job::Batch(batch));
+    }
+
+    /// Hands over a hard state; the one before was reported done.
+    pub fn save(&mut self, hard_state: HardState) {
+        self.give(Job::HardState(hard_state));
+    }
+
+    fn give(&mut self, job: Job) {
+        let jobs = self.jobs.as_ref().expect("the queue is open until the drop");
         // The thread ends early only by a panic, which then shows as a batch never done.
-        let _ = batches.try_send(batch);
+        let _ = jobs.try_send(job);
     }
 
     /// Asks for a spare segment; the one before was reported ready.
@@ -93,7 +117,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.batches = None;
+        self.jobs = None;
         self.spares = None;
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -101,18 +125,27 @@ impl Drop for Writer {
     }
 }
 
-fn write_batches(
+fn write(
     mut disk: impl Disk,
-    queue: &Receiver<Batch>,
+    mut state_disk: impl Disk,
+    queue: &Receiver<Job>,
     done: &Sender<Done>,
     wake: &dyn Fn(),
 ) {
-    while let Ok(batch) = queue.recv() {
-        let started = Instant::now();
-        let result = perform(&mut disk, &batch);
-        let sync_us = started.elapsed().as_micros() as u64;
-        let failed = result.is_err();
-        let told = done.send(Done::Batch { batch_no: batch.number, result, sync_us });
+    while let Ok(job) = queue.recv() {
+        let (failed, told) = match job {
+            Job::Batch(batch) => {
+                let started = Instant::now();
+                let result = perform(&mut disk, &batch);
+                let sync_us = started.elapsed().as_micros() as u64;
+                let failed = result.is_err();
+                (failed, done.send(Done::Batch { batch_no: batch.number, result, sync_us }))
+            }
+            Job::HardState(hard_state) => {
+                let result = hard_state::save(&mut state_disk, &hard_state);
+                (result.is_err(), done.send(Done::HardState { hard_state, result }))
+            }
+        };
         wake();
         // After a failure nothing more may reach the disk.
         if failed || told.is_err() {

@@ -47,6 +47,7 @@ fn drain(wal: &mut Wal, writer: &mut Writer) {
                 result.expect("written");
                 wal.batch_durable(batch_no);
             }
+            Done::HardState { .. } => panic!("no hard state was handed over"),
             Done::Spare(state) => {
                 assert!(matches!(state, SpareState::Ready), "{state:?}");
                 wal.spare_changed(&state);
@@ -68,7 +69,12 @@ fn entries_are_there_again_after_every_restart_and_across_segments() {
         for (entry, index) in all.iter().zip(1..) {
             assert_eq!((entry.index, &entry.payload), (index, &payload(index)));
         }
-        let mut writer = Writer::spawn(RealDisk::open(directory.path()), || {}).expect("spawns");
+        let mut writer = Writer::spawn(
+            RealDisk::open(directory.path()),
+            RealDisk::open(directory.path()),
+            || {},
+        )
+        .expect("spawns");
         for _ in 0..(round * 40) {
             for _ in 0..7 {
                 wal.append_entry(1 + round, next, &payload(next));
@@ -89,7 +95,8 @@ fn entries_are_there_again_after_every_restart_and_across_segments() {
 /// A log with `count` entries in several segments, still open.
 fn filled(directory: &Path, count: u64) -> (Wal, Writer) {
     let (mut wal, ..) = open(directory);
-    let mut writer = Writer::spawn(RealDisk::open(directory), || {}).expect("spawns");
+    let mut writer =
+        Writer::spawn(RealDisk::open(directory), RealDisk::open(directory), || {}).expect("spawns");
     append(&mut wal, &mut writer, count);
     (wal, writer)
 }

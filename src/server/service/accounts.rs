@@ -113,7 +113,7 @@ impl Service {
     ) -> Result<Next, Refusal> {
         let name = self.replica.state().name(session.account).to_owned();
         let time = self.entry_time();
-        self.propose(asked.key, asked.codec, "delete", &Command::Delete { time, name: &name });
+        self.propose(asked.key, asked.codec, "delete", &Command::Delete { time, name: &name })?;
         Ok(self.begin(asked.key))
     }
 
@@ -239,9 +239,13 @@ impl Service {
             (Purpose::Create { name, password }, Outcome::Derived(verifier)) => {
                 let (time, verifier) = (self.entry_time(), verifier.to_string());
                 let command = Command::Create { time, name: &name, verifier: &verifier };
-                self.propose(key, codec, "create", &command);
-                if let Some(pending) = self.pending.back_mut() {
-                    pending.password = password;
+                match self.propose(key, codec, "create", &command) {
+                    Err(refusal) => self.end_with(key, codec, &refusal.message("create")),
+                    Ok(()) => {
+                        if let Some(pending) = self.pending.back_mut() {
+                            pending.password = password;
+                        }
+                    }
                 }
             }
             (Purpose::Passwd, Outcome::Derived(verifier)) => {
@@ -252,7 +256,9 @@ impl Service {
                         let name = self.replica.state().name(session.account).to_owned();
                         let (time, verifier) = (self.entry_time(), verifier.to_string());
                         let command = Command::Passwd { time, name: &name, verifier: &verifier };
-                        self.propose(key, codec, "passwd", &command);
+                        if let Err(refusal) = self.propose(key, codec, "passwd", &command) {
+                            self.end_with(key, codec, &refusal.message("passwd"));
+                        }
                     }
                 }
             }

@@ -94,6 +94,11 @@ impl Service {
         };
         let message = done.unwrap_or_else(|refusal| refusal.message(cmd));
         self.reply(key, codec, &message);
+        self.finish(key, cmd);
+    }
+
+    /// The request in progress, or one of the sends in flight, is answered.
+    pub(super) fn finish(&mut self, key: Key, cmd: &str) {
         if cmd == "send" { self.end_send(key) } else { self.end(key) }
     }
 

@@ -28,6 +28,17 @@ pub enum Work {
     Busy,
 }
 
+/// Whether the state is known to be new enough for the client's next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadIndex {
+    /// It was not asked.
+    None,
+    /// The core is asked.
+    Asked,
+    /// It is.
+    Granted,
+}
+
 /// How far a connection is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -53,6 +64,8 @@ pub struct Client {
     pub session: Option<Session>,
     /// What it waits for.
     pub work: Work,
+    /// Whether its next request may be answered from the state.
+    pub read_index: ReadIndex,
     /// How far it is on its way out.
     pub life: Life,
     /// Once a send was refused for a reason that may pass, those behind it get the same, until a
@@ -86,6 +99,7 @@ impl Client {
             codec: Codec::Json,
             session: None,
             work: Work::Idle,
+            read_index: ReadIndex::None,
             life: Life::Open,
             refusing: None,
             left_out: 0,

@@ -97,7 +97,14 @@ impl Service {
                 Some(row) if work != Work::Idle && row.request != Request::Send => {
                     return Next::Later;
                 }
-                Some(row) => self.on_request(row, &Asked { key, codec, message }),
+                Some(row) => {
+                    let asked = Asked { key, codec, message };
+                    match self.gate(row, &asked) {
+                        Ok(None) => self.on_request(row, &asked),
+                        Ok(Some(next)) => Ok(next),
+                        Err(refusal) => Err(refusal),
+                    }
+                }
             },
         };
         match result {
@@ -165,7 +172,7 @@ impl Service {
     }
 
     /// After some refusals everything sent behind gets the same, until the next ping.
-    fn keep_refusing(&mut self, key: Key, code: &'static str) {
+    pub(super) fn keep_refusing(&mut self, key: Key, code: &'static str) {
         let lasting = ["rate-limited", "disk-full", "read-only", "outcome-unknown"];
         if lasting.contains(&code)
             && let Some(client) = self.clients.get_mut(key)

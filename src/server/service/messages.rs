@@ -10,6 +10,7 @@ use crate::limits;
 use crate::net::Key;
 use crate::protocol::framing::Codec;
 use crate::protocol::{Message, id, name};
+use crate::raft::ProposeError;
 
 /// Who waits for an entry, and for what.
 pub(super) struct Pending {
@@ -45,7 +46,8 @@ impl Service {
         let duplicate = |id| self.replica.state().duplicate_of(session.account, id).is_some();
         // A retry gets its first answer even when the receiver has gone meanwhile.
         if !id.is_some_and(duplicate) && self.replica.state().account(&to).is_none() {
-            return Err(NO_SUCH_USER);
+            let known = in_flight == 0 && self.is_current(asked.key);
+            return if known { Err(NO_SUCH_USER) } else { Ok(Next::Later) };
         }
         if let Some(code) = client.refusing {
             let sentence = "as the send before it was refused, until a ping";
@@ -67,7 +69,9 @@ impl Service {
         let mut payload = Vec::with_capacity(SEND_OVERHEAD_BYTES + message.body.len());
         let (to, body, known) = (to.as_str(), message.body.as_ref(), message.seq);
         Command::Send { time, from, to, id, known, body }.encode(&mut payload);
-        self.propose_payload(asked.key, asked.codec, "send", payload);
+        if self.propose_payload(asked.key, asked.codec, "send", payload).is_err() {
+            return Ok(self.stall(asked.key));
+        }
         if let Some(client) = self.clients.get_mut(asked.key) {
             client.work = Work::Sends(in_flight + 1);
         }
@@ -81,7 +85,7 @@ impl Service {
         let name = self.replica.state().name(session.account).to_owned();
         let (time, upto) = (self.entry_time(), asked.message.seq);
         let command = Command::Read { time, name: &name, from: &from, upto };
-        self.propose(asked.key, asked.codec, "read", &command);
+        self.propose(asked.key, asked.codec, "read", &command)?;
         Ok(self.begin(asked.key))
     }
 
@@ -100,7 +104,7 @@ impl Service {
         }
         let name = self.replica.state().name(session.account).to_owned();
         let command = Command::DeleteMsgs { time: self.entry_time(), name: &name, targets };
-        self.propose(asked.key, asked.codec, "delete_msgs", &command);
+        self.propose(asked.key, asked.codec, "delete_msgs", &command)?;
         Ok(self.begin(asked.key))
     }
 
@@ -118,7 +122,7 @@ impl Service {
         }
         let name = self.replica.state().name(session.account).to_owned();
         let command = Command::Take { time: self.entry_time(), name: &name, seqs };
-        self.propose(asked.key, asked.codec, "deliver", &command);
+        self.propose(asked.key, asked.codec, "deliver", &command)?;
         Ok(self.begin(asked.key))
     }
 
@@ -146,15 +150,23 @@ impl Service {
         codec: Codec,
         cmd: &'static str,
         command: &Command<'_>,
-    ) {
+    ) -> Result<(), Refusal> {
         let mut payload = Vec::new();
         command.encode(&mut payload);
-        self.propose_payload(key, codec, cmd, payload);
+        let sentence = "the server hands over or has too much to write: try again in a moment";
+        self.propose_payload(key, codec, cmd, payload).map_err(|_| refuse("busy", sentence))
     }
 
-    fn propose_payload(&mut self, key: Key, codec: Codec, cmd: &'static str, payload: Vec<u8>) {
-        let index = self.replica.propose(payload);
+    fn propose_payload(
+        &mut self,
+        key: Key,
+        codec: Codec,
+        cmd: &'static str,
+        payload: Vec<u8>,
+    ) -> Result<(), ProposeError> {
+        let index = self.replica.propose(payload)?;
         self.pending.push_back(Pending { index, key, codec, cmd, password: Vec::new() });
+        Ok(())
     }
 
     /// The answer to a `deliver` n whose entry has been applied.

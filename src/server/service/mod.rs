@@ -10,6 +10,7 @@
 //! | [`accounts`], [`messages`], [`queries`] | the requests |
 //! | [`apply`]    | committed entries to replies and pushes |
 //! | [`pages`]    | answers of several frames, read from the log |
+//! | [`serving`]  | whether this server may answer at all |
 //! | [`client`], [`sessions`], [`limiter`] | connections, logins, attempts |
 
 mod accounts;
@@ -23,6 +24,7 @@ mod queries;
 mod random;
 mod reply;
 mod request;
+mod serving;
 mod sessions;
 
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +37,7 @@ use messages::Pending;
 use pages::Page;
 use random::Random;
 pub use reply::{Refusal, refuse};
+pub use serving::Serving;
 use sessions::Sessions;
 
 use super::TraceLevel;
@@ -43,11 +46,14 @@ use crate::auth::hasher::Job;
 use crate::chat::Command;
 use crate::limits;
 use crate::net::{Key, Origin, Slots, Spares};
+use crate::raft::ServerId;
 use crate::wal::Location;
 
 /// What a service is told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// This server's name, as `server_status` says it.
+    pub id: String,
     /// Where clients reach this server, as `server_status` says it.
     pub address: String,
     /// PBKDF2 iterations of new passwords.
@@ -62,6 +68,10 @@ pub struct Settings {
     pub max_sessions_per_address: usize,
     /// Most password checks a minute for one address; 0 for any number.
     pub logins_per_minute: u32,
+    /// The servers' client addresses, for those who come to the wrong one.
+    pub peers: Vec<(ServerId, String)>,
+    /// How long requests are held while no server is PRIMARY, before it is read-only, milliseconds.
+    pub read_only_after_ms: u64,
     /// Whether details are told too.
     pub tell_details: bool,
 }
@@ -113,6 +123,7 @@ pub struct Service {
     clients: Slots<Client>,
     sessions: Sessions,
     limiter: Limiter,
+    serving: Serving,
     /// What is to be done outside.
     pub todo: Todo,
     /// Buffers of outputs that are written.
@@ -132,16 +143,17 @@ pub struct Service {
 
 impl Service {
     /// Serves from `replica`. What is random comes from `seed`.
-    pub fn new(settings: Settings, replica: Replica, seed: [u8; 32]) -> Service {
+    pub fn new(settings: Settings, replica: Replica, seed: [u8; 32], now: Now) -> Service {
         Service {
             limiter: Limiter::new(settings.logins_per_minute),
             settings,
-            now: Now::default(),
+            now,
             random: Random::new(seed),
             last_time: replica.state().last_time(),
             replica,
             clients: Slots::default(),
             sessions: Sessions::default(),
+            serving: Serving::Electing(now.monotonic_ms),
             todo: Todo::default(),
             spares: Spares::default(),
             output_bytes: 0,
@@ -270,7 +282,9 @@ impl Service {
         let time = self.entry_time();
         let mut payload = Vec::new();
         Command::Found { time, cluster, token_secret }.encode(&mut payload);
-        self.replica.propose(payload);
+        // Whoever is PRIMARY without anybody to ask takes it.
+        let taken = self.replica.propose(payload);
+        assert!(taken.is_ok(), "a cluster is founded by its first PRIMARY: {taken:?}");
     }
 
     /// Whether every change that was asked for is answered and every answer is written.

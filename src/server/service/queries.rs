@@ -3,11 +3,11 @@
 
 use std::fmt::Write;
 
-use super::Service;
 use super::client::Session;
 use super::dispatch::{Asked, Next};
 use super::pages::Item;
 use super::reply::{Refusal, count, more_or_end, refuse, refuse_with, reply};
+use super::{Service, Serving};
 use crate::chat::glob::Pattern;
 use crate::chat::{Direction, EventRef};
 use crate::limits;
@@ -24,10 +24,23 @@ impl Service {
     }
 
     pub(super) fn on_server_status(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
-        let (term, commit) = (self.replica.term(), self.replica.commit());
-        let primary = &self.settings.address;
+        let core = self.replica.core();
+        let (role, term, commit) = (core.role(), core.term(), core.commit());
+        let (primary, read_only) = match self.serving() {
+            Serving::Primary => (self.settings.address.as_str(), "no"),
+            Serving::Elsewhere(address) => (address.as_str(), "no"),
+            Serving::Electing(_) => ("", "no"),
+            Serving::ReadOnly => ("", "yes"),
+        };
         let body = format!(
-            "id lone\nrole PRIMARY\nterm {term}\ncommit {commit}\nprimary {primary}\nread_only no"
+            "id {}
+role {role}
+term {term}
+commit {commit}
+primary {primary}
+\
+             read_only {read_only}",
+            self.settings.id
         );
         self.reply(
             asked.key,

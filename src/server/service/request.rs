@@ -62,32 +62,38 @@ pub struct Row {
     pub request: Request,
     /// Who may ask it.
     pub access: Access,
+    /// Whether it changes something (`deliver` does only with a limit).
+    pub changes: bool,
 }
 
-const fn row(cmd: &'static str, request: Request, access: Access) -> Row {
-    Row { cmd, request, access }
+const fn reads(cmd: &'static str, request: Request, access: Access) -> Row {
+    Row { cmd, request, access, changes: false }
+}
+
+const fn changes(cmd: &'static str, request: Request, access: Access) -> Row {
+    Row { cmd, request, access, changes: true }
 }
 
 /// Every request, once. The most frequent first, since it is searched from the start.
 pub const TABLE: [Row; 18] = [
-    row("send", Request::Send, Access::LoggedIn),
-    row("ping", Request::Ping, Access::Anyone),
-    row("read", Request::Read, Access::LoggedIn),
-    row("sync", Request::Sync, Access::LoggedIn),
-    row("history", Request::History, Access::LoggedIn),
-    row("deliver", Request::Deliver, Access::LoggedIn),
-    row("inbox", Request::Inbox, Access::LoggedIn),
-    row("list", Request::List, Access::LoggedIn),
-    row("who", Request::Who, Access::LoggedIn),
-    row("delete_msgs", Request::DeleteMsgs, Access::LoggedIn),
-    row("create", Request::Create, Access::Names),
-    row("login", Request::Login, Access::Names),
-    row("resume", Request::Resume, Access::Names),
-    row("token", Request::Token, Access::LoggedIn),
-    row("logoff", Request::Logoff, Access::LoggedIn),
-    row("passwd", Request::Passwd, Access::WithPassword),
-    row("delete", Request::Delete, Access::WithPassword),
-    row("server_status", Request::ServerStatus, Access::Anyone),
+    changes("send", Request::Send, Access::LoggedIn),
+    reads("ping", Request::Ping, Access::Anyone),
+    changes("read", Request::Read, Access::LoggedIn),
+    reads("sync", Request::Sync, Access::LoggedIn),
+    reads("history", Request::History, Access::LoggedIn),
+    reads("deliver", Request::Deliver, Access::LoggedIn),
+    reads("inbox", Request::Inbox, Access::LoggedIn),
+    reads("list", Request::List, Access::LoggedIn),
+    reads("who", Request::Who, Access::LoggedIn),
+    changes("delete_msgs", Request::DeleteMsgs, Access::LoggedIn),
+    changes("create", Request::Create, Access::Names),
+    reads("login", Request::Login, Access::Names),
+    reads("resume", Request::Resume, Access::Names),
+    reads("token", Request::Token, Access::LoggedIn),
+    reads("logoff", Request::Logoff, Access::LoggedIn),
+    changes("passwd", Request::Passwd, Access::WithPassword),
+    changes("delete", Request::Delete, Access::WithPassword),
+    reads("server_status", Request::ServerStatus, Access::Anyone),
 ];
 
 /// The row of a `cmd`.

@@ -1,0 +1,202 @@
+//! Whether this server may answer: it does what it is asked while it is PRIMARY and knows all that is
+//! committed; it sends clients on when another one is; it holds requests while nobody is, and after
+//! a while serves what it has, read-only.
+
+use super::client::{Life, ReadIndex, Work};
+use super::dispatch::{Asked, Next};
+use super::reply::{Refusal, refuse, reply};
+use super::request::{Request, Row};
+use super::{Service, TraceLevel};
+use crate::net::Key;
+use crate::protocol::Message;
+use crate::raft::{Role, ServerId};
+
+/// What this server can do for clients now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Serving {
+    /// Everything.
+    Primary,
+    /// Nothing: they are to go there.
+    Elsewhere(String),
+    /// Nothing yet; since this instant, milliseconds.
+    Electing(u64),
+    /// What changes nothing, from what it has.
+    ReadOnly,
+}
+
+const READ_ONLY: Refusal =
+    refuse("read-only", "no majority of the servers is reachable: nothing can be changed");
+const UNKNOWN: Refusal =
+    refuse("outcome-unknown", "this server is PRIMARY no longer: ask again with the same id");
+
+impl Service {
+    /// What it can do now.
+    pub fn serving(&self) -> &Serving {
+        &self.serving
+    }
+
+    /// Tells the core the time, takes what it has decided to where it belongs, and applies what is
+    /// committed. To be called after everything that happened in a turn has been told.
+    pub fn advance(&mut self) -> Result<(), crate::chat::ApplyError> {
+        self.replica.tick(self.now.monotonic_ms);
+        self.replica.route();
+        self.apply_committed()?;
+        self.update_serving();
+        self.take_granted();
+        self.replica.route();
+        Ok(())
+    }
+
+    /// When [`Service::advance`] is to be called at the latest, milliseconds.
+    pub fn next_ms(&self) -> Option<u64> {
+        let read_only_ms = match self.serving {
+            Serving::Electing(since_ms) => Some(since_ms + self.settings.read_only_after_ms),
+            _ => None,
+        };
+        [self.replica.core().next_deadline_ms(), read_only_ms].into_iter().flatten().min()
+    }
+
+    fn update_serving(&mut self) {
+        let now_ms = self.now.monotonic_ms;
+        let core = self.replica.core();
+        let other = core.primary().filter(|_| core.role() == Role::Backup);
+        let new = match (&self.serving, other.and_then(|id| self.address_of(id))) {
+            _ if self.replica.is_ready() => Serving::Primary,
+            (_, Some(address)) => Serving::Elsewhere(address.to_owned()),
+            (Serving::Electing(since_ms), None) => {
+                let over = now_ms >= since_ms + self.settings.read_only_after_ms;
+                if over { Serving::ReadOnly } else { Serving::Electing(*since_ms) }
+            }
+            (Serving::ReadOnly, None) => Serving::ReadOnly,
+            (_, None) => Serving::Electing(now_ms),
+        };
+        if new != self.serving {
+            let old = std::mem::replace(&mut self.serving, new);
+            self.on_serving(&old);
+        }
+    }
+
+    fn address_of(&self, id: ServerId) -> Option<&str> {
+        let found = self.settings.peers.iter().find(|(peer, _)| *peer == id);
+        found.map(|(_, address)| address.as_str())
+    }
+
+    fn on_serving(&mut self, old: &Serving) {
+        if *old == Serving::Primary {
+            // Whether these will be committed is for the next PRIMARY to say.
+            for pending in std::mem::take(&mut self.pending) {
+                if pending.cmd == "send" {
+                    self.keep_refusing(pending.key, UNKNOWN.code);
+                }
+                self.reply(pending.key, pending.codec, &UNKNOWN.message(pending.cmd));
+                self.finish(pending.key, pending.cmd);
+            }
+        }
+        let keys: Vec<Key> = self.clients.keys().collect();
+        match self.serving.clone() {
+            Serving::Elsewhere(address) => {
+                for key in keys {
+                    self.redirect(key, &address);
+                }
+            }
+            Serving::Primary => self.push_status(&keys, "primary: all is served again"),
+            Serving::Electing(_) => self.push_status(&keys, "electing: no server is PRIMARY yet"),
+            Serving::ReadOnly => {
+                self.push_status(&keys, "read-only: no majority of the servers is reachable");
+            }
+        }
+        self.tell(TraceLevel::Debug, format!("clients are served: {:?}", self.serving));
+    }
+
+    fn push_status(&mut self, keys: &[Key], body: &'static str) {
+        let message = Message { body: body.into(), ..reply("server_status") };
+        for &key in keys {
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            if client.form.is_some() && client.life == Life::Open && client.has_room() {
+                client.put(client.codec, &message, &mut self.spares);
+                self.mark_dirty(key);
+            }
+            // What it holds may now be taken up, or refused.
+            self.queue(key);
+        }
+    }
+
+    /// Sends a client on. What it has not been answered may or may not happen.
+    fn redirect(&mut self, key: Key, address: &str) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.form.is_none() || client.life != Life::Open {
+            return;
+        }
+        let message = Message { to: address.to_owned().into(), error: true, ..reply("redirect") };
+        client.put(client.codec, &message, &mut self.spares);
+        client.life = Life::Closing;
+        client.work = Work::Idle;
+        self.mark_dirty(key);
+    }
+
+    /// Whether a request may be taken up now: none, and what has become of it where not.
+    pub(super) fn gate(&mut self, row: &Row, asked: &Asked<'_>) -> Result<Option<Next>, Refusal> {
+        if matches!(row.request, Request::Ping | Request::ServerStatus) {
+            return Ok(None);
+        }
+        match &self.serving {
+            Serving::Primary => {}
+            Serving::Elsewhere(address) => {
+                let address = address.clone();
+                self.redirect(asked.key, &address);
+                return Ok(Some(Next::Answered));
+            }
+            Serving::Electing(_) => return Ok(Some(Next::Later)),
+            Serving::ReadOnly => {
+                let takes = row.request == Request::Deliver && asked.message.limit != 0;
+                return if row.changes || takes { Err(READ_ONLY) } else { Ok(None) };
+            }
+        }
+        // The log orders sends by itself; anything else looks at the state first.
+        let ordered = matches!(row.request, Request::Send | Request::Logoff);
+        if ordered || self.is_current(asked.key) { Ok(None) } else { Ok(Some(Next::Later)) }
+    }
+
+    /// Whether the state is known to hold everything that was acknowledged before the client's
+    /// request came (dissertation §6.4). When it is not, the core is asked, and the client's request
+    /// is looked at again when it has answered.
+    pub(super) fn is_current(&mut self, key: Key) -> bool {
+        if self.replica.core().config().voters.len() == 1 || self.serving != Serving::Primary {
+            return true;
+        }
+        let Some(client) = self.clients.get_mut(key) else { return true };
+        match client.read_index {
+            ReadIndex::Granted => {
+                client.read_index = ReadIndex::None;
+                true
+            }
+            ReadIndex::Asked => false,
+            ReadIndex::None => {
+                if self.replica.read(key.number()).is_ok() {
+                    client.read_index = ReadIndex::Asked;
+                } else {
+                    self.stalled.push(key);
+                }
+                false
+            }
+        }
+    }
+
+    fn take_granted(&mut self) {
+        while let Some(ticket) = self.replica.next_granted() {
+            self.on_read_index(ticket, ReadIndex::Granted);
+        }
+        for ticket in self.replica.take_refused() {
+            self.on_read_index(ticket, ReadIndex::None);
+        }
+        self.wake_stalled();
+    }
+
+    fn on_read_index(&mut self, ticket: u64, answer: ReadIndex) {
+        let key = Key::from_number(ticket);
+        if let Some(client) = self.clients.get_mut(key) {
+            client.read_index = answer;
+            self.queue(key);
+        }
+    }
+}

@@ -42,6 +42,9 @@ pub struct Cluster {
     pub page: usize,
     pub logins: Vec<String>,
     pub sends_seen: BTreeMap<u128, Vec<(String, u64)>>,
+    pub reads_seen: Vec<(String, u64)>,
+    /// The next send gets this code.
+    pub refuse_next: Option<&'static str>,
 }
 
 impl Cluster {
@@ -61,6 +64,8 @@ impl Cluster {
             page: 3,
             logins: Vec::new(),
             sends_seen: BTreeMap::new(),
+            reads_seen: Vec::new(),
+            refuse_next: None,
         }
     }
 
@@ -118,7 +123,8 @@ impl Connection {
         }
     }
 
-    fn put(&mut self, message: &Message<'_>) {
+    /// Says something unasked.
+    pub fn put(&mut self, message: &Message<'_>) {
         let mut bytes = Vec::new();
         framing::put(&mut bytes, Form::Frames, self.codec, message);
         self.output.extend(bytes);
@@ -201,7 +207,8 @@ impl Connection {
             }
             "list" if cluster.fault(3) => return self.refuse(reply, "busy"),
             "list" => reply.body = Cow::Borrowed("alice,bob"),
-            "read" | "delete_msgs" | "inbox" | "who" => {}
+            "read" => cluster.reads_seen.push((request.to.to_string(), request.seq)),
+            "delete_msgs" | "inbox" | "who" => {}
             other => panic!("the model knows no {other}"),
         }
         self.put(&reply);
@@ -245,6 +252,10 @@ impl Connection {
         let seen = cluster.sends_seen.entry(id).or_default();
         seen.push((request.body.to_string(), request.seq));
         if let Some(code) = self.refusing {
+            return self.refuse(reply, code);
+        }
+        if let Some(code) = cluster.refuse_next.take() {
+            self.refusing = Some(code).filter(|code| *code != "id-expired");
             return self.refuse(reply, code);
         }
         if cluster.fault(12) {

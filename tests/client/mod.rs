@@ -1,5 +1,6 @@
 //! The client from outside.
 
 mod fake;
+mod scripted;
 mod session;
 mod world;

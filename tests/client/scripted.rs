@@ -1,0 +1,191 @@
+//! The session, one situation at a time.
+
+use std::borrow::Cow;
+
+use chatctl::client::session::{Event, State};
+use chatctl::protocol::{Message, MsgIds, id};
+
+use super::fake::Cluster;
+use super::world::World;
+
+/// Logged in and caught up, without faults.
+fn online() -> World {
+    let mut cluster = Cluster::new(1, 1);
+    cluster.faults = false;
+    let mut world = World::new(cluster);
+    world.drain();
+    world.calm();
+    world.events.clear();
+    world
+}
+
+fn say(world: &mut World, message: &Message<'_>) {
+    world.link.as_mut().expect("connected").put(message);
+    world.carry_down(usize::MAX);
+}
+
+fn push(cmd: &'static str) -> Message<'static> {
+    Message { cmd: Cow::Borrowed(cmd), ..Message::default() }
+}
+
+#[test]
+fn what_was_left_out_for_slowness_is_fetched() {
+    let mut world = online();
+    let (from, to) = ("bob", "alice");
+    let missed = world.cluster.store(from, to, 1, "missed");
+    let mut lagging = push("lagging");
+    lagging.seq = missed.seq;
+    say(&mut world, &lagging);
+    assert!(!world.session.is_synced(), "the cursor stands until the sync has reached the end");
+    world.calm();
+    let shown = world.events.iter().filter(|event| match event {
+        Event::Message(message) => message.body == "missed",
+        _ => false,
+    });
+    assert_eq!(shown.count(), 1);
+    assert_eq!(world.cursor, Some(missed.seq));
+}
+
+#[test]
+fn a_push_below_the_cursor_is_not_shown_again() {
+    let mut world = online();
+    world.others_send("bob", "alice", "once");
+    world.carry_down(usize::MAX);
+    let stored = world.cluster.log[0].clone();
+    let mut again = push("deliver");
+    (again.src, again.to, again.body) = ("bob".into(), "alice".into(), "once".into());
+    again.seq = stored.seq;
+    say(&mut world, &again);
+    let shown = world.events.iter().filter(|event| matches!(event, Event::Message(_)));
+    assert_eq!(shown.count(), 1);
+}
+
+#[test]
+fn taken_back_is_told_and_moves_the_cursor_and_read_moved_is_told_and_does_not() {
+    let mut world = online();
+    let before = world.cursor.expect("a cursor");
+    let mut moved = push("read_moved");
+    (moved.to, moved.seq) = ("bob".into(), before + 100);
+    say(&mut world, &moved);
+    assert_eq!(world.cursor, Some(before), "its seq is a marker, not its place");
+    let mut taken = push("taken_back");
+    taken.msg_ids = MsgIds::Many(vec![Cow::Owned(id::format(5))]);
+    taken.seq = before + 7;
+    say(&mut world, &taken);
+    assert_eq!(world.cursor, Some(before + 7));
+    let told = [
+        Event::ReadMoved { name: "bob".to_string(), seq: before + 100 },
+        Event::TakenBack(vec![id::format(5)]),
+    ];
+    assert_eq!(world.events, told);
+}
+
+#[test]
+fn each_not_now_makes_messages_wait_behind_a_ping_in_their_order() {
+    for code in ["rate-limited", "disk-full", "read-only", "outcome-unknown", "busy"] {
+        let mut world = online();
+        world.cluster.refuse_next = Some(code);
+        for n in 1..=3 {
+            world.send("bob", &format!("m{n}"), n);
+        }
+        world.carry_up(usize::MAX);
+        world.carry_down(usize::MAX);
+        assert_eq!(world.session.waiting(), 3, "{code}: all behind it get the same");
+        assert!(world.sent.is_empty(), "{code}: nothing is asked again at once");
+        let held = world.events.iter().filter(|event| matches!(event, Event::Held(_)));
+        assert_eq!(held.count(), 1, "{code}: told once");
+        world.calm();
+        let stored: Vec<&str> = world.cluster.log.iter().map(|s| s.body.as_str()).collect();
+        assert_eq!(stored, ["m1", "m2", "m3"], "{code}");
+        assert!(world.cluster.sends_seen.values().all(|attempts| attempts.len() == 2), "{code}");
+    }
+}
+
+#[test]
+fn read_only_is_told_and_the_return_of_a_primary_ends_the_waiting_at_once() {
+    let mut world = online();
+    let mut state = push("server_status");
+    state.body = "read-only: no majority".into();
+    say(&mut world, &state);
+    assert_eq!(world.session.state(), State::ReadOnly);
+    world.cluster.refuse_next = Some("read-only");
+    world.send("bob", "waits", 1);
+    world.carry_up(usize::MAX);
+    world.carry_down(usize::MAX);
+    assert!(world.sent.is_empty());
+    let now_ms = world.now_ms;
+    state.body = "primary: server0:7262".into();
+    say(&mut world, &state);
+    assert_eq!(world.session.state(), State::Connected);
+    world.carry_up(usize::MAX);
+    world.carry_down(usize::MAX);
+    assert_eq!((world.session.waiting(), world.now_ms), (0, now_ms), "without a wait");
+}
+
+#[test]
+fn a_definite_refusal_leaves_the_outbox_and_those_behind_it_go_on() {
+    for code in ["id-expired", "no-such-user"] {
+        let mut world = online();
+        world.cluster.refuse_next = (code == "id-expired").then_some("id-expired");
+        world.send("nobody", "first", 1);
+        world.send("bob", "second", 2);
+        world.calm();
+        let failed = world.events.iter().find_map(|event| match event {
+            Event::Failed { draft, refusal } => Some((draft.id, refusal.code.as_str())),
+            _ => None,
+        });
+        assert_eq!(failed, Some((1, code)));
+        assert_eq!(world.cluster.log.len(), 1);
+        assert_eq!(world.session.waiting(), 0);
+    }
+}
+
+#[test]
+fn no_more_than_a_window_of_sends_is_on_its_way() {
+    let mut world = online();
+    for n in 1..=200 {
+        world.send("bob", "x", n);
+    }
+    world.carry_up(usize::MAX);
+    assert_eq!(world.cluster.sends_seen.len(), chatctl::limits::SEND_WINDOW);
+    world.calm();
+    assert_eq!(world.cluster.log.len(), 200);
+}
+
+#[test]
+fn a_full_outbox_refuses_and_takes_again_when_there_is_room() {
+    let mut world = online();
+    world.drop_connection();
+    let most = chatctl::limits::OUTBOX_MESSAGES as u128;
+    for n in 1..=most {
+        world.send("bob", "x", n);
+    }
+    assert!(!world.session.has_room(1));
+    world.calm();
+    assert!(world.session.has_room(1));
+}
+
+#[test]
+fn markers_of_one_conversation_are_told_together_and_again_after_a_lost_connection() {
+    let mut world = online();
+    for seq in 1..=100 {
+        world.session.mark_read(world.now_ms, "bob", seq);
+    }
+    world.drain();
+    world.drop_connection();
+    world.calm();
+    assert_eq!(world.cluster.reads_seen, [("bob".to_string(), 100)]);
+}
+
+#[test]
+fn retries_carry_the_seq_that_was_known_at_the_first_attempt() {
+    let mut world = online();
+    let known = world.session.known();
+    world.drop_connection();
+    world.send("bob", "x", 1);
+    world.cluster.store("bob", "alice", 9, "later");
+    world.calm();
+    world.drop_connection();
+    world.calm();
+    assert_eq!(world.cluster.sends_seen[&1], [("x".to_string(), known)]);
+}

@@ -34,6 +34,9 @@ bench: all ## compare the codecs
 fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
 	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
+demo: all ## two people chat, the server is killed and started again, nothing is lost
+	sh tests/demo.sh target/release/chatctl
+
 install: ## install the program and its man pages below DESTDIR/PREFIX
 	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first" >&2; exit 1; }
 	mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7"

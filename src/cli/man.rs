@@ -9,8 +9,11 @@
 //! ```
 //!
 //! `flags SUBCOMMAND` is the list of its flags, `variables SUBCOMMAND` that of the environment
-//! variables it reads, `subcommands` that of the subcommands. `make man` rewrites the sections;
+//! variables it reads, `subcommands` that of the subcommands, `commands` that of the chat's
+//! commands. `make man` rewrites the sections;
 //! a test, which `make check` runs, fails when a page is not what this makes of it.
+
+use crate::client::commands::COMMANDS;
 
 use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
 
@@ -41,6 +44,7 @@ pub fn refreshed(page: &str) -> Result<String, String> {
 fn generated(section: &str) -> Option<String> {
     match section.split_once(' ') {
         None if section == "subcommands" => Some(subcommands()),
+        None if section == "commands" => Some(commands()),
         Some(("flags", name)) => find(name).map(flags),
         Some(("variables", name)) => find(name).map(variables),
         _ => None,
@@ -56,6 +60,26 @@ fn subcommands() -> String {
     }
     out.push_str(".El\n");
     out
+}
+
+fn commands() -> String {
+    let mut out = String::from(".Bl -tag -width Ds\n");
+    for command in COMMANDS {
+        out.push_str(&format!(".It Ic {}", escaped(command.name)));
+        if !command.args.is_empty() {
+            out.push_str(&format!(" Ar {}", escaped(command.args)));
+        }
+        out.push('\n');
+        put_sentences(&mut out, &(upper_first(command.summary) + "."));
+    }
+    out.push_str(".El\n");
+    out
+}
+
+fn upper_first(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + chars.as_str()
 }
 
 fn flags(subcommand: &Subcommand) -> String {

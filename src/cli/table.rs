@@ -257,8 +257,8 @@ const SERVE_FLAGS: &[Flag] = &[
 const CHAT: Subcommand = Subcommand {
     name: "chat",
     summary: "chat, or send and read from a script",
-    about: "Logs in and chats. With --send, --history, --list or --inbox it does that one thing \
-            and ends, without a terminal.",
+    about: "Logs in and chats, on a terminal or with commands from a pipe. With --send, --history, --list or --inbox it does that one thing \
+            and ends.",
     operands: &[],
     flags: CHAT_FLAGS,
     variables: &[Variable {
@@ -310,7 +310,7 @@ const CHAT_FLAGS: &[Flag] = &[
     Flag {
         name: "state-dir",
         value: "DIR",
-        help: "Where to keep the outbox and the place in the conversation.",
+        help: "Where to keep the outbox, the token and the place up to which all is known.",
         more: "Without it: chatctl below $XDG_STATE_HOME, or below ~/.local/state.",
         ..FLAG
     },
@@ -324,7 +324,9 @@ const CHAT_FLAGS: &[Flag] = &[
         name: "timeout",
         kind: Kind::Number { min: 1, max: 86_400 },
         value: "SECONDS",
-        help: "How long one thing done without a terminal may take in all, retries included.",
+        help: "How long one thing done without a terminal may take, retries included.",
+        more: "In a chat whose input is no terminal, it bounds the time from the end of the input \
+               until everything is sent.",
         default: Some("10"),
         ..FLAG
     },
@@ -333,7 +335,9 @@ const CHAT_FLAGS: &[Flag] = &[
         value: "NAME",
         operand: "TEXT",
         help: "Send TEXT to NAME, or each line of standard input where TEXT is left out.",
-        more: "It ends with 0 only once the server has said that every message is stored.",
+        more: "It ends with 0 only once the server has said that every message is stored. One \
+               that could not be sent in time stays in the outbox, and goes out when the account's \
+               client runs next.",
         config: false,
         ..FLAG
     },
@@ -363,7 +367,7 @@ const CHAT_FLAGS: &[Flag] = &[
         name: "limit",
         kind: Kind::Number { min: 1, max: 1000 },
         value: "N",
-        help: "How many messages or lines to print at most.",
+        help: "How many messages --history prints at most.",
         default: Some("50"),
         ..FLAG
     },

@@ -1,6 +1,7 @@
 //! The command line from outside: the built binary, its exit codes and what it says.
 
 mod bench_load;
+mod demo;
 mod dump_log;
 mod install;
 mod man;

@@ -60,9 +60,10 @@ fn input(rng: &mut Rng) -> Vec<u8> {
             (0..20).map(pick).collect::<Vec<_>>().concat()
         }
         2..5 => generate::json_text(rng),
+        5 => generate::binary_payload(rng),
         _ => of_message(rng),
     };
-    if rng.chance(3, 4) {
+    if rng.chance(1, 2) {
         let other = of_message(rng);
         mutate::mutate(rng, &mut bytes, &other);
     }

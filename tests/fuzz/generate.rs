@@ -104,6 +104,8 @@ pub fn json_text(rng: &mut Rng) -> Vec<u8> {
         space(rng, &mut out);
         match key {
             _ if rng.chance(1, 12) => value(rng, 0, &mut out),
+            _ if rng.chance(1, 20) => nested(rng, &mut out),
+            _ if rng.chance(1, 12) => escapes(rng, &mut out),
             "error" => out.extend_from_slice(if rng.chance(1, 2) { b"true" } else { b"false" }),
             "limit" => out.extend_from_slice(rng.below(70_000).to_string().as_bytes()),
             "time" | "seq" => out.extend_from_slice(rng.next().to_string().as_bytes()),
@@ -155,6 +157,60 @@ fn quoted(rng: &mut Rng, text: &str, out: &mut Vec<u8>) {
         }
     }
     out.push(b'"');
+}
+
+/// A string of escapes, most of them parts of surrogate pairs, right and wrong.
+fn escapes(rng: &mut Rng, out: &mut Vec<u8>) {
+    const PARTS: [&[u8]; 8] =
+        [b"\\ud83d", b"\\ude00", b"\\udbff", b"\\udc00", b"\\ud800", b"\\u0041", b"\\n", b"x"];
+    out.push(b'"');
+    for _ in 0..rng.below(5) {
+        out.extend_from_slice(PARTS[rng.below(8) as usize]);
+    }
+    out.push(b'"');
+}
+
+/// A value nested about as deep as is taken, in arrays and objects.
+fn nested(rng: &mut Rng, out: &mut Vec<u8>) {
+    let kinds = rng.next();
+    let depth = 13 + rng.below(5);
+    let is_object = |level: u64| kinds >> level & 1 == 1;
+    for level in 0..depth {
+        out.extend_from_slice(if is_object(level) { b"{\"k\":" } else { b"[" });
+    }
+    let inner = [&b"1"[..], b"{}", b"[]", b"\"x\""][rng.below(4) as usize];
+    out.extend_from_slice(inner);
+    for level in (0..depth).rev() {
+        out.push(if is_object(level) { b'}' } else { b']' });
+    }
+}
+
+/// A binary payload with the right lengths, and with any error byte, ids and tails.
+pub fn binary_payload(rng: &mut Rng) -> Vec<u8> {
+    let mut out = Vec::new();
+    for most in [33, 40, 40] {
+        let text = text(rng, most);
+        out.push(text.len() as u8);
+        out.extend_from_slice(text.as_bytes());
+    }
+    let body = text(rng, 300);
+    out.extend_from_slice(&(body.len() as u16).to_be_bytes());
+    out.extend_from_slice(body.as_bytes());
+    out.push(rng.below(4) as u8 % 3);
+    let mut ids = Vec::new();
+    match rng.below(5) {
+        0 => {}
+        1 => quoted_text(rng, 60, &mut ids),
+        2 => escapes(rng, &mut ids),
+        3 => nested(rng, &mut ids),
+        _ => strings(rng, &mut ids),
+    }
+    space(rng, &mut ids);
+    out.extend_from_slice(&(ids.len() as u16).to_be_bytes());
+    out.extend_from_slice(&ids);
+    let tail = [0, 1, 2, 2, 2, 10, 18, 18, 18, 19][rng.below(10) as usize];
+    out.extend_from_slice(&rng.bytes(tail));
+    out
 }
 
 fn value(rng: &mut Rng, depth: usize, out: &mut Vec<u8>) {

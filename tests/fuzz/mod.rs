@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::support::{Rng, env_number};
 
 /// Enough for each push; some seconds in a debug build.
-const DEFAULT_RUNS: u64 = 50_000;
+const DEFAULT_RUNS: u64 = 25_000;
 
 /// Does `run` with one seed after the other.
 fn fuzz(name: &str, run: impl Fn(&mut Rng)) {

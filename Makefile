@@ -28,8 +28,8 @@ check: ## formatting, lints, and the man pages: in step with the table, and well
 man: ## rewrite the man pages' lists of flags from the table
 	CHATCTL_REWRITE_MAN=1 $(CARGO) test -q --test main cli::man
 
-bench: all ## compare the codecs
-	target/release/chatctl bench-codec
+bench: all ## load, memory, replay and codecs beside the design's figures (BENCH_SECONDS=5)
+	sh tests/bench.sh target/release/chatctl
 
 fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
 	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture

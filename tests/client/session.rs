@@ -301,6 +301,10 @@ fn a_new_password_is_set_through_a_login_and_the_session_goes_on_with_it() {
     world.drain();
     world.calm();
     assert_eq!(world.cluster.password, "new");
+    let last = world.events.iter().rev().find(|event| matches!(event, Event::State(_)));
+    assert_eq!(last, Some(&Event::State(State::Connected)), "it was connected all the time");
+    let states = world.events.iter().filter(|event| **event == Event::State(State::Offline));
+    assert_eq!(states.count(), 0);
     world.drop_connection();
     world.calm();
     assert_eq!(world.session.state(), State::Connected);

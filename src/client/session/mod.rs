@@ -389,6 +389,10 @@ impl Session {
         match (self.phase, self.server_state) {
             (Phase::Online { .. }, state) => state.unwrap_or(State::Connected),
             (Phase::LoggingIn { .. }, Some(State::Electing)) => State::Electing,
+            // The password is said again, on a connection that stands.
+            (Phase::LoggingIn { .. }, state) if self.is_logging_in_again() => {
+                state.unwrap_or(State::Connected)
+            }
             _ => State::Offline,
         }
     }

@@ -213,7 +213,7 @@ impl Session {
     }
 
     fn on_login_refused(&mut self, now_ms: u64, kind: LoginKind, refusal: Refusal) {
-        if self.is_logging_in_for_request(kind) {
+        if self.is_logging_in_again() {
             self.on_allowed(Some(&refusal));
             // The connection is logged out now; a new one comes back with the token.
             return self.leave(now_ms, "has refused the password");

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::wire::request;
-use super::{Event, LoginKind, PendingKind, Phase, Session};
+use super::{Event, PendingKind, Phase, Session};
 use crate::limits;
 use crate::protocol::{Message, MsgIds, id};
 
@@ -293,19 +293,20 @@ impl Session {
             self.requests[place].progress = Progress::Ready { at: now_ms + wait_ms };
             return;
         }
+        // Out of the queue first: what follows may end the connection.
+        let waiting = self.requests.remove(place).expect("the place was just found");
         if refusal.is_none() {
-            self.on_request_done(place);
+            self.on_request_done(waiting.request);
         }
-        self.requests.remove(place);
         let result = refusal.map_or(Ok(frames), Err);
         self.event(Event::Answer { number, result });
     }
 
     /// What a change of the account means for the session itself.
-    fn on_request_done(&mut self, place: usize) {
-        match &self.requests[place].request {
+    fn on_request_done(&mut self, request: Request) {
+        match request {
             Request::ChangePassword { new, .. } => {
-                self.password = Some(new.clone());
+                self.password = Some(new);
                 self.token = None;
                 self.token_is_fresh = false;
             }
@@ -319,9 +320,8 @@ impl Session {
     }
 
     /// Whether the login under way is one a request needed.
-    pub(super) fn is_logging_in_for_request(&self, kind: LoginKind) -> bool {
-        kind == LoginKind::Password
-            && self.requests.iter().any(|w| w.progress == Progress::LoggingIn)
+    pub(super) fn is_logging_in_again(&self) -> bool {
+        self.requests.iter().any(|waiting| waiting.progress == Progress::LoggingIn)
     }
 }
 

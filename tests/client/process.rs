@@ -1,0 +1,476 @@
+//! The client as a program, with the real server: killed, cut off, at a terminal.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::support::sys::{Pty, kill, spawn_on_pty};
+use crate::support::{Rng, TempDir, env_number};
+use chatctl::sys::signal;
+
+/// A server that can be killed and started again at the same place.
+struct Server {
+    dir: TempDir,
+    child: Option<Child>,
+}
+
+impl Server {
+    fn start(name: &str) -> Server {
+        let mut server = Server { dir: TempDir::new(name), child: None };
+        server.start_again();
+        server
+    }
+
+    fn address(&self) -> String {
+        format!("unix:{}", self.dir.path().join("socket").display())
+    }
+
+    fn start_again(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command.args(["serve", "--password-iterations", "1000", "--segment-mib", "1"]);
+        command.args(["--listen", &self.address()]);
+        command.arg("--data-dir").arg(self.dir.path().join("data"));
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("its output is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it serves");
+        assert!(line.contains("serves at"), "{line:?}");
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+
+    /// A client's command, with a state folder of its own for each account.
+    fn client(&self, user: &str) -> Command {
+        self.client_with(user, user, 30)
+    }
+
+    fn client_with(&self, user: &str, state: &str, timeout_s: u32) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command.args(["chat", "--servers", &self.address(), "--user", user]);
+        command.args(["--timeout", &timeout_s.to_string()]);
+        command.arg("--state-dir").arg(self.dir.path().join(state));
+        command.env("CHATCTL_PASSWORD", "open sesame").env("NO_COLOR", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn create(&self, user: &str) {
+        let output = self.client(user).args(["--create", "--list"]).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// The texts of a conversation, oldest first, as `user` sees them.
+    fn history(&self, user: &str, with: &str) -> Vec<String> {
+        let mut command = self.client(user);
+        command.args(["--json", "--history", with, "--limit", "1000"]);
+        let output = command.output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+        stdout.lines().filter_map(|line| field(line, "text")).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A running client that speaks JSON.
+struct Client {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Client {
+    fn start(server: &Server, user: &str) -> Client {
+        let mut child = server.client(user).arg("--json").spawn().expect("it runs");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let input = child.stdin.take();
+        Client { child, input, output }
+    }
+
+    fn say(&mut self, line: &str) {
+        writeln!(self.input.as_mut().expect("open"), "{line}").expect("it reads");
+    }
+
+    /// The next event of this kind; the texts of others are passed over. `None` at the end.
+    fn next(&mut self, event: &str) -> Option<String> {
+        let start = format!("{{\"event\": \"{event}\"");
+        loop {
+            let mut line = String::new();
+            match self.output.read_line(&mut line).expect("UTF-8") {
+                0 => return None,
+                _ if line.starts_with(&start) => return Some(line),
+                _ => {}
+            }
+        }
+    }
+
+    fn kill(mut self) -> Vec<String> {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+        let rest = self.output.lines().map_while(Result::ok);
+        rest.collect()
+    }
+
+    /// The end of the input; the exit code and what was still printed.
+    fn end(mut self) -> (Option<i32>, Vec<String>) {
+        drop(self.input.take());
+        let lines = self.output.lines().map_while(Result::ok).collect();
+        (self.child.wait().expect("it ends").code(), lines)
+    }
+}
+
+/// A text field of an event, for texts without escapes.
+fn field(line: &str, key: &str) -> Option<String> {
+    let start = format!("\"{key}\": \"");
+    let at = line.find(&start)? + start.len();
+    let length = line[at..].find('"')?;
+    Some(line[at..at + length].to_string())
+}
+
+fn text_of(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+#[test]
+fn a_server_killed_in_the_middle_of_a_conversation_loses_and_doubles_nothing() {
+    let mut server = Server::start("client-kill-server");
+    server.create("alice");
+    server.create("bob");
+    let mut reader = Client::start(&server, "bob");
+    reader.next("login").expect("bob is in");
+    let mut writer = Client::start(&server, "alice");
+    let mut read = Vec::new();
+    for n in 0..400 {
+        writer.say(&format!("/msg bob m{n}"));
+        if n % 100 == 50 {
+            // Some are acknowledged, some are under way, some are not sent.
+            writer.next("sent").expect("an acknowledgment");
+            server.kill();
+        }
+        if n % 100 == 70 {
+            server.start_again();
+        }
+    }
+    let (code, _) = writer.end();
+    assert_eq!(code, Some(0));
+    while read.len() < 400 {
+        let line = reader.next("message").expect("a message");
+        read.push(field(&line, "text").expect("a text"));
+    }
+    let all: Vec<String> = (0..400).map(|n| format!("m{n}")).collect();
+    assert_eq!(read, all, "shown once each, in order");
+    assert_eq!(server.history("bob", "alice"), all, "stored once each, in order");
+    assert_eq!(reader.end().0, Some(0));
+}
+
+#[test]
+fn a_sender_killed_at_any_moment_has_what_it_had_taken_sent_once_by_the_next() {
+    let seed = env_number("CHATCTL_SEED", 11);
+    let mut dice = Rng::new(seed);
+    let server = Server::start("client-kill-sender");
+    server.create("alice");
+    server.create("bob");
+    let mut next = 0;
+    for round in 0..8 {
+        let mut writer = Client::start(&server, "alice");
+        let count = 1 + dice.below(40);
+        for n in next..next + count {
+            writer.say(&format!("/msg bob m{n}"));
+        }
+        let mut acknowledged = 0;
+        for _ in 0..dice.below(count + 1) {
+            writer.next("sent").expect("an acknowledgment");
+            acknowledged += 1;
+        }
+        writer.kill();
+        // The next client sends what the outbox holds.
+        assert_eq!(Client::start(&server, "alice").end().0, Some(0));
+        let stored = server.history("bob", "alice");
+        let in_order: Vec<String> = (0..stored.len()).map(|n| format!("m{n}")).collect();
+        assert_eq!(stored, in_order, "round {round}, CHATCTL_SEED={seed}: once each, in order");
+        let told = (next + acknowledged) as usize;
+        assert!(stored.len() >= told, "round {round}, CHATCTL_SEED={seed}: all that was told");
+        next = stored.len() as u64;
+    }
+}
+
+#[test]
+fn a_reader_killed_at_any_moment_misses_nothing_and_sees_again_at_most_what_was_being_shown() {
+    let server = Server::start("client-kill-reader");
+    server.create("alice");
+    server.create("bob");
+    let mut seen: Vec<String> = Vec::new();
+    let mut again: Vec<(usize, String)> = Vec::new();
+    for round in 0..6 {
+        let mut reader = Client::start(&server, "bob");
+        let lines: Vec<String> = (0..20).map(|n| format!("m{round}-{n}")).collect();
+        let mut send = server.client("alice");
+        let mut send = send.args(["--send", "bob"]).spawn().expect("it runs");
+        let mut input = send.stdin.take().expect("piped");
+        input.write_all((lines.join("\n") + "\n").as_bytes()).expect("it reads");
+        drop(input);
+        assert!(send.wait().expect("it ends").success());
+        let mut shown = Vec::new();
+        for _ in 0..10 {
+            shown.push(reader.next("message").expect("a message"));
+        }
+        shown.extend(reader.kill());
+        for text in shown.iter().filter_map(|line| field(line, "text")) {
+            match seen.contains(&text) {
+                true => again.push((round, text)),
+                false => seen.push(text),
+            }
+        }
+    }
+    let (_, rest) = Client::start(&server, "bob").end();
+    let rest = rest.iter().filter(|line| line.contains("\"message\""));
+    for text in rest.filter_map(|line| field(line, "text")) {
+        match seen.contains(&text) {
+            true => again.push((6, text)),
+            false => seen.push(text),
+        }
+    }
+    let all: Vec<String> =
+        (0..6).flat_map(|round| (0..20).map(move |n| format!("m{round}-{n}"))).collect();
+    assert_eq!(seen, all, "none missed, in order");
+    let fresh = |(round, text): &(usize, String)| text.starts_with(&format!("m{}-", round - 1));
+    assert!(again.iter().all(fresh), "again only what was being shown at the kill: {again:?}");
+    let (_, rest) = Client::start(&server, "bob").end();
+    assert!(
+        !rest.iter().any(|line| line.contains("\"message\"")),
+        "after a clean end nothing again"
+    );
+}
+
+#[test]
+fn what_cannot_be_sent_in_time_stays_and_is_sent_once_by_the_next_client() {
+    let mut server = Server::start("client-offline");
+    server.create("alice");
+    server.create("bob");
+    server.kill();
+    let mut late = server.client_with("alice", "alice", 1);
+    let output = late.args(["--send", "bob", "first"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text_of(&output.stderr);
+    assert!(said.contains("do not send it again") && said.contains("outbox"), "{said}");
+    let mut client = server.client_with("alice", "alice", 1).spawn().expect("it runs");
+    client.stdin.take().expect("piped").write_all(b"/msg bob second\n").expect("it reads");
+    let output = client.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text_of(&output.stderr).contains("2 messages are not sent"), "{output:?}");
+    server.start_again();
+    assert_eq!(Client::start(&server, "alice").end().0, Some(0));
+    assert_eq!(server.history("bob", "alice"), ["first", "second"]);
+}
+
+#[test]
+fn one_thing_at_a_time_has_exit_codes_and_sentences() {
+    let server = Server::start("client-oneshot");
+    server.create("alice");
+    server.create("bob");
+    let run = |arguments: &[&str]| -> (Option<i32>, String, String) {
+        let output = server.client("alice").args(arguments).output().expect("it runs");
+        (output.status.code(), text_of(&output.stdout), text_of(&output.stderr))
+    };
+    assert_eq!(run(&["--send", "bob", "hi"]), (Some(0), String::new(), String::new()));
+    let (code, out, _) = run(&["--list"]);
+    assert_eq!((code, out.as_str()), (Some(0), "alice\nbob\n"));
+    let (code, out, _) = run(&["--history", "bob"]);
+    assert_eq!(code, Some(0));
+    assert!(out.ends_with("alice -> bob: hi\n"), "{out}");
+    let (code, out, _) = run(&["--inbox"]);
+    assert_eq!((code, out.split('\t').next()), (Some(0), Some("bob")));
+    let (code, _, said) = run(&["--send", "nobody", "hi"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("no-such-user"), "{said}");
+    let (code, _, said) = run(&["--send", "b@b", "hi"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("is no name"), "{said}");
+    let mut wrong = server.client_with("bob", "elsewhere", 30);
+    wrong.env("CHATCTL_PASSWORD", "wrong").arg("--list");
+    let output = wrong.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text_of(&output.stderr).contains("wrong-credentials"), "{output:?}");
+}
+
+#[test]
+fn commands_from_a_pipe_take_effect_in_their_order() {
+    let server = Server::start("client-pipe");
+    server.create("alice");
+    server.create("bob");
+    let mut client = server.client("alice").spawn().expect("it runs");
+    let script =
+        "/to bob\none\n/msg bob two\n/history bob\n/delete last\n/history bob\n/nonsense\n";
+    client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
+    let output = client.wait_with_output().expect("it ends");
+    let texts: Vec<String> = text_of(&output.stdout)
+        .lines()
+        .filter_map(|line| line.split_once("alice -> bob: ").map(|(_, text)| text.to_string()))
+        .collect();
+    assert_eq!(texts, ["one", "two", "one", "two", "one"], "sent, history, history");
+    assert!(text_of(&output.stdout).contains("there is no /nonsense"));
+    assert_eq!(output.status.code(), Some(1), "a wrong command is told by the exit code");
+}
+
+#[test]
+fn an_output_that_nobody_reads_any_more_is_no_error() {
+    let server = Server::start("client-broken-pipe");
+    server.create("alice");
+    let mut child = server.client("alice").spawn().expect("it runs");
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(b"/help\n").expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), text_of(&output.stderr)), (Some(0), String::new()));
+}
+
+/// A client at a terminal, logged in.
+fn at_terminal(server: &Server, user: &str) -> (Pty, Child) {
+    let mut pty = Pty::open();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    command.args(["chat", "--servers", &server.address(), "--user", user]);
+    command.arg("--state-dir").arg(server.dir.path().join(format!("{user}-terminal")));
+    command.env("NO_COLOR", "1").env("TERM", "xterm").env_remove("CHATCTL_PASSWORD");
+    let child = spawn_on_pty(&mut command, &pty).expect("it runs");
+    pty.read_until("password of ");
+    pty.read_until(": ");
+    assert!(!pty.echoes(), "the password is not shown");
+    pty.type_text("open sesame\n");
+    pty.read_until("logged in as ");
+    assert!(pty.is_raw());
+    (pty, child)
+}
+
+#[test]
+fn at_a_terminal_messages_come_and_go_without_tearing_the_typed_line() {
+    let server = Server::start("client-terminal");
+    server.create("alice");
+    server.create("bob");
+    let (mut pty, mut child) = at_terminal(&server, "alice");
+    pty.type_text("/to bob\r");
+    pty.read_until("bob> ");
+    pty.type_text("hello\r");
+    pty.read_until("you -> bob: hello");
+    pty.type_text("half a li");
+    pty.read_until("half a li");
+    let output = server.client("bob").args(["--send", "alice", "ping"]).output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let shown = pty.read_until("bob: ping");
+    assert!(shown.contains("\r\u{1b}[K"), "the line is taken away first: {shown:?}");
+    pty.read_until("bob> half a li");
+    pty.type_text("ne\r");
+    pty.read_until("you -> bob: half a line");
+    assert_eq!(server.history("bob", "alice"), ["hello", "ping", "half a line"]);
+    pty.type_text("/quit\r");
+    assert!(child.wait().expect("it ends").success());
+    assert!(pty.echoes() && !pty.is_raw(), "the terminal is as it was");
+}
+
+#[test]
+fn the_terminal_is_restored_by_every_way_to_end() {
+    let server = Server::start("client-terminal-ends");
+    server.create("alice");
+    for end in ["\u{4}", "\u{3}\u{3}", "TERM", "HUP", "INT"] {
+        let (mut pty, mut child) = at_terminal(&server, "alice");
+        match end {
+            "TERM" => kill(child.id(), signal::TERM).expect("it runs"),
+            "HUP" => kill(child.id(), signal::HUP).expect("it runs"),
+            "INT" => kill(child.id(), signal::INT).expect("it runs"),
+            keys => pty.type_text(keys),
+        }
+        assert!(child.wait().expect("it ends").success(), "{end:?}");
+        assert!(pty.echoes() && !pty.is_raw(), "the terminal is as it was after {end:?}");
+        let _ = std::fs::remove_dir_all(server.dir.path().join("alice-terminal"));
+    }
+}
+
+#[test]
+fn a_password_is_changed_and_an_account_deleted_after_questions_at_the_terminal() {
+    let server = Server::start("client-terminal-asks");
+    server.create("alice");
+    server.create("bob");
+    let (mut pty, mut child) = at_terminal(&server, "alice");
+    let answers = [("/passwd", "password now: "), ("open sesame", "new password: ")];
+    let answers = answers.into_iter().chain([("changed", "again: "), ("changed", "is changed")]);
+    for (answer, question) in answers {
+        pty.type_text(&format!("{answer}\r"));
+        let shown = pty.read_until(question);
+        assert!(!shown.contains("sesame") && !shown.contains("changed\r"), "{shown:?}");
+    }
+    pty.type_text("/account delete\r");
+    pty.read_until("its name: ");
+    pty.type_text("alcie\r");
+    pty.read_until("nothing was deleted");
+    pty.type_text("/account delete\r");
+    pty.read_until("its name: ");
+    pty.type_text("alice\r");
+    pty.read_until("password: ");
+    pty.type_text("changed\r");
+    pty.read_until("the account is deleted");
+    assert!(child.wait().expect("it ends").success());
+    let output = server.client("bob").arg("--list").output().expect("it runs");
+    assert_eq!(text_of(&output.stdout), "bob\n");
+}
+
+#[test]
+fn a_stopped_client_gives_the_terminal_back_and_goes_on_when_continued() {
+    let server = Server::start("client-terminal-stop");
+    server.create("alice");
+    let (mut pty, mut child) = at_terminal(&server, "alice");
+    pty.type_text("typed\u{1a}");
+    let stopped = |child: &Child| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    };
+    while !stopped(&child) {
+        std::thread::yield_now();
+    }
+    assert!(pty.echoes() && !pty.is_raw(), "the shell has its terminal");
+    kill(child.id(), signal::CONT).expect("it runs");
+    pty.read_until("> typed");
+    assert!(pty.is_raw());
+    pty.type_text("\u{3}/quit\r");
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_second_client_of_the_account_says_so_and_both_send() {
+    let server = Server::start("client-second");
+    server.create("alice");
+    server.create("bob");
+    let mut first = Client::start(&server, "alice");
+    first.next("login").expect("it is in");
+    let mut second = Client::start(&server, "alice");
+    let notice = second.next("notice").expect("it says so");
+    assert!(notice.contains("another client of this account"), "{notice}");
+    second.say("/msg bob from the second");
+    second.next("sent").expect("an acknowledgment");
+    let seen = first.next("message").expect("the first shows what the second sent");
+    assert_eq!(field(&seen, "text").as_deref(), Some("from the second"));
+    first.say("/msg bob from the first");
+    assert_eq!((first.end().0, second.end().0), (Some(0), Some(0)));
+    assert_eq!(server.history("bob", "alice"), ["from the second", "from the first"]);
+}
+
+#[test]
+fn standard_error_is_empty_when_all_is_well() {
+    let server = Server::start("client-quiet");
+    server.create("alice");
+    let mut child = server.client("alice").arg("--json").spawn().expect("it runs");
+    drop(child.stdin.take());
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
+    assert!(child.wait().expect("it ends").success());
+    assert_eq!(said, "");
+}

@@ -280,6 +280,26 @@ fn a_sector_of_zeros_is_damage_like_any_other() {
 }
 
 #[test]
+fn a_fresh_segments_header_proves_what_it_follows_even_when_its_own_records_are_gone() {
+    // The second life went on in a fresh segment, which says where the first one's records end.
+    let sound = sound(false);
+    let is_cut = |known: &&Known| sound.disk.content(&known.file).len() == known.place.end;
+    let old = sound.records.iter().find(is_cut);
+    let old = old.expect("a segment was cut where the next one goes on");
+    let disk = sound.disk.fork();
+    for known in sound.records.iter().filter(|known| known.batch >= old.batch) {
+        let mut bytes = disk.content(&known.file);
+        bytes[known.place.start + 30] ^= 1;
+        disk.set_content(&known.file, &bytes);
+    }
+    let first = sound.records.iter().find(|known| known.batch == old.batch).expect("it is there");
+    let expected = (first.file.clone(), first.place.start as u64);
+    let told = verdict(&disk, &sound);
+    assert_eq!(told, Verdict::Corrupt(expected.0.clone(), expected.1));
+    assert_eq!(scan(&disk).1, Some(expected));
+}
+
+#[test]
 fn garbage_anywhere_is_never_taken_for_entries() {
     let seed = env_number("WAL_SEED", 1);
     println!("WAL_SEED={seed}");

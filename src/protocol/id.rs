@@ -2,30 +2,37 @@
 
 /// Bytes of an id as text.
 pub const TEXT_BYTES: usize = 36;
-/// Where the hyphens stand.
+/// Where the pairs of digits stand, one for each byte of the id; hyphens stand between.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// What a byte is as a digit; above 15: none.
+const DIGIT: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[LOWER[value] as usize] = value as u8;
+        table[LOWER[value].to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+const LOWER: &[u8; 16] = b"0123456789abcdef";
 
 /// Reads an id in either case. Any version and variant is taken, the nil id too: whoever makes the
 /// id answers for it being unique.
 pub fn parse(text: &str) -> Option<u128> {
-    let bytes: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
-    let mut id: u128 = 0;
-    for (place, &byte) in bytes.iter().enumerate() {
-        if HYPHENS.contains(&place) {
-            if byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            _ => return None,
-        };
-        id = id << 4 | u128::from(digit);
+    let text: &[u8; TEXT_BYTES] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 16];
+    // No branch for each digit: what is wrong anywhere shows in the high bits of this.
+    let mut seen = 0;
+    for (byte, &place) in bytes.iter_mut().zip(&PAIRS) {
+        let (high, low) = (DIGIT[text[place] as usize], DIGIT[text[place + 1] as usize]);
+        seen |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(id)
+    let hyphens = HYPHENS.iter().all(|&place| text[place] == b'-');
+    (seen <= 15 && hyphens).then(|| u128::from_be_bytes(bytes))
 }
 
 /// The id as text, lower case.
@@ -37,14 +44,12 @@ pub fn format(id: u128) -> String {
 
 /// Appends the id as text, lower case.
 pub fn write(id: u128, out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for nibble in 0..32 {
-        if matches!(nibble, 8 | 12 | 16 | 20) {
-            out.push('-');
-        }
-        let digit = (id >> (124 - 4 * nibble)) as usize & 0xf;
-        out.push(char::from(DIGITS[digit]));
+    let mut text = [b'-'; TEXT_BYTES];
+    for (byte, &place) in id.to_be_bytes().into_iter().zip(&PAIRS) {
+        text[place] = LOWER[usize::from(byte >> 4)];
+        text[place + 1] = LOWER[usize::from(byte & 15)];
     }
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
 }
 
 /// Makes a version 4 id of 16 random bytes: six bits become the version and the variant (RFC 9562,

@@ -1,5 +1,6 @@
 //! Start and stop of a server.
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 use super::replica::{Recovered, Replica};
@@ -85,8 +86,11 @@ impl Server {
         server.found()?;
         server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
         let state = server.service.replica.state();
-        println!(
-            "chatctl serves at {} with its data in {}: {} messages of {} accounts recovered in {} ms",
+        // Nobody may be listening, which is no reason not to serve.
+        let _ = writeln!(
+            io::stdout(),
+            "chatctl serves at {} with its data in {}: \
+             {} messages of {} accounts recovered in {} ms",
             addresses.join(" and "),
             server.options.data_dir.display(),
             state.message_count(),

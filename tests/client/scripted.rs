@@ -47,6 +47,25 @@ fn what_was_left_out_for_slowness_is_fetched() {
 }
 
 #[test]
+fn a_push_that_overtakes_the_answer_to_a_sync_is_asked_for_once_more() {
+    let mut world = online();
+    world.drop_connection();
+    world.pass_time(60_000);
+    world.carry_up(usize::MAX);
+    world.carry_down(usize::MAX);
+    world.carry_up(usize::MAX);
+    // The answer to `sync` lies ready, made before the message that now comes first.
+    let answer = std::mem::take(&mut world.link.as_mut().expect("connected").output);
+    world.others_send("bob", "alice", "overtakes");
+    world.link.as_mut().expect("connected").output.extend(answer);
+    world.carry_down(usize::MAX);
+    assert!(!world.session.is_synced(), "the end that was reached is not the end");
+    world.calm();
+    let shown = world.events.iter().filter(|event| matches!(event, Event::Message(_)));
+    assert_eq!(shown.count(), 1);
+}
+
+#[test]
 fn a_push_below_the_cursor_is_not_shown_again() {
     let mut world = online();
     world.others_send("bob", "alice", "once");

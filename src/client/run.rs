@@ -16,6 +16,7 @@ use super::store::{self, Store};
 use super::{commands, oneshot, password, pipe};
 use crate::sys::clock;
 use crate::sys::poll::{self, PollFd};
+use crate::sys::process;
 use crate::sys::signal::{self, Signals};
 use crate::sys::terminal::{self, RawMode};
 
@@ -291,9 +292,7 @@ impl Terminal {
         out.extend_from_slice(BRACKETED_PASTE_OFF);
         write_out(&out)?;
         self.raw = None;
-        // The shell is the one program that can surely send a signal; it stops its parent: us.
-        let stop = std::process::Command::new("sh").args(["-c", "kill -STOP $PPID"]).status();
-        stop.map_err(io_error("stop"))?;
+        process::stop_self();
         self.raw = Some(enter_raw()?);
         self.drawn.clear();
         Ok(())

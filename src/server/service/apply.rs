@@ -60,10 +60,14 @@ impl Service {
     fn answer(&mut self, payload: &[u8], effect: Effect, pending: Pending) {
         let Pending { key, codec, cmd, .. } = pending;
         let done = match effect {
-            Effect::Stored { time, seq, .. } | Effect::Duplicate { time, seq, .. } => {
-                self.answer_send(payload, &pending, time, seq);
-                return self.end_send(key);
+            Effect::Stored { to, id, time, seq, .. } => {
+                let to = self.replica.state().name(to).to_owned();
+                Ok(sent(to, id, time, seq))
             }
+            Effect::Duplicate { time, seq, .. } => match Command::decode(payload) {
+                Ok(Command::Send { to, id, .. }) => Ok(sent(to.to_owned(), id, time, seq)),
+                _ => unreachable!("what was sent twice is a send"),
+            },
             Effect::Created { account } => {
                 self.log_in(key, codec, "create", account, false);
                 return self.end(key);
@@ -102,13 +106,6 @@ impl Service {
         if cmd == "send" { self.end_send(key) } else { self.end(key) }
     }
 
-    fn answer_send(&mut self, payload: &[u8], pending: &Pending, time: u64, seq: u64) {
-        let Ok(Command::Send { to, id, .. }) = Command::decode(payload) else { return };
-        let msg_ids = MsgIds::Many(vec![id::format(id).into()]);
-        let message = Message { to: to.into(), msg_ids, time, seq, ..reply("send") };
-        self.reply(pending.key, pending.codec, &message);
-    }
-
     /// One send less is in flight; the next request may be due.
     fn end_send(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
@@ -139,4 +136,10 @@ impl Service {
             }
         }
     }
+}
+
+/// The answer to a send that is stored.
+fn sent(to: String, id: u128, time: u64, seq: u64) -> Message<'static> {
+    let msg_ids = MsgIds::Many(vec![id::format(id).into()]);
+    Message { to: to.into(), msg_ids, time, seq, ..reply("send") }
 }

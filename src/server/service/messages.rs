@@ -45,7 +45,7 @@ impl Service {
         let to = name::fold(&message.to).ok_or(NO_SUCH_USER)?;
         let duplicate = |id| self.replica.state().duplicate_of(session.account, id).is_some();
         // A retry gets its first answer even when the receiver has gone meanwhile.
-        if !id.is_some_and(duplicate) && self.replica.state().account(&to).is_none() {
+        if self.replica.state().account(&to).is_none() && !id.is_some_and(duplicate) {
             let known = in_flight == 0 && self.is_current(asked.key);
             return if known { Err(NO_SUCH_USER) } else { Ok(Next::Later) };
         }

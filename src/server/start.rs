@@ -120,9 +120,9 @@ impl Server {
 
     /// After the signal: when everything proposed is answered and everything answered is written, or
     /// when its time is over.
-    fn stopped(&self) -> bool {
-        self.stop_by_ms
-            .is_some_and(|by_ms| by_ms <= self.now.monotonic_ms || self.service.is_quiet())
+    fn stopped(&mut self) -> bool {
+        let Some(by_ms) = self.stop_by_ms else { return false };
+        by_ms <= self.now.monotonic_ms || self.service.is_quiet() && self.writers_have_read(by_ms)
     }
 }
 

@@ -257,6 +257,24 @@ impl Server {
         self.scratch.clear();
     }
 
+    /// At a stop, once all is answered: to close a connection with bytes unread would reset it, and
+    /// answers on their way would be lost. So whoever is still writing is told the end, and what it
+    /// writes is thrown away until it closes. True when there is nobody of these any more.
+    pub(super) fn writers_have_read(&mut self, by_ms: u64) -> bool {
+        let mut all_have = true;
+        for socket in self.sockets.iter_mut().flatten() {
+            if socket.draining_until_ms.is_none() && socket.conn.readable() {
+                socket.conn.shutdown_write();
+                socket.draining_until_ms = Some(by_ms);
+                self.service.on_readable(socket.key);
+            }
+            if socket.draining_until_ms.is_some() {
+                all_have = false;
+            }
+        }
+        all_have
+    }
+
     /// Gives passwords to the hashing thread and takes what it has found out.
     fn hash_passwords(&mut self) {
         for job in self.service.todo.hash.drain(..) {

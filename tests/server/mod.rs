@@ -1,3 +1,12 @@
 //! The server as real processes.
 
+mod accounts;
+mod bounds;
+mod config;
 mod conversation;
+mod durability;
+mod framing;
+mod many;
+mod messages;
+mod order;
+mod reading;

@@ -59,8 +59,10 @@ impl Traces {
         let text = self.text.lock().unwrap();
         let lacking = |text: &mut (String, bool)| !enough(&text.0, text.1);
         let (text, timeout) = self.changed.wait_timeout_while(text, PATIENCE, lacking).unwrap();
-        assert!(!timeout.timed_out(), "the server's traces lack what was waited for:\n{}", text.0);
-        text.0.clone()
+        let all = text.0.clone();
+        drop(text);
+        assert!(!timeout.timed_out(), "the server's traces lack what was waited for:\n{all}");
+        all
     }
 }
 
@@ -538,10 +540,13 @@ impl RawClient {
 
     fn read_more(&mut self) -> io::Result<()> {
         self.input.drain(..std::mem::take(&mut self.used));
-        let old = self.input.len();
-        self.input.resize(old + 64 * 1024, 0);
-        let result = self.socket.read(&mut self.input[old..]);
-        self.input.truncate(old + *result.as_ref().unwrap_or(&0));
+        // Of the stack, so that ten thousand clients keep no buffers.
+        let mut chunk = [0; 64 * 1024];
+        let result = self.socket.read(&mut chunk);
+        self.input.extend_from_slice(&chunk[..*result.as_ref().unwrap_or(&0)]);
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
         match result? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

@@ -1,0 +1,279 @@
+//! Every bound of the server that a client can meet, and what happens there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use chatctl::limits;
+use chatctl::protocol::framing::{Codec, Form};
+
+use crate::support::TempDir;
+use crate::support::server::{Ask, Launch, RawClient, TestServer, ask, code, password_of};
+
+/// Fills a server that takes `most` connections, then holds that one more waits until one goes.
+fn expect_pause_and_recovery(server: &TestServer, most: usize, trace: &str) {
+    let mut clients: Vec<RawClient> = (0..most).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.done(&ask("ping"));
+    }
+    let mut waiting = server.connect();
+    waiting.send(&ask("ping"));
+    server.wait_for_trace(trace);
+    for client in &mut clients {
+        client.done(&ask("ping"));
+    }
+    clients.pop();
+    assert_eq!(waiting.reply().cmd, "ping", "it is taken when there is room");
+    // Again, so that it was no accident.
+    let mut waiting2 = server.connect();
+    waiting2.send(&ask("ping"));
+    drop(waiting);
+    assert_eq!(waiting2.reply().cmd, "ping");
+    for client in &mut clients {
+        client.done(&ask("ping"));
+    }
+}
+
+#[test]
+fn past_the_most_connections_others_wait_until_one_goes() {
+    let server = TestServer::start("most", &["--max-connections", "5"]);
+    expect_pause_and_recovery(&server, 5, "5 connections are open");
+}
+
+#[test]
+fn a_small_limit_on_descriptors_bounds_the_connections() {
+    let home = TempDir::new("ulimit");
+    let most = 64 - limits::RESERVED_DESCRIPTORS;
+    let server = Launch::on(&home.path().join("data")).shell("ulimit -n 64").start();
+    expect_pause_and_recovery(&server, most, &format!("{most} connections are open"));
+    server.create("alice").tell("alice", "and it works");
+}
+
+#[test]
+fn at_the_systems_limit_on_descriptors_accepting_pauses_and_recovers() {
+    let server = TestServer::start("emfile", &[]);
+    let mut first = server.create("alice");
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    // The system takes the lowest free number, and refuses those from the limit on.
+    let set = |limit: usize| {
+        std::process::Command::new("prlimit")
+            .args([format!("--pid={}", server.pid()), format!("--nofile={limit}:")])
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !set(open + 3) {
+        println!("skipped: prlimit(1) is not there");
+        return;
+    }
+    let mut clients: Vec<RawClient> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(&ask("ping"));
+    }
+    server.wait_for_trace("cannot accept: ");
+    first.tell("alice", "those inside are served");
+    // Each that goes makes room for one that waits.
+    for mut client in clients {
+        assert_eq!(client.reply().cmd, "ping");
+    }
+    first.done(&ask("ping"));
+}
+
+#[test]
+fn sessions_of_one_address_are_bounded() {
+    let home = TempDir::new("sessions");
+    let socket = format!("unix:{}", home.path().join("socket").display());
+    let server = Launch::on(&home.path().join("data"))
+        .flags(&["--max-sessions-per-address", "2"])
+        .listen(&["127.0.0.1:0", &socket])
+        .start();
+    let mut one = server.create("alice");
+    let token = one.done(&ask("token")).body.into_owned();
+    let two = server.login("alice");
+    let mut three = server.connect();
+    let login = ask("login").src("alice").body(&password_of("alice"));
+    let resume = ask("resume").src("alice").body(&token);
+    let create = ask("create").src("bob").body("x");
+    for request in [&login, &resume, &create] {
+        assert_eq!(three.refused(request), "rate-limited");
+    }
+    // Who has a session may change it; a local socket is another address; who goes makes room.
+    one.done(&login);
+    RawClient::connect(&server.addresses()[1], Form::Frames, Codec::Json).done(&resume);
+    drop(two);
+    one.done(&ask("logoff"));
+    three.done(&resume);
+}
+
+#[test]
+fn attempts_to_log_in_from_one_address_are_bounded() {
+    let home = TempDir::new("attempts");
+    let socket = format!("unix:{}", home.path().join("socket").display());
+    let server = Launch::on(&home.path().join("data"))
+        .flags(&["--logins-per-minute", "3"])
+        .listen(&["127.0.0.1:0", &socket])
+        .start();
+    let mut alice = server.create("alice");
+    let token = alice.done(&ask("token")).body.into_owned();
+    let wrong = ask("login").src("alice").body("wrong");
+    let mut client = server.connect();
+    let codes: Vec<String> = (0..3).map(|_| client.refused(&wrong)).collect();
+    assert_eq!(codes, ["wrong-credentials", "wrong-credentials", "rate-limited"]);
+    let right = ask("login").src("alice").body(&password_of("alice"));
+    assert_eq!(server.connect().refused(&right), "rate-limited");
+    assert_eq!(alice.refused(&ask("passwd").body("x")), "rate-limited");
+    // What needs no hash goes on, and so do other addresses.
+    client.done(&ask("resume").src("alice").body(&token));
+    alice.tell("alice", "hi");
+    RawClient::connect(&server.addresses()[1], Form::Lines, Codec::Json).done(&right);
+}
+
+#[test]
+fn when_too_many_passwords_wait_for_their_hash_logins_are_busy_and_nothing_else() {
+    let server = TestServer::start("busy", &["--password-iterations", "10000000"]);
+    let count = limits::HASH_JOBS + 30;
+    let (sender, answers) = mpsc::channel();
+    for mut client in (0..count).map(|_| server.connect()).collect::<Vec<_>>() {
+        // An unknown name costs the same.
+        client.send(&ask("login").src("nobody").body("x"));
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            if let Ok(reply) = client.try_read() {
+                let _ = sender.send((code(&reply), client));
+            }
+        });
+    }
+    // Whichever of them came too late is told so while the others wait.
+    let (_, mut refused) = answers.iter().find(|(code, _)| code == "busy").expect("one is busy");
+    refused.done(&ask("ping"));
+    assert_eq!(server.connect().refused(&ask("create").src("a").body("x")), "busy");
+}
+
+#[test]
+fn who_does_not_log_in_in_time_is_closed_whatever_it_asks_meanwhile() {
+    let server = TestServer::start("deadline", &["--login-timeout", "1"]);
+    let mut alice = server.create("alice");
+    let mut silent = server.connect();
+    let mut busy = server.connect();
+    let mut left = server.create("bob");
+    left.done(&ask("logoff"));
+    // Pings do not put it off.
+    while busy.try_write_raw(&busy.encoded(&ask("ping"))).is_ok() && busy.try_read().is_ok() {}
+    silent.expect_close();
+    left.expect_close();
+    alice.tell("alice", "who is logged in stays");
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_one_that_is_not_stays() {
+    let server = TestServer::start("idle", &["--idle-timeout", "1"]);
+    let mut idle = server.create("alice");
+    let mut half = server.connect();
+    half.write_raw(&[0, 0]);
+    let mut active = server.create("bob");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                active.done(&ask("ping"));
+            }
+        });
+        idle.expect_close();
+        half.expect_close();
+        done.store(true, Ordering::Release);
+    });
+    active.tell("alice", "still here");
+}
+
+#[test]
+fn a_slow_reader_is_told_that_it_lags_and_sync_brings_all_of_it() {
+    let server = TestServer::start("slow", &["--segment-mib", "64"]);
+    let (mut alice, mut bob) = (server.create("alice"), server.create("bob"));
+    let text = "slow".repeat(15_000);
+    let sends: Vec<Ask> = (1..=400).map(|n| ask("send").to("bob").body(&text).id(n)).collect();
+    let mut writer = alice.writer();
+    let all: Vec<u64> = std::thread::scope(|scope| {
+        scope.spawn(|| writer.send_all(&sends));
+        sends.iter().map(|_| alice.reply().seq).collect()
+    });
+    assert!(server.resident_bytes() < 160 << 20, "{}", server.resident_bytes());
+    // Only now does it begin to read. What is left out is told, and nothing else is.
+    let (mut place, mut first_hole) = (0, None);
+    while place < all.len() {
+        let push = bob.push();
+        if push.cmd == "lagging" {
+            first_hole.get_or_insert(place);
+            let told = all.partition_point(|seq| *seq <= push.seq);
+            assert!(told > place, "{push:?} leaves nothing out");
+            place = told;
+        } else {
+            assert_eq!(push.seq, all[place], "no hole before it is told");
+            place += 1;
+        }
+    }
+    let first_hole = first_hole.expect("it has read nothing of 24 MB");
+    assert!(first_hole > 0, "the first of them fit");
+    let mut pushed = all[..first_hole].to_vec();
+    let mut cursor = all[first_hole - 1];
+    loop {
+        let (page, last) = bob.pages(&ask("sync").seq(cursor).limit(1_000));
+        pushed.extend(page.iter().map(|message| message.seq));
+        cursor = last.seq;
+        if last.body == "end" {
+            break;
+        }
+    }
+    assert_eq!(pushed, all);
+    // And it is no slow reader any more.
+    let reply = alice.tell("bob", "after");
+    assert_eq!(bob.expect_push("deliver").seq, reply.seq);
+}
+
+#[test]
+fn pages_for_a_client_that_does_not_read_do_not_gather_in_memory() {
+    let server = TestServer::start("unread", &["--segment-mib", "8"]);
+    let mut alice = server.create("alice");
+    let text = "page".repeat(15_000);
+    let sends: Vec<Ask> = (1..=16).map(|n| ask("send").to("alice").body(&text).id(n)).collect();
+    alice.send_all(&sends);
+    sends.iter().for_each(|_| drop(alice.reply()));
+    alice.pages(&ask("history").limit(1_000));
+    let before = server.resident_bytes();
+    let mut other = server.connect();
+    // A hundred pages of nearly a megabyte, asked for in requests of 64 KiB.
+    let pages = 100;
+    let mut slow = RawClient::connect(server.address(), Form::Frames, Codec::Json);
+    slow.done(&ask("login").src("alice").body(&password_of("alice")));
+    let mut payload = b"{\"cmd\": \"history\", \"limit\": 1000".to_vec();
+    payload.resize(65_535, b' ');
+    payload.push(b'}');
+    let mut request = (payload.len() as u32).to_be_bytes().to_vec();
+    request.extend(payload);
+    let mut writer = slow.writer();
+    std::thread::scope(|scope| {
+        scope.spawn(move || (0..pages).for_each(|_| writer.write_raw(&request)));
+        let mut most = 0;
+        for _ in 0..2_000 {
+            other.done(&ask("ping"));
+            most = most.max(server.resident_bytes());
+        }
+        assert!(most < before + (16 << 20), "from {before} to {most} bytes");
+        for _ in 0..pages {
+            assert_eq!(slow.read_pages("history").0.len(), 16);
+        }
+    });
+}
+
+#[test]
+fn more_sends_than_may_be_in_flight_are_all_answered_in_order() {
+    let server = TestServer::start("flight", &["--segment-mib", "16"]);
+    let mut alice = server.create("alice");
+    let count = 3 * limits::SENDS_IN_FLIGHT as u128;
+    let sends: Vec<Ask> = (0..count).map(|n| ask("send").to("alice").body("x").id(n)).collect();
+    let mut writer = alice.writer();
+    std::thread::scope(|scope| {
+        scope.spawn(|| writer.send_all(&sends));
+        for send in &sends {
+            let reply = alice.reply();
+            assert!(!reply.error && reply.msg_ids == send.msg_ids, "{reply:?}");
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! What several tests need: a directory that goes away, a seeded generator of numbers.
 #![allow(dead_code)]
 
+pub mod raw_client;
 pub mod server;
 pub mod sys;
 

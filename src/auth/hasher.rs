@@ -161,7 +161,7 @@ impl JobKind {
 
 fn work_until_closed(shared: &Shared, wake: impl Fn()) {
     while let Some(job) = next_job(shared) {
-        let done = run(job);
+        let done = perform(job);
         let mut queues = shared.lock();
         if queues.closing {
             return;
@@ -186,7 +186,8 @@ fn next_job(shared: &Shared) -> Option<Job> {
     }
 }
 
-fn run(mut job: Job) -> Done {
+/// Does a job at once: what the thread does, for whoever has no thread.
+pub fn perform(mut job: Job) -> Done {
     let outcome = match &job.kind {
         JobKind::Verify(verifier) => Outcome::Matches(verifier.matches(&job.password)),
         JobKind::VerifyUnknown { iterations } => {
@@ -251,7 +252,7 @@ mod tests {
     fn an_unknown_account_costs_the_iterations_of_a_known_one() {
         let count = |kind| {
             let before = ITERATIONS.get();
-            run(job(1, b"password", kind));
+            perform(job(1, b"password", kind));
             ITERATIONS.get() - before
         };
         for iterations in [1, 777] {

@@ -191,6 +191,21 @@ impl Replica {
         self.core.hard_state_persisted(hard_state);
     }
 
+    /// Where the entries of [`Wishes::wanted`] stand in the log: from the first on, as many as come
+    /// to the bytes that are wanted. None, while the first is not durable here.
+    pub fn locations_of(&self, wanted: &Wanted) -> Vec<Location> {
+        let mut bytes = 0;
+        let mut locations = Vec::new();
+        for location in (wanted.first..=wanted.last).map_while(|index| self.location(index)) {
+            bytes += location.length as usize;
+            if bytes > wanted.bytes && !locations.is_empty() {
+                break;
+            }
+            locations.push(location);
+        }
+        locations
+    }
+
     /// The entries of [`Wishes::wanted`]; none: they could not be read now.
     pub fn provide(&mut self, wanted: &Wanted, payloads: Vec<Payload>) {
         self.core.provide(wanted, payloads);

@@ -8,5 +8,6 @@ mod fuzz;
 mod imports;
 mod raft;
 mod server;
+mod sim;
 mod support;
 mod wal;

@@ -4,7 +4,7 @@ mod accounts;
 mod delivery;
 mod golden;
 mod measure;
-mod model;
+pub mod model;
 mod patterns;
 mod payloads;
 mod random;

@@ -59,7 +59,7 @@ impl Event {
 pub type Line = (String, u32, u64, u64);
 
 /// Everything.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     pub window: usize,
     pub founded: bool,

@@ -30,7 +30,7 @@ struct Flight {
 }
 
 #[derive(Clone, Debug)]
-enum Change {
+pub enum Change {
     Append(Entry),
     TruncateFrom(u64),
 }
@@ -91,7 +91,7 @@ fn brief(log: &[Entry]) -> String {
 }
 
 /// What a batch's bytes say, read by hand.
-fn changes_of(batch: &Batch) -> (Vec<Change>, u64) {
+pub fn changes_of(batch: &Batch) -> (Vec<Change>, u64) {
     let (mut changes, mut commit) = (Vec::new(), None);
     let mut at = 0;
     let number = |at: usize| u64::from_be_bytes(batch.bytes[at..at + 8].try_into().unwrap());

@@ -4,6 +4,6 @@ mod crashes;
 mod damage;
 mod full_disk;
 mod hard_state;
-mod machine;
+pub mod machine;
 mod real_disk;
 pub mod sim_disk;

@@ -130,6 +130,11 @@ impl SimDisk {
         self.inner.borrow_mut().capacity = bytes;
     }
 
+    /// How many bytes all files together have.
+    pub fn used(&self) -> u64 {
+        self.inner.borrow().used()
+    }
+
     /// How many things are not synced: sectors, lengths and name changes.
     pub fn unsynced(&self) -> usize {
         self.inner.borrow().unsynced()
@@ -304,9 +309,12 @@ impl Inner {
         Ok(self.files.get_mut(&id).expect("names name files"))
     }
 
+    fn used(&self) -> u64 {
+        self.names.values().map(|id| self.files[id].cache.len() as u64).sum()
+    }
+
     fn check_room(&self, more: u64) -> io::Result<()> {
-        let used: u64 = self.names.values().map(|id| self.files[id].cache.len() as u64).sum();
-        if used + more > self.capacity {
+        if self.used() + more > self.capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())

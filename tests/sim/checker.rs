@@ -1,0 +1,255 @@
+//! What must hold of all servers and clients together, checked at every turn, disk operation and
+//! answer. Nothing here is told by a server about itself alone: what is durable is what the
+//! simulator saw synced, what is committed is read from those bytes, and what a client may see is
+//! what a plain model says of them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use chatctl::chat::Command;
+use chatctl::raft::{Body, HardState, Outgoing, Role, ServerId};
+use chatctl::wal::Batch;
+
+use super::kept::{Brief, Kept};
+use super::server::Server;
+use crate::chat::model::{Letter, Model, Outcome};
+use crate::wal::machine::{Change, changes_of};
+
+/// Between two copies of the model that are kept, entries.
+const SNAPSHOT_EVERY: u64 = 32;
+
+/// An entry that is committed.
+#[derive(Clone)]
+pub struct Committed {
+    pub brief: Brief,
+    pub payload: Rc<[u8]>,
+}
+
+/// What one server was last seen as.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    epoch: u64,
+    primary_in: Option<u64>,
+    cuts: u64,
+    last_index: u64,
+    commit: u64,
+}
+
+/// What has been seen so far.
+pub struct Checker {
+    /// The PRIMARY of each term.
+    pub primaries: BTreeMap<u64, ServerId>,
+    /// What each (index, term) holds.
+    entries: BTreeMap<(u64, u64), Rc<[u8]>>,
+    /// Who got the vote of each (voter, term).
+    votes: BTreeMap<(ServerId, u64), ServerId>,
+    /// The entry at index i is at i - 1.
+    pub committed: Vec<Committed>,
+    seen: Vec<Seen>,
+    digests: BTreeMap<u64, u64>,
+    model: Model,
+    snapshots: Vec<Model>,
+    /// Where the message of each (sender, id) is.
+    stored: BTreeMap<(String, u128), u64>,
+    /// The newest message that somebody was told is stored.
+    pub acknowledged: u64,
+    /// Answers that were held against the model.
+    pub answers: u64,
+}
+
+impl Checker {
+    pub fn new(servers: usize, id_window: usize) -> Checker {
+        let model = Model { window: id_window, ..Model::default() };
+        Checker {
+            primaries: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            committed: Vec::new(),
+            seen: vec![Seen::default(); servers],
+            digests: BTreeMap::new(),
+            snapshots: vec![model.clone()],
+            model,
+            stored: BTreeMap::new(),
+            acknowledged: 0,
+            answers: 0,
+        }
+    }
+
+    /// A server is about to write a batch.
+    pub fn on_written(&mut self, batch: &Batch) {
+        for change in changes_of(batch).0 {
+            let Change::Append(entry) = change else { continue };
+            let key = (entry.index, entry.term);
+            let first = self.entries.entry(key).or_insert_with(|| entry.payload.clone().into());
+            assert!(**first == *entry.payload, "same index and term, same entry (§5.3): {key:?}");
+        }
+    }
+
+    /// A server's hard state becomes durable.
+    pub fn on_saved(&self, before: HardState, after: HardState) {
+        assert!(before.term <= after.term, "a term never goes back: {before:?} {after:?}");
+        let revoked = before.term == after.term
+            && before.voted_for.is_some()
+            && before.voted_for != after.voted_for;
+        assert!(!revoked, "one vote a term (§5.2): {before:?} {after:?}");
+    }
+
+    /// A server sends a message while its disk has `kept`.
+    pub fn on_sent(&mut self, from: ServerId, outgoing: &Outgoing, kept: &Kept) {
+        let term = outgoing.message.term;
+        let promised = |voted_for| {
+            let said = HardState { term, voted_for };
+            assert_eq!(kept.hard_state, said, "server {from}: durable before said (§5.2)");
+        };
+        let acknowledged = |match_index: u64| {
+            let durable = kept.log.len() as u64;
+            assert!(kept.hard_state.term == term, "server {from}: a term, then what is said in it");
+            assert!(durable >= match_index, "server {from}: synced before acknowledged (§5.3)");
+        };
+        match outgoing.message.body {
+            Body::Vote { .. } => promised(Some(from)),
+            Body::VoteReply { granted: true } => {
+                promised(Some(outgoing.to));
+                let first = *self.votes.entry((from, term)).or_insert(outgoing.to);
+                assert_eq!(first, outgoing.to, "server {from}: one vote a term (§5.2)");
+            }
+            Body::Accepted { match_index } => acknowledged(match_index),
+            Body::HeartbeatReply { match_index, .. } if match_index > 0 => {
+                acknowledged(match_index);
+            }
+            _ => {}
+        }
+    }
+
+    /// A server has taken a turn.
+    pub fn on_turn(&mut self, place: usize, servers: &[Server]) {
+        let server = &servers[place];
+        let Some(process) = &server.process else { return };
+        let core = process.service.replica.core();
+        let seen = self.seen[place];
+        let primary_in = (core.role() == Role::Primary).then(|| core.term());
+        let outline = core.outline();
+        if primary_in.is_some() && seen.primary_in == primary_in && seen.epoch == server.epoch {
+            let kept_all = outline.cuts == seen.cuts && outline.last_index >= seen.last_index;
+            assert!(kept_all, "a PRIMARY never overwrites its log (§5.3): {outline:?}");
+        } else if let Some(term) = primary_in {
+            let first = *self.primaries.entry(term).or_insert(server.id);
+            assert_eq!(first, server.id, "one PRIMARY a term (§5.2), term {term}");
+            for (index, entry) in (1..).zip(&self.committed) {
+                let has = core.term_at(index) == Some(entry.brief.term);
+                assert!(has, "PRIMARY {} of {term} lacks committed {index} (§5.4)", server.id);
+            }
+        }
+        let commit = core.commit();
+        assert!(
+            commit >= seen.commit || seen.epoch != server.epoch,
+            "what is committed stays committed"
+        );
+        for index in self.committed.len() as u64 + 1..=commit {
+            let term = core.term_at(index).expect("what is committed is in the log");
+            self.on_committed(index, term, servers);
+        }
+        if commit > 0 {
+            let term = self.committed[commit as usize - 1].brief.term;
+            assert_eq!(
+                core.term_at(commit),
+                Some(term),
+                "same index, same committed entry (§5.4.3)"
+            );
+        }
+        let (epoch, cuts, last_index) = (server.epoch, outline.cuts, outline.last_index);
+        self.seen[place] = Seen { epoch, primary_in, cuts, last_index, commit };
+        self.check_bounds(server);
+    }
+
+    fn on_committed(&mut self, index: u64, term: u64, servers: &[Server]) {
+        let payload = self.entries.get(&(index, term)).cloned();
+        let payload = payload.expect("what is committed was written somewhere");
+        let brief = Brief { term, crc: crc32fast::hash(&payload) };
+        let copies = servers.iter().filter(|server| server.kept.has(index, brief)).count();
+        let majority = servers.len() / 2 + 1;
+        assert!(copies >= majority, "committed entry {index} is durable on {copies} servers only");
+        if !payload.is_empty() {
+            let command = Command::decode(&payload).expect("a committed command can be read");
+            let before = self.model.last_time;
+            assert!(command.time() >= before, "time never goes back: entry {index}");
+            if let Outcome::Stored { from, id, .. } = self.model.apply(index, &command) {
+                let first = *self.stored.entry((from.clone(), id)).or_insert(index);
+                assert_eq!(first, index, "a message is stored once: {id:032x} of {from}");
+            }
+        }
+        self.committed.push(Committed { brief, payload });
+        if index % SNAPSHOT_EVERY == 0 {
+            self.snapshots.push(self.model.clone());
+        }
+    }
+
+    /// A state after the entry at `applied`: the same on every server.
+    pub fn on_applied(&mut self, id: ServerId, applied: u64, digest: u64) {
+        let first = *self.digests.entry(applied).or_insert(digest);
+        assert_eq!(first, digest, "server {id}: same applied index {applied}, same state");
+    }
+
+    fn check_bounds(&self, server: &Server) {
+        let Some(process) = &server.process else { return };
+        let replica = &process.service.replica;
+        let most = chatctl::limits::GATHERED_BYTES + chatctl::limits::WAL_BATCH_BYTES;
+        assert!(replica.gathered_bytes() <= most, "the batch that gathers is bounded");
+        assert!(replica.state().applied() <= replica.core().commit(), "only what is committed");
+        assert!(replica.state().applied() <= server.kept.log.len() as u64, "only what is durable");
+    }
+
+    /// The newest index known to be committed.
+    pub fn last(&self) -> u64 {
+        self.committed.len() as u64
+    }
+
+    /// The model as of now.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The message with this seq, if one is stored there.
+    pub fn letter(&self, seq: u64) -> Option<&Letter> {
+        let letters = &self.model.letters;
+        letters.binary_search_by_key(&seq, |letter| letter.seq).ok().map(|place| &letters[place])
+    }
+
+    /// Where a message is.
+    pub fn place_of(&self, from: &str, id: u128) -> Option<u64> {
+        self.stored.get(&(from.to_owned(), id)).copied()
+    }
+
+    /// A client was told that its message is stored.
+    pub fn on_acknowledged(&mut self, from: &str, id: u128, to: &str, body: &str, at: (u64, u64)) {
+        let (seq, time) = at;
+        let Some(letter) = self.letter(seq) else {
+            panic!("{from} was told that {id:032x} is at {seq}, where no message is committed");
+        };
+        let is = (letter.from.as_str(), letter.to.as_str(), letter.id, letter.body.as_str());
+        assert_eq!(is, (from, to, id, body), "what was acknowledged is what is stored at {seq}");
+        assert_eq!(letter.time, time, "the time that was acknowledged is the stored one");
+        self.acknowledged = self.acknowledged.max(seq);
+    }
+
+    /// An answer that was asked for when `floor` was the newest acknowledged message must be true of
+    /// the model after some entry from then to now.
+    pub fn explain(&mut self, floor: u64, what: &str, fits: impl Fn(&Model) -> bool) {
+        self.answers += 1;
+        let first = (floor / SNAPSHOT_EVERY) as usize;
+        let mut model = self.snapshots[first].clone();
+        for index in first as u64 * SNAPSHOT_EVERY..=self.last() {
+            if index > first as u64 * SNAPSHOT_EVERY {
+                let payload = &self.committed[index as usize - 1].payload;
+                if !payload.is_empty() {
+                    let command = Command::decode(payload).expect("it was decoded before");
+                    model.apply(index, &command);
+                }
+            }
+            if index >= floor && fits(&model) {
+                return;
+            }
+        }
+        panic!("{what}: true at no moment between entry {floor} and entry {}", self.last());
+    }
+}

@@ -1,0 +1,61 @@
+//! What happened, so that a run of nothing does not look good.
+
+use std::fmt;
+
+macro_rules! counts {
+    ($($field:ident $text:literal,)*) => {
+        /// The numbers of one history, or of many.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counts { $(pub $field: u64,)* }
+
+        impl Counts {
+            /// Adds another's.
+            pub fn add(&mut self, other: &Counts) { $(self.$field += other.$field;)* }
+        }
+
+        impl fmt::Display for Counts {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(writeln!(f, "{:>12} {}", self.$field, $text)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+counts! {
+    histories "histories",
+    simulated_ms "simulated milliseconds",
+    committed "entries committed",
+    acknowledged "sends acknowledged",
+    refused "sends refused for good",
+    open "sends whose outcome stayed open",
+    doubled_ids "sends of an id that was sent before",
+    shown "messages shown to people, each once",
+    answers "answers held against the model",
+    elections "PRIMARYs elected",
+    kills "processes killed",
+    power_losses "machines that lost their power",
+    unsynced_lost "times that bytes were lost that no sync covered",
+    torn_tails "writes cut short by a crash",
+    failed_starts "starts that the disk did not let happen",
+    all_at_once "crashes of all servers at once",
+    hand_overs "clean stops asked for",
+    partitions "partitions",
+    one_way "one-way cuts",
+    isolated "isolations of the PRIMARY",
+    flaps "links that flapped",
+    lost "messages between servers lost",
+    doubled "messages between servers doubled",
+    late "messages between servers held up",
+    pauses "pauses",
+    clock_jumps "clocks that jumped",
+    stalls "disks that stalled",
+    sync_errors "syncs that failed",
+    full_disks "disks that filled up",
+    client_crashes "client processes that crashed",
+    client_cuts "clients cut off from servers",
+    connections "client connections",
+    redirects "redirects followed",
+    read_only "answers from read-only servers",
+    durable_checks "times that all disks were recovered from what was synced",
+}

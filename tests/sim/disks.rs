@@ -1,0 +1,172 @@
+//! The disks' threads: jobs that take their time, and what a crash leaves of them.
+
+use chatctl::wal::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, record_of};
+use chatctl::wal::{self, Disk, Identity, Location, hard_state, perform, segment_name};
+
+use super::kept::Brief;
+use super::server::{CLUSTER, Input, Job, state_of};
+use super::world::{Event, MS, World};
+use crate::wal::sim_disk::{Fault, SimDisk};
+
+impl World {
+    pub fn give_job(&mut self, place: usize, job: Job) {
+        self.servers[place].jobs.push(job);
+        if self.servers[place].jobs.len() == 1 {
+            self.begin_job(place);
+        }
+    }
+
+    fn begin_job(&mut self, place: usize) {
+        let mut after = 30 + self.rng.below(self.weather.sync_us);
+        if self.weather.stalled.contains(&place) {
+            after += self.rng.below(2_500 * MS);
+        }
+        let epoch = self.servers[place].epoch;
+        self.at(after, Event::JobDone { place, epoch });
+    }
+
+    pub fn job_done(&mut self, place: usize, epoch: u64) {
+        let server = &mut self.servers[place];
+        if server.epoch != epoch || !server.runs() || server.jobs.is_empty() {
+            return;
+        }
+        let fails = self.weather.failing.remove(&place);
+        let job = server.jobs[0].clone();
+        let random = self.rng.next();
+        if fails {
+            let disk = disk_of(&job, &server.log_disk, &server.state_disk);
+            disk.fail_at(disk.operations().len() + random as usize % 2, Fault::Error);
+            self.counts.sync_errors += 1;
+        }
+        let input = match &job {
+            Job::Batch(batch) => {
+                let worked = perform(&mut server.log_disk, batch).is_ok();
+                if worked {
+                    server.kept.synced(batch);
+                }
+                Input::Batch { number: batch.number, worked }
+            }
+            Job::Save(file) => {
+                let worked = hard_state::save(&mut server.state_disk, file).is_ok();
+                if worked {
+                    self.checker.on_saved(server.kept.hard_state, state_of(file));
+                    server.kept.hard_state = state_of(file);
+                }
+                Input::Saved { worked }
+            }
+        };
+        let worked =
+            matches!(input, Input::Batch { worked: true, .. } | Input::Saved { worked: true });
+        if worked {
+            server.jobs.remove(0);
+            if !server.jobs.is_empty() {
+                self.begin_job(place);
+            }
+        }
+        self.tell(place, 0, input);
+    }
+
+    /// A process has ended: what its threads had under way is done in part.
+    pub fn end_jobs(&mut self, place: usize) {
+        let server = &mut self.servers[place];
+        // Jobs behind the first had not begun.
+        server.jobs.truncate(1);
+        for job in &server.jobs {
+            let disk = disk_of(job, &server.log_disk, &server.state_disk);
+            let at = disk.operations().len() + self.rng.below(3) as usize;
+            disk.fail_at(at, Fault::Crash);
+            let _ = match job {
+                Job::Batch(batch) => perform(&mut server.log_disk, batch).is_ok(),
+                Job::Save(file) => hard_state::save(&mut server.state_disk, file).is_ok(),
+            };
+            self.counts.torn_tails += 1;
+        }
+        if let Some(request) = server.spare.take() {
+            let disk = &mut server.log_disk;
+            disk.fail_at(disk.operations().len() + self.rng.below(8) as usize, Fault::Crash);
+            let _ = wal::make_spare(disk, &request);
+        }
+    }
+
+    /// What a later process finds: what the page cache has or, without power, what was synced and
+    /// any subset of the rest.
+    pub fn restart_disks(&mut self, place: usize, power: bool) {
+        let server = &self.servers[place];
+        for disk in [&server.log_disk, &server.state_disk] {
+            if power {
+                self.counts.unsynced_lost += u64::from(disk.unsynced() > 0);
+                disk.restart_somehow();
+            } else {
+                disk.restart_process();
+            }
+        }
+        // The next start may be cut short as well.
+        if self.chance(self.weather.crash_in_recovery) {
+            let at = self.rng.below(12) as usize;
+            self.servers[place].log_disk.fail_at(at, Fault::Crash);
+        }
+    }
+
+    /// Entries read back from a log that is being written; None where one is not what its place says.
+    pub fn read(&mut self, place: usize, locations: &[Location]) -> Option<Vec<Vec<u8>>> {
+        let disk = &mut self.servers[place].log_disk;
+        let payloads: Option<Vec<Vec<u8>>> =
+            locations.iter().map(|location| read_record(disk, location)).collect();
+        assert!(payloads.is_some(), "what is persisted can be read: {locations:?}");
+        payloads
+    }
+
+    /// What would a loss of power everywhere leave now? A majority must have all that is committed.
+    pub fn check_disks(&mut self) {
+        self.counts.durable_checks += 1;
+        let committed = &self.checker.committed;
+        let mut copies = vec![0; committed.len()];
+        for server in &self.servers {
+            let disk = server.log_disk.fork();
+            disk.restart(|_| false);
+            let found = recovered(disk, self.common.segment_bytes);
+            for (copies, (entry, brief)) in copies.iter_mut().zip(committed.iter().zip(found)) {
+                *copies += usize::from(entry.brief == brief);
+            }
+        }
+        let majority = self.servers.len() / 2 + 1;
+        let lost = copies.iter().position(|copies| *copies < majority);
+        assert!(lost.is_none(), "entry {} would be lost with the power", lost.unwrap_or(0) + 1);
+    }
+}
+
+fn disk_of<'a>(job: &Job, log: &'a SimDisk, state: &'a SimDisk) -> &'a SimDisk {
+    match job {
+        Job::Batch(_) => log,
+        Job::Save(_) => state,
+    }
+}
+
+fn read_record(disk: &mut SimDisk, location: &Location) -> Option<Vec<u8>> {
+    let name = segment_name(location.segment);
+    let mut header = [0; HEADER_BYTES];
+    disk.read_at(&name, 0, &mut header).ok()?;
+    let salt = Header::decode(&header).ok()?.salt;
+    let mut bytes = vec![0; location.length as usize];
+    disk.read_at(&name, location.offset.into(), &mut bytes).ok()?;
+    let record = record_of(&bytes, salt, location.offset).ok()?;
+    assert_eq!(record.padded().next_multiple_of(8), record.padded());
+    Some(bytes[RECORD_HEADER_BYTES..].to_vec())
+}
+
+/// The entries that the real recovery finds.
+fn recovered(mut disk: SimDisk, segment_bytes: u32) -> Vec<Brief> {
+    let mut found = Vec::new();
+    let mut visit = |_: u64, term: u64, payload: &[u8]| {
+        found.push(Brief { term, crc: crc32fast::hash(payload) });
+        Ok(())
+    };
+    let expect = Some(Identity { cluster: CLUSTER });
+    let options = wal::Options { expect, segment_bytes };
+    let Ok((_, report)) = wal::recover(&mut disk, &options, &mut visit) else {
+        // A disk that was never started, or has no room, has nothing.
+        return Vec::new();
+    };
+    found.extend(report.tail.iter().map(Brief::of));
+    found
+}

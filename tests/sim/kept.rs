@@ -1,0 +1,82 @@
+//! What a server's disk is known to have, said by the simulator alone: every batch and hard state
+//! whose sync has returned, read from the bytes that were written. The server's own opinion is held
+//! against it.
+
+use chatctl::raft::{HardState, ServerId};
+use chatctl::wal::{Batch, Entry};
+
+use crate::wal::machine::{Change, changes_of};
+
+/// An entry, as short as it can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Brief {
+    /// Its term.
+    pub term: u64,
+    /// CRC-32 of its payload.
+    pub crc: u32,
+}
+
+impl Brief {
+    pub fn of(entry: &Entry) -> Brief {
+        Brief { term: entry.term, crc: crc32fast::hash(&entry.payload) }
+    }
+}
+
+/// The disk of one server.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// The entry at index i is at i - 1.
+    pub log: Vec<Brief>,
+    pub hard_state: HardState,
+}
+
+impl Kept {
+    /// The batch's sync has returned.
+    pub fn synced(&mut self, batch: &Batch) {
+        for change in &changes_of(batch).0 {
+            apply(&mut self.log, change);
+        }
+    }
+
+    /// Whether the entry at `index` is `brief`, durably.
+    pub fn has(&self, index: u64, brief: Brief) -> bool {
+        self.log.get(index as usize - 1) == Some(&brief)
+    }
+
+    /// A recovery has found `found`: it must be what was durable and, of the batch that was being
+    /// written, any number of its first changes.
+    pub fn recovered(&mut self, found: Vec<Brief>, in_flight: Option<&Batch>) {
+        let changes = in_flight.map_or(Vec::new(), |batch| changes_of(batch).0);
+        let mut log = self.log.clone();
+        let mut fits = log == found;
+        for change in &changes {
+            apply(&mut log, change);
+            fits |= log == found;
+        }
+        let (had, has) = (self.log.len(), found.len());
+        assert!(
+            fits,
+            "recovered {has} entries that are not the {had} durable ones and a torn tail"
+        );
+        self.log = found;
+    }
+
+    /// As [`Kept::recovered`], for term and vote.
+    pub fn recovered_state(&mut self, found: HardState, in_flight: Option<HardState>) {
+        let fits = found == self.hard_state || Some(found) == in_flight;
+        assert!(fits, "{found:?} was read, {:?} was durable", self.hard_state);
+        self.hard_state = found;
+    }
+}
+
+fn apply(log: &mut Vec<Brief>, change: &Change) {
+    match change {
+        Change::Append(entry) => log.push(Brief::of(entry)),
+        Change::TruncateFrom(index) => log.truncate(*index as usize - 1),
+    }
+}
+
+/// Whom a server voted for, as text and back.
+pub fn voted_for(text: &str) -> Option<ServerId> {
+    text.parse().ok().map(ServerId)
+}

@@ -1,0 +1,126 @@
+//! The simulator: one seed, one history. The real core, state machine, service, log and recovery of
+//! one to seven servers, over simulated disks, networks and clocks; the real client session, and a
+//! client of the protocol's page alone, over simulated connections; everything that can go wrong, at
+//! rates drawn from the seed; and a checker that knows what must hold.
+//!
+//! | file | what it has |
+//! | --- | --- |
+//! | `world.rs` | the queue of events; servers and clients in it |
+//! | `server.rs` | one server: what `Server::turn` does, in its order |
+//! | `network.rs`, `disks.rs`, `clock.rs` | what is simulated |
+//! | `chatter.rs`, `wild.rs` | the clients |
+//! | `weather.rs` | what goes wrong |
+//! | `finale.rs` | how a history ends: liveness, then agreement |
+//! | `checker.rs`, `kept.rs` | what must hold, and what is known to be durable |
+//! | `trace.rs`, `counts.rs` | the story, its hash, its numbers |
+//!
+//! `make sim SIM_SEEDS=n` plays many seeds from `SIM_BASE` on; `make sim SIM_SEED=x` plays one, with
+//! `SIM_TRACE=1` telling all of it.
+
+mod chatter;
+mod checker;
+mod client;
+mod clock;
+mod counts;
+mod disks;
+mod finale;
+mod kept;
+mod network;
+mod server;
+mod trace;
+mod weather;
+mod wild;
+mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use counts::Counts;
+use world::World;
+
+use crate::support::env_number;
+
+/// Seeds that are played where nothing else is asked for.
+const SEEDS: u64 = 300;
+
+/// Plays a history; its hash and its numbers.
+fn play(seed: u64) -> (u64, Counts) {
+    let mut world = World::new(seed, std::env::var_os("SIM_TRACE").is_some());
+    world.play();
+    (world.trace.hash(), world.counts.clone())
+}
+
+#[test]
+fn every_history_keeps_every_promise() {
+    let started = Instant::now();
+    if std::env::var_os("SIM_SEED").is_some() {
+        let seed = env_number("SIM_SEED", 1);
+        let (hash, counts) = play(seed);
+        print!("{counts}");
+        println!("the history of seed {seed} is {hash:016x}");
+        return;
+    }
+    let (first, seeds) = (env_number("SIM_BASE", 1), env_number("SIM_SEEDS", SEEDS));
+    let sum = play_many(first, seeds);
+    print!("{sum}");
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{seeds} seeds from {first} on, in {seconds:.1} s");
+    if seeds >= 100 {
+        check_that_much_happened(&sum, seeds);
+    }
+}
+
+fn play_many(first: u64, seeds: u64) -> Counts {
+    let next = AtomicU64::new(first);
+    let sum = Mutex::new(Counts::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let (_, counts) = play(seed);
+                    sum.lock().expect("no thread fails while it counts").add(&counts);
+                }
+            });
+        }
+    });
+    sum.into_inner().expect("no thread fails while it counts")
+}
+
+/// An empty run must not look good.
+fn check_that_much_happened(sum: &Counts, seeds: u64) {
+    let at_least = [
+        ("acknowledged", sum.acknowledged, 50 * seeds),
+        ("answers", sum.answers, 20 * seeds),
+        ("shown", sum.shown, 20 * seeds),
+        ("elections", sum.elections, 3 * seeds),
+        ("kills", sum.kills, seeds),
+        ("power losses", sum.power_losses, seeds / 2),
+        ("partitions", sum.partitions + sum.isolated, seeds / 2),
+        ("lost", sum.lost, 10 * seeds),
+        ("pauses", sum.pauses, seeds / 4),
+        ("failed syncs", sum.sync_errors, seeds / 10),
+        ("full disks", sum.full_disks, seeds / 10),
+        ("client crashes", sum.client_crashes, seeds / 4),
+        ("torn writes", sum.torn_tails, seeds / 4),
+        ("bytes lost", sum.unsynced_lost, seeds / 10),
+        ("redirects", sum.redirects, seeds / 10),
+        ("read-only answers", sum.read_only, seeds / 20),
+    ];
+    for (what, count, least) in at_least {
+        assert!(count >= least, "{what}: only {count} in {seeds} histories\n{sum}");
+    }
+}
+
+#[test]
+fn one_seed_is_one_history() {
+    for seed in [3, 14, 159] {
+        let (first, second) = (play(seed), play(seed));
+        assert_eq!(first, second, "seed {seed}");
+    }
+}

@@ -1,0 +1,241 @@
+//! The network: messages between servers, any of which may be lost, doubled or late, and connections
+//! of clients, which are streams: in order, in pieces, and broken at any moment.
+
+use std::collections::VecDeque;
+
+use chatctl::raft::{Message, Outgoing, ServerId};
+
+use super::clock::Us;
+use super::server::{Input, LinkId, place_of};
+use super::world::{Event, MS, World};
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEnd {
+    Server,
+    Client,
+}
+
+/// What travels on a connection.
+enum Piece {
+    /// The client wants it.
+    Open,
+    /// The server has taken it.
+    Opened,
+    Bytes(Vec<u8>),
+    /// Nothing more comes.
+    End(&'static str),
+}
+
+/// A connection between a client and a server's process.
+pub struct Link {
+    pub client: usize,
+    pub server: usize,
+    /// Which of the server's processes; 0 while there is none.
+    epoch: u64,
+    up: VecDeque<Piece>,
+    down: VecDeque<Piece>,
+    up_at: Us,
+    down_at: Us,
+}
+
+impl World {
+    // Between servers.
+
+    pub fn send_to_peer(&mut self, place: usize, outgoing: Outgoing) {
+        let from = self.servers[place].id;
+        self.checker.on_sent(from, &outgoing, &self.servers[place].kept);
+        let Outgoing { to, message } = outgoing;
+        self.note(format_args!("{from} to {to}: {message}"));
+        if self.chance(self.weather.lose) {
+            self.counts.lost += 1;
+            return;
+        }
+        if self.chance(self.weather.double) {
+            self.counts.doubled += 1;
+            self.send_copy(from, to, message.clone());
+        }
+        self.send_copy(from, to, message);
+    }
+
+    fn send_copy(&mut self, from: ServerId, to: ServerId, message: Message) {
+        let mut after = 20 + self.rng.below(self.weather.delay_us);
+        if self.chance(self.weather.late) {
+            self.counts.late += 1;
+            after += self.rng.below(1_500 * MS);
+        }
+        self.at(after, Event::Peer { from, to: to.0 as usize - 1, message });
+    }
+
+    pub fn peer_arrives(&mut self, from: ServerId, to: usize, message: Message) {
+        if !self.cut.contains(&(from.0 as usize - 1, to)) {
+            self.tell(to, 0, Input::Peer { from, message });
+        }
+    }
+
+    /// The connections of a process end with it, if the machine lives to say so.
+    pub fn server_is_gone(&mut self, place: usize, epoch: u64, power: bool) {
+        let id = self.servers[place].id;
+        for peer in 0..self.servers.len() {
+            let hears = !power && !self.cut.contains(&(place, peer)) && self.rng.chance(9, 10);
+            if peer != place && hears {
+                let after = 50 + self.rng.below(2 * MS);
+                self.tell(peer, after, Input::PeerLost(id));
+            }
+        }
+        let mine = |link: &Link| link.server == place && link.epoch == epoch;
+        let links = self.links.iter().filter(|(_, link)| mine(link));
+        let links: Vec<LinkId> = links.map(|(number, _)| *number).collect();
+        for number in links {
+            if !power {
+                self.put_down(number, Piece::End("the connection was reset"));
+            }
+            if let Some(link) = self.links.get_mut(&number) {
+                link.epoch = 0;
+            }
+        }
+    }
+
+    // Clients.
+
+    pub fn client_connects(&mut self, client: usize, address: &str) {
+        self.client_closes(client);
+        let Some(server) = place_of(address) else {
+            panic!("a client wants to {address}, where no server ever was");
+        };
+        self.last_link += 1;
+        let number = self.last_link;
+        self.note(format_args!("client {client} connects to {address} (link {number})"));
+        let (up, down) = (VecDeque::new(), VecDeque::new());
+        let link = Link { client, server, epoch: 0, up, down, up_at: 0, down_at: 0 };
+        self.links.insert(number, link);
+        self.machines[client].link = Some(number);
+        self.put_up(number, Piece::Open);
+    }
+
+    pub fn client_closes(&mut self, client: usize) {
+        if let Some(number) = self.machines[client].link.take() {
+            self.put_up(number, Piece::End(""));
+        }
+    }
+
+    pub fn client_sends(&mut self, client: usize, bytes: Vec<u8>) {
+        if let Some(number) = self.machines[client].link {
+            for piece in self.cut_up(bytes) {
+                self.put_up(number, Piece::Bytes(piece));
+            }
+        }
+    }
+
+    pub fn server_sends(&mut self, number: LinkId, bytes: Vec<u8>) {
+        for piece in self.cut_up(bytes) {
+            self.put_down(number, Piece::Bytes(piece));
+        }
+    }
+
+    pub fn server_closes(&mut self, number: LinkId) {
+        self.put_down(number, Piece::End("the server closed the connection"));
+    }
+
+    /// The pieces in which bytes arrive.
+    fn cut_up(&mut self, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        let mut pieces = Vec::new();
+        while bytes.len() > 1 && self.rng.chance(1, 5) {
+            let rest = bytes.split_off(1 + self.rng.below(bytes.len() as u64 - 1) as usize);
+            pieces.push(std::mem::replace(&mut bytes, rest));
+        }
+        pieces.push(bytes);
+        pieces
+    }
+
+    fn put_up(&mut self, number: LinkId, piece: Piece) {
+        let after = 20 + self.rng.below(self.weather.delay_us);
+        let now_us = self.now_us;
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.up.push_back(piece);
+        link.up_at = (now_us + after).max(link.up_at + 1);
+        let at = link.up_at - now_us;
+        self.at(at, Event::Link { link: number, end: LinkEnd::Server });
+    }
+
+    fn put_down(&mut self, number: LinkId, piece: Piece) {
+        let after = 20 + self.rng.below(self.weather.delay_us);
+        let now_us = self.now_us;
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.down.push_back(piece);
+        link.down_at = (now_us + after).max(link.down_at + 1);
+        let at = link.down_at - now_us;
+        self.at(at, Event::Link { link: number, end: LinkEnd::Client });
+    }
+
+    pub fn link_arrives(&mut self, number: LinkId, end: LinkEnd) {
+        let Some(link) = self.links.get(&number) else { return };
+        if self.client_cut.contains(&(link.client, link.server)) {
+            // What is not acknowledged is sent again, until it gets through.
+            let after = 50 * MS + self.rng.below(200 * MS);
+            return self.at(after, Event::Link { link: number, end });
+        }
+        match end {
+            LinkEnd::Server => self.arrives_at_server(number),
+            LinkEnd::Client => self.arrives_at_client(number),
+        }
+    }
+
+    fn arrives_at_server(&mut self, number: LinkId) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some(piece) = link.up.pop_front() else { return };
+        let (place, epoch) = (link.server, link.epoch);
+        let server = &self.servers[place];
+        if let Piece::Open = piece {
+            if !server.listens() {
+                return self.put_down(number, Piece::End("connection refused"));
+            }
+            link.epoch = server.epoch;
+            self.tell(place, 0, Input::Opened(number));
+            return self.put_down(number, Piece::Opened);
+        }
+        if !server.runs() || server.epoch != epoch {
+            // A machine that knows nothing of the connection says so; one without power is silent.
+            if server.runs() && !matches!(piece, Piece::End(_)) {
+                self.put_down(number, Piece::End("the connection was reset"));
+            }
+            return;
+        }
+        let input = match piece {
+            Piece::Bytes(bytes) => Input::Bytes { link: number, bytes },
+            _ => Input::Closed(number),
+        };
+        self.tell(place, 0, input);
+    }
+
+    fn arrives_at_client(&mut self, number: LinkId) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some(piece) = link.down.pop_front() else { return };
+        let (client, server, epoch) = (link.client, link.server, link.epoch);
+        if self.machines[client].link != Some(number) {
+            return;
+        }
+        match piece {
+            Piece::Opened => self.drive(client, |client, now_ms, _| client.connected(now_ms)),
+            Piece::Bytes(bytes) => {
+                let count = bytes.len();
+                self.drive(client, |client, now_ms, checker| {
+                    client.received(now_ms, &bytes, checker);
+                });
+                if epoch != 0 {
+                    let input = Input::Read { link: number, bytes: count };
+                    self.at(20, Event::Input { place: server, epoch, input });
+                }
+            }
+            Piece::End(why) => {
+                self.machines[client].link = None;
+                self.drive(client, |client, now_ms, _| client.closed(now_ms, why));
+            }
+            Piece::Open => unreachable!("servers do not connect to clients"),
+        }
+    }
+
+    pub fn chance(&mut self, per_mille: u64) -> bool {
+        per_mille > 0 && self.rng.chance(per_mille, 1_000)
+    }
+}

@@ -1,0 +1,273 @@
+//! What goes wrong: how often, drawn from the seed, each kind in some histories and not in others;
+//! and how it goes right again.
+
+use std::collections::BTreeSet;
+
+use super::clock::Us;
+use super::server::Input;
+use super::world::{Event, MS, World};
+use crate::support::Rng;
+
+/// Between two looks at the weather.
+const TICK: Us = 25 * MS;
+
+/// A history's rates: per mille of messages, or of ticks.
+#[derive(Clone, Debug)]
+pub struct Weather {
+    pub lose: u64,
+    pub double: u64,
+    pub late: u64,
+    /// The longest usual way through the network, and the longest usual sync.
+    pub delay_us: Us,
+    pub sync_us: Us,
+    pub crash_in_recovery: u64,
+    kill: u64,
+    power: u64,
+    all_at_once: u64,
+    hand_over: u64,
+    partition: u64,
+    one_way: u64,
+    isolate: u64,
+    flap: u64,
+    pause: u64,
+    clock: u64,
+    stall: u64,
+    sync_error: u64,
+    fill: u64,
+    client_crash: u64,
+    client_cut: u64,
+    /// Disks that are slow now, and disks whose next sync fails.
+    pub stalled: BTreeSet<usize>,
+    pub failing: BTreeSet<usize>,
+    /// When it clears up.
+    pub until: Us,
+}
+
+/// What goes right again.
+pub enum Mend {
+    Links(Vec<(usize, usize)>),
+    Clients(Vec<(usize, usize)>),
+    Stall(usize),
+    Room(usize),
+}
+
+impl Weather {
+    pub fn new(rng: &mut Rng) -> Weather {
+        let until = (4_000 + rng.below(16_000)) * MS;
+        let mut rate = |most: u64| if rng.chance(2, 5) { 0 } else { rng.below(most + 1) };
+        Weather {
+            lose: rate(80),
+            double: rate(100),
+            late: rate(60),
+            crash_in_recovery: rate(300),
+            kill: rate(20),
+            power: rate(12),
+            all_at_once: rate(3),
+            hand_over: rate(8),
+            partition: rate(12),
+            one_way: rate(12),
+            isolate: rate(12),
+            flap: rate(20),
+            pause: rate(10),
+            clock: rate(10),
+            stall: rate(10),
+            sync_error: rate(6),
+            fill: rate(4),
+            client_crash: rate(10),
+            client_cut: rate(12),
+            delay_us: [300, 2_000, 15_000][rng.below(3) as usize],
+            sync_us: [500, 4_000, 25_000][rng.below(3) as usize],
+            stalled: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            until,
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear(&mut self) {
+        (self.lose, self.double, self.late, self.crash_in_recovery) = (0, 0, 0, 0);
+        self.stalled.clear();
+        self.failing.clear();
+        self.until = 0;
+    }
+}
+
+impl World {
+    /// One look at the weather.
+    pub fn bad_weather(&mut self) {
+        if self.now_us >= self.weather.until {
+            return;
+        }
+        let servers = self.servers.len();
+        let place = self.rng.below(servers as u64) as usize;
+        let weather = self.weather.clone();
+        if self.chance(weather.kill) {
+            self.kill(place, false);
+        }
+        if self.chance(weather.power) {
+            self.kill(place, true);
+        }
+        if self.chance(weather.all_at_once) {
+            self.counts.all_at_once += 1;
+            let power = self.rng.chance(1, 2);
+            (0..servers).for_each(|place| self.kill(place, power));
+        }
+        if self.chance(weather.hand_over) {
+            self.hand_over();
+        }
+        self.bad_links(place, &weather);
+        self.bad_machines(place, &weather);
+        self.bad_clients(&weather);
+        self.at(TICK, Event::Weather);
+    }
+
+    fn kill(&mut self, place: usize, power: bool) {
+        if self.servers[place].runs() {
+            let count = match power {
+                true => &mut self.counts.power_losses,
+                false => &mut self.counts.kills,
+            };
+            *count += 1;
+            self.end_process(place, power);
+        }
+    }
+
+    /// The PRIMARY is asked to stop cleanly, and is gone a moment later.
+    fn hand_over(&mut self) {
+        let Some(place) = self.servers.iter().position(|server| server.is_primary()) else {
+            return;
+        };
+        self.counts.hand_overs += 1;
+        self.note_of(place, "is to hand over");
+        self.tell(place, 0, Input::HandOver);
+    }
+
+    fn bad_links(&mut self, place: usize, weather: &Weather) {
+        let servers = self.servers.len();
+        let mut pairs = Vec::new();
+        if self.chance(weather.partition) {
+            self.counts.partitions += 1;
+            let side: Vec<bool> = (0..servers).map(|_| self.rng.chance(1, 2)).collect();
+            let apart = |a: &usize, b: &usize| side[*a] != side[*b];
+            for a in 0..servers {
+                pairs.extend((0..servers).filter(|b| apart(&a, b)).map(|b| (a, b)));
+            }
+        }
+        if self.chance(weather.one_way) {
+            self.counts.one_way += 1;
+            let other = self.rng.below(servers as u64) as usize;
+            pairs.push((place, other));
+        }
+        if self.chance(weather.isolate)
+            && let Some(primary) = self.servers.iter().position(|server| server.is_primary())
+        {
+            self.counts.isolated += 1;
+            let both = |other| [(primary, other), (other, primary)];
+            pairs.extend((0..servers).flat_map(both));
+        }
+        if self.chance(weather.flap) {
+            self.counts.flaps += 1;
+            let other = self.rng.below(servers as u64) as usize;
+            let (one, two) = (self.servers[place].id, self.servers[other].id);
+            if one != two {
+                self.tell(place, 0, Input::PeerLost(two));
+                let after = self.rng.below(3 * MS);
+                self.tell(other, after, Input::PeerLost(one));
+            }
+        }
+        pairs.retain(|(a, b)| a != b);
+        if !pairs.is_empty() {
+            self.note(format_args!("cut: {pairs:?}"));
+            self.cut.extend(&pairs);
+            let after = self.some_time();
+            self.at(after, Event::Mend(Mend::Links(pairs)));
+        }
+    }
+
+    fn bad_machines(&mut self, place: usize, weather: &Weather) {
+        if self.chance(weather.pause) && self.servers[place].runs() {
+            self.counts.pauses += 1;
+            let after = self.some_time();
+            let until = self.now_us + after;
+            self.note_of(place, "stands still");
+            self.servers[place].paused_until = until;
+        }
+        if self.chance(weather.clock) {
+            self.counts.clock_jumps += 1;
+            let wrong_ms = self.rng.below(7_200_000) as i64 - 3_600_000;
+            let jump_ms = if self.rng.chance(1, 3) { self.rng.below(3_000) } else { 0 };
+            let now_us = self.now_us;
+            let clock = &mut self.servers[place].clock;
+            clock.wrong_ms = wrong_ms;
+            clock.jump(now_us, jump_ms);
+            self.note_of(place, "has another time");
+        }
+        if self.chance(weather.stall) && self.weather.stalled.insert(place) {
+            self.counts.stalls += 1;
+            let after = self.some_time();
+            self.at(after, Event::Mend(Mend::Stall(place)));
+        }
+        if self.chance(weather.sync_error) && self.servers[place].runs() {
+            self.weather.failing.insert(place);
+        }
+        if self.chance(weather.fill) {
+            self.counts.full_disks += 1;
+            let used = self.servers[place].log_disk.used();
+            let room = self.rng.below(self.common.segment_bytes.into());
+            self.servers[place].log_disk.set_capacity(used + room);
+            self.note_of(place, "has a full disk");
+            let after = self.some_time() * 3;
+            self.at(after, Event::Mend(Mend::Room(place)));
+        }
+    }
+
+    fn bad_clients(&mut self, weather: &Weather) {
+        let client = self.rng.below(self.machines.len() as u64) as usize;
+        if self.chance(weather.client_crash) {
+            self.crash_client(client);
+        }
+        if self.chance(weather.client_cut) {
+            self.counts.client_cuts += 1;
+            let some = self.rng.chance(1, 2);
+            let mut pairs: Vec<(usize, usize)> =
+                (0..self.servers.len()).map(|server| (client, server)).collect();
+            pairs.retain(|_| !some || self.rng.chance(1, 2));
+            self.note(format_args!("client {client} is cut off: {pairs:?}"));
+            self.client_cut.extend(&pairs);
+            let after = self.some_time() * 2;
+            self.at(after, Event::Mend(Mend::Clients(pairs)));
+        }
+    }
+
+    fn crash_client(&mut self, client: usize) {
+        self.note(format_args!("client {client} crashes"));
+        let power = self.rng.chance(1, 2);
+        self.client_closes(client);
+        self.drive(client, |client, now_ms, _| {
+            client.crash(now_ms, power);
+        });
+    }
+
+    /// From a moment to long enough for elections.
+    fn some_time(&mut self) -> Us {
+        let most = [50, 600, 4_000][self.rng.below(3) as usize];
+        (1 + self.rng.below(most)) * MS
+    }
+
+    pub fn mend(&mut self, mend: Mend) {
+        match mend {
+            Mend::Links(pairs) => {
+                self.note(format_args!("healed: {pairs:?}"));
+                self.cut.retain(|pair| !pairs.contains(pair));
+            }
+            Mend::Clients(pairs) => {
+                self.client_cut.retain(|pair| !pairs.contains(pair));
+            }
+            Mend::Stall(place) => self.weather.stalled.retain(|stalled| *stalled != place),
+            Mend::Room(place) => {
+                self.note_of(place, "has room on its disk");
+                self.servers[place].log_disk.set_capacity(u64::MAX);
+            }
+        }
+    }
+}

@@ -46,6 +46,8 @@ pub struct Driver {
     transport: Option<Transport>,
     /// What was handed out and is not noted as such yet.
     handed_out: Vec<Handed>,
+    /// What the disk said when refusals were to be kept.
+    trouble: Option<store::Error>,
     noted_cursor: Option<u64>,
     buffer: Vec<u8>,
 }
@@ -91,7 +93,8 @@ impl Driver {
             let _ = session.send(now_ms, draft);
         }
         let (handed_out, buffer) = (Vec::new(), vec![0; READ_BYTES]);
-        Ok(Driver { session, store, transport: None, handed_out, noted_cursor, buffer })
+        let (transport, trouble) = (None, None);
+        Ok(Driver { session, store, transport, handed_out, trouble, noted_cursor, buffer })
     }
 
     /// The outbox's file, to name it to people.
@@ -209,12 +212,14 @@ impl Driver {
     /// [`Driver::shown`].
     pub fn events(&mut self, now_ms: u64) -> Vec<Event> {
         let mut events = Vec::new();
+        let mut refused = false;
         loop {
             while let Some(output) = self.session.poll() {
                 match output {
                     Output::Close => self.transport = None,
                     Output::Connect(address) => self.connect(now_ms, &address),
                     Output::Event(event) => {
+                        refused |= matches!(event, Event::Failed { .. });
                         self.hand_out(&event);
                         events.push(event);
                     }
@@ -222,9 +227,14 @@ impl Driver {
             }
             self.write(now_ms);
             if !self.session.has_output() {
-                return events;
+                break;
             }
         }
+        if refused {
+            // Before anybody hears of it: what was refused must not be sent after a crash.
+            self.trouble = self.store.sync().err().or(self.trouble.take());
+        }
+        events
     }
 
     fn connect(&mut self, now_ms: u64, address: &str) {
@@ -237,7 +247,7 @@ impl Driver {
     fn hand_out(&mut self, event: &Event) {
         self.handed_out.push(match event {
             Event::Sent { id, seq, .. } => Handed::Gone(*id, *seq),
-            Event::Failed { draft, .. } => Handed::Gone(draft.id, 0),
+            Event::Failed { draft, .. } => return self.store.note(&Record::Gone(draft.id, 0)),
             Event::Cluster(id) => Handed::Cluster(*id),
             Event::Token(token) => Handed::Token(token.clone()),
             _ => return,
@@ -249,6 +259,9 @@ impl Driver {
     /// # Errors
     /// Where the disk does not take it: then it may be shown again after the next start.
     pub fn shown(&mut self) -> Result<(), store::Error> {
+        if let Some(error) = self.trouble.take() {
+            return Err(error);
+        }
         for handed in std::mem::take(&mut self.handed_out) {
             if let Handed::Cluster(_) = handed {
                 self.noted_cursor = None;

@@ -206,7 +206,7 @@ fn listen(listen: &[Listen]) -> Result<Vec<Listener>, Error> {
 /// What the directory's `server_state.txt` says. It is made, with the cluster's id, before the log
 /// has its first segment.
 fn hard_state(directory: &DataDir) -> Result<HardState, Error> {
-    if let Some(state) = hard_state::load(&mut directory.disk()).map_err(Error::State)? {
+    if let Some(state) = hard_state::recover(&mut directory.disk()).map_err(Error::State)? {
         return Ok(state);
     }
     let state = HardState {

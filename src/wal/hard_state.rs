@@ -81,7 +81,21 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Reads the state; `None` where none was ever saved.
+/// Reads the state that a server goes on from, and makes sure that the disk has it: after a failed
+/// sync, or when the process was killed before it, only the page cache may. The line is written
+/// again in its own place, so that the other one, which is durable, stands until this one is.
+/// `None` where no state was ever saved.
+pub fn recover(disk: &mut impl Disk) -> Result<Option<HardState>, Error> {
+    let Some(Newest { slot, counter, state }) = newest(disk)? else { return Ok(None) };
+    let line = line(counter, &state)?;
+    disk.write_at(FILE, (slot * LINE_BYTES) as u64, &line)
+        .and_then(|()| disk.fdatasync(FILE))
+        .and_then(|()| disk.sync_dir())
+        .map_err(Error::Io)?;
+    Ok(Some(state))
+}
+
+/// Reads the state, to look at it; `None` where none was ever saved.
 pub fn load(disk: &mut impl Disk) -> Result<Option<HardState>, Error> {
     Ok(newest(disk)?.map(|newest| newest.state))
 }

@@ -327,6 +327,10 @@ impl Chatter {
                 Handed::Token(token) => Record::Token(token),
             };
             record.write(&mut self.file);
+            if let Handed::Gone(_, 0) = handed {
+                // As the driver does: a refusal is kept before anybody is told.
+                self.synced = self.file.len();
+            }
         }
         let cursor = self.session.as_ref().and_then(Session::cursor);
         if let Some(cursor) = cursor.filter(|cursor| Some(*cursor) != self.noted_cursor) {
@@ -451,7 +455,7 @@ impl Client for Chatter {
                 (None, None) => panic!("{name}: {body} to {to} was neither stored nor refused"),
             }
             if let Some(seq) = place {
-                assert!(seq > before, "{name}: {body} overtook what was written before it");
+                assert!(seq > before, "{name}: {body} at {seq} overtook what is at {before}");
                 before = seq;
             }
         }

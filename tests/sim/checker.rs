@@ -250,6 +250,7 @@ impl Checker {
                 return;
             }
         }
-        panic!("{what}: true at no moment between entry {floor} and entry {}", self.last());
+        let (last, lines) = (self.last(), self.model.inbox(what.split(':').next().unwrap_or("")));
+        panic!("{what}: true at no moment between entry {floor} and entry {last}: {lines:?}");
     }
 }

@@ -257,7 +257,7 @@ impl Server {
 
     fn load_state(&mut self, rng: &mut Rng) -> Result<hard_state::HardState, hard_state::Error> {
         let mut disk = self.state_disk.clone();
-        if let Some(file) = hard_state::load(&mut disk)? {
+        if let Some(file) = hard_state::recover(&mut disk)? {
             return Ok(file);
         }
         let file = hard_state::HardState {

@@ -36,6 +36,8 @@ pub struct Wild {
     deletes_itself: bool,
     read_only: bool,
     cursor: u64,
+    /// The newest seq that it knows.
+    known: u64,
     sends: BTreeMap<u128, Vec<Attempt>>,
     taken: BTreeSet<u64>,
     account_gone: bool,
@@ -57,6 +59,8 @@ struct Asked {
 
 /// One `send` of an id.
 struct Attempt {
+    /// The newest seq that was known at the first one.
+    known: u64,
     to: String,
     body: String,
     outcome: Outcome,
@@ -100,6 +104,7 @@ impl Wild {
             deletes_itself: rng.chance(1, 4),
             read_only: false,
             cursor: 0,
+            known: 0,
             sends: BTreeMap::new(),
             taken: BTreeSet::new(),
             account_gone: false,
@@ -197,24 +202,26 @@ impl Wild {
 
     fn some_send(&mut self) -> Message<'static> {
         let again = !self.sends.is_empty() && self.rng.chance(1, 4);
-        let (id, to, body) = if again {
+        let (id, known, to, body) = if again {
             let place = self.rng.below(self.sends.len() as u64) as usize;
             let (id, attempts) = self.sends.iter().nth(place).expect("the place is in it");
-            let Attempt { to, body, .. } = &attempts[0];
+            let Attempt { known, to, body, .. } = &attempts[0];
             let other = self.rng.chance(1, 4);
             let body = if other { format!("{body}, or not") } else { body.clone() };
             self.counts.doubled_ids += 1;
-            (*id, to.clone(), body)
+            (*id, *known, to.clone(), body)
         } else {
             let mut random = [0; 16];
             random.copy_from_slice(&self.rng.bytes(16));
             let to = if self.rng.chance(1, 20) { "nobody".to_owned() } else { self.someone() };
-            (id::from_random(random), to, format!("{} {}", self.name, self.sends.len()))
+            let body = format!("{} {}", self.name, self.sends.len());
+            (id::from_random(random), self.known, to, body)
         };
-        let attempt = Attempt { to: to.clone(), body: body.clone(), outcome: Outcome::Open };
+        let outcome = Outcome::Open;
+        let attempt = Attempt { known, to: to.clone(), body: body.clone(), outcome };
         self.sends.entry(id).or_default().push(attempt);
         let msg_ids = MsgIds::Many(vec![id::format(id).into()]);
-        Message { to: to.into(), body: body.into(), msg_ids, ..request("send") }
+        Message { to: to.into(), body: body.into(), msg_ids, seq: known, ..request("send") }
     }
 
     fn some_deletion(&mut self, checker: &Checker) -> Message<'static> {
@@ -260,6 +267,7 @@ impl Wild {
             self.name,
             asked.message
         );
+        self.known = self.known.max(if cmd == "history" { 0 } else { reply.seq });
         let floor = if self.read_only { 0 } else { asked.floor };
         self.counts.read_only += u64::from(self.read_only && !reply.error);
         match (cmd, reply.error) {

@@ -12,9 +12,10 @@
 //! have died are taken over: by the client that gets the same place, or by the next first one. (A
 //! crash in the middle of that leaves a message in both; it has one id, so it is stored once.)
 //!
-//! A message is on disk, synced, before its first attempt. What comes after an attempt (`gone`, the
-//! cursor) is written without a sync: a power failure can only make the client ask or show again,
-//! and what is asked again is recognised by its id. The file is rewritten, short, when most of it is
+//! A message is on disk, synced, before its first attempt; that it was refused for good is synced
+//! before anybody is told. What else comes after an attempt (`gone`, the cursor) is written without
+//! a sync: a power failure can only make the client ask or show again, and what is asked again is
+//! recognised by its id. The file is rewritten, short, when most of it is
 //! of no use any more: a new file, synced, renamed over the old one, the folder synced.
 
 pub mod journal;
@@ -219,6 +220,15 @@ impl Store {
         Ok(())
     }
 
+    /// As [`Store::flush`], and syncs.
+    ///
+    /// # Errors
+    /// Where the disk does not take it.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        sys::file::fdatasync(&self.file).map_err(io_error("sync", &self.path))
+    }
+
     /// Ends cleanly: an outbox that is a further client's and empty is removed.
     ///
     /// # Errors
@@ -229,7 +239,7 @@ impl Store {
             let _ = fs::remove_file(&self.path);
             return Ok(());
         }
-        sys::file::fdatasync(&self.file).map_err(io_error("sync", &self.path))
+        self.sync()
     }
 
     fn useful_bytes(&self) -> u64 {

@@ -60,6 +60,8 @@ pub struct Client {
     pub form: Option<Form>,
     /// The latest request's codec: pushes are written in it.
     pub codec: Codec,
+    /// Whether it knows, by now, how it is served: what changes from then on is pushed to it.
+    pub told_serving: bool,
     /// The login.
     pub session: Option<Session>,
     /// What it waits for.
@@ -97,6 +99,7 @@ impl Client {
             output: Output::default(),
             form: None,
             codec: Codec::Json,
+            told_serving: false,
             session: None,
             work: Work::Idle,
             read_index: ReadIndex::None,

@@ -84,6 +84,7 @@ impl Service {
         let Some(client) = self.clients.get_mut(key) else { return Next::Answered };
         client.codec = codec;
         let work = client.work;
+        self.greet(key);
         let message = framing::decode(codec, payload);
         let result = match &message {
             Err(error) => Err(refuse_with(error.code, error.detail.clone())),

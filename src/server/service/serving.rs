@@ -99,26 +99,44 @@ impl Service {
                     self.redirect(key, &address);
                 }
             }
-            Serving::Primary => self.push_status(&keys, "primary: all is served again"),
-            Serving::Electing(_) => self.push_status(&keys, "electing: no server is PRIMARY yet"),
-            Serving::ReadOnly => {
-                self.push_status(&keys, "read-only: no majority of the servers is reachable");
-            }
+            _ => self.push_status(&keys),
         }
         self.tell(TraceLevel::Debug, format!("clients are served: {:?}", self.serving));
     }
 
-    fn push_status(&mut self, keys: &[Key], body: &'static str) {
-        let message = Message { body: body.into(), ..reply("server_status") };
+    /// Tells clients how they are served from now on.
+    fn push_status(&mut self, keys: &[Key]) {
         for &key in keys {
             let Some(client) = self.clients.get_mut(key) else { continue };
-            if client.form.is_some() && client.life == Life::Open && client.has_room() {
-                client.put(client.codec, &message, &mut self.spares);
-                self.mark_dirty(key);
+            // Also where there is no room for answers: it is short, and must not be missed.
+            if client.told_serving && client.life == Life::Open {
+                self.put_status(key);
             }
             // What it holds may now be taken up, or refused.
             self.queue(key);
         }
+    }
+
+    /// A client's first request has come: where not everything is served it hears so before any
+    /// answer, lest it take for the whole truth what a server without a majority still knows.
+    pub(super) fn greet(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let first = !std::mem::replace(&mut client.told_serving, true);
+        if first && matches!(self.serving, Serving::Electing(_) | Serving::ReadOnly) {
+            self.put_status(key);
+        }
+    }
+
+    fn put_status(&mut self, key: Key) {
+        let body = match self.serving {
+            Serving::Electing(_) => "electing: no server is PRIMARY yet",
+            Serving::ReadOnly => "read-only: no majority of the servers is reachable",
+            Serving::Primary | Serving::Elsewhere(_) => "primary: all is served again",
+        };
+        let message = Message { body: body.into(), ..reply("server_status") };
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.put(client.codec, &message, &mut self.spares);
+        self.mark_dirty(key);
     }
 
     /// Sends a client on. What it has not been answered may or may not happen.

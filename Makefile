@@ -4,6 +4,7 @@ PREFIX = /usr/local
 DESTDIR =
 CARGO = cargo
 FUZZ_RUNS = 1000000
+SIM_SAME_SEEDS = 20
 BINARY = target/release/chatctl
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
@@ -34,6 +35,18 @@ bench: all ## load, memory, replay and codecs beside the design's figures (BENCH
 fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
 	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
+# What the simulator is told by SIM_SEEDS, SIM_BASE, SIM_SEED and SIM_TRACE it finds in the environment.
+sim: ## play SIM_SEEDS=300 histories from SIM_BASE=1 on, or one: SIM_SEED=x (SIM_TRACE=1: all of it)
+	$(CARGO) test --profile sim --test main sim::every -- --nocapture
+
+sim-same: ## check that debug and release builds play the same histories
+	@for build in dev release; do \
+		SIM_SEEDS=$(SIM_SAME_SEEDS) $(CARGO) test --profile $$build --test main sim::every \
+			-- --nocapture 2>&1 | sed -n 's/^all of them together: //p' >target/sim-$$build || exit 1; \
+	done; \
+	echo "dev $$(cat target/sim-dev), release $$(cat target/sim-release)"; \
+	test -s target/sim-dev && cmp target/sim-dev target/sim-release
+
 demo: all ## two people chat, the server is killed and started again, nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
@@ -52,6 +65,6 @@ uninstall: ## remove what install has put there
 	done
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-.PHONY: all test check man bench fuzz demo install uninstall help
+.PHONY: all test check man bench fuzz sim sim-same demo install uninstall help

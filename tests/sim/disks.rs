@@ -124,6 +124,7 @@ impl World {
         for server in &self.servers {
             let disk = server.log_disk.fork();
             disk.restart(|_| false);
+            disk.set_capacity(u64::MAX);
             let found = recovered(disk, self.common.segment_bytes);
             for (copies, (entry, brief)) in copies.iter_mut().zip(committed.iter().zip(found)) {
                 *copies += usize::from(entry.brief == brief);

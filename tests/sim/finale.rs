@@ -66,19 +66,13 @@ impl World {
     }
 
     fn finds_a_primary(&mut self, places: &[usize]) {
-        // A timeout is drawn up to its double; a slow disk holds each step of an election up, and
-        // clocks may be a twentieth slow.
-        let timeout = 2 * self.common.election_timeout_ms * MS * 21 / 20;
-        let slow = 6 * self.weather.sync_us + 10 * self.weather.delay_us;
-        // Disks that were stalled when it cleared up finish what they were doing.
-        let until = self.now_us + 2_500 * MS + 10 * timeout + slow;
-        let found = self.run(until, |world| places.iter().any(|place| world.serves(*place)));
+        // Clocks may be a twentieth slow; disks that were stalled when it cleared up first finish
+        // what they were doing.
+        let timeout = self.common.election_timeout_ms * MS * 21 / 20;
+        let until = self.now_us + 2_500 * MS + 10 * timeout;
+        let found =
+            self.run(until, |world| places.iter().any(|place| world.servers[*place].is_primary()));
         assert!(found, "no PRIMARY within ten election timeouts:\n{}", self.waiting());
-    }
-
-    fn serves(&self, place: usize) -> bool {
-        let process = self.servers[place].process.as_ref();
-        process.is_some_and(|process| process.service.replica.is_ready())
     }
 
     fn comes_together(&mut self, places: &[usize]) {

@@ -83,8 +83,9 @@ impl Weather {
         }
     }
 
-    /// Nothing goes wrong any more.
+    /// Nothing goes wrong any more, and everything is near.
     pub fn clear(&mut self) {
+        (self.delay_us, self.sync_us) = (300, 500);
         (self.lose, self.double, self.late, self.crash_in_recovery) = (0, 0, 0, 0);
         self.stalled.clear();
         self.failing.clear();

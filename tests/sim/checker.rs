@@ -179,7 +179,7 @@ impl Checker {
             }
         }
         self.committed.push(Committed { brief, payload });
-        if index % SNAPSHOT_EVERY == 0 {
+        if index.is_multiple_of(SNAPSHOT_EVERY) {
             self.snapshots.push(self.model.clone());
         }
     }

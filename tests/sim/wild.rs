@@ -457,7 +457,7 @@ impl Client for Wild {
         match &mut self.line {
             Line::Down { until_ms, to } if *until_ms <= now_ms => {
                 let to = to.take();
-                if !self.account_gone && !(self.is_calm && self.deletes_itself) {
+                if !(self.account_gone || self.is_calm && self.deletes_itself) {
                     self.connect(now_ms, to);
                 }
             }

@@ -192,7 +192,7 @@ impl World {
     pub fn run(&mut self, until: Us, done: impl Fn(&World) -> bool) -> bool {
         let mut happened = 0u64;
         while let Some(&Reverse((at, number))) = self.queue.peek() {
-            if happened % 16 == 0 && done(self) {
+            if happened.is_multiple_of(16) && done(self) {
                 return true;
             }
             if at > until {

@@ -145,6 +145,14 @@ impl State {
         Some((self.messages.index(ordinal), self.messages.time(ordinal)))
     }
 
+    /// Whether a message that `account` first tried to send when `known` was the newest entry may be
+    /// stored under an id that is not known any more. It stands above `known`, if anywhere; all of
+    /// this sender's above the horizon are known, below it not all. 0: nobody said, which is no.
+    pub fn is_too_old(&self, account: AccountId, known: u64) -> bool {
+        let horizon = self.accounts.mailbox(account).map_or(0, |mailbox| mailbox.window.horizon);
+        known > 0 && known < horizon
+    }
+
     /// A page of the messages that an account can see, sent and received, with one other or with
     /// all: puts at most `limit` seqs into `out`, rising; true: there are more that way.
     pub fn history(

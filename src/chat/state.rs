@@ -175,10 +175,7 @@ impl State {
             let (time, seq) = (self.messages.time(first), self.messages.index(first));
             return Effect::Duplicate { from, time, seq };
         }
-        let horizon = self.accounts.mailbox(from).map_or(0, |mailbox| mailbox.window.horizon);
-        if send.known > 0 && send.known < horizon {
-            // The first attempt was made when `known` was the newest entry, so it stands above it,
-            // if anywhere; all of this sender's above the horizon are known, below it not all.
+        if self.is_too_old(from, send.known) {
             return Effect::IdExpired;
         }
         let Some(to) = self.accounts.live(send.to) else { return Effect::NoSuchUser };

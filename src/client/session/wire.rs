@@ -152,7 +152,8 @@ impl Session {
             message.to = Cow::Owned(draft.to);
             message.body = Cow::Owned(draft.body);
             message.msg_ids = MsgIds::Many(vec![Cow::Owned(id::format(draft.id))]);
-            message.seq = draft.known;
+            // Where nothing was known there was a first entry all the same.
+            message.seq = draft.known.max(1);
             self.put(now_ms, PendingKind::Send { id: draft.id }, &message);
             flying += 1;
         }

@@ -43,9 +43,13 @@ impl Service {
             _ => return Err(BAD_ID),
         };
         let to = name::fold(&message.to).ok_or(NO_SUCH_USER)?;
-        let duplicate = |id| self.replica.state().duplicate_of(session.account, id).is_some();
+        let state = self.replica.state();
+        let stored = |id| {
+            state.duplicate_of(session.account, id).is_some()
+                || state.is_too_old(session.account, message.seq)
+        };
         // A retry gets its first answer even when the receiver has gone meanwhile.
-        if self.replica.state().account(&to).is_none() && !id.is_some_and(duplicate) {
+        if state.account(&to).is_none() && !id.is_some_and(stored) {
             let known = in_flight == 0 && self.is_current(asked.key);
             return if known { Err(NO_SUCH_USER) } else { Ok(Next::Later) };
         }

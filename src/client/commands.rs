@@ -94,6 +94,17 @@ pub const COMMANDS: &[Spec] = &[
         },
     },
     Spec {
+        name: "/waiting",
+        args: "[send|drop]",
+        summary: "show what has waited for more than a day; send it, or give it up",
+        parse: |rest| match at_most_one(rest)? {
+            "" => Ok(Command::Waiting(Old::Show)),
+            "send" => Ok(Command::Waiting(Old::Send)),
+            "drop" => Ok(Command::Waiting(Old::Drop)),
+            other => Err(format!("send or drop, not {other:?}")),
+        },
+    },
+    Spec {
         name: "/status",
         args: "",
         summary: "show the connection, the outbox and the server",
@@ -113,6 +124,17 @@ pub const COMMANDS: &[Spec] = &[
     },
 ];
 
+/// What is to become of messages that have waited for more than a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Old {
+    /// They are shown.
+    Show,
+    /// They go out.
+    Send,
+    /// They are given up.
+    Drop,
+}
+
 /// A command, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -125,6 +147,8 @@ pub enum Command {
     },
     /// A new current conversation.
     To(String),
+    /// Messages that have waited for long.
+    Waiting(Old),
     /// The conversations.
     Inbox,
     /// A conversation's newest messages.

@@ -71,7 +71,7 @@ impl Driver {
         follow: bool,
     ) -> Result<Driver, Error> {
         let seed = entropy::array::<8>().map_err(io_error("get random bytes"))?;
-        let kept = store.kept();
+        let (kept, now_ms) = (store.kept(), clock::monotonic_ms());
         let config = Config {
             servers: options.servers.clone(),
             user: user.to_string(),
@@ -80,12 +80,12 @@ impl Driver {
             password,
             token: kept.token.clone().filter(|_| !options.create),
             cluster: kept.cluster,
+            epoch_ms: clock::unix_ms().saturating_sub(now_ms),
             cursor: kept.cursor,
             own_recent: kept.own.clone(),
             follow,
             seed: u64::from_le_bytes(seed),
         };
-        let now_ms = clock::monotonic_ms();
         let (noted_cursor, drafts) = (kept.cursor, kept.drafts.clone());
         let mut session = Session::new(config, now_ms);
         for draft in drafts {
@@ -128,18 +128,21 @@ impl Driver {
         texts: Vec<(String, String)>,
     ) -> Result<Vec<u128>, NotTaken> {
         let bytes = texts.iter().map(|(_, text)| text.len()).sum();
-        let waiting = self.session.waiting() + self.session.waiting_elsewhere();
+        let held = self.session.waiting_elsewhere() + self.session.waiting_old();
+        let waiting = self.session.waiting() + held;
         if !self.session.has_room(bytes) || waiting + texts.len() > limits::OUTBOX_MESSAGES {
             return Err(NotTaken::Full);
         }
         let (known, cluster) = (self.session.known(), self.session.cluster());
+        let written_ms = clock::unix_ms();
         let mut drafts = Vec::with_capacity(texts.len());
         for (to, body) in texts {
             let random = entropy::array::<16>().map_err(|error| {
                 let (doing, path) = ("get random bytes for", self.store.path().to_path_buf());
                 NotTaken::Store(store::Error::Io { doing, path, error })
             })?;
-            drafts.push(Draft { id: id::from_random(random), to, body, known, cluster });
+            let id = id::from_random(random);
+            drafts.push(Draft { id, to, body, known, cluster, written_ms });
         }
         self.store.put(&drafts).map_err(NotTaken::Store)?;
         let ids = drafts.iter().map(|draft| draft.id).collect();
@@ -147,6 +150,19 @@ impl Driver {
             self.session.send(now_ms, draft).expect("the room was looked at");
         }
         Ok(ids)
+    }
+
+    /// Gives up the messages that have waited for long; how many they were.
+    ///
+    /// # Errors
+    /// Where the disk does not take it: then they may come again after the next start.
+    pub fn drop_old(&mut self) -> Result<usize, store::Error> {
+        let ids = self.session.drop_old();
+        for id in &ids {
+            self.store.note(&Record::Gone(*id, 0));
+        }
+        self.store.sync()?;
+        Ok(ids.len())
     }
 
     /// Does what the socket is ready for, and what is due.

@@ -16,6 +16,7 @@
 //! | `read_moved`   | `name` `seq` | another session has read up to there |
 //! | `name`         | `name` | a line of `/list` and `/who` |
 //! | `conversation` | `name` `unread` `seq` `time` | a line of `/inbox` |
+//! | `waiting`      | `to` `text` `id` `time` | a line of `/waiting`; `time` is when it was written |
 //! | `status`       | `key` `value` | a line of `/status` |
 //! | `done`         | `command` `more` | the end of a command's lines; `more`: `/more` shows the next |
 //! | `error`        | `command` `code` `reason` | a command failed |
@@ -190,6 +191,18 @@ impl Printer {
         let (to, why) = (show::line(&draft.to), refusal.to_string());
         let text = format!("! {unsure} to {to}: {}: {}", show::line(&why), show::line(&draft.body));
         let text = self.painted(RED, &text);
+        self.line(&text);
+    }
+
+    /// A message that has waited for long.
+    pub fn waiting(&mut self, draft: &Draft) {
+        if self.is_json() {
+            let object = Object::new("waiting").text("to", &draft.to).text("text", &draft.body);
+            let object = object.text("id", &id::format(draft.id));
+            return self.object(object.number("time", draft.written_ms));
+        }
+        let (since, to) = (date(draft.written_ms), show::line(&draft.to));
+        let text = format!("? since {since}, to {to}: {}", show::line(&draft.body));
         self.line(&text);
     }
 
@@ -460,8 +473,14 @@ mod tests {
 
     #[test]
     fn without_colour_no_escape_is_sent() {
-        let draft =
-            Draft { id: 1, to: "bob".to_string(), body: "x".to_string(), known: 0, cluster: 0 };
+        let draft = Draft {
+            id: 1,
+            to: "bob".to_string(),
+            body: "x".to_string(),
+            known: 0,
+            cluster: 0,
+            written_ms: 0,
+        };
         for (style, escapes) in
             [(Style::Terminal { colour: false }, false), (Style::Terminal { colour: true }, true)]
         {

@@ -1,7 +1,7 @@
 //! The session against the model cluster: whatever goes wrong on the way, every message is stored
 //! once, in order, and shown once.
 
-use chatctl::client::session::{Event, Request, State};
+use chatctl::client::session::{Draft, Event, OLD_MS, Request, State};
 
 use super::fake::{Cluster, ME};
 use super::world::{World, config};
@@ -407,4 +407,43 @@ fn bytes_that_are_no_protocol_never_panic_and_end_the_connection() {
         world.drain();
         assert!(round < 2_000);
     }
+}
+
+/// A world of which the clock shows `now_ms`, and a message that was written when it showed 0.
+fn world_with_an_old_message(now_ms: u64) -> World {
+    let mut world = calm_world(1);
+    world.now_ms = now_ms;
+    let (to, body) = ("bob".to_string(), "from long ago".to_string());
+    let draft = Draft { id: 7, to, body, known: 0, cluster: 0, written_ms: 0 };
+    world.session.send(now_ms, draft).expect("the outbox has room");
+    world.send("bob", "from now", 8);
+    world.calm();
+    world
+}
+
+#[test]
+fn what_has_waited_for_more_than_a_day_is_sent_when_somebody_says_so() {
+    let mut world = world_with_an_old_message(OLD_MS + 1);
+    assert!(world.events.contains(&Event::Old(1)), "{:?}", world.events);
+    assert_eq!(sent_ids(&world), [8], "what is newer does not wait for it");
+    assert_eq!(world.session.old_drafts().map(|draft| draft.id).collect::<Vec<_>>(), [7]);
+    assert_eq!(world.session.send_old(world.now_ms), 1);
+    world.calm();
+    assert_eq!(sent_ids(&world), [8, 7]);
+    assert_eq!(world.session.waiting_old(), 0);
+}
+
+#[test]
+fn what_has_waited_for_more_than_a_day_can_be_given_up() {
+    let mut world = world_with_an_old_message(OLD_MS + 1);
+    assert_eq!(world.session.drop_old(), [7]);
+    assert_eq!(world.session.send_old(world.now_ms), 0);
+    world.calm();
+    assert_eq!(sent_ids(&world), [8]);
+}
+
+#[test]
+fn what_has_waited_for_a_day_at_most_is_sent_unasked() {
+    let world = world_with_an_old_message(OLD_MS);
+    assert_eq!(sent_ids(&world), [7, 8]);
 }

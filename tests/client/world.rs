@@ -47,7 +47,14 @@ impl World {
     /// Puts a message on "disk", then into the session.
     pub fn send(&mut self, to: &str, body: &str, id: u128) {
         let (known, cluster) = (self.session.known(), self.session.cluster());
-        let draft = Draft { id, to: to.to_string(), body: body.to_string(), known, cluster };
+        let draft = Draft {
+            id,
+            to: to.to_string(),
+            body: body.to_string(),
+            known,
+            cluster,
+            written_ms: self.now_ms,
+        };
         self.outbox.push(draft.clone());
         self.session.send(self.now_ms, draft).expect("the outbox has room");
         self.drain();
@@ -208,6 +215,7 @@ pub fn config(cluster: &Cluster) -> Config {
         password: Some(PASSWORD.to_string()),
         token: None,
         cluster: 0,
+        epoch_ms: 0,
         cursor: None,
         own_recent: Vec::new(),
         follow: true,

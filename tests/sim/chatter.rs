@@ -116,6 +116,7 @@ impl Chatter {
             password: Some(self.password.clone()),
             token: kept.token.clone(),
             cluster: kept.cluster,
+            epoch_ms: 0,
             cursor: kept.cursor,
             own_recent: kept.own.clone(),
             follow: true,
@@ -167,7 +168,8 @@ impl Chatter {
         random.copy_from_slice(&self.rng.bytes(16));
         let id = id::from_random(random);
         let (known, cluster) = (session.known(), session.cluster());
-        let draft = Draft { id, to: to.clone(), body: body.clone(), known, cluster };
+        let draft =
+            Draft { id, to: to.clone(), body: body.clone(), known, cluster, written_ms: now_ms };
         if !session.has_room(body.len()) {
             return;
         }
@@ -243,6 +245,7 @@ impl Chatter {
                 self.seen.refused.insert(draft.id, refusal.code);
                 Some(Handed::Gone(draft.id, 0))
             }
+            Event::Old(count) => panic!("{count} messages are a day old"),
             Event::OtherCluster(count) => panic!("{count} messages for another cluster"),
             Event::Answer { number, result } => {
                 if let Some((request, floor)) = self.asked.remove(&number)

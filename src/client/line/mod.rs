@@ -6,7 +6,7 @@ mod asking;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::commands::{self, Command, Which};
+use super::commands::{self, Command, Old, Which};
 use super::driver::Driver;
 use super::printer::{Printer, Style};
 use super::session::{Event, Incoming, Refusal, Request, State};
@@ -186,6 +186,7 @@ impl Line {
             Command::Delete(which) => self.on_delete(driver, now_ms, which),
             Command::ChangePassword => self.start_asking(Asking::OldPassword),
             Command::DeleteAccount => self.start_asking(Asking::ConfirmDelete),
+            Command::Waiting(old) => self.on_waiting(driver, now_ms, old),
             Command::Status => self.on_status(driver, now_ms),
             Command::Help => self.printer.lines(&commands::help()),
             Command::Quit => self.quitting = true,
@@ -262,6 +263,25 @@ impl Line {
         }
     }
 
+    fn on_waiting(&mut self, driver: &mut Driver, now_ms: u64, old: Old) {
+        match old {
+            Old::Show => {
+                for draft in driver.session.old_drafts() {
+                    self.printer.waiting(draft);
+                }
+                self.printer.done("/waiting", false);
+            }
+            Old::Send => {
+                let count = driver.session.send_old(now_ms);
+                self.printer.notice(&format!("{count} messages go out now"));
+            }
+            Old::Drop => match driver.drop_old() {
+                Ok(count) => self.printer.notice(&format!("{count} messages are given up")),
+                Err(why) => self.problem("/waiting", &why.to_string()),
+            },
+        }
+    }
+
     fn on_status(&mut self, driver: &mut Driver, now_ms: u64) {
         let session = &driver.session;
         self.printer.status("account", &self.me);
@@ -271,6 +291,10 @@ impl Line {
             self.printer.status("trouble", trouble);
         }
         self.printer.status("waiting", &session.waiting().to_string());
+        if session.waiting_old() > 0 {
+            let old = session.waiting_old().to_string();
+            self.printer.status("for long", &format!("{old} (/waiting shows them)"));
+        }
         if session.waiting_elsewhere() > 0 {
             let other = session.waiting_elsewhere().to_string();
             self.printer.status("for other", &format!("{other} (another cluster)"));
@@ -325,6 +349,10 @@ impl Line {
                 self.printer.failed(&draft, &refusal);
             }
             Event::Held(refusal) => self.printer.held(&refusal),
+            Event::Old(count) => self.printer.notice(&format!(
+                "{count} messages have waited for more than a day and are not sent unasked: \
+                 /waiting shows them, /waiting send, /waiting drop"
+            )),
             Event::OtherCluster(count) => {
                 let path = driver.outbox().display().to_string();
                 self.printer.notice(&format!(

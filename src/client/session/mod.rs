@@ -20,12 +20,15 @@
 //!   brings them.
 //! - The server's words never panic it; a server that does not keep the protocol is left.
 
+mod old;
 mod replies;
 mod requests;
 mod types;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
+
+pub use old::OLD_MS;
 
 use crate::limits;
 use crate::protocol::Message;
@@ -106,6 +109,8 @@ enum Sync {
 struct OutboxItem {
     draft: Draft,
     in_flight: bool,
+    /// However old it is: somebody has said so.
+    may_be_old: bool,
 }
 
 /// See the module's comment.
@@ -146,6 +151,9 @@ pub struct Session {
     outbox: VecDeque<OutboxItem>,
     outbox_bytes: usize,
     held_elsewhere: Vec<OutboxItem>,
+    /// Waited too long: somebody has to say whether they still go out.
+    held_old: Vec<OutboxItem>,
+    epoch_ms: u64,
     /// A send was refused with "not now": none leaves before all in flight are answered and this
     /// time has come.
     pause: Option<u64>,
@@ -202,6 +210,8 @@ impl Session {
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             held_elsewhere: Vec::new(),
+            held_old: Vec::new(),
+            epoch_ms: config.epoch_ms,
             pause: None,
             refusals: 0,
             held_code: String::new(),
@@ -235,7 +245,7 @@ impl Session {
             return Ok(());
         }
         self.outbox_bytes += draft.body.len();
-        let item = OutboxItem { draft, in_flight: false };
+        let item = OutboxItem { draft, in_flight: false, may_be_old: false };
         match self.is_for_another_cluster(&item.draft) {
             true => self.held_elsewhere.push(item),
             false => self.outbox.push_back(item),
@@ -246,7 +256,8 @@ impl Session {
 
     /// Whether the outbox has room for a text of `bytes`.
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.outbox.len() + self.held_elsewhere.len() < limits::OUTBOX_MESSAGES
+        let held = self.held_elsewhere.len() + self.held_old.len();
+        self.outbox.len() + held < limits::OUTBOX_MESSAGES
             && self.outbox_bytes + bytes <= limits::OUTBOX_BYTES
     }
 

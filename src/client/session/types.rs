@@ -20,6 +20,9 @@ pub struct Config {
     pub token: Option<String>,
     /// The cluster that `cursor` and `token` belong to; 0 = not known.
     pub cluster: u128,
+    /// The day's time at the moment that the session's clock calls 0, milliseconds since the Unix
+    /// epoch: what a draft's age is told by.
+    pub epoch_ms: u64,
     /// Everything up to here was shown before; `None`: start from the newest.
     pub cursor: Option<u64>,
     /// Own messages above the cursor that were acknowledged before: (seq, id).
@@ -43,6 +46,8 @@ pub struct Draft {
     pub known: u64,
     /// The cluster it was written for; 0 = none known yet. It is not sent to another.
     pub cluster: u128,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub written_ms: u64,
 }
 
 /// A message that arrived (or went out from another session of the account).
@@ -155,6 +160,9 @@ pub enum Event {
     Held(Refusal),
     /// So many messages in the outbox were written for another cluster; they are not sent here.
     OtherCluster(usize),
+    /// So many messages have waited for more than [`OLD_MS`](super::OLD_MS): they go out when
+    /// [`Session::send_old`](super::Session::send_old) says so.
+    Old(usize),
     /// The answer to a [`Session::request`]: the reply's frames, the last one ends it.
     Answer {
         /// The number [`Session::request`] gave.

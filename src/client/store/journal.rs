@@ -3,7 +3,9 @@
 //! Lines of text, appended, each standing alone:
 //!
 //! ```text
-//! CRC  put ID KNOWN CLUSTER TO TEXT     a message waits; TEXT with \n \r \\ for LF, CR, backslash
+//! CRC  put ID WRITTEN KNOWN CLUSTER TO TEXT
+//!                                       a message waits since WRITTEN (milliseconds since the Unix
+//!                                       epoch); TEXT with \n \r \\ for LF, CR, backslash
 //! CRC  gone ID SEQ                      it is stored in the cluster at SEQ, or (0) was refused
 //! CRC  cursor SEQ                       everything up to there has been shown
 //! CRC  cluster ID                       whose order SEQ is a place in; voids an earlier cursor
@@ -39,8 +41,9 @@ impl Record<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         let text = match self {
             Record::Put(draft) => {
-                let Draft { id, to, body, known, cluster } = draft;
-                format!("put {id:032x} {known} {cluster:032x} {to} {}", escape(body))
+                let Draft { id, to, body, known, cluster, written_ms } = draft;
+                let body = escape(body);
+                format!("put {id:032x} {written_ms} {known} {cluster:032x} {to} {body}")
             }
             Record::Gone(id, seq) => format!("gone {id:032x} {seq}"),
             Record::Cursor(seq) => format!("cursor {seq}"),
@@ -153,9 +156,10 @@ fn read_line(line: &[u8], kept: &mut Kept) -> Option<()> {
     let hex = |field: &str| u128::from_str_radix(field, 16).ok();
     match kind {
         "put" => {
-            let mut fields = rest.splitn(5, ' ');
+            let mut fields = rest.splitn(6, ' ');
             let draft = Draft {
                 id: hex(fields.next()?)?,
+                written_ms: fields.next()?.parse().ok()?,
                 known: fields.next()?.parse().ok()?,
                 cluster: hex(fields.next()?)?,
                 to: fields.next()?.to_string(),
@@ -201,7 +205,14 @@ mod tests {
     use super::*;
 
     fn draft(id: u128, body: &str) -> Draft {
-        Draft { id, to: "bob".to_string(), body: body.to_string(), known: 7, cluster: 9 }
+        Draft {
+            id,
+            to: "bob".to_string(),
+            body: body.to_string(),
+            known: 7,
+            cluster: 9,
+            written_ms: 8,
+        }
     }
 
     /// A file, and what it says after each of its lines.

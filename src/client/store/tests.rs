@@ -28,7 +28,14 @@ impl Drop for Dir {
 }
 
 fn draft(id: u128) -> Draft {
-    Draft { id, to: "bob".to_string(), body: format!("text {id}"), known: 1, cluster: 5 }
+    Draft {
+        id,
+        to: "bob".to_string(),
+        body: format!("text {id}"),
+        known: 1,
+        cluster: 5,
+        written_ms: 6,
+    }
 }
 
 fn ids(store: &Store) -> Vec<u128> {

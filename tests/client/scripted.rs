@@ -208,3 +208,21 @@ fn retries_carry_the_seq_that_was_known_at_the_first_attempt() {
     world.calm();
     assert_eq!(world.cluster.sends_seen[&1], [("x".to_string(), known)]);
 }
+
+#[test]
+fn a_login_that_a_read_only_server_refuses_is_tried_again_elsewhere() {
+    let mut world = online();
+    world.drop_connection();
+    world.pass_time(60_000);
+    let mut status = push("server_status");
+    status.body = "read-only: no majority of the servers is reachable".into();
+    say(&mut world, &status);
+    let mut refused = push("resume");
+    (refused.error, refused.body) = (true, "bad-token: it has expired or is void".into());
+    say(&mut world, &refused);
+    let told = |event: &Event| matches!(event, Event::LoginRefused(_) | Event::PasswordNeeded);
+    assert!(!world.events.iter().any(told), "what it knows may be old: {:?}", world.events);
+    assert!(world.session.trouble().is_some_and(|why| why.contains("read-only")));
+    world.calm();
+    assert_eq!(world.session.state(), State::Connected);
+}

@@ -222,6 +222,11 @@ impl Session {
             let why = format!("refused the login for now: {refusal}");
             return self.leave(now_ms, &why);
         }
+        if self.server_state == Some(State::ReadOnly) {
+            // What it knows may be old: the account may be newer, or the password.
+            let why = format!("is read-only and refused the login: {refusal}");
+            return self.leave(now_ms, &why);
+        }
         if kind == LoginKind::Resume {
             self.token = None;
             if self.password.is_some() {

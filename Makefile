@@ -47,6 +47,9 @@ sim-same: ## check that debug and release builds play the same histories
 	echo "dev $$(cat target/sim-dev), release $$(cat target/sim-release)"; \
 	test -s target/sim-dev && cmp target/sim-dev target/sim-release
 
+mutants: ## plant one bug after the other: some test must notice each
+	CARGO="$(CARGO)" sh tests/mutants.sh
+
 demo: all ## two people chat, the server is killed and started again, nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
@@ -67,4 +70,4 @@ uninstall: ## remove what install has put there
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-.PHONY: all test check man bench fuzz sim sim-same demo install uninstall help
+.PHONY: all test check man bench fuzz sim sim-same mutants demo install uninstall help

@@ -22,12 +22,14 @@
 //! | [`auth`]     | SHA-256, HMAC, PBKDF2, SCRAM verifiers, tokens; pure |
 //! | [`sys`]      | the only `unsafe`: files, signals, terminal, clock, entropy |
 //! | [`limits`]   | every bound of the program, in one place |
+//! | [`mutants`]  | bugs planted to try the tests; nothing of it in a usual build |
 
 pub mod auth;
 pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod limits;
+pub mod mutants;
 pub mod net;
 pub mod protocol;
 pub mod raft;

@@ -6,6 +6,7 @@ mod client;
 mod codec;
 mod fuzz;
 mod imports;
+mod mutants;
 mod raft;
 mod server;
 mod sim;

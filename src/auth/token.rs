@@ -12,6 +12,7 @@
 use super::scram::Verifier;
 use super::{base64, equal_constant_time, hmac};
 use crate::limits::TOKEN_BYTES;
+use crate::mutants::{Mutant, planted};
 
 const VERSION: &str = "1";
 /// What keeps this code from being taken for any other that the secret makes.
@@ -80,7 +81,8 @@ fn parse(token: &str) -> Option<(u64, [u8; 32])> {
 /// The code, over fields that each have their length before them.
 fn code(secret: &[u8; 32], name: &str, expires_ms: u64, verifier: &Verifier) -> [u8; 32] {
     let mut code = hmac::Key::new(secret).begin();
-    let verifier = verifier.to_string();
+    let any = planted(Mutant::TokenOutlivesPassword);
+    let verifier = if any { String::new() } else { verifier.to_string() };
     let fields = [PURPOSE, name.as_bytes(), &expires_ms.to_be_bytes(), verifier.as_bytes()];
     for field in fields {
         code.update(&(field.len() as u64).to_be_bytes());

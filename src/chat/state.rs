@@ -7,6 +7,7 @@ use super::hash::Keys;
 use super::messages::{BACKWARD, Messages, RECEIVER_SEES, Row, SENDER_SEES, TAKEN, U48};
 use super::pairs::Pairs;
 use crate::limits::ID_WINDOW;
+use crate::mutants::{self, Mutant, planted};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -165,9 +166,13 @@ impl State {
     }
 
     /// The duplicate comes first: a retry gets its first reply whatever became of the receiver.
-    fn on_send(&mut self, send: Sending) -> Effect {
+    fn on_send(&mut self, mut send: Sending) -> Effect {
+        if planted(Mutant::TimeInApply) {
+            send.time = mutants::clock_ms();
+        }
         let Sending { from, id, .. } = send;
-        if let Some((first, print)) = self.known_id(from, id) {
+        let known = self.known_id(from, id).filter(|_| !planted(Mutant::DuplicateBeforeApply));
+        if let Some((first, print)) = known {
             let same_to = &*self.accounts.get(self.receiver(first)).name == send.to;
             if !same_to || print != send.print {
                 return Effect::IdConflict;

@@ -2,6 +2,7 @@
 
 use super::core::Raft;
 use super::message::{Body, Entry, ServerId};
+use crate::mutants::{Mutant, planted};
 
 impl Raft {
     /// Entries to append after (`prev_index`, `prev_term`), where this log has that entry (§5.3).
@@ -31,6 +32,9 @@ impl Raft {
             self.violation("an append that differs where the log was compared or committed");
             return;
         }
+        if planted(Mutant::StaleAppendTruncates) && last_index < self.log.last_index() {
+            self.truncate_from(last_index + 1);
+        }
         self.verified = self.verified.max(last_index);
         self.ack_owed = Some(self.ack_owed.map_or(last_index, |owed| owed.max(last_index)));
         self.learn_commit(commit);
@@ -43,6 +47,7 @@ impl Raft {
         for entry in entries {
             match self.log.term(entry.index) {
                 Some(term) if term == entry.term => continue,
+                Some(_) if planted(Mutant::TruncatesCommitted) => self.truncate_from(entry.index),
                 Some(_) if entry.index <= self.commit.max(self.verified) => return false,
                 Some(_) => self.truncate_from(entry.index),
                 None => {}
@@ -67,7 +72,9 @@ impl Raft {
     /// The PRIMARY's commit index, of which only that counts which was found to be the same here in
     /// this term: past that, other entries may stand in this log.
     fn learn_commit(&mut self, commit: u64) {
-        self.commit = self.commit.max(commit.min(self.verified));
+        let known =
+            if planted(Mutant::CommitPastVerified) { self.log.last_index() } else { self.verified };
+        self.commit = self.commit.max(commit.min(known));
     }
 }
 

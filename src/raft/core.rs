@@ -8,6 +8,7 @@ use super::output::{Committed, Mark, Output, ProposeError, RoleChange};
 use super::random::Random;
 use super::roles::State;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 
 /// One server's part in the replicated log. The module's manual says how to drive it.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ impl Raft {
         self.checked(|raft| {
             assert!(mark.generation <= raft.generation, "a mark of this core's");
             // After a cut this mark's entries may be gone; the cut's own mark follows.
-            if mark.generation == raft.generation {
+            if mark.generation == raft.generation || planted(Mutant::MarkOfCutLog) {
                 assert!(mark.index <= raft.log_given, "only what was given can be durable");
                 raft.persisted = raft.persisted.max(mark.index);
                 raft.count_commit();
@@ -215,6 +216,9 @@ impl Raft {
         if term > self.hard_state.term && !self.take_newer_term(from, term, &body) {
             return;
         }
+        if planted(Mutant::AnyMessageResetsTimer) {
+            self.draw_election_deadline();
+        }
         let old = term < self.hard_state.term;
         match body {
             Body::PreVote { for_term, last_index, last_term } => {
@@ -231,7 +235,7 @@ impl Raft {
             | Body::HeartbeatReply { .. }
             | Body::TimeoutNow
             | Body::Behind
-                if old => {}
+                if old && !planted(Mutant::OldAnswerCounted) => {}
             Body::Vote { last_index, last_term, .. } => self.on_vote(from, last_index, last_term),
             Body::VoteReply { granted } => self.on_vote_reply(from, granted),
             Body::Append { prev_index, prev_term, commit, entries } => {

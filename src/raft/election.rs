@@ -5,6 +5,7 @@ use super::core::Raft;
 use super::message::{Body, ServerId};
 use super::output::{Role, Why};
 use super::roles::{Phase, State};
+use crate::mutants::{Mutant, planted};
 
 impl Raft {
     /// The timers.
@@ -86,6 +87,9 @@ impl Raft {
     }
 
     pub(super) fn on_pre_vote(&mut self, from: ServerId, for_term: u64, index: u64, term: u64) {
+        if planted(Mutant::PreVoteRaisesTerm) && for_term > self.hard_state.term {
+            self.become_backup(for_term, None, Why::NewerTerm { from });
+        }
         let granted = for_term > self.hard_state.term
             && self.log.is_matched_by(index, term)
             && !self.hears_primary()
@@ -117,7 +121,7 @@ impl Raft {
     pub(super) fn on_vote(&mut self, from: ServerId, last_index: u64, last_term: u64) {
         let free = match self.hard_state.voted_for {
             None => self.primary.is_none(),
-            Some(voted_for) => voted_for == from,
+            Some(voted_for) => voted_for == from || planted(Mutant::SecondVote),
         };
         if !free || !self.log.is_matched_by(last_index, last_term) {
             self.send(from, Body::VoteReply { granted: false });

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::message::Entry;
+use crate::mutants::{Mutant, planted};
 
 /// Consecutive entries of one term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Log {
 
     /// Is a log that ends with (`index`, `term`) at least as up to date as this one? (§5.4.1)
     pub(super) fn is_matched_by(&self, index: u64, term: u64) -> bool {
-        (term, index) >= (self.last_term(), self.last)
+        (term, index) >= (self.last_term(), self.last) || planted(Mutant::StaleLogElected)
     }
 
     /// The last index, `most` at most, whose term is `term` at most: where two logs that differ at

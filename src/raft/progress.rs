@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use super::message::ServerId;
+use crate::mutants::{Mutant, planted};
 
 /// How appends are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +113,7 @@ impl Progress {
 
     /// The backup has all up to `match_index`, durably. False: that was known.
     pub(super) fn on_accepted(&mut self, match_index: u64) -> bool {
-        if match_index < self.match_index {
+        if match_index < self.match_index && !planted(Mutant::MatchGoesBack) {
             return false;
         }
         let grown = match_index > self.match_index;

@@ -4,6 +4,7 @@
 use super::core::Raft;
 use super::output::{ReadError, ReadGrant};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 
 /// Reads by their tickets.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +78,7 @@ impl Raft {
         let Some(round) = primacy.reads.under_way.take() else { return };
         let answered = |acked_round: u64| acked_round >= round.heartbeat;
         let backups = primacy.backups.iter().filter(|backup| answered(backup.acked_round));
-        if 1 + backups.count() < quorum {
+        if 1 + backups.count() < quorum && !planted(Mutant::ReadWithoutRound) {
             primacy.reads.under_way = Some(round);
             return;
         }

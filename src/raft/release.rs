@@ -13,12 +13,13 @@
 use super::core::Raft;
 use super::message::Body;
 use super::roles::{Phase, State};
+use crate::mutants::{Mutant, planted};
 
 impl Raft {
     /// Votes, given and asked for. A term's vote is never changed, so what is durable now is what
     /// was promised then.
     pub(super) fn release_votes(&mut self) {
-        if self.durable != self.hard_state {
+        if self.durable != self.hard_state && !planted(Mutant::VoteBeforeSync) {
             return;
         }
         if std::mem::take(&mut self.vote_owed) {
@@ -42,7 +43,8 @@ impl Raft {
         if self.durable.term != self.hard_state.term {
             return;
         }
-        let match_index = self.verified.min(self.persisted);
+        let durable = if planted(Mutant::AckBeforeSync) { u64::MAX } else { self.persisted };
+        let match_index = self.verified.min(durable);
         let answers = self.ack_owed.is_some_and(|last_index| last_index <= match_index);
         if match_index > self.acked || answers {
             self.acked = self.acked.max(match_index);

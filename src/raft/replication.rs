@@ -6,6 +6,7 @@ use super::output::{Outgoing, ProposeError, Wanted, Why};
 use super::progress::{Flow, Progress};
 use super::roles::{Primacy, State};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 
 impl Raft {
     pub(super) fn on_propose(&mut self, payloads: Vec<Payload>) -> Result<u64, ProposeError> {
@@ -164,14 +165,17 @@ impl Raft {
     pub(super) fn count_commit(&mut self) {
         let Raft { state: State::Primary(primacy), log, commit, quorum, .. } = self else { return };
         let mut copies = [0; limits::RAFT_VOTERS];
-        copies[0] = self.persisted;
+        let own_copy =
+            if planted(Mutant::SelfCountedEarly) { log.last_index() } else { self.persisted };
+        copies[0] = own_copy;
         for (place, backup) in primacy.backups.iter().enumerate() {
             copies[place + 1] = backup.match_index;
         }
         let copies = &mut copies[..=primacy.backups.len()];
         copies.sort_unstable();
         let on_majority = copies[copies.len() - *quorum];
-        if on_majority > *commit && log.term(on_majority) == Some(self.hard_state.term) {
+        let of_this_term = log.term(on_majority) == Some(self.hard_state.term);
+        if on_majority > *commit && (of_this_term || planted(Mutant::OldTermCommit)) {
             primacy.uncommitted_bytes = primacy
                 .uncommitted_bytes
                 .saturating_sub(log.cached_bytes_between(*commit, on_majority));

@@ -5,6 +5,7 @@ use super::log::Run;
 use super::message::{Entry, ServerId};
 use super::roles::State;
 use super::{Config, HardState};
+use crate::mutants::{Mutant, planted};
 
 /// What a PRIMARY knows of one backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,11 @@ impl Raft {
     /// All up to here is committed and durable here: what may be stored as the commit index. (A
     /// later one might come back with a log that lost the entries it was said of.)
     pub fn durable_commit(&self) -> u64 {
-        self.commit.min(self.persisted)
+        if planted(Mutant::CommitHintPastLog) {
+            self.commit
+        } else {
+            self.commit.min(self.persisted)
+        }
     }
 
     /// The log's last index.

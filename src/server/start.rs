@@ -11,6 +11,7 @@ use super::{Error, Options, Server, TraceLevel};
 use crate::auth::hasher::Hasher;
 use crate::chat::State;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::{Deadlines, Listen, Listener};
 use crate::raft::{self, Role, ServerId};
 use crate::sys::signal::{self, Signals};
@@ -155,7 +156,8 @@ fn recover(
     trace: Trace,
     now: Now,
 ) -> Result<Replica, Error> {
-    let mut state = State::new();
+    let forgets = planted(Mutant::DuplicatesForgotten) && saved.term > 0;
+    let mut state = if forgets { State::with_window(1) } else { State::new() };
     let mut visit = |index: u64, _term: u64, payload: &[u8]| {
         state.apply(index, payload).map(drop).map_err(|error| error.to_string())
     };

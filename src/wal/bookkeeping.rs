@@ -8,6 +8,7 @@ use super::locations::Locations;
 use super::perform::{SpareRequest, SpareState};
 use super::{Batch, Location};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 
 /// Bytes of the mark that closes a batch.
 pub(super) const MARK_BYTES: u32 = RECORD_HEADER_BYTES as u32;
@@ -168,7 +169,8 @@ impl Wal {
     /// commit index known now. `None`: nothing gathered, a batch in flight, or the segment it goes
     /// to not made yet.
     pub fn take_batch(&mut self, commit: u64) -> Option<Batch> {
-        if self.in_flight.is_some() || self.gathered.front()?.segment > self.newest {
+        let waits = self.in_flight.is_some() && !planted(Mutant::BatchBegunEarly);
+        if waits || self.gathered.front()?.segment > self.newest {
             return None;
         }
         let mut batch = self.gathered.pop_front()?;

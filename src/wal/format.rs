@@ -43,6 +43,7 @@ use std::fmt;
 use crc32fast::Hasher;
 
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 
 /// What every segment begins with.
 pub const MAGIC: [u8; 8] = *b"chatwal\n";
@@ -308,7 +309,8 @@ pub fn record_of(bytes: &[u8], salt: u32, offset: u32) -> Result<Record<'_>, Bad
     if length as usize != bytes.len() {
         return Err(BadRecord::Length(length));
     }
-    if record_crc(bytes, salt, offset) != u32_at(bytes, 0) {
+    let is_whole = record_crc(bytes, salt, offset) == u32_at(bytes, 0);
+    if !is_whole && !planted(Mutant::TornTailTaken) {
         return Err(BadRecord::Checksum);
     }
     let (term, index) = (u64_at(bytes, RECORD_TERM_AT), u64_at(bytes, RECORD_INDEX_AT));
@@ -345,6 +347,11 @@ fn possible_length(length: u32) -> bool {
 /// salts at one place, never share a valid record.
 fn record_crc(record: &[u8], salt: u32, offset: u32) -> u32 {
     let mut hasher = Hasher::new_with_initial(salt ^ offset);
+    if planted(Mutant::ChecksumSkipsIndex) {
+        hasher.update(&record[RECORD_LENGTH_AT..RECORD_INDEX_AT]);
+        hasher.update(&record[RECORD_HEADER_BYTES..]);
+        return hasher.finalize();
+    }
     hasher.update(&record[RECORD_LENGTH_AT..]);
     hasher.finalize()
 }

@@ -19,6 +19,7 @@ use std::fmt;
 use std::io;
 
 use super::disk::Disk;
+use crate::mutants::{Mutant, planted};
 
 /// The file's name, in the data directory.
 pub const FILE: &str = "server_state.txt";
@@ -107,7 +108,8 @@ pub fn save(disk: &mut impl Disk, state: &HardState) -> Result<(), Error> {
     let line = line(counter, state)?;
     match found {
         Some(newest) => {
-            let at = (1 - newest.slot) * LINE_BYTES;
+            let same = planted(Mutant::StateOverwritten);
+            let at = if same { newest.slot } else { 1 - newest.slot } * LINE_BYTES;
             disk.write_at(FILE, at as u64, &line).and_then(|()| disk.fdatasync(FILE))
         }
         None => create(disk, &line),

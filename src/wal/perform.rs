@@ -7,13 +7,20 @@ use super::Batch;
 use super::disk::Disk;
 use super::format::{Header, RECORDS_START};
 use super::{segment_name, unfinished_name};
+use crate::mutants::{Mutant, planted};
 
 /// Writes a batch and waits until it is durable. After an error nothing is known about the batch:
 /// it is never written again, and the process ends.
 pub fn perform(disk: &mut impl Disk, batch: &Batch) -> io::Result<()> {
     let name = segment_name(batch.segment);
     disk.write_at(&name, u64::from(batch.offset), &batch.bytes)?;
-    disk.fdatasync(&name)
+    if planted(Mutant::SyncLeftOut) {
+        return Ok(());
+    }
+    match disk.fdatasync(&name) {
+        Err(_) if planted(Mutant::FailedSyncRetried) => disk.fdatasync(&name),
+        result => result,
+    }
 }
 
 /// The next segment, to be made ahead of its need.
@@ -85,5 +92,5 @@ fn finish(disk: &mut impl Disk, header: &Header, records: &[u8]) -> io::Result<(
     }
     disk.fdatasync(&unfinished)?;
     disk.rename(&unfinished, &segment_name(header.number))?;
-    disk.sync_dir()
+    if planted(Mutant::FolderNotSynced) { Ok(()) } else { disk.sync_dir() }
 }

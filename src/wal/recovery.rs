@@ -87,6 +87,7 @@ use super::restart::Plan;
 use super::survey::{Segment, survey};
 use super::window::Window;
 use super::{Location, segment_name};
+use crate::mutants::{Mutant, planted};
 
 /// What entries are handed to, in order: index, term, payload. An error stops the recovery.
 pub type Visit<'v> = dyn FnMut(u64, u64, &[u8]) -> Result<(), String> + 'v;
@@ -393,7 +394,10 @@ fn read_records(
     loop {
         let parsed = window.parse_at(disk, salt, offset);
         match parsed.map_err(io_error(&segment_name(number)))? {
-            Parsed::Nothing => return Ok((offset, None)),
+            Parsed::Nothing => {
+                replay.batch.closed |= planted(Mutant::ZerosTaken);
+                return Ok((offset, None));
+            }
             Parsed::Damaged(bad) => return Ok((offset, Some(bad.to_string()))),
             Parsed::Record(record) => {
                 let location = Location { segment: number, offset, length: record.length() };

@@ -13,6 +13,7 @@ use super::replay::LastBatch;
 use super::survey::{Segment, Survey};
 use super::window::Window;
 use super::{Location, segment_name};
+use crate::mutants::{Mutant, planted};
 
 /// The fresh segment, thought out.
 pub(super) struct Plan<'s> {
@@ -53,6 +54,9 @@ impl<'s> Plan<'s> {
         // segment before it, so that starting again and again does not pile up empty ones.
         let (kept, end) = match batch {
             LastBatch { number: 0, .. } => (0, 0),
+            LastBatch { position, .. } if planted(Mutant::LastBatchNotCopied) => {
+                (position + 1, read.ends[position])
+            }
             LastBatch { position, offset, .. } if offset > RECORDS_START => (position + 1, offset),
             LastBatch { position: 0, .. } => (0, 0),
             LastBatch { position, .. } => (position, read.ends[position - 1]),
@@ -76,7 +80,7 @@ impl<'s> Plan<'s> {
         let kept = &chain[..kept];
         let (copies, moved) = (Vec::new(), Vec::new());
         let mut plan = Plan { seed, kept, copies, header, moved, remake };
-        if batch.number > 0 {
+        if batch.number > 0 && !planted(Mutant::LastBatchNotCopied) {
             plan.copy(disk, &chain[batch.position], batch, read.ends[batch.position], commit)?;
         }
         Ok(plan)

@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use old::OLD_MS;
 
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::protocol::Message;
 use crate::protocol::framing::Codec;
 pub use requests::{Refusal, Request};
@@ -539,7 +540,13 @@ impl Session {
         self.held_code.clear();
         self.server_state = None;
         self.want_sync();
+        if planted(Mutant::OutboxDroppedEarly) {
+            self.outbox.retain(|item| !item.in_flight);
+        }
         for item in &mut self.outbox {
+            if planted(Mutant::RetryWithNewId) && item.in_flight {
+                item.draft.id = !item.draft.id;
+            }
             item.in_flight = false;
         }
         self.reopen_requests();

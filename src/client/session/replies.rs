@@ -3,6 +3,7 @@
 use super::wire::request;
 use super::{Draft, Event, Incoming, LoginKind, PendingKind, Phase, Refusal, Session, State, Sync};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::protocol::{Message, id};
 
 impl Session {
@@ -69,6 +70,7 @@ impl Session {
         }
         match self.sync {
             Sync::Done => self.on_account_event(message),
+            _ if planted(Mutant::PushBeforeSync) => self.on_account_event(message),
             _ if message.cmd == "read_moved" => self.on_account_event(message),
             _ => self.missed = self.missed.max(message.seq),
         }

@@ -8,6 +8,7 @@ use super::{
     Sync,
 };
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::protocol::framing::{self, Form, Split};
 use crate::protocol::{Message, MsgIds, id};
 
@@ -108,7 +109,7 @@ impl Session {
 
     pub(super) fn put_sync(&mut self, now_ms: u64) {
         let mut message = request("sync");
-        message.seq = self.cursor.unwrap_or(0);
+        message.seq = self.cursor.unwrap_or(0) + u64::from(planted(Mutant::SyncOneOff));
         message.limit = limits::SYNC_PAGE;
         self.sync = Sync::Running;
         self.put(now_ms, PendingKind::Sync, &message);

@@ -139,7 +139,7 @@ impl Service {
 }
 
 /// The answer to a send that is stored.
-fn sent(to: String, id: u128, time: u64, seq: u64) -> Message<'static> {
+pub(super) fn sent(to: String, id: u128, time: u64, seq: u64) -> Message<'static> {
     let msg_ids = MsgIds::Many(vec![id::format(id).into()]);
     Message { to: to.into(), msg_ids, time, seq, ..reply("send") }
 }

@@ -2,11 +2,13 @@
 //! log; what it did is answered in `apply`.
 
 use super::Service;
+use super::apply::sent;
 use super::client::{Session, Work};
 use super::dispatch::{Asked, Next};
 use super::reply::{Refusal, count, more_or_end, refuse, reply};
 use crate::chat::{AccountId, Command};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::protocol::framing::Codec;
 use crate::protocol::{Message, id, name};
@@ -52,6 +54,14 @@ impl Service {
         if state.account(&to).is_none() && !id.is_some_and(stored) {
             let known = in_flight == 0 && self.is_current(asked.key);
             return if known { Err(NO_SUCH_USER) } else { Ok(Next::Later) };
+        }
+        if planted(Mutant::DuplicateBeforeApply)
+            && in_flight == 0
+            && let Some(id) = id
+            && let Some((seq, time)) = self.replica.state().duplicate_of(session.account, id)
+        {
+            self.reply(asked.key, asked.codec, &sent(to, id, time, seq));
+            return Ok(Next::Answered);
         }
         if let Some(code) = client.refusing {
             let sentence = "as the send before it was refused, until a ping";

@@ -8,6 +8,7 @@ use super::reply::{Refusal, count, read_moved, taken_back};
 use super::{ReadJob, TraceLevel};
 use crate::chat::view;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::protocol::framing::Codec;
 use crate::protocol::{Message, id};
@@ -70,9 +71,12 @@ impl Service {
     }
 
     fn write_page<'a>(&mut self, page: Page, mut payloads: impl Iterator<Item = &'a [u8]>) {
-        let Page { key, codec, items, last } = page;
+        let Page { key, codec, mut items, last } = page;
+        let all = items.len();
+        let held_back =
+            items.split_off(all - all / 2 * usize::from(planted(Mutant::PushInsideReply)));
         for (place, item) in items.iter().enumerate() {
-            let limit = count(items.len() - place);
+            let limit = count(all - place);
             match item {
                 Item::Message(seq) => {
                     let payload = payloads.next().unwrap_or_default();
@@ -96,6 +100,11 @@ impl Service {
             }
         }
         self.count_output(key);
+        if !held_back.is_empty() {
+            self.queue(key);
+            self.start_page(key, codec, held_back, last);
+            return;
+        }
         self.end_with(key, codec, &last);
     }
 

@@ -7,6 +7,7 @@ use super::dispatch::{Asked, Next};
 use super::reply::{Refusal, refuse, reply};
 use super::request::{Request, Row};
 use super::{Service, TraceLevel};
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::protocol::Message;
 use crate::raft::{Role, ServerId};
@@ -83,12 +84,13 @@ impl Service {
 
     fn on_serving(&mut self, old: &Serving) {
         if *old == Serving::Primary {
+            let refusal = if planted(Mutant::UnknownToldAsRefused) { READ_ONLY } else { UNKNOWN };
             // Whether these will be committed is for the next PRIMARY to say.
             for pending in std::mem::take(&mut self.pending) {
                 if pending.cmd == "send" {
-                    self.keep_refusing(pending.key, UNKNOWN.code);
+                    self.keep_refusing(pending.key, refusal.code);
                 }
-                self.reply(pending.key, pending.codec, &UNKNOWN.message(pending.cmd));
+                self.reply(pending.key, pending.codec, &refusal.message(pending.cmd));
                 self.finish(pending.key, pending.cmd);
             }
         }

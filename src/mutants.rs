@@ -1,0 +1,198 @@
+//! Bugs that are planted on purpose, to see that the tests find them. Each is one that a program of
+//! this kind has had somewhere: the code around it says what would go wrong, a test that goes red
+//! says that somebody would notice.
+//!
+//! Nothing of this is in the program that is shipped: without `--cfg mutants` (which `make mutants`
+//! gives to a build of its own) [`planted`] is a constant `false`, and what depends on it is compiled
+//! away. With it all bugs are in one build, and the environment's `CHATCTL_MUTANT` names the one that
+//! is awake. This is the one thing that the pure layers look at besides what they are given.
+
+/// A bug and how it is noticed.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Which.
+    pub mutant: Mutant,
+    /// Its name in the environment.
+    pub name: &'static str,
+    /// What the server or client does wrongly.
+    pub breaks: &'static str,
+    /// Filters of the integration tests that are expected to go red, the quickest first.
+    pub caught_by: &'static [&'static str],
+}
+
+macro_rules! mutants {
+    ($($variant:ident $name:literal: $breaks:literal, [$($test:literal),+];)+) => {
+        /// Every bug that can be planted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutant {
+            $(#[doc = $breaks] $variant,)+
+        }
+
+        /// What there is to know of each, in the order in which they are tried.
+        pub const TABLE: &[Row] = &[$(Row {
+            mutant: Mutant::$variant,
+            name: $name,
+            breaks: $breaks,
+            caught_by: &[$($test),+],
+        }),+];
+    };
+}
+
+mutants! {
+    // Elections.
+    VoteBeforeSync "vote-before-sync":
+        "a vote leaves before it is durable",
+        ["raft::elections::s5_2_a_vote_leaves_only_when_it_is_durable"];
+    SecondVote "second-vote":
+        "a second server gets the vote of the same term",
+        ["raft::elections::s5_2_one_vote_a_term"];
+    StaleLogElected "stale-log-elected":
+        "a server votes for one whose log misses what may be committed",
+        ["raft::elections::s5_4_1_no_vote_for_a_log"];
+    AnyMessageResetsTimer "any-message-resets-timer":
+        "any message puts the next election off",
+        ["raft::elections::s5_2_only_the_primary_and_a_vote"];
+    PreVoteRaisesTerm "pre-vote-raises-term":
+        "the question whether one would be elected raises the term of the one asked",
+        ["raft::elections::s9_6_a_pre_vote_changes_no_term"];
+
+    // Replication.
+    OldTermCommit "old-term-commit":
+        "the PRIMARY commits an older term's entry by counting its copies",
+        ["raft::replication::s5_4_2_figure_8"];
+    AckBeforeSync "ack-before-sync":
+        "a BACKUP acknowledges entries that are not durable",
+        ["raft::replication::s5_3_a_backup_acknowledges_only_what_is_durable"];
+    SelfCountedEarly "self-counted-early":
+        "the PRIMARY counts its own copy before that is durable",
+        ["raft::replication::s10_2_1_the_primary_counts_itself"];
+    CommitPastVerified "commit-past-verified":
+        "a BACKUP commits entries that were not compared with the PRIMARY's",
+        ["raft::replication::s5_3_a_backup_commits_only_what_it_compared"];
+    StaleAppendTruncates "stale-append-truncates":
+        "an append cuts what lies behind its own entries, though nothing differs",
+        ["raft::replication::s5_3_an_old_append_cuts_nothing"];
+    TruncatesCommitted "truncates-committed":
+        "a BACKUP lets an append cut what is committed",
+        ["raft::replication::an_append_that_is_no_piece_of_a_log"];
+    MatchGoesBack "match-goes-back":
+        "an old acknowledgment takes back what the PRIMARY knows of a BACKUP",
+        ["raft::replication::s5_3_old_and_doubled_acknowledgments"];
+    OldAnswerCounted "old-answer-counted":
+        "an answer of an older term counts in this one",
+        ["raft::replication::s5_3_old_and_doubled_acknowledgments"];
+    MarkOfCutLog "mark-of-cut-log":
+        "a write from before a cut makes durable what was appended after it",
+        ["raft::replication::s5_3_a_mark_from_before_a_cut"];
+    CommitHintPastLog "commit-hint-past-log":
+        "the stored commit index names entries that are not durable here",
+        ["raft::replication::s10_2_1_the_primary_sends_before_its_own_write"];
+    ReadWithoutRound "read-without-round":
+        "the PRIMARY answers reads without asking whether it still is the PRIMARY",
+        ["raft::reads::s6_4_a_primary_that_was_replaced"];
+    MarkGivenBackEarly "mark-given-back-early":
+        "a batch that is durable makes the batches behind it count as durable",
+        ["sim::"];
+    UnknownToldAsRefused "unknown-told-as-refused":
+        "a PRIMARY that steps down says that what it was asked will not happen",
+        ["sim::"];
+
+    // The log on disk.
+    SyncLeftOut "sync-left-out":
+        "a batch counts as durable when it is written, before the fsync",
+        ["wal::crashes::after_a_crash_at_any_operation"];
+    FailedSyncRetried "failed-sync-retried":
+        "an fsync that failed is tried again, and believed",
+        ["wal::crashes::a_failed_write_or_sync"];
+    BatchBegunEarly "batch-begun-early":
+        "a batch is written while the one before is not durable",
+        ["wal::crashes::after_a_crash_at_any_operation"];
+    FolderNotSynced "folder-not-synced":
+        "a new segment is written to before its name is durable",
+        ["wal::crashes::after_a_crash_at_any_operation"];
+    LastBatchNotCopied "last-batch-not-copied":
+        "recovery counts the last batch as durable because it could be read",
+        ["wal::crashes::a_failed_write_or_sync"];
+    TornTailTaken "torn-tail-taken":
+        "a record whose checksum is wrong is taken",
+        ["wal::crashes::after_a_crash_at_any_operation"];
+    ZerosTaken "zeros-taken":
+        "zeros are taken for the record that closes a batch",
+        ["wal::damage::a_sector_of_zeros"];
+    ChecksumSkipsIndex "checksum-skips-index":
+        "a record's checksum does not cover its index",
+        ["wal::damage::any_bit_changed_is"];
+    StateOverwritten "state-overwritten":
+        "term and vote are saved over the newest copy instead of the older one",
+        ["wal::hard_state::a_crash_while_saving"];
+
+    // The state machine and the server.
+    DuplicateBeforeApply "duplicate-before-apply":
+        "whether a send is a duplicate is decided when it is proposed, not when it is applied",
+        ["server::messages::the_same_send_again"];
+    DuplicatesForgotten "duplicates-forgotten":
+        "a restarted server knows only the newest id of each sender",
+        ["server::messages::the_same_send_again"];
+    IdExpiredMissed "id-expired-missed":
+        "a retry older than the ids that are known is stored as new",
+        ["chat::sending::past_the_window"];
+    TimeInApply "time-in-apply":
+        "each server stores a message under the time at which it applies it",
+        ["chat::sending::a_message_is_stored_under"];
+    LaggingForgotten "lagging-forgotten":
+        "pushes left out for a slow reader are not told",
+        ["server::bounds::a_slow_reader"];
+    PushInsideReply "push-inside-reply":
+        "a long answer is written in two parts, with pushes between them",
+        ["server::order::no_push_comes_inside"];
+    TokenOutlivesPassword "token-outlives-password":
+        "a token stays good when the password is changed",
+        ["server::accounts::a_token_resumes"];
+
+    // The client.
+    RetryWithNewId "retry-with-new-id":
+        "a message is sent again under another id",
+        ["client::session::whatever_fails"];
+    OutboxDroppedEarly "outbox-dropped-early":
+        "a message leaves the outbox when it is sent, not when it is acknowledged",
+        ["client::session::whatever_fails"];
+    SyncOneOff "sync-one-off":
+        "catching up goes on one place too far",
+        ["client::session::whatever_fails"];
+    PushBeforeSync "push-before-sync":
+        "a push moves the cursor before all before it was fetched",
+        ["client::scripted::a_push_that_overtakes"];
+}
+
+/// Whether this bug is planted.
+#[cfg(not(mutants))]
+pub const fn planted(_: Mutant) -> bool {
+    false
+}
+
+/// Whether this bug is planted.
+#[cfg(mutants)]
+pub fn planted(mutant: Mutant) -> bool {
+    static AWAKE: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
+    *AWAKE.get_or_init(named_by_environment) == Some(mutant)
+}
+
+#[cfg(mutants)]
+fn named_by_environment() -> Option<Mutant> {
+    let name = std::env::var("CHATCTL_MUTANT").ok()?;
+    let row = TABLE.iter().find(|row| row.name == name);
+    Some(row.unwrap_or_else(|| panic!("CHATCTL_MUTANT: there is no {name:?}")).mutant)
+}
+
+/// The clock that [`Mutant::TimeInApply`] looks at, milliseconds since the Unix epoch.
+#[cfg(mutants)]
+pub fn clock_ms() -> u64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since_epoch.map_or(0, |time| time.as_millis() as u64)
+}
+
+/// As with the bugs; never asked without them.
+#[cfg(not(mutants))]
+pub const fn clock_ms() -> u64 {
+    0
+}

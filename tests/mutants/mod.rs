@@ -1,0 +1,33 @@
+//! The planted bugs of `src/mutants.rs`. `tests/mutants.sh` plants them one after the other, each in
+//! runs of the tests that its row names.
+
+/// The rows, for the script: a line each, fields parted by tabs.
+#[cfg(mutants)]
+#[test]
+fn the_table() {
+    println!();
+    for row in chatctl::mutants::TABLE {
+        let (name, caught_by, breaks) = (row.name, row.caught_by.join(" "), row.breaks);
+        println!("mutant\t{name}\t{caught_by}\t{breaks}");
+    }
+}
+
+#[test]
+fn each_has_a_name_of_its_own_and_a_test() {
+    let mut names = std::collections::BTreeSet::new();
+    for row in chatctl::mutants::TABLE {
+        let plain = row.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        assert!(plain && names.insert(row.name), "{}", row.name);
+        assert!(!row.caught_by.is_empty(), "{}", row.name);
+    }
+}
+
+#[cfg(not(mutants))]
+#[test]
+fn nothing_of_them_is_in_the_program() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_chatctl")).expect("the program is built");
+    let has = |text: &str| program.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(has("CHATCTL_PASSWORD"), "texts of the program can be found in it");
+    assert!(!has("CHATCTL_MUTANT"));
+    assert!(!chatctl::mutants::TABLE.iter().any(|row| has(row.name) || has(row.breaks)));
+}

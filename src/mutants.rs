@@ -92,10 +92,10 @@ mutants! {
         ["raft::reads::s6_4_a_primary_that_was_replaced"];
     MarkGivenBackEarly "mark-given-back-early":
         "a batch that is durable makes the batches behind it count as durable",
-        ["sim::"];
+        ["sim::every"];
     UnknownToldAsRefused "unknown-told-as-refused":
         "a PRIMARY that steps down says that what it was asked will not happen",
-        ["sim::"];
+        ["sim::every"];
 
     // The log on disk.
     SyncLeftOut "sync-left-out":
@@ -125,6 +125,9 @@ mutants! {
     StateOverwritten "state-overwritten":
         "term and vote are saved over the newest copy instead of the older one",
         ["wal::hard_state::a_crash_while_saving"];
+    StateOnlyRead "state-only-read":
+        "a restarted server goes on from a vote that perhaps only the page cache has",
+        ["wal::hard_state::a_state_that_only_the_cache_has"];
 
     // The state machine and the server.
     DuplicateBeforeApply "duplicate-before-apply":

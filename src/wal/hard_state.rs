@@ -88,6 +88,9 @@ impl std::error::Error for Error {}
 /// `None` where no state was ever saved.
 pub fn recover(disk: &mut impl Disk) -> Result<Option<HardState>, Error> {
     let Some(Newest { slot, counter, state }) = newest(disk)? else { return Ok(None) };
+    if planted(Mutant::StateOnlyRead) {
+        return Ok(Some(state));
+    }
     let line = line(counter, &state)?;
     disk.write_at(FILE, (slot * LINE_BYTES) as u64, &line)
         .and_then(|()| disk.fdatasync(FILE))

@@ -1,6 +1,6 @@
 //! The hard state's file: crashes, damage, errors.
 
-use chatctl::wal::hard_state::{Error, FILE, HardState, load, save};
+use chatctl::wal::hard_state::{Error, FILE, HardState, load, recover, save};
 
 use super::sim_disk::{Fault, SimDisk};
 
@@ -60,6 +60,24 @@ fn a_crash_while_saving_leaves_the_old_state_or_the_new_one() {
                 disk.restart(|_| false);
                 assert_eq!(load(&mut disk.clone()).expect("loads"), Some(state(9)));
             }
+        }
+    }
+}
+
+#[test]
+fn a_state_that_only_the_cache_has_is_durable_once_a_server_goes_on_from_it() {
+    for (count, position) in (0..4).flat_map(|count| (0..8).map(move |at| (count, at))) {
+        for fault in [Fault::Crash, Fault::Error] {
+            let disk = saved(count);
+            disk.restart(|_| false);
+            disk.fail_at(position, fault);
+            // The process ends in the middle of it or after the failure; the power stays.
+            let _ = save(&mut disk.clone(), &state(count + 1));
+            disk.restart_process();
+            let found = recover(&mut disk.clone()).expect("recovers");
+            disk.restart(|_| false);
+            let after = load(&mut disk.clone()).expect("loads");
+            assert_eq!(after, found, "{count} saved, {fault:?} at {position}");
         }
     }
 }

@@ -112,8 +112,8 @@ pub fn save(disk: &mut impl Disk, state: &HardState) -> Result<(), Error> {
     match found {
         Some(newest) => {
             let same = planted(Mutant::StateOverwritten);
-            let at = if same { newest.slot } else { 1 - newest.slot } * LINE_BYTES;
-            disk.write_at(FILE, at as u64, &line).and_then(|()| disk.fdatasync(FILE))
+            let slot = if same { newest.slot } else { 1 - newest.slot };
+            disk.write_at(FILE, (slot * LINE_BYTES) as u64, &line).and_then(|()| disk.fdatasync(FILE))
         }
         None => create(disk, &line),
     }

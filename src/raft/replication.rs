@@ -174,8 +174,9 @@ impl Raft {
         let copies = &mut copies[..=primacy.backups.len()];
         copies.sort_unstable();
         let on_majority = copies[copies.len() - *quorum];
-        let of_this_term = log.term(on_majority) == Some(self.hard_state.term);
-        if on_majority > *commit && (of_this_term || planted(Mutant::OldTermCommit)) {
+        let of_this_term = |index| log.term(index) == Some(self.hard_state.term);
+        let any_term = planted(Mutant::OldTermCommit);
+        if on_majority > *commit && (any_term || of_this_term(on_majority)) {
             primacy.uncommitted_bytes = primacy
                 .uncommitted_bytes
                 .saturating_sub(log.cached_bytes_between(*commit, on_majority));

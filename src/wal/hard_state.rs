@@ -113,7 +113,8 @@ pub fn save(disk: &mut impl Disk, state: &HardState) -> Result<(), Error> {
         Some(newest) => {
             let same = planted(Mutant::StateOverwritten);
             let slot = if same { newest.slot } else { 1 - newest.slot };
-            disk.write_at(FILE, (slot * LINE_BYTES) as u64, &line).and_then(|()| disk.fdatasync(FILE))
+            disk.write_at(FILE, (slot * LINE_BYTES) as u64, &line)
+                .and_then(|()| disk.fdatasync(FILE))
         }
         None => create(disk, &line),
     }

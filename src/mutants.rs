@@ -3,9 +3,10 @@
 //! says that somebody would notice.
 //!
 //! Nothing of this is in the program that is shipped: without `--cfg mutants` (which `make mutants`
-//! gives to a build of its own) [`planted`] is a constant `false`, and what depends on it is compiled
-//! away. With it all bugs are in one build, and the environment's `CHATCTL_MUTANT` names the one that
-//! is awake. This is the one thing that the pure layers look at besides what they are given.
+//! gives to a build of its own) [`planted`] is a constant `false`, and what depends on it is
+//! compiled away. With it all bugs are in one build, and the environment's `CHATCTL_MUTANT` names
+//! the one that is awake. This is the one thing that the pure layers look at besides what they are
+//! given.
 
 /// A bug and how it is noticed.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,5 @@
-//! The planted bugs of `src/mutants.rs`. `tests/mutants.sh` plants them one after the other, each in
-//! runs of the tests that its row names.
+//! The planted bugs of `src/mutants.rs`. `tests/mutants.sh` plants them one after the other, each
+//! in runs of the tests that its row names.
 
 /// The rows, for the script: a line each, fields parted by tabs.
 #[cfg(mutants)]

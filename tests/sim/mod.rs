@@ -33,7 +33,7 @@ mod wild;
 mod world;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use counts::Counts;
@@ -74,15 +74,16 @@ fn every_history_keeps_every_promise() {
 
 /// Plays many histories, as many at a time as there are processors; their numbers, and a hash of all.
 fn play_many(first: u64, seeds: u64) -> (Counts, u64) {
-    let next = AtomicU64::new(first);
+    let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
     let sum = Mutex::new((Counts::default(), 0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let _failure = Failure(&failed);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds {
+                    if seed >= first + seeds || failed.load(Ordering::Relaxed) {
                         return;
                     }
                     let (hash, counts) = play(seed);
@@ -94,6 +95,15 @@ fn play_many(first: u64, seeds: u64) -> (Counts, u64) {
         }
     });
     sum.into_inner().expect("no thread fails while it counts")
+}
+
+/// Tells the other threads to end when this one fails.
+struct Failure<'a>(&'a AtomicBool);
+
+impl Drop for Failure<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_or(std::thread::panicking(), Ordering::Relaxed);
+    }
 }
 
 /// An empty run must not look good.

@@ -165,6 +165,7 @@ impl World {
             self.counts.isolated += 1;
             let both = |other| [(primary, other), (other, primary)];
             pairs.extend((0..servers).flat_map(both));
+            self.part_from(primary);
         }
         if self.chance(weather.flap) {
             self.counts.flaps += 1;
@@ -183,6 +184,30 @@ impl World {
             let after = self.some_time();
             self.at(after, Event::Mend(Mend::Links(pairs)));
         }
+    }
+
+    /// A PRIMARY that is cut off does not know it yet: the others may hear of it at once and elect,
+    /// some clients lose their connections to it and go elsewhere, and some stay and go on asking.
+    fn part_from(&mut self, primary: usize) {
+        let id = self.servers[primary].id;
+        let heard = self.rng.chance(2, 3);
+        for peer in (0..self.servers.len()).filter(|peer| *peer != primary && heard) {
+            let after = self.rng.below(MS);
+            self.tell(peer, after, Input::PeerLost(id));
+        }
+        let mut pairs = Vec::new();
+        for client in 0..self.machines.len() {
+            let link = self.machines[client].link.and_then(|link| self.links.get(&link));
+            let there = link.is_some_and(|link| link.server == primary);
+            if there && self.rng.chance(1, 2) {
+                pairs.push((client, primary));
+                self.client_closes(client);
+                self.drive(client, |client, now_ms, _| client.closed(now_ms, "unreachable"));
+            }
+        }
+        self.client_cut.extend(&pairs);
+        let after = self.some_time();
+        self.at(after, Event::Mend(Mend::Clients(pairs)));
     }
 
     fn bad_machines(&mut self, place: usize, weather: &Weather) {

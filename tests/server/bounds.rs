@@ -2,12 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use chatctl::limits;
 use chatctl::protocol::framing::{Codec, Form};
 
 use crate::support::TempDir;
-use crate::support::server::{Ask, Launch, RawClient, TestServer, ask, code, password_of};
+use crate::support::server::{
+    Ask, Launch, PATIENCE, RawClient, TestServer, ask, code, password_of,
+};
 
 /// Fills a server that takes `most` connections, then holds that one more waits until one goes.
 fn expect_pause_and_recovery(server: &TestServer, most: usize, trace: &str) {
@@ -260,6 +263,77 @@ fn pages_for_a_client_that_does_not_read_do_not_gather_in_memory() {
             assert_eq!(slow.read_pages("history").0.len(), 16);
         }
     });
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_for_all_connections_together() {
+    let home = TempDir::new("unread-all");
+    let socket = format!("unix:{}", home.path().join("socket").display());
+    let server = Launch::on(&home.path().join("data")).listen(&[&socket]).start();
+    let mut alice = server.create("alice");
+    let text = "page".repeat(15_000);
+    let sends: Vec<Ask> = (1..=16).map(|n| ask("send").to("alice").body(&text).id(n)).collect();
+    alice.send_all(&sends);
+    sends.iter().for_each(|_| drop(alice.reply()));
+    let before = server.resident_bytes();
+    // Each asks for nearly a megabyte, of which the system's buffer for its socket takes a fifth.
+    let bound = limits::OUTPUT_TOTAL_BYTES as u64;
+    let count = 2 * bound / (1 << 20);
+    let mut readers: Vec<RawClient> = (0..count).map(|_| server.login("alice")).collect();
+    readers.iter_mut().for_each(|reader| reader.send(&ask("history").limit(1_000)));
+    // What comes later is answered later, so all of them have been looked at.
+    alice.done(&ask("ping"));
+    let grown = server.resident_bytes() - before;
+    assert!(grown > bound / 2, "the pages do wait in memory: {grown}");
+    assert!(grown < bound + (48 << 20), "{grown} bytes for {count} pages");
+    // Those who leave make room for those who wait, and so do those who read.
+    for mut reader in readers.drain(..).skip(count as usize / 2) {
+        assert_eq!(reader.read_pages("history").0.len(), 16);
+    }
+}
+
+/// How many sockets it has open.
+fn sockets(server: &TestServer) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    let target = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.path().read_link().ok();
+    open.filter_map(target).filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[test]
+fn who_is_told_to_go_and_stays_is_cut_off_after_a_moment() {
+    let server = TestServer::start("drain", &[]);
+    let mut other = server.create("alice");
+    let before = sockets(&server);
+    let mut client = server.connect();
+    client.write_raw(b"GET / HTTP/1.1\r\n\r\n");
+    let said = String::from_utf8(client.read_to_close()).unwrap();
+    assert!(said.contains("bad-frame"), "{said}");
+    // Its side stays open, and it says nothing more.
+    let started = Instant::now();
+    while sockets(&server) > before {
+        assert!(started.elapsed() < PATIENCE, "it is still connected");
+        other.done(&ask("ping"));
+    }
+    drop(client);
+}
+
+#[test]
+fn who_does_not_read_does_not_hold_up_a_stop() {
+    let mut server = TestServer::start("stop-unread", &["--segment-mib", "8"]);
+    let mut alice = server.create("alice");
+    let text = "page".repeat(15_000);
+    let sends: Vec<Ask> = (1..=16).map(|n| ask("send").to("alice").body(&text).id(n)).collect();
+    alice.send_all(&sends);
+    sends.iter().for_each(|_| drop(alice.reply()));
+    let mut slow: Vec<RawClient> = (0..8).map(|_| server.login("alice")).collect();
+    let pages = vec![ask("history").limit(1_000); 20];
+    slow.iter_mut().for_each(|client| client.send_all(&pages));
+    alice.done(&ask("ping"));
+    let started = Instant::now();
+    let ended = server.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let most = Duration::from_millis(limits::STOP_MS) + Duration::from_secs(10);
+    assert!(started.elapsed() < most, "{:?}", started.elapsed());
 }
 
 #[test]

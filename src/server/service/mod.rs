@@ -130,6 +130,8 @@ pub struct Service {
     pub spares: Spares,
     /// Bytes that all clients together leave unread.
     output_bytes: usize,
+    /// Bytes that the pages being read will add to them.
+    page_bytes: usize,
     /// Connections whose request waits for room in the log's batch or in the outputs.
     stalled: Vec<Key>,
     /// Who waits for which entry, in the entries' order.
@@ -157,6 +159,7 @@ impl Service {
             todo: Todo::default(),
             spares: Spares::default(),
             output_bytes: 0,
+            page_bytes: 0,
             stalled: Vec::new(),
             pending: VecDeque::new(),
             hashing: HashMap::new(),
@@ -184,8 +187,10 @@ impl Service {
     /// The connection is closed.
     pub fn disconnect(&mut self, key: Key) {
         self.log_out(key);
+        let had_room = self.pages_have_room();
         if let Some(client) = self.clients.remove(key) {
             self.output_bytes -= client.counted;
+            self.wake_if_room(had_room);
             self.tell_detail(|| format!("connection {} closed", key.number()));
         }
     }
@@ -238,9 +243,7 @@ impl Service {
     pub fn on_written(&mut self, key: Key) -> bool {
         let had_room = self.pages_have_room();
         self.count_output(key);
-        if !had_room && self.pages_have_room() {
-            self.wake_stalled();
-        }
+        self.wake_if_room(had_room);
         let Some(client) = self.clients.get_mut(key) else { return false };
         client.output.tidy(&mut self.spares);
         let unwritten = client.output.unwritten();

@@ -30,6 +30,8 @@ pub(super) struct Page {
     codec: Codec,
     items: Vec<Item>,
     last: Message<'static>,
+    /// What its entries will take in the output, about.
+    bytes: usize,
 }
 
 impl Service {
@@ -42,13 +44,15 @@ impl Service {
         last: Message<'static>,
     ) -> Next {
         let next = self.begin(key);
-        let page = Page { key, codec, items, last };
+        let mut page = Page { key, codec, items, last, bytes: 0 };
         let locations: Vec<Location> =
             page.seqs().filter_map(|seq| self.replica.location(seq)).collect();
+        page.bytes = locations.iter().map(|location| location.length as usize).sum();
         if locations.is_empty() {
             self.write_page(page, std::iter::empty());
         } else {
             self.last_job += 1;
+            self.page_bytes += page.bytes;
             self.pages.insert(self.last_job, page);
             self.todo.read.push(ReadJob { id: self.last_job, locations });
         }
@@ -57,21 +61,27 @@ impl Service {
 
     /// The entries of a [`ReadJob`], in the order of its locations.
     pub fn on_fetched<'a>(&mut self, id: u64, payloads: impl Iterator<Item = &'a [u8]>) {
+        let had_room = self.pages_have_room();
         if let Some(page) = self.pages.remove(&id) {
+            self.page_bytes -= page.bytes;
             self.write_page(page, payloads);
+            self.wake_if_room(had_room);
         }
     }
 
     /// The entries of a [`ReadJob`] cannot be read; `refusal` is what the client is told.
     pub fn on_fetch_failed(&mut self, id: u64, refusal: &Refusal) {
-        if let Some(Page { key, codec, last, .. }) = self.pages.remove(&id) {
+        let had_room = self.pages_have_room();
+        if let Some(Page { key, codec, last, bytes, .. }) = self.pages.remove(&id) {
+            self.page_bytes -= bytes;
             let cmd = if last.cmd == "delivered" { "deliver" } else { last.cmd.as_ref() };
             self.end_with(key, codec, &refusal.message(cmd));
+            self.wake_if_room(had_room);
         }
     }
 
     fn write_page<'a>(&mut self, page: Page, mut payloads: impl Iterator<Item = &'a [u8]>) {
-        let Page { key, codec, mut items, last } = page;
+        let Page { key, codec, mut items, last, .. } = page;
         let all = items.len();
         let held_back =
             items.split_off(all - all / 2 * usize::from(planted(Mutant::PushInsideReply)));
@@ -122,9 +132,16 @@ impl Service {
         fitting
     }
 
-    /// Whether the outputs have room for another page.
+    /// Whether the outputs have room for another page, beside those that are being read.
     pub(super) fn pages_have_room(&self) -> bool {
-        self.output_bytes < limits::OUTPUT_TOTAL_BYTES
+        self.output_bytes + self.page_bytes < limits::OUTPUT_TOTAL_BYTES
+    }
+
+    /// Wakes those who wait for room in the outputs, where there was none and now is.
+    pub(super) fn wake_if_room(&mut self, had_room: bool) {
+        if !had_room && self.pages_have_room() {
+            self.wake_stalled();
+        }
     }
 
     /// Brings the sum of all outputs up to date with one client's.

@@ -136,7 +136,7 @@ for cache in cold warm; do
     [ "$cache" = warm ] || drop "$work/log"
     start log
     milliseconds=$(printf '%s\n' "$line" | sed -n 's/.* recovered in \([0-9]*\) ms.*/\1/p')
-    count=$(printf '%s\n' "$line" | sed -n 's/.*: \([0-9]*\) messages of .*/\1/p')
+    count=$(printf '%s\n' "$line" | sed -n 's/.*: \([0-9]*\) messages\{0,1\} of .*/\1/p')
     printf '  %s: %s messages in %s s, %s MB/s, %s messages a second\n' "$cache" "$count" \
         "$(calc %.2f "$milliseconds / 1000")" \
         "$(calc %.0f "($segments - 1) * 67.108864 * 1000 / $milliseconds")" \

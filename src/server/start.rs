@@ -17,7 +17,7 @@ use crate::raft::{self, Role, ServerId};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{self, DataDir, Identity, Reader, Writer};
+use crate::wal::{self, DataDir, Disk, Identity, Reader, Writer};
 
 /// The number of a server that is alone, and the name it goes by.
 const LONE: ServerId = ServerId(1);
@@ -91,11 +91,11 @@ impl Server {
         let _ = writeln!(
             io::stdout(),
             "chatctl serves at {} with its data in {}: \
-             {} messages of {} accounts recovered in {} ms",
+             {} of {} recovered in {} ms",
             addresses.join(" and "),
             server.options.data_dir.display(),
-            state.message_count(),
-            state.account_count(),
+            counted(state.message_count() as u64, "message"),
+            counted(state.account_count() as u64, "account"),
             started.elapsed().as_millis(),
         );
         Ok(server)
@@ -141,6 +141,11 @@ fn settings(options: &Options, addresses: &[String]) -> Settings {
         logins_per_minute: options.logins_per_minute,
         tell_details: options.trace >= TraceLevel::Debug,
     }
+}
+
+/// `1 message`, `2 messages`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {
@@ -206,10 +211,14 @@ fn listen(listen: &[Listen]) -> Result<Vec<Listener>, Error> {
 }
 
 /// What the directory's `server_state.txt` says. It is made, with the cluster's id, before the log
-/// has its first segment.
+/// has its first segment; so where there is a log and no such file, the file is lost.
 fn hard_state(directory: &DataDir) -> Result<HardState, Error> {
     if let Some(state) = hard_state::recover(&mut directory.disk()).map_err(Error::State)? {
         return Ok(state);
+    }
+    let files = directory.wal_disk().list();
+    if !files.map_err(|error| Error::State(hard_state::Error::Io(error)))?.is_empty() {
+        return Err(Error::State(hard_state::Error::Lost));
     }
     let state = HardState {
         id: LONE_NAME.to_owned(),

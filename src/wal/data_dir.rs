@@ -49,7 +49,11 @@ impl fmt::Display for Error {
                  another directory with --data-dir",
                 path.display()
             ),
-            Error::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            Error::Io { path, error } => write!(
+                f,
+                "the data directory cannot be used: {}: {error}; name another with --data-dir",
+                path.display()
+            ),
         }
     }
 }

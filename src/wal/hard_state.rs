@@ -58,6 +58,8 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// There is none, and yet there is a log: it is lost, and with it whom the server voted for.
+    Lost,
     /// A text that does not fit the file: a bug, or an id that should have been refused.
     Field(&'static str),
     /// The disk failed.
@@ -70,6 +72,11 @@ impl fmt::Display for Error {
             Error::Damaged { why } => write!(
                 f,
                 "{FILE} is damaged: {why}. Nothing was changed. Restore the directory from a copy"
+            ),
+            Error::Lost => write!(
+                f,
+                "{FILE} is missing, and the log beside it is not empty. Nothing was changed. \
+                 Restore the file, or the whole directory, from a copy"
             ),
             Error::Field(field) => write!(
                 f,

@@ -28,7 +28,7 @@ fn a_configuration_file_says_the_same_as_flags() {
         .listen(&["127.0.0.1:0", &unix])
         .flags(&["--max-connections", "2", "--trace", "info"])
         .start();
-    assert!(by_flags.start_line().contains(": 0 messages of 1 accounts recovered"));
+    assert!(by_flags.start_line().contains(": 0 messages of 1 account recovered"));
     expect_two_connections(by_flags);
 }
 

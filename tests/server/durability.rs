@@ -199,6 +199,25 @@ fn a_log_that_is_damaged_in_its_middle_is_refused_by_name_and_left_as_it_is() {
 }
 
 #[test]
+fn a_log_whose_state_file_is_lost_is_refused_and_left_as_it_is() {
+    let mut server = TestServer::start("lost", &[]);
+    server.create("alice").tell("alice", "still here");
+    server.terminate();
+    let file = server.data_dir().join("server_state.txt");
+    let state = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let before = contents(server.data_dir());
+    for _ in 0..2 {
+        let ended = Launch::on(server.data_dir()).try_start().err().expect("it is refused");
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(ended.stderr.contains("server_state.txt is missing"), "{}", ended.stderr);
+        assert!(contents(server.data_dir()) == before, "nothing is changed");
+    }
+    std::fs::write(&file, state).unwrap();
+    assert_eq!(history(&server.restart(), "alice").len(), 1);
+}
+
+#[test]
 fn a_torn_tail_is_cut_with_a_line_that_says_so_and_nothing_else_is_lost() {
     let mut server = TestServer::start("torn", &[]);
     let mut alice = server.create("alice");

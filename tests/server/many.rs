@@ -50,13 +50,17 @@ fn a_thousand_active_connections_and_ten_thousand_idle_ones_are_served_at_once()
 
 fn active(server: &TestServer) -> Vec<RawClient> {
     let mut clients: Vec<RawClient> = Vec::with_capacity(ACTIVE);
-    for number in 0..ACTIVE {
-        let mut client = server.connect();
-        client.send(&ask("create").src(&format!("client{number}")).body("x"));
-        clients.push(client);
-    }
-    for (number, client) in clients.iter_mut().enumerate() {
-        assert_eq!(client.reply().to, format!("client{number}"));
+    // In groups, so that none comes when too many passwords wait already.
+    while clients.len() < ACTIVE {
+        let first = clients.len();
+        clients.extend((0..100).map(|_| server.connect()));
+        let name = |number: usize| format!("client{}", first + number);
+        for (number, client) in clients[first..].iter_mut().enumerate() {
+            client.send(&ask("create").src(&name(number)).body("x"));
+        }
+        for (number, client) in clients[first..].iter_mut().enumerate() {
+            assert_eq!(client.reply().to, name(number));
+        }
     }
     clients
 }

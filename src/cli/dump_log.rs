@@ -20,12 +20,17 @@ use render::{Content, Place};
 /// Runs `chatctl dump-log`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
     let path = PathBuf::from(&parsed.positionals()[0]);
+    let range = parsed.number("from").unwrap_or(0)..=parsed.number("to").unwrap_or(u64::MAX);
+    if range.is_empty() {
+        let (from, to) = (range.start(), range.end());
+        return Err(parsed.wrong(format!("--from {from} is above --to {to}")));
+    }
     let dump = Dump {
         path: &path,
         out: BufWriter::with_capacity(DUMP_BUFFER_BYTES, out),
         json: parsed.flag("json"),
         verify: parsed.flag("verify"),
-        range: parsed.number("from").unwrap_or(0)..=parsed.number("to").unwrap_or(u64::MAX),
+        range,
         whole: parsed.value("from").is_none() && parsed.value("to").is_none(),
         checker: Checker::new(),
         segments: 0,
@@ -189,9 +194,10 @@ impl Dump<'_> {
                  \"commit\": {commit}, \"torn\": {torn}}}"
             )?;
         } else {
+            let plural = if segments == 1 { "" } else { "s" };
             writeln!(
                 self.out,
-                "whole: {records} records in {segments} segments, entries {first_index} to \
+                "whole: {records} records in {segments} segment{plural}, entries {first_index} to \
                  {last_index}, committed up to at least {commit}"
             )?;
             if let Some(torn) = &self.torn {

@@ -2,13 +2,13 @@
 
 use super::{chatctl, run};
 use crate::support::TempDir;
-use chatctl::chat::Command;
-use chatctl::wal::format::{Header, Identity, Kind, RECORDS_START, Record};
+use chatctl::chat::Command as Change;
+use chatctl::wal::format::{HEADER_BYTES, Header, Identity, Kind, RECORDS_START, Record};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 const TIME: u64 = 1_700_000_000_123;
 const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVk:c2VydmVy";
@@ -45,7 +45,7 @@ impl Segment {
     }
 
     /// Appends a batch of one command and its mark; where the command stands.
-    fn put_command(&mut self, batch: u64, index: u64, command: &Command<'_>) -> usize {
+    fn put_command(&mut self, batch: u64, index: u64, command: &Change<'_>) -> usize {
         let mut payload = Vec::new();
         command.encode(&mut payload);
         let offset = self.put(Kind::Entry, batch, index, &payload);
@@ -64,18 +64,18 @@ impl Segment {
     }
 }
 
-fn send(body: &str) -> Command<'_> {
-    Command::Send { time: TIME, from: "alice", to: "bob", id: 1, known: 0, body }
+fn send(body: &str) -> Change<'_> {
+    Change::Send { time: TIME, from: "alice", to: "bob", id: 1, known: 0, body }
 }
 
 /// A log of two segments, and the offset of the last entry of the first.
 fn two_segments() -> (Segment, Segment, usize) {
     let time = TIME;
     let mut first = Segment::new(1);
-    let found = Command::Found { time, cluster: [7; 16], token_secret: TOKEN_SECRET };
+    let found = Change::Found { time, cluster: [7; 16], token_secret: TOKEN_SECRET };
     first.put_command(1, 1, &found);
-    first.put_command(2, 2, &Command::Create { time, name: "alice", verifier: VERIFIER });
-    first.put_command(3, 3, &Command::Passwd { time, name: "alice", verifier: VERIFIER });
+    first.put_command(2, 2, &Change::Create { time, name: "alice", verifier: VERIFIER });
+    first.put_command(3, 3, &Change::Passwd { time, name: "alice", verifier: VERIFIER });
     let last = first.put_command(4, 4, &send("hello \u{1b}]0;\u{7}\u{202e}"));
     let mut second = Segment::new(2);
     second.put_command(5, 5, &send("again"));
@@ -113,6 +113,7 @@ fn only_entries_of_the_range_are_shown_and_marks_are_not() {
         (&["--to", "2"], &["1", "2"]),
         (&["--from=2", "--to=3"], &["2", "3"]),
         (&["--from=9"], &[]),
+        (&["--from=3", "--to=3"], &["3"]),
     ] {
         let arguments = [&["dump-log"], flags, &[shown]].concat();
         let (code, lines, error) = run(&arguments);
@@ -120,6 +121,37 @@ fn only_entries_of_the_range_are_shown_and_marks_are_not() {
         let found: Vec<&str> =
             lines.lines().map(|line| line.split_whitespace().nth(4).unwrap()).collect();
         assert_eq!(found, indexes, "{flags:?}");
+    }
+    let (code, out, error) = run(&["dump-log", "--from=3", "--to=2", shown]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(error.contains("--from 3 is above --to 2"), "{error}");
+}
+
+#[test]
+fn a_log_larger_than_its_memory_is_shown_and_checked() {
+    let dir = TempDir::new("dump-memory");
+    // The program itself takes some 10 MiB of addresses, the stack included.
+    const MEMORY_MIB: usize = 24;
+    let text = "0123456789".repeat(6_000);
+    let mut segment = Segment::new(1);
+    segment.header.length = 64 << 20;
+    segment.bytes[..HEADER_BYTES].copy_from_slice(&segment.header.encode());
+    let mut index = 0;
+    while segment.bytes.len() < (2 * MEMORY_MIB) << 20 {
+        index += 1;
+        segment.put_command(index, index, &send(&text));
+    }
+    segment.write(dir.path());
+    let shown = dir.path().to_str().unwrap();
+    for flags in ["--verify", "--json", "--from=0"] {
+        let limit = format!("ulimit -v {} && exec \"$0\" \"$@\"", MEMORY_MIB << 10);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limit, env!("CARGO_BIN_EXE_chatctl"), "dump-log", flags, shown]);
+        let output = shell.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), error.as_ref()), (Some(0), ""), "{flags}");
+        let lines = output.stdout.split(|byte| *byte == b'\n').count() as u64;
+        assert!(flags == "--verify" || lines > index, "{flags}: {lines} lines");
     }
 }
 

@@ -42,7 +42,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/history",
         args: "[NAME] [N]",
-        summary: "show the last N messages (50) with NAME (here: this conversation)",
+        summary: "show the last N (50) messages with NAME (or of this one)",
         parse: parse_history,
     },
     Spec {
@@ -66,7 +66,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/read",
         args: "[NAME]",
-        summary: "all from NAME (here: this conversation) is read",
+        summary: "all from NAME (or in this conversation) is read",
         parse: |rest| match at_most_one(rest)? {
             "" => Ok(Command::Read(None)),
             from => Ok(Command::Read(Some(to_name(from)?))),
@@ -75,7 +75,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/delete",
         args: "last|#SEQ|ID",
-        summary: "take a message back, or remove one from your side (#SEQ as /history shows it)",
+        summary: "take a message back, or off your side (#SEQ: see /history)",
         parse: |rest| parse_delete(one(rest)?),
     },
     Spec {
@@ -96,7 +96,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/waiting",
         args: "[send|drop]",
-        summary: "show what has waited for more than a day; send it, or give it up",
+        summary: "show, send or give up what has waited for more than a day",
         parse: |rest| match at_most_one(rest)? {
             "" => Ok(Command::Waiting(Old::Show)),
             "send" => Ok(Command::Waiting(Old::Send)),
@@ -421,5 +421,6 @@ mod tests {
         assert!(
             COMMANDS.iter().all(|spec| help.contains(spec.name) && help.contains(spec.summary))
         );
+        assert!(help.lines().all(|line| line.len() <= 80), "a terminal has no more: {help}");
     }
 }

@@ -1,6 +1,7 @@
 //! The client as a program, with the real server: killed, cut off, at a terminal.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::support::sys::{Pty, kill, spawn_on_pty};
@@ -372,9 +373,59 @@ fn at_a_terminal_messages_come_and_go_without_tearing_the_typed_line() {
     pty.type_text("ne\r");
     pty.read_until("you -> bob: half a line");
     assert_eq!(server.history("bob", "alice"), ["hello", "ping", "half a line"]);
+    pty.type_text("/delete last\r");
+    pty.read_until("-- deleted");
+    assert_eq!(server.history("bob", "alice"), ["hello", "ping"]);
     pty.type_text("/quit\r");
     assert!(child.wait().expect("it ends").success());
     assert!(pty.echoes() && !pty.is_raw(), "the terminal is as it was");
+}
+
+#[test]
+fn colours_are_shown_unless_they_are_not_wanted() {
+    let server = Server::start("client-colours");
+    server.create("alice");
+    for (variable, value, wanted) in
+        [("NO_COLOR", "", true), ("NO_COLOR", "1", false), ("TERM", "dumb", false)]
+    {
+        let mut pty = Pty::open();
+        let mut command = server.client("alice");
+        command.env_remove("NO_COLOR").env("TERM", "xterm").env(variable, value);
+        let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        let shown = pty.read_until("logged in as alice");
+        assert_eq!(shown.contains("\u{1b}[2m"), wanted, "{variable}={value}: {shown:?}");
+        pty.type_text("/quit\r");
+        assert!(child.wait().expect("it ends").success());
+    }
+}
+
+#[test]
+fn the_servers_come_from_the_environment_and_the_codec_from_its_flag() {
+    for (flags, is_json) in [(&[][..], false), (&["--protocol=json"], true)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let dir = TempDir::new("client-codec");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command.args(["chat", "--user=alice", "--list", "--timeout=1"]).args(flags);
+        command.arg("--state-dir").arg(dir.path());
+        command.env("CHATCTL_PASSWORD", "open sesame");
+        command.env("CHATCTL_SERVERS", listener.local_addr().expect("it is bound").to_string());
+        command.stderr(Stdio::null());
+        let mut child = command.spawn().expect("it runs");
+        let (mut stream, _) = listener.accept().expect("it comes");
+        let mut first = [0; 5];
+        stream.read_exact(&mut first).expect("a frame");
+        assert_eq!((first[0], first[4] == b'{'), (0, is_json), "{first:?}");
+        assert_eq!(child.wait().expect("it ends").code(), Some(1), "nobody has answered");
+    }
+    // And a whole conversation of it.
+    let server = Server::start("client-json");
+    server.create("alice");
+    let mut command = server.client("alice");
+    let output = command.args(["--protocol=json", "--send", "alice", "as \"JSON\""]).output();
+    assert!(output.expect("it runs").status.success());
+    let mut command = server.client("alice");
+    let output = command.args(["--protocol=json", "--history", "alice"]).output().expect("it runs");
+    assert!(text_of(&output.stdout).ends_with("alice -> alice: as \"JSON\"\n"), "{output:?}");
 }
 
 #[test]

@@ -50,8 +50,10 @@ impl Line {
                 self.end("/who", !last.to.is_empty(), request, Asked::Who { pattern });
             }
             Asked::Delete => {
-                if last.limit == 0 {
-                    self.printer.notice("there was nothing to delete");
+                match last.limit {
+                    0 => self.printer.notice("there was nothing to delete"),
+                    _ if self.interactive => self.printer.notice("deleted"),
+                    _ => {}
                 }
                 self.printer.done("/delete", false);
             }

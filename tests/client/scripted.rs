@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use chatctl::client::session::{Event, State};
+use chatctl::client::session::{Draft, Event, Request, State};
+use chatctl::limits;
+use chatctl::protocol::framing::{self, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};
 
 use super::fake::Cluster;
@@ -166,16 +168,101 @@ fn no_more_than_a_window_of_sends_is_on_its_way() {
         world.send("bob", "x", n);
     }
     world.carry_up(usize::MAX);
-    assert_eq!(world.cluster.sends_seen.len(), chatctl::limits::SEND_WINDOW);
+    assert_eq!(world.cluster.sends_seen.len(), limits::SEND_WINDOW);
     world.calm();
     assert_eq!(world.cluster.log.len(), 200);
+}
+
+/// How many answers lie ready for the client.
+fn answers(world: &World) -> usize {
+    let output = &world.link.as_ref().expect("connected").output;
+    let bytes: Vec<u8> = output.iter().copied().collect();
+    let (mut at, mut count) = (0, 0);
+    while let Split::Payload { consumed, .. } = framing::split(Form::Frames, &bytes[at..], &mut 0) {
+        at += consumed;
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn a_window_of_requests_is_on_its_way_the_rest_wait_and_past_the_bound_they_are_refused() {
+    let mut world = online();
+    let list = || Request::List { pattern: String::new(), after: String::new() };
+    for _ in 0..limits::CLIENT_REQUESTS {
+        world.session.request(world.now_ms, list()).expect("there is room");
+    }
+    assert!(world.session.request(world.now_ms, list()).is_err());
+    world.drain();
+    world.carry_up(usize::MAX);
+    assert_eq!(answers(&world), limits::REQUEST_WINDOW);
+    world.calm();
+    let answered = |event: &&Event| matches!(event, Event::Answer { result: Ok(_), .. });
+    assert_eq!(world.events.iter().filter(answered).count(), limits::CLIENT_REQUESTS);
+    assert!(world.session.request(world.now_ms, list()).is_ok(), "there is room again");
+}
+
+#[test]
+fn a_full_outbox_refuses_by_bytes_too() {
+    let mut world = online();
+    world.drop_connection();
+    let text = "long".repeat(15_000);
+    let mut count = 0;
+    while world.session.has_room(text.len()) {
+        count += 1;
+        world.send("bob", &text, count);
+    }
+    assert_eq!(count as usize, limits::OUTBOX_BYTES / text.len());
+    assert!(world.session.has_room(limits::OUTBOX_BYTES % text.len()), "a short one still fits");
+    let known = world.session.known();
+    let draft = Draft {
+        id: 0,
+        to: "bob".to_string(),
+        body: text.clone(),
+        known,
+        cluster: 0,
+        written_ms: 0,
+    };
+    assert!(world.session.send(world.now_ms, draft).is_err());
+    world.calm();
+    assert_eq!(world.cluster.log.len(), count as usize);
+    assert!(world.session.has_room(text.len()));
+}
+
+#[test]
+fn what_lies_ready_for_a_socket_that_takes_nothing_is_bounded() {
+    let mut world = online();
+    let body = "long".repeat(15_000);
+    let (known, cluster) = (world.session.known(), world.session.cluster());
+    for id in 1..=limits::SEND_WINDOW as u128 {
+        let draft =
+            Draft { id, to: "bob".to_string(), body: body.clone(), known, cluster, written_ms: 0 };
+        world.session.send(world.now_ms, draft).expect("the outbox has room");
+    }
+    let ready = world.session.outgoing().len();
+    let bound = limits::CLIENT_OUTPUT_BYTES;
+    assert!((bound..bound + limits::BODY_BYTES).contains(&ready), "{ready}");
+    world.calm();
+    assert_eq!(world.cluster.log.len(), limits::SEND_WINDOW);
+}
+
+#[test]
+fn of_too_many_markers_that_wait_the_oldest_is_given_up() {
+    let mut world = online();
+    world.drop_connection();
+    for number in 0..=limits::READ_MARKERS {
+        world.session.mark_read(world.now_ms, &format!("name{number}"), 1);
+    }
+    world.calm();
+    assert_eq!(world.cluster.reads_seen.len(), limits::READ_MARKERS);
+    assert_eq!(world.cluster.reads_seen[0].0, "name1");
 }
 
 #[test]
 fn a_full_outbox_refuses_and_takes_again_when_there_is_room() {
     let mut world = online();
     world.drop_connection();
-    let most = chatctl::limits::OUTBOX_MESSAGES as u128;
+    let most = limits::OUTBOX_MESSAGES as u128;
     for n in 1..=most {
         world.send("bob", "x", n);
     }

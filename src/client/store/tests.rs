@@ -201,6 +201,17 @@ fn more_clients_than_places_are_refused_with_a_sentence() {
 }
 
 #[test]
+fn a_message_counts_as_kept_only_when_it_is_synced() {
+    let dir = Dir::new();
+    let (mut store, _) = dir.open();
+    // The device takes every write, and cannot be synced.
+    store.file = File::options().write(true).open("/dev/null").expect("it is there");
+    let error = store.put(&[draft(1)]).expect_err("it is not synced");
+    assert!(error.to_string().contains("sync"), "{error}");
+    assert!(ids(&store).is_empty());
+}
+
+#[test]
 fn a_disk_that_takes_nothing_refuses_the_message_and_keeps_what_was_there() {
     let dir = Dir::new();
     let (mut store, _) = dir.open();

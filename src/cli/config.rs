@@ -108,6 +108,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_most_bytes_is_read_and_a_longer_one_refused() {
+        let path = std::env::temp_dir().join(format!("chatctl-config-{}", std::process::id()));
+        let mut text = "#".repeat(CONFIG_FILE_BYTES - 15) + "\ntoken-days = 5";
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(text.len(), CONFIG_FILE_BYTES);
+        let settings = read(&path, find("serve").unwrap()).unwrap();
+        assert_eq!(settings[0].value, "5");
+        text.push('\n');
+        std::fs::write(&path, &text).unwrap();
+        let error = read(&path, find("serve").unwrap()).map(drop).unwrap_err();
+        assert!(error.contains("is larger than 1048576 bytes"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn a_wrong_line_is_named_with_what_is_wrong_and_what_was_meant() {
         for (text, line, what) in [
             ("\nlisten", 2, "expected `name = value`"),

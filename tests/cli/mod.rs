@@ -47,7 +47,7 @@ fn version_and_help_go_to_standard_output_and_end_with_0() {
     for arguments in [&["--help"][..], &["-h"], &["help", "help"]] {
         assert_eq!(run(arguments), (Some(0), overview.clone(), String::new()));
     }
-    for name in ["serve", "chat", "dump-log", "bench-codec"] {
+    for name in ["serve", "chat", "dump-log", "bench-codec", "bench-load"] {
         assert!(overview.contains(name), "{overview}");
         let (code, help, error) = run(&["help", name]);
         assert_eq!((code, error.as_str()), (Some(0), ""));

@@ -285,7 +285,8 @@ fn answers_that_nobody_reads_are_bounded_for_all_connections_together() {
     alice.done(&ask("ping"));
     let grown = server.resident_bytes() - before;
     assert!(grown > bound / 2, "the pages do wait in memory: {grown}");
-    assert!(grown < bound + (48 << 20), "{grown} bytes for {count} pages");
+    // What the system has taken of a page stands in its buffer too, until it is half of it.
+    assert!(grown < bound + bound / 2, "{grown} bytes for {count} pages");
     // Those who leave make room for those who wait, and so do those who read.
     for mut reader in readers.drain(..).skip(count as usize / 2) {
         assert_eq!(reader.read_pages("history").0.len(), 16);

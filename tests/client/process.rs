@@ -305,6 +305,23 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
 }
 
 #[test]
+fn thousands_of_messages_sent_by_scripts_hold_up_none_that_follow() {
+    let server = Server::start("client-scripts");
+    server.create("alice");
+    server.create("bob");
+    let texts: Vec<String> = (0..1_500).map(|n| format!("m{n}")).collect();
+    let mut child = server.client("alice").args(["--send", "bob"]).spawn().expect("it runs");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all((texts.join("\n") + "\n").as_bytes()).expect("it reads");
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+    let mut next = server.client_with("alice", "alice", 10);
+    let output = next.args(["--send", "bob", "one more"]).output();
+    assert!(output.expect("it runs").status.success());
+    assert_eq!(server.history("bob", "alice")[999], "one more");
+}
+
+#[test]
 fn commands_from_a_pipe_take_effect_in_their_order() {
     let server = Server::start("client-pipe");
     server.create("alice");

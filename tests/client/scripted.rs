@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use chatctl::client::session::{Draft, Event, Request, State};
+use chatctl::client::session::{Draft, Event, Request, Session, State};
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};
 
 use super::fake::Cluster;
-use super::world::World;
+use super::world::{World, config};
 
 /// Logged in and caught up, without faults.
 fn online() -> World {
@@ -200,6 +200,27 @@ fn a_window_of_requests_is_on_its_way_the_rest_wait_and_past_the_bound_they_are_
     let answered = |event: &&Event| matches!(event, Event::Answer { result: Ok(_), .. });
     assert_eq!(world.events.iter().filter(answered).count(), limits::CLIENT_REQUESTS);
     assert!(world.session.request(world.now_ms, list()).is_ok(), "there is room again");
+}
+
+#[test]
+fn who_follows_nothing_sends_however_much_was_sent_before() {
+    let mut world = online();
+    world.cut();
+    let (mut config, cursor) = (config(&world.cluster), world.cursor.expect("a cursor"));
+    let own = limits::OWN_RECENT as u64;
+    config.follow = false;
+    (config.cluster, config.cursor) = (world.cluster.id, Some(cursor));
+    config.own_recent = (1..=own).map(|n| (cursor + n, n.into())).collect();
+    world.cluster.seq = cursor + own;
+    world.session = Session::new(config, world.now_ms);
+    world.drain();
+    world.send("bob", "one more", 1 << 64);
+    for _ in 0..4 {
+        world.carry_up(usize::MAX);
+        world.carry_down(usize::MAX);
+    }
+    assert_eq!(world.session.waiting(), 0, "it waits for no sync, since it asks for none");
+    assert_eq!(world.cluster.log.len(), 1);
 }
 
 #[test]

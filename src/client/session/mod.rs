@@ -205,7 +205,11 @@ impl Session {
             cluster: config.cluster,
             cursor: config.cursor,
             known: config.cursor.unwrap_or(0),
-            own_recent: newest_own(config.own_recent, config.cursor),
+            // Who follows nothing shows nothing twice, and never syncs to move the cursor past them.
+            own_recent: match config.follow {
+                true => newest_own(config.own_recent, config.cursor),
+                false => BTreeMap::new(),
+            },
             sync: Sync::Wanted,
             missed: 0,
             outbox: VecDeque::new(),

@@ -12,6 +12,7 @@ use super::editor::{Action as Key, Editor};
 use super::line::Line;
 use super::options::{Action, Error, Options, io_error};
 use super::printer::Style;
+use super::show::messages;
 use super::store::{self, Store};
 use super::{commands, oneshot, password, pipe};
 use crate::sys::clock;
@@ -107,7 +108,7 @@ fn tell_found(line: &mut Line, driver: &Driver, found: &store::Found) {
     }
     let waiting = driver.session.waiting();
     if waiting > 0 {
-        line.printer.notice(&format!("{waiting} messages wait in the outbox from before"));
+        line.printer.notice(&format!("{} in the outbox from before", messages(waiting)));
     }
 }
 
@@ -135,8 +136,8 @@ pub(super) fn finish(driver: Driver, code: u8) -> Result<u8, Error> {
     driver.close()?;
     if waiting > 0 {
         eprintln!(
-            "chatctl: {waiting} messages are not sent; they stay in {path} and are sent when \
-             this account's client runs next"
+            "chatctl: {} not sent yet; kept in {path} and sent when this account's client runs next",
+            messages(waiting)
         );
     }
     Ok(code)

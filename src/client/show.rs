@@ -7,6 +7,11 @@ use std::fmt::Write;
 
 use super::width::char_width;
 
+/// `1 message`, `2 messages`: a count as people say it.
+pub fn messages(count: usize) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
 /// Most characters without a column of their own (marks, joiners) in a row: more than any script
 /// needs on one letter, and few enough not to spill over the lines around.
 pub const MARKS: usize = 8;

@@ -10,6 +10,7 @@ use super::commands::{self, Command, Old, Which};
 use super::driver::Driver;
 use super::printer::{Printer, Style};
 use super::session::{Event, Incoming, Refusal, Request, State};
+use super::show::messages;
 use crate::limits;
 use crate::protocol::id;
 pub use answers::conversations;
@@ -273,10 +274,10 @@ impl Line {
             }
             Old::Send => {
                 let count = driver.session.send_old(now_ms);
-                self.printer.notice(&format!("{count} messages go out now"));
+                self.printer.notice(&format!("{} to be sent now", messages(count)));
             }
             Old::Drop => match driver.drop_old() {
-                Ok(count) => self.printer.notice(&format!("{count} messages are given up")),
+                Ok(count) => self.printer.notice(&format!("{} given up", messages(count))),
                 Err(why) => self.problem("/waiting", &why.to_string()),
             },
         }
@@ -350,13 +351,15 @@ impl Line {
             }
             Event::Held(refusal) => self.printer.held(&refusal),
             Event::Old(count) => self.printer.notice(&format!(
-                "{count} messages have waited for more than a day and are not sent unasked: \
-                 /waiting shows them, /waiting send, /waiting drop"
+                "{} in the outbox for more than a day, not sent unasked: /waiting shows, \
+                 /waiting send, /waiting drop",
+                messages(count)
             )),
             Event::OtherCluster(count) => {
                 let path = driver.outbox().display().to_string();
                 self.printer.notice(&format!(
-                    "{count} messages were written for another cluster; they stay in {path}"
+                    "{} written for another cluster; kept in {path}",
+                    messages(count)
                 ));
             }
             Event::TakenBack(ids) => self.printer.taken_back(&ids),

@@ -36,13 +36,13 @@ pub struct Chatter {
     noted_cursor: Option<u64>,
     /// Questions that wait: what was asked, and the newest acknowledged message then.
     asked: BTreeMap<u64, (Request, u64)>,
-    seen: Record_,
+    seen: Seen,
     counts: Counts,
 }
 
 /// What it saw, to be held against what is stored.
 #[derive(Default)]
-struct Record_ {
+struct Seen {
     /// Its messages, in the order in which it wrote them: id, to, body.
     written: Vec<(u128, String, String)>,
     acknowledged: BTreeMap<u128, u64>,
@@ -80,7 +80,7 @@ impl Chatter {
             synced: 0,
             noted_cursor: None,
             asked: BTreeMap::new(),
-            seen: Record_::default(),
+            seen: Seen::default(),
             counts: Counts::default(),
             rng,
         }

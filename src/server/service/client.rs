@@ -36,6 +36,9 @@ pub enum ReadIndex {
     None,
     /// The core is asked.
     Asked,
+    /// The core is asked, for a request that needs no answer any more: for a later one the answer
+    /// would be too old.
+    Void,
     /// It is.
     Granted,
 }

@@ -108,7 +108,7 @@ impl Service {
                 }
             },
         };
-        match result {
+        let next = match result {
             Ok(next) => next,
             Err(_) if work != Work::Idle => Next::Later,
             Err(refusal) => {
@@ -119,7 +119,11 @@ impl Service {
                 self.reply(key, codec, &refusal.message(cmd));
                 Next::Answered
             }
+        };
+        if next != Next::Later {
+            self.forget_read_index(key);
         }
+        next
     }
 
     /// The dispatch. A handler answers, or starts what will be answered, or refuses; one that

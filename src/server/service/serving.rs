@@ -190,7 +190,7 @@ impl Service {
                 client.read_index = ReadIndex::None;
                 true
             }
-            ReadIndex::Asked => false,
+            ReadIndex::Asked | ReadIndex::Void => false,
             ReadIndex::None => {
                 if self.replica.read(key.number()).is_ok() {
                     client.read_index = ReadIndex::Asked;
@@ -200,6 +200,15 @@ impl Service {
                 false
             }
         }
+    }
+
+    /// A request was taken up: what the core says or was asked for it is no good for the next.
+    pub(super) fn forget_read_index(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.read_index = match client.read_index {
+            ReadIndex::None | ReadIndex::Granted => ReadIndex::None,
+            ReadIndex::Asked | ReadIndex::Void => ReadIndex::Void,
+        };
     }
 
     fn take_granted(&mut self) {
@@ -215,7 +224,8 @@ impl Service {
     fn on_read_index(&mut self, ticket: u64, answer: ReadIndex) {
         let key = Key::from_number(ticket);
         if let Some(client) = self.clients.get_mut(key) {
-            client.read_index = answer;
+            let void = client.read_index == ReadIndex::Void;
+            client.read_index = if void { ReadIndex::None } else { answer };
             self.queue(key);
         }
     }

@@ -194,3 +194,43 @@ pub const RAFT_READS_WAITING: usize = 65_536;
 /// How long a server holds requests while no server is PRIMARY, before it serves what it has,
 /// read-only, milliseconds.
 pub const READ_ONLY_AFTER_MS: u64 = 2_000;
+
+// The peers' connections.
+
+/// Longest address of a server, as its peers and clients are told it, bytes. Longer: a usage error.
+pub const PEER_ADDRESS_BYTES: usize = 255;
+/// Largest frame before both sides have proven the cluster's secret, bytes. Larger: no peer, closed.
+pub const PEER_HANDSHAKE_BYTES: usize = 256;
+/// Largest frame between peers that have, bytes: an append of as many entries as one takes, the last
+/// one of the longest. Larger: closed.
+pub const PEER_FRAME_BYTES: usize = 1 << 20;
+/// Bytes of messages that wait for one peer to read them. At the bound further ones are dropped; the
+/// core makes up for it.
+pub const PEER_OUTPUT_BYTES: usize = 16 << 20;
+/// Bytes read from one peer in one turn; more wait for the next.
+pub const PEER_READ_BYTES: usize = 1 << 20;
+/// How long a connection to a peer may take until both sides have proven the secret, milliseconds.
+pub const PEER_HANDSHAKE_MS: u64 = 1_500;
+/// Connections to the peers' port that have not proven the secret yet. One more: the oldest is closed.
+pub const PEER_UNPROVEN: usize = 32;
+/// Operators' connections at a time. One more: the oldest is closed.
+pub const PEER_OPERATORS: usize = 16;
+/// Wait before a peer is dialled again, at first and at most, milliseconds; doubled each time, and
+/// drawn from its half up.
+pub const PEER_DIAL_FIRST_MS: u64 = 20;
+/// See [`PEER_DIAL_FIRST_MS`].
+pub const PEER_DIAL_MOST_MS: u64 = 500;
+/// Wait after a peer has refused this server, milliseconds.
+pub const PEER_DIAL_REFUSED_MS: u64 = 2_000;
+/// Election timeouts of silence after which a connection to a peer is taken for broken.
+pub const PEER_SILENCE_TIMEOUTS: u64 = 4;
+/// The same reason is told of the same server at most this often, milliseconds.
+pub const PEER_TELL_AGAIN_MS: u64 = 10_000;
+/// Refusals that are remembered so as not to tell them again. At the bound the oldest is forgotten.
+pub const PEER_TOLD: usize = 64;
+/// How long a server that forms a cluster waits for the same others before it tells so, milliseconds.
+pub const FORMING_TELL_MS: u64 = 250;
+/// Reads for backups that have fallen behind, under way at a time. At the bound: tried again later.
+pub const PEER_READS: usize = 16;
+/// Largest file with a cluster's secret, bytes.
+pub const SECRET_FILE_BYTES: usize = 128;

@@ -3,6 +3,7 @@
 mod chat;
 mod cli;
 mod client;
+mod cluster;
 mod codec;
 mod fuzz;
 mod imports;

@@ -25,9 +25,14 @@ impl State {
         for number in [self.applied, self.last_time, self.window as u64] {
             digest.number(number);
         }
-        if let Some(founding) = self.founding {
+        if let Some(founding) = &self.founding {
             digest.bytes(&founding.cluster);
             digest.bytes(&founding.token_secret);
+            for member in &founding.members {
+                digest.bytes(member.name.as_bytes());
+                digest.bytes(member.address.as_bytes());
+                digest.bytes(&member.incarnation.to_be_bytes());
+            }
         }
         for ordinal in 0..self.messages.len() as u32 {
             let id = self.messages.id(ordinal);

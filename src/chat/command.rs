@@ -13,13 +13,15 @@
 //!   6 delete_msgs  name  u16 count, count x (u64 seq, u128 id), seqs strictly rising
 //!   7 passwd       name  verifier text
 //!   8 delete       name
+//!   9 found        cluster [16]  token secret [32]  u8 count, count x (name, address text,
+//!                  u64 incarnation), one or more, names strictly rising
 //! ```
 //! Bytes left over are an error. Kinds are never used again for anything else; 0 is reserved. Names
 //! are folded, `[a-z0-9][a-z0-9._-]{0,31}`. No bytes at all are a no-op: a new PRIMARY's first
 //! entry.
 
 use super::messages::U48;
-use crate::limits::{BODY_BYTES, NAME_BYTES};
+use crate::limits::{BODY_BYTES, NAME_BYTES, PEER_ADDRESS_BYTES, RAFT_VOTERS};
 use std::fmt;
 
 /// The version of the payload's form that is written, and the only one that is read.
@@ -36,6 +38,8 @@ pub enum Command<'a> {
         cluster: [u8; 16],
         /// What tokens are derived from.
         token_secret: [u8; 32],
+        /// The servers it was formed of, by name; none for a server that is alone.
+        members: Vec<Member>,
     },
     /// A new account.
     Create {
@@ -108,6 +112,18 @@ pub enum Command<'a> {
     },
 }
 
+/// A server that a cluster was formed of. The incarnation was made at random with its data directory:
+/// a server with another one has another directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, folded.
+    pub name: String,
+    /// Where the other servers reach it, `HOST:PORT`.
+    pub address: String,
+    /// Its directory's.
+    pub incarnation: u64,
+}
+
 /// A message that is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
@@ -152,7 +168,7 @@ impl fmt::Display for CommandError {
             ),
             CommandError::UnknownKind(kind) => write!(
                 f,
-                "its command is of kind {kind}, this program knows 1 to 8: start the version of \
+                "its command is of kind {kind}, this program knows 1 to 9: start the version of \
                  chatctl that wrote it, or a newer one"
             ),
             CommandError::Malformed { kind, why } => write!(
@@ -212,7 +228,8 @@ impl<'a> Command<'a> {
 
     fn tag(&self) -> u8 {
         match self {
-            Command::Found { .. } => 1,
+            Command::Found { members, .. } if members.is_empty() => 1,
+            Command::Found { .. } => 9,
             Command::Create { .. } => 2,
             Command::Send { .. } => 3,
             Command::Take { .. } => 4,
@@ -229,9 +246,10 @@ impl<'a> Command<'a> {
         out.extend([VERSION, self.tag()]);
         put_number(out, self.time().min(U48::MAX));
         match self {
-            Command::Found { cluster, token_secret, .. } => {
+            Command::Found { cluster, token_secret, members, .. } => {
                 out.extend_from_slice(cluster);
                 out.extend_from_slice(token_secret);
+                put_members(out, members);
             }
             Command::Create { name, verifier, .. } | Command::Passwd { name, verifier, .. } => {
                 put_name(out, name);
@@ -295,6 +313,7 @@ fn kind_name(tag: u8) -> Option<&'static str> {
         6 => "delete_msgs",
         7 => "passwd",
         8 => "delete",
+        9 => "found",
         _ => return None,
     })
 }
@@ -320,6 +339,20 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(&(count as u16).to_be_bytes());
 }
 
+fn put_members(out: &mut Vec<u8>, members: &[Member]) {
+    assert!(members.len() <= RAFT_VOTERS, "a cluster's size is checked before it is formed");
+    assert!(members.is_sorted_by(|low, high| low.name < high.name), "names strictly rise");
+    if members.is_empty() {
+        return;
+    }
+    out.push(members.len() as u8);
+    for Member { name, address, incarnation } in members {
+        put_name(out, name);
+        put_text(out, address);
+        put_number(out, *incarnation);
+    }
+}
+
 /// What is still to be read of a command of a known kind.
 struct Reader<'a> {
     kind: &'static str,
@@ -337,7 +370,12 @@ impl<'a> Reader<'a> {
             return Err(self.malformed("its time is 2^48 or more"));
         }
         Ok(match tag {
-            1 => Command::Found { time, cluster: self.array()?, token_secret: self.array()? },
+            1 => Command::Found {
+                time,
+                cluster: self.array()?,
+                token_secret: self.array()?,
+                members: Vec::new(),
+            },
             2 => Command::Create { time, name: self.name()?, verifier: self.text()? },
             3 => Command::Send {
                 time,
@@ -353,7 +391,13 @@ impl<'a> Reader<'a> {
             }
             6 => Command::DeleteMsgs { time, name: self.name()?, targets: self.targets()? },
             7 => Command::Passwd { time, name: self.name()?, verifier: self.text()? },
-            _ => Command::Delete { time, name: self.name()? },
+            8 => Command::Delete { time, name: self.name()? },
+            _ => Command::Found {
+                time,
+                cluster: self.array()?,
+                token_secret: self.array()?,
+                members: self.members()?,
+            },
         })
     }
 
@@ -392,6 +436,25 @@ impl<'a> Reader<'a> {
         let length = self.count()?;
         let bytes = self.bytes(length)?;
         str::from_utf8(bytes).map_err(|_| self.malformed("a text is not UTF-8"))
+    }
+
+    fn members(&mut self) -> Result<Vec<Member>, CommandError> {
+        let [count] = self.array()?;
+        if !(1..=RAFT_VOTERS).contains(&usize::from(count)) {
+            return Err(self.malformed("its members are none or too many"));
+        }
+        let mut members = Vec::new();
+        for _ in 0..count {
+            let (name, address) = (self.name()?.to_owned(), self.text()?.to_owned());
+            if address.len() > PEER_ADDRESS_BYTES {
+                return Err(self.malformed("a member's address is too long"));
+            }
+            members.push(Member { name, address, incarnation: self.number()? });
+        }
+        if !members.is_sorted_by(|low, high| low.name < high.name) {
+            return Err(self.malformed("its members' names do not rise"));
+        }
+        Ok(members)
     }
 
     fn seqs(&mut self) -> Result<Vec<u64>, CommandError> {

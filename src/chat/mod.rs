@@ -67,7 +67,7 @@ mod state;
 pub mod view;
 
 pub use accounts::AccountId;
-pub use command::{Command, CommandError, Target};
+pub use command::{Command, CommandError, Member, Target};
 pub use effect::{Effect, Gone};
 pub use query::{Conversation, Direction, EventRef};
 pub use state::{ApplyError, State};

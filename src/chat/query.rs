@@ -1,7 +1,7 @@
 //! What the server asks the state. Nothing here changes it.
 
 use super::accounts::{AccountId, Mailbox};
-use super::command::Target;
+use super::command::{Member, Target};
 use super::glob::{NamePage, Pattern};
 use super::ordinals::Ordinals;
 use super::state::{State, each_once};
@@ -101,12 +101,18 @@ impl State {
 
     /// The cluster's id, once the log has said it.
     pub fn cluster(&self) -> Option<[u8; 16]> {
-        self.founding.map(|founding| founding.cluster)
+        self.founding.as_ref().map(|founding| founding.cluster)
     }
 
     /// What tokens are derived from, once the log has said it.
     pub fn token_secret(&self) -> Option<[u8; 32]> {
-        self.founding.map(|founding| founding.token_secret)
+        self.founding.as_ref().map(|founding| founding.token_secret)
+    }
+
+    /// The servers that the cluster was formed of, by name; none before the log has said it, and for
+    /// a server that is alone.
+    pub fn members(&self) -> &[Member] {
+        self.founding.as_ref().map_or(&[], |founding| &founding.members)
     }
 
     /// The highest time of any entry, milliseconds since the Unix epoch.

@@ -1,7 +1,7 @@
 //! The state, and what each command does to it.
 
 use super::accounts::{AccountId, Accounts, TakenBack};
-use super::command::{Command, CommandError, Target};
+use super::command::{Command, CommandError, Member, Target};
 use super::effect::{Effect, Gone};
 use super::hash::Keys;
 use super::messages::{BACKWARD, Messages, RECEIVER_SEES, Row, SENDER_SEES, TAKEN, U48};
@@ -25,10 +25,11 @@ pub struct State {
 }
 
 /// What the cluster is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Founding {
     pub(super) cluster: [u8; 16],
     pub(super) token_secret: [u8; 32],
+    pub(super) members: Vec<Member>,
 }
 
 /// An entry that cannot be applied: nothing changed, and nothing after it may be applied.
@@ -107,7 +108,9 @@ impl State {
         self.applied = index;
         self.last_time = self.last_time.max(command.time());
         Ok(match command {
-            Command::Found { cluster, token_secret, .. } => self.on_found(cluster, token_secret),
+            Command::Found { cluster, token_secret, members, .. } => {
+                self.on_found(Founding { cluster, token_secret, members })
+            }
             Command::Create { name, verifier, .. } => self.on_create(name, verifier),
             Command::Send { time, from, to, id, known, body } => match self.accounts.live(from) {
                 Some(from) => {
@@ -141,11 +144,12 @@ impl State {
         }
     }
 
-    fn on_found(&mut self, cluster: [u8; 16], token_secret: [u8; 32]) -> Effect {
+    fn on_found(&mut self, founding: Founding) -> Effect {
         if self.founding.is_some() {
             return Effect::AlreadyFounded;
         }
-        self.founding = Some(Founding { cluster, token_secret });
+        let token_secret = founding.token_secret;
+        self.founding = Some(founding);
         if self.accounts.len() == 0 {
             // Nothing is stored yet (messages need accounts): the tables can take the secret's
             // keys.

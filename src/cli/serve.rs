@@ -10,6 +10,11 @@ use crate::server;
 /// Runs `chatctl serve`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
     let failed = |error| Error::failed(parsed.subcommand().name, error);
+    if let Some(file) = parsed.path("new-secret") {
+        server::peers::secret::make(&file)
+            .map_err(|error| Error::failed(parsed.subcommand().name, error))?;
+        return Ok(0);
+    }
     server::run(options(parsed)?).map_err(failed)?;
     Ok(0)
 }
@@ -17,6 +22,8 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8,
 /// The options of the server that the values ask for.
 pub fn options(parsed: &Parsed) -> Result<server::Options, Error> {
     let mut trace = parsed.read_values("trace", str::parse)?;
+    let mut id = parsed.read_values("id", server::cluster::server_name)?;
+    let mut cluster = parsed.read_values("cluster", server::cluster::parse_list)?;
     Ok(server::Options {
         listen: parsed.read_values("listen", str::parse)?,
         data_dir: parsed.path("data-dir").unwrap_or_else(|| PathBuf::from(".")),
@@ -29,6 +36,13 @@ pub fn options(parsed: &Parsed) -> Result<server::Options, Error> {
         max_sessions_per_address: parsed.number_as("max-sessions-per-address"),
         logins_per_minute: parsed.number_as("logins-per-minute"),
         trace: trace.pop().unwrap_or(server::TraceLevel::Info),
+        id: id.pop(),
+        cluster: cluster.pop().unwrap_or_default(),
+        advertise: parsed.value("advertise").map(str::to_owned),
+        cluster_secret_file: parsed.path("cluster-secret-file"),
+        election_timeout_ms: parsed.number_as("election-timeout-ms"),
+        heartbeat_ms: parsed.number_as("heartbeat-ms"),
+        read_only_after_ms: parsed.number_as("read-only-after-ms"),
     })
 }
 
@@ -71,6 +85,13 @@ mod tests {
             "--max-sessions-per-address=8",
             "--logins-per-minute=9",
             "--trace=debug",
+            "--id=b",
+            "--cluster=b=h:2,a=h:1",
+            "--advertise=h:3",
+            "--cluster-secret-file=s",
+            "--election-timeout-ms=300",
+            "--heartbeat-ms=50",
+            "--read-only-after-ms=10",
         ]);
         let options = options.unwrap();
         let listen: Vec<String> = options.listen.iter().map(ToString::to_string).collect();
@@ -81,6 +102,16 @@ mod tests {
         assert_eq!((options.segment_mib, options.max_connections), (6, 7));
         assert_eq!((options.max_sessions_per_address, options.logins_per_minute), (8, 9));
         assert_eq!(options.trace, server::TraceLevel::Debug);
+        let cluster: Vec<String> = options.cluster.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (options.id.as_deref(), cluster),
+            (Some("b"), vec!["a=h:1".into(), "b=h:2".into()])
+        );
+        assert_eq!(options.advertise.as_deref(), Some("h:3"));
+        assert_eq!(options.cluster_secret_file, Some(PathBuf::from("s")));
+        let timeouts =
+            (options.election_timeout_ms, options.heartbeat_ms, options.read_only_after_ms);
+        assert_eq!(timeouts, (300, 50, 10));
     }
 
     #[test]

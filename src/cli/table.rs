@@ -245,6 +245,69 @@ const SERVE_FLAGS: &[Flag] = &[
         ..FLAG
     },
     Flag {
+        name: "id",
+        value: "NAME",
+        help: "This server's name in its cluster: a-z, 0-9, '.', '_', '-', 32 at most.",
+        more: "A data directory belongs to one name. Without --cluster the name is lone, or what \
+               the directory says.",
+        ..FLAG
+    },
+    Flag {
+        name: "cluster",
+        value: "NAME=HOST:PORT,...",
+        help: "All servers of the cluster, where each listens for the others: the same list for \
+               every server.",
+        more: "It counts until the cluster is formed; from then on the log says which servers there \
+               are. See CLUSTERS.",
+        ..FLAG
+    },
+    Flag {
+        name: "cluster-secret-file",
+        value: "FILE",
+        help: "The cluster's secret, the same for every server; mode 0600 is insisted on.",
+        ..FLAG
+    },
+    Flag {
+        name: "new-secret",
+        value: "FILE",
+        help: "Make a new secret in FILE, which must not be there yet, and do nothing else.",
+        config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "advertise",
+        value: "HOST:PORT",
+        help: "Where clients are sent to reach this server, when it is PRIMARY.",
+        more: "The default is the first address it listens at.",
+        ..FLAG
+    },
+    Flag {
+        name: "election-timeout-ms",
+        kind: Kind::Number { min: 30, max: 60_000 },
+        value: "MS",
+        help: "The shortest silence of the PRIMARY after which another server stands for election.",
+        more: "Each wait is drawn from this to its double. It must be three heartbeats or more.",
+        default: Some("500"),
+        ..FLAG
+    },
+    Flag {
+        name: "heartbeat-ms",
+        kind: Kind::Number { min: 1, max: 10_000 },
+        value: "MS",
+        help: "How often the PRIMARY says that it lives.",
+        default: Some("100"),
+        ..FLAG
+    },
+    Flag {
+        name: "read-only-after-ms",
+        kind: Kind::Number { min: 0, max: 3_600_000 },
+        value: "MS",
+        help: "How long requests are held while no server is PRIMARY, before history is served \
+               read-only.",
+        default: Some("2000"),
+        ..FLAG
+    },
+    Flag {
         name: "trace",
         kind: Kind::Choice(&["quiet", "info", "debug"]),
         value: "LEVEL",

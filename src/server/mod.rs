@@ -5,21 +5,31 @@
 //! | this one     | what a server consists of |
 //! | [`start`]    | start and stop |
 //! | [`turn`]     | one round of the loop, in the order of durability: sockets, threads, clocks |
+//! | [`cluster`], [`form`] | which servers there are; how they become a cluster |
+//! | [`links`], [`peering`] | the sockets to them; their part in a turn |
 //! | [`service`]  | what is done for clients, without any of these |
+//! | [`peers`]    | what servers say to each other, without any of these |
 //! | [`replica`]  | the core, the log and the state, tied together, without any of these |
 
+pub mod cluster;
+mod form;
+mod links;
 pub mod options;
+mod peering;
+pub mod peers;
 pub mod replica;
 pub mod service;
 mod start;
 mod trace;
 mod turn;
 
+pub use cluster::Listed;
 pub use options::{Options, TraceLevel};
 pub use start::run;
 
 use std::{fmt, io};
 
+use links::Links;
 use service::{Now, Service};
 use trace::Trace;
 use turn::{Socket, Waiting};
@@ -47,8 +57,15 @@ struct Server {
     hard_state: wal::hard_state::HardState,
     saved: raft::HardState,
     saving: bool,
+    /// How long the last fsync took, microseconds.
+    last_sync_us: u64,
     reader: wal::Reader,
     hasher: Hasher,
+    /// The peers' port; none for a server that is alone.
+    links: Option<Links>,
+    wanted: peering::WantedReads,
+    /// At a stop: whether another server was told to be PRIMARY.
+    handing_over: bool,
     /// What is read from a connection that owns no buffer.
     scratch: Vec<u8>,
     /// Whether listeners may have connections, and whether those wait for one of ours to go.
@@ -84,6 +101,10 @@ pub enum Error {
     Core(raft::StartError),
     /// An entry of the log cannot be applied.
     Entry(ApplyError),
+    /// The directory, the flags and the log do not fit together; the text says why.
+    Cluster(String),
+    /// The cluster's secret cannot be had.
+    Secret(peers::secret::Error),
 }
 
 impl fmt::Display for Error {
@@ -104,6 +125,8 @@ impl fmt::Display for Error {
             Error::Poll(error) => write!(f, "waiting for events failed: {error}"),
             Error::Core(error) => write!(f, "{error}"),
             Error::Entry(error) => write!(f, "{error}"),
+            Error::Cluster(error) => write!(f, "{error}"),
+            Error::Secret(error) => write!(f, "{error}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::cluster::Listed;
 use crate::net::Listen;
 
 /// How much a server tells on standard error.
@@ -54,4 +55,18 @@ pub struct Options {
     pub logins_per_minute: u32,
     /// How much is told.
     pub trace: TraceLevel,
+    /// This server's name.
+    pub id: Option<String>,
+    /// The cluster's servers, by name; none for a server that is alone, or to take the log's.
+    pub cluster: Vec<Listed>,
+    /// Where clients are sent to reach this server, when it is not where it listens.
+    pub advertise: Option<String>,
+    /// The file with the cluster's secret.
+    pub cluster_secret_file: Option<PathBuf>,
+    /// The shortest silence of the PRIMARY before a backup stands for election, milliseconds.
+    pub election_timeout_ms: u64,
+    /// Between two heartbeats, milliseconds.
+    pub heartbeat_ms: u64,
+    /// How long requests are held while no server is PRIMARY, before it is read-only, milliseconds.
+    pub read_only_after_ms: u64,
 }

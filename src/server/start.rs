@@ -3,13 +3,18 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
+use super::cluster::{self, Listed};
+use super::form::Former;
+use super::links::Links;
+use super::peering::WantedReads;
+use super::peers::mesh::{Member, id_of};
 use super::replica::{Recovered, Replica};
 use super::service::{Now, Service, Serving, Settings};
 use super::trace::Trace;
 use super::turn::Waiting;
 use super::{Error, Options, Server, TraceLevel};
 use crate::auth::hasher::Hasher;
-use crate::chat::State;
+use crate::chat::{self, State};
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::{Deadlines, Listen, Listener};
@@ -27,38 +32,99 @@ const LONE_NAME: &str = "lone";
 /// scripts want it; traces go to standard error.
 pub fn run(options: Options) -> Result<(), Error> {
     process::set_umask(0o077);
-    let mut server = Server::start(options)?;
-    while !server.stopped() {
-        server.turn()?;
+    let trace = Trace::new(options.trace);
+    if let Some(mut server) = Server::start(options, trace)? {
+        while !server.stopped() {
+            server.turn()?;
+        }
+        if let Some(links) = &mut server.links {
+            links.stop(server.waiting.poll.registry());
+        }
     }
-    server.trace.info("stopped: all that was acknowledged is on the disk");
+    trace.info("stopped: all that was acknowledged is on the disk");
     Ok(())
 }
 
 impl Server {
-    fn start(mut options: Options) -> Result<Server, Error> {
+    /// None: a signal said stop before the cluster was formed.
+    fn start(mut options: Options, trace: Trace) -> Result<Option<Server>, Error> {
         let started = Instant::now();
-        let trace = Trace::new(options.trace);
-        let thread = |error| Error::System("cannot start a thread", error);
         signal::ignore(signal::PIPE).map_err(|error| Error::System("SIGPIPE", error))?;
-        let signals = Signals::new(&[signal::INT, signal::TERM])
+        let mut signals = Signals::new(&[signal::INT, signal::TERM])
             .map_err(|error| Error::System("cannot watch for signals", error))?;
         let descriptors = process::raise_open_files_limit() as usize;
         let most = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS).max(1);
         options.max_connections = options.max_connections.min(most);
+        cluster::check_flags(&options)?;
 
         let directory = DataDir::open(&options.data_dir).map_err(Error::Directory)?;
         let listeners = listen(&options.listen)?;
         let addresses = addresses(&listeners, trace)?;
-        let waiting = Waiting::new().map_err(|error| Error::System("cannot poll", error))?;
+        let poll = |error| Error::System("cannot poll", error);
+        let mut waiting = Waiting::new(&signals).map_err(poll)?;
+        let mut hard_state = hard_state(&directory, &options)?;
+        cluster::check_directory(&options, &hard_state)?;
+        let client_address = options.advertise.as_ref().or(addresses.first());
+        let client_address = client_address.cloned().unwrap_or_default();
+        let open = |hard_state: &HardState, members, waiting: &Waiting| {
+            let waker = waiting.waker.clone();
+            let mut links = cluster::links(&options, hard_state, members, &client_address, waker)?;
+            links.register(waiting.poll.registry()).map_err(poll)?;
+            tell_cluster(trace, &options, hard_state, &links, &client_address);
+            Ok(links)
+        };
+
+        let mut links = None;
+        if hard_state.term == 0 && !options.cluster.is_empty() {
+            let members = cluster::listed_members(&options, &hard_state);
+            let mut opened = open(&hard_state, members, &waiting)?;
+            let mut former = Former {
+                directory: &directory,
+                hard_state: &mut hard_state,
+                links: &mut opened,
+                waiting: &mut waiting,
+                signals: &mut signals,
+                segment_mib: options.segment_mib,
+                trace,
+            };
+            if !former.form()? {
+                return Ok(None);
+            }
+            links = Some(opened);
+        }
+        let recovered = recover(&directory, &hard_state, options.segment_mib, trace)?;
+        let members = recovered.state.members().to_vec();
+        cluster::check_log(&options, &hard_state, &members)?;
+        if links.is_none() && !members.is_empty() {
+            let members = members.iter().cloned().map(Member::from).collect();
+            links = Some(open(&hard_state, members, &waiting)?);
+        }
+        let now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
+        let config = config(&options, &hard_state, &members)?;
+        let replica = Replica::new(config, recovered, now.monotonic_ms).map_err(Error::Core)?;
+        let settings = settings(&options, &hard_state, client_address);
+        let service = Service::new(settings, replica, random()?, now);
+        let parts = Parts { options, trace, waiting, signals, listeners, directory, hard_state };
+        let mut server = Server::assemble(parts, service, links, now)?;
+        if server.links.is_none() {
+            server.found()?;
+        }
+        server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
+        server.tell_start(&addresses, started);
+        Ok(Some(server))
+    }
+
+    fn assemble(
+        parts: Parts,
+        service: Service,
+        links: Option<Links>,
+        now: Now,
+    ) -> Result<Server, Error> {
+        let Parts { options, trace, waiting, signals, listeners, directory, hard_state } = parts;
+        let thread = |error| Error::System("cannot start a thread", error);
         let waker = waiting.waker.clone();
         let wake = move || drop(waker.wake());
-        let hard_state = hard_state(&directory)?;
-        let now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
-        let replica = recover(&directory, &hard_state, options.segment_mib, trace, now)?;
-        let hard = replica.core().hard_state();
-        let settings = settings(&options, &addresses);
-        let mut server = Server {
+        Ok(Server {
             trace,
             now,
             waiting,
@@ -66,15 +132,19 @@ impl Server {
             listeners,
             sockets: Vec::new(),
             deadlines: Deadlines::default(),
-            service: Service::new(settings, replica, random()?, now),
+            saved: service.replica.core().hard_state(),
+            service,
             writer: Writer::spawn(directory.wal_disk(), directory.disk(), wake.clone())
                 .map_err(thread)?,
-            saved: hard,
             saving: false,
             hard_state,
+            last_sync_us: 0,
             reader: Reader::spawn(directory.wal(), limits::READ_JOBS, wake.clone())
                 .map_err(thread)?,
             hasher: Hasher::spawn(limits::HASH_JOBS, wake).map_err(thread)?,
+            links,
+            wanted: WantedReads::default(),
+            handing_over: false,
             scratch: Vec::new(),
             accepting: false,
             accept_waits: false,
@@ -83,22 +153,22 @@ impl Server {
             stop_by_ms: None,
             _directory: directory,
             options,
-        };
-        server.found()?;
-        server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
-        let state = server.service.replica.state();
+        })
+    }
+
+    fn tell_start(&self, addresses: &[String], started: Instant) {
+        let state = self.service.replica.state();
         // Nobody may be listening, which is no reason not to serve.
         let _ = writeln!(
             io::stdout(),
             "chatctl serves at {} with its data in {}: \
              {} of {} recovered in {} ms",
             addresses.join(" and "),
-            server.options.data_dir.display(),
+            self.options.data_dir.display(),
             counted(state.message_count() as u64, "message"),
             counted(state.account_count() as u64, "account"),
             started.elapsed().as_millis(),
         );
-        Ok(server)
     }
 
     /// Takes turns until this server is PRIMARY and, in an empty log, has said what this cluster is.
@@ -123,16 +193,80 @@ impl Server {
     /// when its time is over.
     fn stopped(&mut self) -> bool {
         let Some(by_ms) = self.stop_by_ms else { return false };
-        by_ms <= self.now.monotonic_ms || self.service.is_quiet() && self.writers_have_read(by_ms)
+        by_ms <= self.now.monotonic_ms
+            || self.handed_over() && self.service.is_quiet() && self.writers_have_read(by_ms)
     }
 }
 
-fn settings(options: &Options, addresses: &[String]) -> Settings {
+/// What the rest of a server is made from.
+struct Parts {
+    options: Options,
+    trace: Trace,
+    waiting: Waiting,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    directory: DataDir,
+    hard_state: HardState,
+}
+
+/// What a server of a cluster says of itself at its start.
+fn tell_cluster(
+    trace: Trace,
+    options: &Options,
+    hard_state: &HardState,
+    links: &Links,
+    client_address: &str,
+) {
+    let members = links.mesh.members();
+    let own = members.iter().find(|member| member.name == hard_state.id);
+    let peer_address = own.map_or("?", |member| &member.address);
+    let others = members.iter().filter(|member| member.name != hard_state.id);
+    let others: Vec<&str> = others.map(|member| member.name.as_str()).collect();
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!("; with {}", others.join(", ")),
+    };
+    let survives = cluster::survives(members.len());
+    trace.info(format_args!(
+        "server {}: clients at {client_address}, peers at {peer_address}{others}: {survives}",
+        hard_state.id
+    ));
+    let same = |(listed, member): (&Listed, &Member)| {
+        listed.name == member.name && listed.address == member.address
+    };
+    let listed = &options.cluster;
+    let differs = listed.len() != members.len() || !listed.iter().zip(members).all(same);
+    if differs && !listed.is_empty() {
+        trace.info("--cluster differs from the members that the log has: the log's are taken");
+    }
+}
+
+/// The core's settings: alone, or with the log's members.
+fn config(
+    options: &Options,
+    hard_state: &HardState,
+    members: &[chat::Member],
+) -> Result<raft::Config, Error> {
+    let seed = u64::from_be_bytes(random()?);
+    let place = members.iter().position(|member| member.name == hard_state.id);
+    let id = place.map_or(LONE, id_of);
+    let voters = match members.len() {
+        0 => vec![LONE],
+        count => (0..count).map(id_of).collect(),
+    };
+    Ok(raft::Config {
+        election_timeout_ms: options.election_timeout_ms,
+        heartbeat_ms: options.heartbeat_ms,
+        ..raft::Config::new(id, voters, seed)
+    })
+}
+
+fn settings(options: &Options, hard_state: &HardState, client_address: String) -> Settings {
     Settings {
-        id: LONE_NAME.to_owned(),
+        id: hard_state.id.clone(),
         peers: Vec::new(),
-        read_only_after_ms: limits::READ_ONLY_AFTER_MS,
-        address: addresses.first().cloned().unwrap_or_default(),
+        read_only_after_ms: options.read_only_after_ms,
+        address: client_address,
         password_iterations: options.password_iterations,
         token_days: options.token_days,
         idle_timeout_ms: options.idle_timeout_ms,
@@ -148,7 +282,7 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Error> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
     entropy::array().map_err(|error| Error::System("the system gives no random bytes", error))
 }
 
@@ -159,8 +293,7 @@ fn recover(
     saved: &HardState,
     segment_mib: u32,
     trace: Trace,
-    now: Now,
-) -> Result<Replica, Error> {
+) -> Result<Recovered, Error> {
     let forgets = planted(Mutant::DuplicatesForgotten) && saved.term > 0;
     let mut state = if forgets { State::with_window(1) } else { State::new() };
     let mut visit = |index: u64, _term: u64, payload: &[u8]| {
@@ -180,10 +313,7 @@ fn recover(
         raft::Entry { term, index, payload: payload.into() }
     };
     let tail = report.tail.into_iter().map(entry).collect();
-    let from = Recovered { hard_state, wal, state, commit: report.commit, tail };
-    let seed = u64::from_be_bytes(random()?);
-    let config = raft::Config::new(LONE, vec![LONE], seed);
-    Replica::new(config, from, now.monotonic_ms).map_err(Error::Core)
+    Ok(Recovered { hard_state, wal, state, commit: report.commit, tail })
 }
 
 /// Where clients come, as they were bound.
@@ -211,8 +341,9 @@ fn listen(listen: &[Listen]) -> Result<Vec<Listener>, Error> {
 }
 
 /// What the directory's `server_state.txt` says. It is made, with the cluster's id, before the log
-/// has its first segment; so where there is a log and no such file, the file is lost.
-fn hard_state(directory: &DataDir) -> Result<HardState, Error> {
+/// has its first segment; so where there is a log and no such file, the file is lost. Where a cluster
+/// is to be formed it has no cluster's id yet.
+fn hard_state(directory: &DataDir, options: &Options) -> Result<HardState, Error> {
     if let Some(state) = hard_state::recover(&mut directory.disk()).map_err(Error::State)? {
         return Ok(state);
     }
@@ -221,8 +352,8 @@ fn hard_state(directory: &DataDir) -> Result<HardState, Error> {
         return Err(Error::State(hard_state::Error::Lost));
     }
     let state = HardState {
-        id: LONE_NAME.to_owned(),
-        cluster: random()?,
+        id: options.id.clone().unwrap_or_else(|| LONE_NAME.to_owned()),
+        cluster: if options.cluster.is_empty() { random()? } else { [0; 16] },
         incarnation: u64::from_be_bytes(random()?),
         role: Role::Backup.to_string(),
         term: 0,

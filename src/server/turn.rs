@@ -6,15 +6,19 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::links::Links;
+use super::peering::tell_change;
 use super::service::{Now, ReadJob, refuse};
-use super::{Error, Server, TraceLevel};
+use super::{Error, Server};
 use crate::limits;
 use crate::net::{Connection, Key, Origin, ReadEnd, Stream};
 use crate::raft::Role;
 use crate::sys::clock;
+use crate::sys::signal::Signals;
 use crate::wal::{Done, ReadError, SpareState};
 
 /// What wakes the loop, beside connections, whose tokens are their keys.
@@ -30,10 +34,38 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new() -> io::Result<Waiting> {
+    /// Watches for signals, and for whatever is registered later.
+    pub(super) fn new(signals: &Signals) -> io::Result<Waiting> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let signals = signals.as_raw_fd();
+        poll.registry().register(&mut SourceFd(&signals), SIGNAL, Interest::READABLE)?;
         Ok(Waiting { poll, waker, events: Events::with_capacity(limits::EVENTS) })
+    }
+
+    /// Waits for events, until `next_ms` at most, and hands on those of sockets. True: a signal has
+    /// come.
+    pub(super) fn wait(
+        &mut self,
+        next_ms: Option<u64>,
+        mut on_event: impl FnMut(&Event),
+    ) -> Result<bool, Error> {
+        let until = |ms: u64| Duration::from_millis(ms.saturating_sub(clock::monotonic_ms()));
+        match self.poll.poll(&mut self.events, next_ms.map(until)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Error::Poll(error));
+            }
+            _ => {}
+        }
+        let mut signalled = false;
+        for event in &self.events {
+            match event.token() {
+                WAKE => {}
+                SIGNAL => signalled = true,
+                _ => on_event(event),
+            }
+        }
+        Ok(signalled)
     }
 }
 
@@ -52,6 +84,7 @@ impl Server {
     /// holds it is persisted: replies and pushes of changes are made by `apply_committed` alone.
     pub(super) fn turn(&mut self) -> Result<(), Error> {
         self.wait()?;
+        self.read_peers();
         self.accept();
         self.serve_connections();
         self.hash_passwords();
@@ -68,50 +101,45 @@ impl Server {
     }
 
     fn wait(&mut self) -> Result<(), Error> {
-        let timeout = self.poll_timeout();
-        match self.waiting.poll.poll(&mut self.waiting.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(Error::Poll(error));
-            }
-            _ => {}
-        }
-        self.now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
-        self.service.set_now(self.now);
-        let mut signalled = false;
-        for event in &self.waiting.events {
-            match event.token() {
-                WAKE => {}
-                SIGNAL => signalled = true,
-                LISTENER => self.accepting = true,
-                token => {
-                    let key = Key::from_token(token);
-                    let Some(socket) = find(&mut self.sockets, key) else { continue };
-                    if event.is_readable() || event.is_error() {
-                        socket.conn.set_readable(event.is_read_closed() || event.is_error());
-                        self.service.on_readable(key);
-                    }
-                    if event.is_writable() {
-                        socket.conn.set_writable();
-                        self.service.on_writable(key);
-                    }
+        let next_ms = self.next_ms();
+        let Server { waiting, accepting, links, sockets, service, .. } = self;
+        let signalled = waiting.wait(next_ms, |event| {
+            if event.token() == LISTENER {
+                *accepting = true;
+            } else if !links.as_mut().is_some_and(|links| links.on_event(event)) {
+                let key = Key::from_token(event.token());
+                let Some(socket) = find(sockets, key) else { return };
+                if event.is_readable() || event.is_error() {
+                    socket.conn.set_readable(event.is_read_closed() || event.is_error());
+                    service.on_readable(key);
+                }
+                if event.is_writable() {
+                    socket.conn.set_writable();
+                    service.on_writable(key);
                 }
             }
-        }
+        })?;
+        self.now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
+        self.service.set_now(self.now);
         if signalled {
             self.on_signal();
         }
         Ok(())
     }
 
-    fn poll_timeout(&self) -> Option<Duration> {
-        if !self.service.todo.serve.is_empty() || self.accepting {
-            return Some(Duration::ZERO);
+    /// When the next turn is due at the latest, milliseconds; 0: now.
+    fn next_ms(&self) -> Option<u64> {
+        let links = self.links.as_ref();
+        if !self.service.todo.serve.is_empty()
+            || self.accepting
+            || links.is_some_and(Links::is_ready)
+        {
+            return Some(0);
         }
         let instants_ms =
             [self.deadlines.next_ms(), self.mark_at_ms, self.accept_again_ms, self.stop_by_ms];
-        let instants_ms = instants_ms.into_iter().chain([self.service.next_ms()]);
-        let next_ms = instants_ms.flatten().min()?;
-        Some(Duration::from_millis(next_ms.saturating_sub(clock::monotonic_ms())))
+        let links_ms = links.and_then(|links| links.mesh.next_ms());
+        instants_ms.into_iter().chain([self.service.next_ms(), links_ms]).flatten().min()
     }
 
     fn on_signal(&mut self) {
@@ -124,11 +152,9 @@ impl Server {
         }
     }
 
-    /// Starts to watch signals and listeners.
+    /// Starts to watch the clients' listeners.
     pub(super) fn register(&mut self) -> io::Result<()> {
         let registry = self.waiting.poll.registry();
-        let signals = self.signals.as_raw_fd();
-        registry.register(&mut SourceFd(&signals), SIGNAL, Interest::READABLE)?;
         for listener in &mut self.listeners {
             registry.register(listener, LISTENER, Interest::READABLE)?;
         }
@@ -311,6 +337,9 @@ impl Server {
             }
         }
         while let Some(done) = self.reader.poll() {
+            if self.on_wanted_read(&done) {
+                continue;
+            }
             match done.result {
                 Ok(payloads) => {
                     self.service.on_fetched(done.job, payloads.iter().map(Vec::as_slice));
@@ -356,6 +385,8 @@ impl Server {
     /// Has the core decide and what is committed applied, and hands the disk what it is to keep.
     fn advance(&mut self) -> Result<(), Error> {
         self.service.advance().map_err(Error::Entry)?;
+        self.read_wanted();
+        self.send_to_peers();
         let role = self.service.replica.core().role();
         let wishes = &mut self.service.replica.wishes;
         // The role is written along, and after an election, for people who look into the file.
@@ -370,8 +401,7 @@ impl Server {
             self.writer.save(self.hard_state.clone());
         }
         for change in wishes.changes.drain(..) {
-            let (role, term, why) = (change.role, change.term, change.why);
-            self.trace.tell(TraceLevel::Debug, format_args!("{role} in term {term}: {why}"));
+            tell_change(self.trace, self.links.as_ref(), &change);
         }
         self.hand_batch_to_writer();
         Ok(())
@@ -397,6 +427,7 @@ impl Server {
                     result.map_err(Error::Disk)?;
                     self.service.batch_durable(batch_no);
                     self.mark_at_ms = Some(self.now.monotonic_ms + limits::MARK_AFTER_MS);
+                    self.last_sync_us = sync_us;
                     if sync_us > limits::SLOW_SYNC_US {
                         let sync_ms = sync_us / 1000;
                         self.trace.info(format_args!("slow disk: an fsync took {sync_ms} ms"));
@@ -420,10 +451,15 @@ impl Server {
         let was_full = replica.full();
         replica.spare_changed(state);
         match state {
-            SpareState::Failed(error) if !was_full => self.trace.wrong(format_args!(
-                "no room for the next segment of the log: {error}; changes are refused with \
-                 disk-full until there is, what is stored can be read"
-            )),
+            SpareState::Failed(error) if !was_full => {
+                self.trace.wrong(format_args!(
+                    "no room for the next segment of the log: {error}; changes are refused with \
+                     disk-full until there is, what is stored can be read"
+                ));
+                if replica.hand_over(self.now.monotonic_ms) {
+                    self.trace.info("handing over to a server that has room");
+                }
+            }
             SpareState::Ready if was_full => self.trace.info("there is room for the log again"),
             _ => {}
         }

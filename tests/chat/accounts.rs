@@ -9,7 +9,12 @@ use chatctl::limits;
 fn the_cluster_is_founded_once() {
     let mut chat = Chat::new(&[]);
     assert_eq!(chat.state.cluster(), Some([1; 16]));
-    let again = chat.apply(|time| Command::Found { time, cluster: [8; 16], token_secret: [9; 32] });
+    let again = chat.apply(|time| Command::Found {
+        time,
+        cluster: [8; 16],
+        token_secret: [9; 32],
+        members: Vec::new(),
+    });
     assert_eq!(again, Effect::AlreadyFounded);
     assert_eq!(chat.state.cluster(), Some([1; 16]));
     assert_eq!(chat.state.token_secret(), Some([2; 32]));

@@ -1,6 +1,6 @@
 //! The bytes of each kind of command, against those drawn in the form's comment.
 
-use chatctl::chat::{Command, CommandError, Target};
+use chatctl::chat::{Command, CommandError, Member, Target};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -12,7 +12,12 @@ pub fn vectors() -> Vec<(Command<'static>, String)> {
     let head = |kind: &str| format!("01{kind}00000123456789ab");
     vec![
         (
-            Command::Found { time, cluster: [0xc1; 16], token_secret: [0x5e; 32] },
+            Command::Found {
+                time,
+                cluster: [0xc1; 16],
+                token_secret: [0x5e; 32],
+                members: Vec::new(),
+            },
             head("01") + &"c1".repeat(16) + &"5e".repeat(32),
         ),
         (
@@ -50,6 +55,23 @@ pub fn vectors() -> Vec<(Command<'static>, String)> {
         ),
         (Command::Passwd { time, name: "ann", verifier: "" }, head("07") + "03616e6e" + "0000"),
         (Command::Delete { time, name: "ann" }, head("08") + "03616e6e"),
+        (
+            Command::Found {
+                time,
+                cluster: [0xc1; 16],
+                token_secret: [0x5e; 32],
+                members: vec![
+                    Member { name: "a".into(), address: "h:1".into(), incarnation: 7 },
+                    Member { name: "b".into(), address: "".into(), incarnation: 1 << 56 },
+                ],
+            },
+            head("09")
+                + &"c1".repeat(16)
+                + &"5e".repeat(32)
+                + "02"
+                + "01610003683a310000000000000007"
+                + "016200000100000000000000",
+        ),
     ]
 }
 
@@ -86,6 +108,8 @@ fn fields_out_of_their_form_are_malformed() {
             .collect();
         Command::decode(&bytes).map(drop).map_err(|error| error.to_string())
     };
+    let found = |members: &str| format!("0109 0000000000000001 {} {members}", "00".repeat(48));
+    let member = "0161 0000 0000000000000001";
     let cases = [
         ("0108 0001000000000000 03616e6e", "its time is 2^48 or more"),
         ("0108 0000000000000001 00", "a name is not a folded name"),
@@ -93,6 +117,9 @@ fn fields_out_of_their_form_are_malformed() {
         ("0108 0000000000000001 032d6e6e", "a name is not a folded name"),
         ("0108 0000000000000001 03616e09", "a name is not a folded name"),
         ("0107 0000000000000001 03616e6e 0001ff", "a text is not UTF-8"),
+        (&found("00"), "its members are none or too many"),
+        (&found("0a"), "its members are none or too many"),
+        (&found(&format!("02{member}{member}")), "its members' names do not rise"),
         ("0104 0000000000000001 03616e6e 0002 0000000000000003 0000000000000003", "do not rise"),
     ];
     for (text, why) in cases {

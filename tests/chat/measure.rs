@@ -34,7 +34,8 @@ fn payloads(count: u64, accounts: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 fn with_accounts(window: u64, creates: &[Vec<u8>]) -> (State, u64) {
     let mut state = State::with_window(window as usize);
     let mut payload = Vec::new();
-    Command::Found { time: 1, cluster: [1; 16], token_secret: [2; 32] }.encode(&mut payload);
+    Command::Found { time: 1, cluster: [1; 16], token_secret: [2; 32], members: Vec::new() }
+        .encode(&mut payload);
     for (number, payload) in [payload].iter().chain(creates).enumerate() {
         state.apply(number as u64 + 1, payload).unwrap();
     }

@@ -26,7 +26,12 @@ impl Chat {
     pub fn with_window(window: usize, names: &[&str]) -> Chat {
         let state = State::with_window(window);
         let mut chat = Chat { state, index: 0, time: 1_000, log: Vec::new() };
-        chat.apply(|time| Command::Found { time, cluster: [1; 16], token_secret: [2; 32] });
+        chat.apply(|time| Command::Found {
+            time,
+            cluster: [1; 16],
+            token_secret: [2; 32],
+            members: Vec::new(),
+        });
         for name in names {
             let effect = chat.create(name);
             assert!(matches!(effect, Effect::Created { .. }), "{name}: {effect:?}");

@@ -65,7 +65,12 @@ impl World {
     fn command(&mut self) -> Command<'static> {
         let (time, name, other) = (self.time, self.pick(&NAMES), self.pick(&NAMES));
         match self.rng.below(100) {
-            0..2 => Command::Found { time, cluster: [1; 16], token_secret: [2; 32] },
+            0..2 => Command::Found {
+                time,
+                cluster: [1; 16],
+                token_secret: [2; 32],
+                members: Vec::new(),
+            },
             2..12 => Command::Create { time, name, verifier: self.pick(&["v1", "v2"]) },
             12..55 => self.new_or_old_send(time, name, other),
             55..65 => {

@@ -72,7 +72,8 @@ fn send(body: &str) -> Change<'_> {
 fn two_segments() -> (Segment, Segment, usize) {
     let time = TIME;
     let mut first = Segment::new(1);
-    let found = Change::Found { time, cluster: [7; 16], token_secret: TOKEN_SECRET };
+    let found =
+        Change::Found { time, cluster: [7; 16], token_secret: TOKEN_SECRET, members: Vec::new() };
     first.put_command(1, 1, &found);
     first.put_command(2, 2, &Change::Create { time, name: "alice", verifier: VERIFIER });
     first.put_command(3, 3, &Change::Passwd { time, name: "alice", verifier: VERIFIER });

@@ -1,9 +1,11 @@
 //! What several tests need: a directory that goes away, a seeded generator of numbers.
 #![allow(dead_code)]
 
+pub mod cluster;
 pub mod raw_client;
 pub mod server;
 pub mod sys;
+pub mod talker;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

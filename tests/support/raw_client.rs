@@ -90,6 +90,8 @@ pub fn is_push(message: &Message<'_>) -> bool {
     match message.cmd.as_ref() {
         "deliver" | "taken_back" | "read_moved" => message.limit == 0 && !message.error,
         "lagging" | "redirect" => true,
+        // The answer to a request of this name begins with its id.
+        "server_status" => !message.body.starts_with("id "),
         _ => false,
     }
 }

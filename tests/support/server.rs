@@ -63,6 +63,7 @@ impl Traces {
 }
 
 /// How to start a server.
+#[derive(Clone)]
 pub struct Launch {
     data_dir: PathBuf,
     listen: Vec<String>,
@@ -141,30 +142,50 @@ impl Launch {
     }
 
     /// Starts it and waits until it serves or has ended.
-    pub fn try_start(mut self) -> Result<TestServer, Ended> {
+    pub fn try_start(self) -> Result<TestServer, Ended> {
+        self.spawn().ready()
+    }
+
+    /// Starts it and does not wait.
+    pub fn spawn(self) -> Starting {
         let mut child = self.command().spawn().expect("the program can be started");
         let traces = Arc::new(Traces::default());
         traces.clone().gather(child.stderr.take().expect("standard error is piped"));
-        let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
-        let mut start_line = String::new();
-        stdout.read_line(&mut start_line).expect("the start line is text");
-        if start_line.is_empty() {
-            let status = child.wait().expect("it was started");
-            return Err(Ended { status, stderr: traces.wait(|_, ended| ended) });
-        }
-        let start_line = start_line.trim_end().to_owned();
-        let addresses = addresses_in(&start_line);
-        // A restart is at the same place.
-        self.listen = addresses.clone();
-        Ok(TestServer {
+        let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        Starting(TestServer {
             child,
             traces,
-            addresses,
-            start_line,
+            addresses: Vec::new(),
+            start_line: String::new(),
             launch: self,
-            _stdout: stdout,
+            stdout,
             home: None,
         })
+    }
+}
+
+/// A server that was started and may not serve yet.
+pub struct Starting(TestServer);
+
+impl Starting {
+    /// Waits until it serves or has ended.
+    pub fn ready(mut self) -> Result<TestServer, Ended> {
+        let server = &mut self.0;
+        let mut start_line = String::new();
+        server.stdout.read_line(&mut start_line).expect("the start line is text");
+        if start_line.is_empty() {
+            return Err(server.wait());
+        }
+        server.start_line = start_line.trim_end().to_owned();
+        server.addresses = addresses_in(&server.start_line);
+        // A restart is at the same place.
+        server.launch.listen = server.addresses.clone();
+        Ok(self.0)
+    }
+
+    /// The process, which may not serve yet.
+    pub fn process(&mut self) -> &mut TestServer {
+        &mut self.0
     }
 }
 
@@ -193,7 +214,7 @@ pub struct TestServer {
     addresses: Vec<String>,
     start_line: String,
     launch: Launch,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     home: Option<TempDir>,
 }
 
@@ -275,15 +296,7 @@ impl TestServer {
     /// Starts it again, after it has ended, on the same directory and at the same addresses.
     pub fn restart(mut self) -> TestServer {
         let home = self.home.take();
-        let launch = &self.launch;
-        let again = Launch {
-            data_dir: launch.data_dir.clone(),
-            listen: launch.listen.clone(),
-            flags: launch.flags.clone(),
-            shell: launch.shell.clone(),
-            config_only: launch.config_only,
-        };
-        let mut server = again.start();
+        let mut server = self.launch.clone().start();
         server.home = home;
         server
     }

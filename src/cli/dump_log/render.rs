@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::text::{put_json, quoted, ranges, utc};
-use crate::chat::Command;
+use crate::chat::{Command, Member};
 use crate::protocol::id;
 
 /// What stands in place of a secret.
@@ -91,9 +91,12 @@ fn entry(payload: &[u8]) -> (Option<u64>, &'static str, String) {
 
 fn content(command: &Command<'_>) -> String {
     match command {
-        Command::Found { cluster, .. } => {
+        Command::Found { cluster, members, .. } => {
             let cluster = id::format(u128::from_be_bytes(*cluster));
-            format!("cluster {cluster}, token secret {HIDDEN}")
+            let member =
+                |member: &Member| format!(", member {} at {}", member.name, member.address);
+            let members: String = members.iter().map(member).collect();
+            format!("cluster {cluster}, token secret {HIDDEN}{members}")
         }
         Command::Create { name, .. } => format!("{name}, verifier {HIDDEN}"),
         Command::Passwd { name, .. } => format!("{name}, new verifier {HIDDEN}"),
@@ -158,9 +161,15 @@ pub fn torn_json(file: &str, offset: u64, why: &str) -> String {
 fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Object {
     object.number("time", command.time()).text("kind", command.kind());
     match command {
-        Command::Found { cluster, .. } => object
-            .text("cluster", &id::format(u128::from_be_bytes(*cluster)))
-            .text("token_secret", HIDDEN),
+        Command::Found { cluster, members, .. } => {
+            object
+                .text("cluster", &id::format(u128::from_be_bytes(*cluster)))
+                .text("token_secret", HIDDEN);
+            for member in members {
+                object.text(&format!("member_{}", member.name), &member.address);
+            }
+            object
+        }
         Command::Create { name, .. } | Command::Passwd { name, .. } => {
             object.text("name", name).text("verifier", HIDDEN)
         }

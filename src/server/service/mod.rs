@@ -21,7 +21,7 @@ mod limiter;
 mod messages;
 mod pages;
 mod queries;
-mod random;
+pub(super) mod random;
 mod reply;
 mod request;
 mod serving;
@@ -284,10 +284,23 @@ impl Service {
     pub fn found(&mut self, cluster: [u8; 16], token_secret: [u8; 32]) {
         let time = self.entry_time();
         let mut payload = Vec::new();
-        Command::Found { time, cluster, token_secret }.encode(&mut payload);
+        let members = Vec::new();
+        Command::Found { time, cluster, token_secret, members }.encode(&mut payload);
         // Whoever is PRIMARY without anybody to ask takes it.
         let taken = self.replica.propose(payload);
         assert!(taken.is_ok(), "a cluster is founded by its first PRIMARY: {taken:?}");
+    }
+
+    /// Where clients reach another server now.
+    pub fn set_peer_address(&mut self, id: ServerId, address: String) {
+        let peers = &mut self.settings.peers;
+        peers.retain(|(peer, _)| *peer != id);
+        peers.push((id, address));
+    }
+
+    /// Whether every change that was asked for is answered.
+    pub fn is_answered(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// Whether every change that was asked for is answered and every answer is written.

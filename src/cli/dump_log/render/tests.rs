@@ -15,6 +15,7 @@ fn commands() -> Vec<Command<'static>> {
             time,
             cluster: ID.to_be_bytes(),
             token_secret: *b"12345678abcdefgh12345678abcdefgh",
+            members: Vec::new(),
         },
         Command::Create { time, name: "alice", verifier },
         Command::Send {

@@ -1,0 +1,276 @@
+//! Which servers there are: what the flags say, what the directory says, what the log says.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use mio::Waker;
+
+use super::links::Links;
+use super::peers::handshake::{Identity, Kind};
+use super::peers::mesh::{self, Member, Mesh};
+use super::peers::secret;
+use super::start::random;
+use super::{Error, Options};
+use crate::auth::sha256::Sha256;
+use crate::chat;
+use crate::limits;
+use crate::net::Listen;
+use crate::protocol::name;
+use crate::sys::clock;
+use crate::wal::hard_state::HardState;
+
+/// One server of the list that every server is given: `NAME=HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// Where the other servers reach it.
+    pub address: String,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.address)
+    }
+}
+
+impl FromStr for Listed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listed, String> {
+        let wrong = |why: &str| format!("'{}' is not NAME=HOST:PORT: {why}", text.escape_debug());
+        let (name, address) = text.split_once('=').ok_or_else(|| wrong("it has no ="))?;
+        let name = server_name(name).map_err(|why| wrong(&why))?;
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let port = port.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port != 0);
+        let printable = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+        if port.is_none() || !printable || address.len() > limits::PEER_ADDRESS_BYTES {
+            return Err(wrong("the address is to have a host and a port"));
+        }
+        Ok(Listed { name, address: address.to_owned() })
+    }
+}
+
+/// A server's name, as an account's: `[a-z0-9][a-z0-9._-]{0,31}`.
+pub fn server_name(text: &str) -> Result<String, String> {
+    match name::fold(text) {
+        Some(name) if name == text => Ok(name),
+        _ => Err("a server's name is of a-z, 0-9, '.', '_' and '-', 32 at most, and begins with \
+                  a letter or a digit"
+            .to_owned()),
+    }
+}
+
+/// A whole list, in any order: `a=HOST:PORT,b=HOST:PORT`.
+pub fn parse_list(text: &str) -> Result<Vec<Listed>, String> {
+    let mut list: Vec<Listed> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    list.sort();
+    for pair in list.windows(2) {
+        if pair[0].name == pair[1].name {
+            return Err(format!("server {} is listed twice", pair[0].name));
+        }
+    }
+    if list.len() > limits::RAFT_VOTERS {
+        let (count, most) = (list.len(), limits::RAFT_VOTERS);
+        return Err(format!("{count} servers are listed: {most} at most"));
+    }
+    Ok(list)
+}
+
+/// What a server that was given `--cluster` is to find in its directory and its flags.
+pub(super) fn check_flags(options: &Options) -> Result<(), Error> {
+    let Some(first) = options.cluster.first() else { return Ok(()) };
+    let Some(id) = &options.id else {
+        let example = &first.name;
+        return Err(Error::Cluster(format!(
+            "--cluster is given: say which of its servers this one is, as in --id {example}"
+        )));
+    };
+    if !options.cluster.iter().any(|listed| listed.name == *id) {
+        let names: Vec<&str> = options.cluster.iter().map(|listed| listed.name.as_str()).collect();
+        return Err(Error::Cluster(format!(
+            "--id {id} is none of the servers in --cluster, which are {}",
+            names.join(", ")
+        )));
+    }
+    if options.cluster_secret_file.is_none() {
+        return Err(Error::Cluster(
+            "--cluster needs --cluster-secret-file; make one with chatctl serve --new-secret FILE, \
+             and give every server a copy"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// That the directory is the one of the server that the flags name.
+pub(super) fn check_directory(options: &Options, state: &HardState) -> Result<(), Error> {
+    if let Some(id) = &options.id
+        && *id != state.id
+    {
+        return Err(Error::Cluster(format!(
+            "the data directory {} is of server {}, not of {id}: check --id and --data-dir",
+            options.data_dir.display(),
+            state.id
+        )));
+    }
+    if state.cluster == [0; 16] && options.cluster.is_empty() {
+        return Err(Error::Cluster(format!(
+            "the data directory {} is of a cluster that is not formed yet: give --cluster",
+            options.data_dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The members that the log has, against the flags and the directory. The log outranks the flags.
+pub(super) fn check_log(
+    options: &Options,
+    state: &HardState,
+    members: &[chat::Member],
+) -> Result<(), Error> {
+    let directory = options.data_dir.display();
+    if members.is_empty() {
+        return match options.cluster.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Cluster(format!(
+                "the data directory {directory} is of a server that is alone: start it without \
+                 --cluster, or give another --data-dir"
+            ))),
+        };
+    }
+    match members.iter().find(|member| member.name == state.id) {
+        Some(member) if member.incarnation == state.incarnation => {}
+        _ => {
+            return Err(Error::Cluster(format!(
+                "the data directory {directory} does not belong together: its log is of a cluster \
+                 that has no server {} with this {}",
+                state.id,
+                crate::wal::hard_state::FILE
+            )));
+        }
+    }
+    if options.cluster_secret_file.is_none() {
+        return Err(Error::Cluster(
+            "a server of a cluster needs --cluster-secret-file, the same as the others".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// The members, as the flags list them before the cluster is formed. Only the own incarnation is
+/// known then.
+pub(super) fn listed_members(options: &Options, state: &HardState) -> Vec<Member> {
+    let member = |listed: &Listed| Member {
+        name: listed.name.clone(),
+        address: listed.address.clone(),
+        incarnation: (listed.name == state.id).then_some(state.incarnation),
+    };
+    options.cluster.iter().map(member).collect()
+}
+
+/// Opens the peers' port.
+pub(super) fn links(
+    options: &Options,
+    state: &HardState,
+    members: Vec<Member>,
+    client_address: &str,
+    waker: Arc<Waker>,
+) -> Result<Links, Error> {
+    let Some(file) = &options.cluster_secret_file else {
+        return Err(Error::Cluster("the peers' port needs --cluster-secret-file".to_owned()));
+    };
+    let secret = secret::read(file).map_err(Error::Secret)?;
+    let own = members.iter().find(|member| member.name == state.id);
+    let address = own.map_or("", |member| member.address.as_str());
+    let listen: Listen = address.parse().map_err(|error| {
+        Error::Cluster(format!("the peers' address of {} cannot be used: {error}", state.id))
+    })?;
+    let (name, cluster, incarnation) = (state.id.clone(), state.cluster, state.incarnation);
+    let mut about = mesh::empty_about(digest(&members), client_address.to_owned());
+    about.cluster = cluster;
+    let settings = mesh::Settings {
+        me: Identity { kind: Kind::Server, name, cluster, incarnation },
+        members,
+        secret,
+        about,
+        silence_ms: limits::PEER_SILENCE_TIMEOUTS * options.election_timeout_ms,
+        seed: random()?,
+    };
+    let mesh = Mesh::new(settings, clock::monotonic_ms());
+    Links::bind(&listen, mesh, waker).map_err(|error| Error::Listen(listen, error))
+}
+
+/// A digest of a list of servers, by which two find out whether they were given the same.
+fn digest(members: &[Member]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for Member { name, address, .. } in members {
+        hash.update(format!("{name}={address}\n").as_bytes());
+    }
+    hash.finish()
+}
+
+/// How many failures a cluster of so many servers survives, as a sentence.
+pub(super) fn survives(servers: usize) -> String {
+    let failures = servers.saturating_sub(1) / 2;
+    let what = match failures {
+        0 => "no failure".to_owned(),
+        1 => "one failure".to_owned(),
+        more => format!("{more} failures"),
+    };
+    let hint = match servers {
+        1 => ": keep copies of its data directory",
+        even if even % 2 == 0 => ": no more than with one server less",
+        _ => "",
+    };
+    let plural = if servers == 1 { "server" } else { "servers" };
+    format!("a cluster of {servers} {plural} survives {what}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_in_any_order_and_sorted_by_name() {
+        let list = parse_list("b=127.0.0.1:2,a=[::1]:1,c-1=host.example:3").unwrap();
+        let shown: Vec<String> = list.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["a=[::1]:1", "b=127.0.0.1:2", "c-1=host.example:3"]);
+    }
+
+    #[test]
+    fn a_wrong_list_says_what_is_wrong() {
+        for (text, what) in [
+            ("", "it has no ="),
+            ("a", "it has no ="),
+            ("a=h:1,", "it has no ="),
+            ("=h:1", "a server's name"),
+            ("A=h:1", "a server's name"),
+            ("a b=h:1", "a server's name"),
+            ("a=", "a host and a port"),
+            ("a=h", "a host and a port"),
+            ("a=:1", "a host and a port"),
+            ("a=h:0", "a host and a port"),
+            ("a=h:70000", "a host and a port"),
+            ("a=h:1,b=h:2,a=h:3", "a is listed twice"),
+            ("a=h:1,b=h:1,c=h:1,d=h:1,e=h:1,f=h:1,g=h:1,h=h:1,i=h:1,j=h:1", "9 at most"),
+        ] {
+            let error = parse_list(text).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_survives_is_said_for_every_size() {
+        for (servers, expected) in [
+            (1, "a cluster of 1 server survives no failure: keep copies of its data directory"),
+            (2, "a cluster of 2 servers survives no failure: no more than with one server less"),
+            (3, "a cluster of 3 servers survives one failure"),
+            (4, "a cluster of 4 servers survives one failure: no more than with one server less"),
+            (5, "a cluster of 5 servers survives 2 failures"),
+        ] {
+            assert_eq!(survives(servers), expected);
+        }
+    }
+}

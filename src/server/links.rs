@@ -1,0 +1,251 @@
+//! The sockets of the peers' port: what [`Mesh`] decides is done here. Nothing here waits.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token, Waker};
+
+use super::peers::mesh::Mesh;
+use crate::limits;
+use crate::net::{Connection, Key, Listen, Listener, Origin, ReadEnd, Stream};
+
+/// The peers' listener, beside the tokens of [`super::turn`].
+const LISTENER: Token = Token(usize::MAX - 3);
+/// Marks a token as a peer connection's: a bit of the slot's number, of which there are never so many.
+const PEER_BIT: u64 = 1 << 31;
+
+struct Socket {
+    key: Key,
+    conn: Connection,
+}
+
+/// The sockets.
+pub struct Links {
+    /// Who is connected, and what is said.
+    pub mesh: Mesh,
+    listener: Option<Listener>,
+    accepting: bool,
+    /// By the slots of the mesh's keys.
+    sockets: Vec<Option<Socket>>,
+    resolver: Resolver,
+}
+
+impl Links {
+    /// Listens at `listen`.
+    pub fn bind(listen: &Listen, mesh: Mesh, waker: Arc<Waker>) -> io::Result<Links> {
+        let listener = Some(Listener::bind(listen)?);
+        let resolver = Resolver::new(waker);
+        Ok(Links { mesh, listener, accepting: true, sockets: Vec::new(), resolver })
+    }
+
+    /// Starts to watch the listener.
+    pub fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.listener {
+            Some(listener) => registry.register(listener, LISTENER, Interest::READABLE),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes an event; false when it is none of these sockets'.
+    pub fn on_event(&mut self, event: &Event) -> bool {
+        let token = event.token();
+        if token == LISTENER {
+            self.accepting = true;
+            return true;
+        }
+        let number = token.0 as u64;
+        if number & PEER_BIT == 0 || number >> 62 == 3 {
+            return false;
+        }
+        let key = Key::from_number(number & !PEER_BIT);
+        if let Some(socket) = self.sockets.get_mut(key.slot()).and_then(Option::as_mut)
+            && socket.key == key
+        {
+            if event.is_readable() || event.is_error() {
+                socket.conn.set_readable(event.is_read_closed() || event.is_error());
+            }
+            if event.is_writable() {
+                socket.conn.set_writable();
+                self.mesh.on_writable(key);
+            }
+        }
+        true
+    }
+
+    /// Whether something waits to be read that no event will tell of.
+    pub fn is_ready(&self) -> bool {
+        let readable = |socket: &Socket| socket.conn.readable();
+        self.accepting || self.sockets.iter().flatten().any(readable)
+    }
+
+    /// Takes connections, reads what there is, dials who is to be dialled.
+    pub fn work(&mut self, now_ms: u64, registry: &Registry) {
+        self.mesh.set_now(now_ms);
+        self.accept(registry);
+        for place in 0..self.sockets.len() {
+            self.read(place);
+        }
+        self.mesh.tick();
+        while let Some((key, id)) = self.mesh.next_dial() {
+            let address = self.mesh.members()[super::peers::mesh::place_of(id)].address.clone();
+            match address.parse() {
+                Ok(address) => self.connect(key, address, registry),
+                Err(_) => self.resolver.ask(key, address),
+            }
+        }
+        while let Some((key, address)) = self.resolver.poll() {
+            match address {
+                Some(address) => self.connect(key, address, registry),
+                None => self.mesh.on_broken(key, "its name is not known"),
+            }
+        }
+    }
+
+    fn accept(&mut self, registry: &Registry) {
+        while self.accepting {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok(Some((stream, origin))) => {
+                    let origin = match origin {
+                        Origin::Ip(address) => address.to_string(),
+                        Origin::Local => "a local socket".to_owned(),
+                    };
+                    let key = self.mesh.accept(origin);
+                    self.watch(key, stream, registry);
+                }
+                // Out of descriptors, most likely: the next event or turn tries again.
+                Ok(None) | Err(_) => self.accepting = false,
+            }
+        }
+    }
+
+    fn connect(&mut self, key: Key, address: SocketAddr, registry: &Registry) {
+        match TcpStream::connect(address) {
+            Ok(stream) => {
+                let _ = stream.set_nodelay(true);
+                self.watch(key, Stream::Tcp(stream), registry);
+            }
+            Err(error) => self.mesh.on_broken(key, &error.to_string()),
+        }
+    }
+
+    fn watch(&mut self, key: Key, stream: Stream, registry: &Registry) {
+        let mut conn = Connection::new(stream);
+        let token = Token((key.number() | PEER_BIT) as usize);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = registry.register(conn.stream_mut(), token, interest) {
+            return self.mesh.on_broken(key, &error.to_string());
+        }
+        if self.sockets.len() <= key.slot() {
+            self.sockets.resize_with(key.slot() + 1, || None);
+        }
+        self.sockets[key.slot()] = Some(Socket { key, conn });
+    }
+
+    fn read(&mut self, place: usize) {
+        let Some(socket) = &mut self.sockets[place] else { return };
+        if !socket.conn.readable() {
+            return;
+        }
+        let mut input = std::mem::take(&mut socket.conn.input);
+        let end = socket.conn.read(&mut input, limits::PEER_READ_BYTES);
+        let used = self.mesh.receive(socket.key, &input);
+        if used == input.len() {
+            input.clear();
+        } else {
+            input.drain(..used);
+        }
+        socket.conn.input = input;
+        match end {
+            ReadEnd::Closed => self.mesh.on_broken(socket.key, "the other side has closed it"),
+            ReadEnd::Broken => self.mesh.on_broken(socket.key, "it cannot be reached"),
+            ReadEnd::Blocked | ReadEnd::Budget => {}
+        }
+    }
+
+    /// Writes what waits, one system call for each connection, and closes what is to be closed.
+    pub fn write(&mut self, registry: &Registry) {
+        for key in std::mem::take(&mut self.mesh.todo.write) {
+            let Some(output) = self.mesh.output(key) else { continue };
+            let socket = self.sockets.get_mut(key.slot()).and_then(Option::as_mut);
+            let Some(socket) = socket.filter(|socket| socket.key == key) else { continue };
+            let result = socket.conn.write(output);
+            self.mesh.on_written(key);
+            if result.is_err() {
+                // What the other side said last may still be there to be read.
+                socket.conn.set_readable(true);
+            }
+        }
+        for key in std::mem::take(&mut self.mesh.todo.close) {
+            self.mesh.remove(key);
+            let socket = self.sockets.get_mut(key.slot());
+            if let Some(socket) =
+                socket.filter(|socket| socket.as_ref().is_some_and(|socket| socket.key == key))
+                && let Some(mut socket) = socket.take()
+            {
+                let _ = registry.deregister(socket.conn.stream_mut());
+            }
+        }
+    }
+
+    /// Takes no connections any more, and tells the peers that this server stops.
+    pub fn stop(&mut self, registry: &Registry) {
+        self.listener = None;
+        self.mesh.stop();
+        self.write(registry);
+    }
+}
+
+/// Looks up names by a thread that is there only once there is a name, since that may take seconds.
+struct Resolver {
+    waker: Arc<Waker>,
+    jobs: Option<SyncSender<(Key, String)>>,
+    done: Option<Receiver<(Key, Option<SocketAddr>)>>,
+    failed: Vec<Key>,
+}
+
+impl Resolver {
+    fn new(waker: Arc<Waker>) -> Resolver {
+        Resolver { waker, jobs: None, done: None, failed: Vec::new() }
+    }
+
+    fn ask(&mut self, key: Key, name: String) {
+        if self.jobs.is_none() {
+            self.start();
+        }
+        let taken = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send((key, name)).is_ok());
+        if !taken {
+            self.failed.push(key);
+        }
+    }
+
+    /// The thread ends when this end of its queue is dropped, or with the process: a look-up cannot
+    /// be broken off, so nobody waits for it.
+    fn start(&mut self) {
+        let (jobs, queue) = mpsc::sync_channel::<(Key, String)>(limits::RAFT_VOTERS);
+        let (sender, done) = mpsc::channel();
+        let waker = self.waker.clone();
+        let thread = std::thread::Builder::new().name("resolver".into()).spawn(move || {
+            while let Ok((key, name)) = queue.recv() {
+                let found = name.to_socket_addrs().ok().and_then(|mut found| found.next());
+                if sender.send((key, found)).is_err() || waker.wake().is_err() {
+                    return;
+                }
+            }
+        });
+        if thread.is_ok() {
+            (self.jobs, self.done) = (Some(jobs), Some(done));
+        }
+    }
+
+    fn poll(&mut self) -> Option<(Key, Option<SocketAddr>)> {
+        if let Some(key) = self.failed.pop() {
+            return Some((key, None));
+        }
+        self.done.as_ref()?.try_recv().ok()
+    }
+}

@@ -1,0 +1,197 @@
+//! The peers' part in a turn: what they say is stepped, what the core says is sent at once, and what
+//! a backup lacks is read from the log.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::links::Links;
+use super::peers::mesh::Event;
+use super::service::Serving;
+use super::trace::Trace;
+use super::{Server, TraceLevel};
+use crate::limits;
+use crate::raft::{Payload, Role, RoleChange, Wanted};
+use crate::wal::ReadDone;
+
+/// Marks a job of the reading thread as one for a backup; the service's are numbered from 1.
+const WANTED_BIT: u64 = 1 << 63;
+
+/// Reads for backups, under way.
+#[derive(Default)]
+pub struct WantedReads {
+    last: u64,
+    jobs: HashMap<u64, Wanted>,
+}
+
+impl Server {
+    /// Takes what came from peers to the core, in the order in which it came.
+    pub(super) fn read_peers(&mut self) {
+        let Some(links) = &mut self.links else { return };
+        let now_ms = self.now.monotonic_ms;
+        links.work(now_ms, self.waiting.poll.registry());
+        while let Some(event) = self.links.as_mut().and_then(|l| l.mesh.todo.events.pop_front()) {
+            let Some(links) = &mut self.links else { return };
+            match event {
+                Event::Raft(from, message) => self.service.replica.step(now_ms, from, message),
+                Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
+                Event::About(id) => {
+                    if let Some((about, _)) = links.mesh.standing(id) {
+                        let address = about.client_address.clone();
+                        self.service.set_peer_address(id, address);
+                    }
+                }
+                // Who asks for the status gets it; who forms a cluster learns that this one is.
+                Event::Adopt(..) => {}
+                Event::Asked(key) => {
+                    let status = self.status();
+                    if let Some(links) = &mut self.links {
+                        links.mesh.answer(key, status);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the core tells its peers leaves now, before the batch goes to the disk: they write while
+    /// this server writes. What must wait for the disk is not among it yet.
+    pub(super) fn send_to_peers(&mut self) {
+        let Some(links) = &mut self.links else { return };
+        links.mesh.send(self.service.replica.wishes.messages.drain(..));
+        links.write(self.waiting.poll.registry());
+        for (level, line) in links.mesh.todo.tell.drain(..) {
+            self.trace.tell(level, line);
+        }
+    }
+
+    /// Reads what backups lack: at once where the system has it in memory, by the thread where not.
+    pub(super) fn read_wanted(&mut self) {
+        let wanted = std::mem::take(&mut self.service.replica.wishes.wanted);
+        if wanted.is_empty() {
+            return;
+        }
+        for wanted in wanted {
+            if let Some(payloads) = self.read_now(&wanted) {
+                self.service.replica.provide(&wanted, payloads);
+            }
+        }
+        // What was provided is to be sent in this very turn.
+        self.service.replica.route();
+    }
+
+    /// The payloads, where they can be had without waiting; none when the thread reads them.
+    fn read_now(&mut self, wanted: &Wanted) -> Option<Vec<Payload>> {
+        let locations = self.service.replica.locations_of(wanted);
+        let (mut payloads, mut buffer) = (Vec::with_capacity(locations.len()), Vec::new());
+        for &location in &locations {
+            buffer.clear();
+            match self.reader.try_read(location, &mut buffer) {
+                Ok(Some(range)) => payloads.push(Arc::from(&buffer[range])),
+                Ok(None) => break,
+                Err(error) => {
+                    self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
+                    return Some(payloads);
+                }
+            }
+        }
+        if !payloads.is_empty() || locations.is_empty() {
+            return Some(payloads);
+        }
+        self.wanted.last += 1;
+        let job = self.wanted.last | WANTED_BIT;
+        let has_room = self.wanted.jobs.len() < limits::PEER_READS;
+        if !has_room || self.reader.submit(job, locations).is_err() {
+            return Some(Vec::new());
+        }
+        self.wanted.jobs.insert(job, *wanted);
+        None
+    }
+
+    /// The thread has read something; true when it was for a backup.
+    pub(super) fn on_wanted_read(&mut self, done: &ReadDone) -> bool {
+        let Some(wanted) = self.wanted.jobs.remove(&done.job) else { return false };
+        let payloads = match &done.result {
+            Ok(payloads) => payloads.iter().map(|payload| Arc::from(payload.as_slice())).collect(),
+            Err(error) => {
+                self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
+                Vec::new()
+            }
+        };
+        self.service.replica.provide(&wanted, payloads);
+        true
+    }
+
+    /// At a stop: hands over first. True when that is done, or was not to be done, or has failed.
+    pub(super) fn handed_over(&mut self) -> bool {
+        let core = self.service.replica.core();
+        let role = core.role();
+        if core.config().voters.len() == 1 {
+            return true;
+        }
+        if !self.handing_over {
+            if role != Role::Primary {
+                return true;
+            }
+            // What was asked for before is answered first, so that nobody has to ask again.
+            if !self.service.is_answered() {
+                return false;
+            }
+            self.handing_over = self.service.replica.hand_over(self.now.monotonic_ms);
+            // The turn that tells the successor is not to wait for anything.
+            let _ = self.waiting.waker.wake();
+            return !self.handing_over;
+        }
+        if role == Role::Primary {
+            return self.service.replica.core().transferring_to().is_none();
+        }
+        // The clients are told where to go before they are let go.
+        matches!(self.service.serving(), Serving::Elsewhere(_))
+    }
+
+    /// How this server stands, for an operator: a `key value` a line.
+    fn status(&self) -> String {
+        let replica = &self.service.replica;
+        let core = replica.core();
+        let mut text = String::new();
+        let mut put = |key: &str, value: &dyn std::fmt::Display| {
+            let _ = writeln!(text, "{key} {value}"); // writing to a String cannot fail
+        };
+        put("id", &self.hard_state.id);
+        put("role", &core.role());
+        put("term", &core.term());
+        put("commit", &core.commit());
+        put("applied", &replica.state().applied());
+        put("last", &core.last_index());
+        put("sync_us", &self.last_sync_us);
+        put("connections", &self.service.connections());
+        put("segments", &replica.wal().segments());
+        put("bytes", &replica.wal().bytes());
+        put("version", &env!("CARGO_PKG_VERSION"));
+        if let Some(links) = &self.links {
+            let name = |id| links.mesh.name_of(id);
+            put("primary", &core.primary().map_or("-", name));
+            for (place, member) in links.mesh.members().iter().enumerate() {
+                let (name, address) = (&member.name, &member.address);
+                let up = super::peers::mesh::id_of(place);
+                let up = up == core.id() || links.mesh.is_up(up);
+                put("member", &format_args!("{name} {address} {}", if up { "up" } else { "down" }));
+            }
+        }
+        text
+    }
+}
+
+/// Tells an operator of a new role, or of a PRIMARY newly known or lost. A server that is alone has
+/// nothing to tell.
+pub fn tell_change(trace: Trace, links: Option<&Links>, change: &RoleChange) {
+    let RoleChange { role, term, primary, why } = change;
+    let Some(links) = links else {
+        return trace.tell(TraceLevel::Debug, format_args!("{role} in term {term}: {why}"));
+    };
+    let primary = match (role, primary) {
+        (Role::Backup, Some(id)) => format!(", PRIMARY is {}", links.mesh.name_of(*id)),
+        (Role::Backup, None) => ", no PRIMARY is known".to_owned(),
+        _ => String::new(),
+    };
+    trace.info(format_args!("{role} in term {term}{primary}: {why}"));
+}

@@ -1,0 +1,18 @@
+//! What servers, and operators' commands, say to a server at its peers' port, and who of them is
+//! connected. Without sockets, clocks and threads; [`super::links`] has the sockets.
+//!
+//! | file          | what it has |
+//! | ---           | --- |
+//! | [`wire`]      | what is said, as values and bytes |
+//! | [`handshake`] | both sides prove the cluster's secret |
+//! | [`session`]   | the sequence number and the code around every later frame |
+//! | [`mesh`]      | the connections: who dials whom, when again, who is up |
+//! | [`forming`]   | how empty servers become a cluster |
+//! | [`secret`]    | the file with the cluster's secret |
+
+pub mod forming;
+pub mod handshake;
+pub mod mesh;
+pub mod secret;
+pub mod session;
+pub mod wire;

@@ -1,0 +1,567 @@
+//! What peers say to each other once both have proven the cluster's secret: values and their bytes.
+//! Pure. What is before it is [`super::handshake`], what is around it [`super::session`].
+//!
+//! Big-endian; text: u8 length, UTF-8. A frame has a *head*, different for each peer, and a *block*
+//! that may be the same for all of them: the entries of an append, hashed once.
+//!
+//! ```text
+//! head   u8 kind, then by kind
+//!   1 raft      u8 tag  u64 term, then by tag
+//!      1 pre-vote        u64 for term  u64 last index  u64 last term
+//!      2 pre-vote reply  u64 for term  u8 granted
+//!      3 vote            u64 last index  u64 last term  u8 transfer
+//!      4 vote reply      u8 granted
+//!      5 append          u64 prev index  u64 prev term  u64 commit  u32 count; block: entries
+//!      6 accepted        u64 match
+//!      7 rejected        u64 prev index  u64 hint index  u64 hint term
+//!      8 heartbeat       u64 round  u64 commit
+//!      9 heartbeat reply u64 round  u64 verified  u64 match
+//!     10 timeout now     nothing
+//!     11 behind          nothing
+//!   2 about     u8 stage  cluster [16]  list [32]  client address text  version text
+//!   3 closing   u8 reason
+//!   4 ping      nothing
+//!   5 adopt     nothing; block: the log's first entry
+//!   6 ask       nothing: an operator asks for the status
+//!   7 status    block: `key value` lines
+//! entry  u64 term  u32 length  payload; indexes follow the append's prev index
+//! ```
+//! Bytes left over, flags above 1 and unknown tags are errors. Tags are never used again for
+//! anything else; 0 is reserved.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limits::{PEER_ADDRESS_BYTES, RAFT_TERM, WAL_ENTRY_BYTES};
+use crate::raft::{Body, Entry, Message};
+
+/// Bytes of an entry beside its payload.
+const ENTRY_BYTES: usize = 12;
+
+/// What a frame says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// For the consensus core.
+    Raft(Message),
+    /// How the sender stands.
+    About(About),
+    /// The sender closes this connection.
+    Closing(Reason),
+    /// The sender lives.
+    Ping,
+    /// Take this as the log's first entry.
+    Adopt(Vec<u8>),
+    /// Tell your status.
+    Ask,
+    /// The status.
+    Status(String),
+}
+
+/// How far a server has come in forming a cluster. Each stage is durable before it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Its log is empty.
+    Empty,
+    /// Its log has the first entry, which says what the cluster is.
+    Holds,
+    /// It knows that all have that entry, and takes part in the cluster.
+    Started,
+}
+
+/// How a server stands, told at the beginning of a connection and whenever it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// How far it has come.
+    pub stage: Stage,
+    /// The cluster's id; zeros before it has one.
+    pub cluster: [u8; 16],
+    /// A digest of the list of servers it was given.
+    pub list: [u8; 32],
+    /// Where clients reach it.
+    pub client_address: String,
+    /// The program's version.
+    pub version: String,
+}
+
+/// Why a connection is refused or closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// What came was not of this protocol.
+    Malformed,
+    /// No version of the protocol is known to both.
+    Version,
+    /// The secrets differ.
+    Secret,
+    /// The servers are of different clusters.
+    Cluster,
+    /// The connection was meant for another server.
+    Id,
+    /// The cluster has no server of this name.
+    Stranger,
+    /// The data directory is not the one that the cluster was formed with.
+    Incarnation,
+    /// The frame's code is wrong: it was changed on its way.
+    Code,
+    /// The frame is not the next one: something was left out, or came twice.
+    Sequence,
+    /// A newer connection has taken this one's place.
+    Replaced,
+    /// Nothing was heard for too long.
+    Silence,
+    /// The server stops.
+    Stopping,
+    /// There are too many connections.
+    Crowded,
+}
+
+/// Every reason with its code.
+const REASONS: [(u8, Reason); 13] = [
+    (1, Reason::Malformed),
+    (2, Reason::Version),
+    (3, Reason::Secret),
+    (4, Reason::Cluster),
+    (5, Reason::Id),
+    (6, Reason::Stranger),
+    (7, Reason::Incarnation),
+    (8, Reason::Code),
+    (9, Reason::Sequence),
+    (10, Reason::Replaced),
+    (11, Reason::Silence),
+    (12, Reason::Stopping),
+    (13, Reason::Crowded),
+];
+
+impl Reason {
+    /// Its byte.
+    pub fn code(self) -> u8 {
+        REASONS.iter().find(|(_, reason)| *reason == self).map_or(1, |(code, _)| *code)
+    }
+
+    /// Back from its byte.
+    pub fn of_code(code: u8) -> Option<Reason> {
+        REASONS.iter().find(|(of, _)| *of == code).map(|(_, reason)| *reason)
+    }
+
+    /// Whether trying again soon may help: nobody has to change anything.
+    pub fn passes(self) -> bool {
+        matches!(
+            self,
+            Reason::Replaced | Reason::Silence | Reason::Stopping | Reason::Crowded | Reason::Id
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Malformed => "wrong protocol: what came is not of chatctl's peers",
+            Reason::Version => "wrong version: no version of the peers' protocol is known to both",
+            Reason::Secret => "wrong secret: give every server the same --cluster-secret-file",
+            Reason::Cluster => "wrong cluster: its data directory is of another cluster",
+            Reason::Id => "wrong id: another server answers at this address; compare --cluster",
+            Reason::Stranger => "wrong id: the cluster has no server of this name",
+            Reason::Incarnation => {
+                "wrong incarnation: its data directory is not the one that the cluster was formed \
+                 with; restore that one"
+            }
+            Reason::Code => "wrong code: a frame was changed on its way",
+            Reason::Sequence => "wrong sequence: a frame was left out or came twice",
+            Reason::Replaced => "a newer connection has taken its place",
+            Reason::Silence => "nothing was heard for too long",
+            Reason::Stopping => "the server stops",
+            Reason::Crowded => "too many connections",
+        })
+    }
+}
+
+/// Bytes that are no frame, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+const RAFT: u8 = 1;
+const ABOUT: u8 = 2;
+const CLOSING: u8 = 3;
+const PING: u8 = 4;
+const ADOPT: u8 = 5;
+const ASK: u8 = 6;
+const STATUS: u8 = 7;
+
+/// Appends the head of a message. The block of an append is [`put_entries`]'s.
+pub fn put_message(out: &mut Vec<u8>, message: &Message) {
+    out.push(RAFT);
+    let numbers = |out: &mut Vec<u8>, tag: u8, numbers: &[u64]| {
+        out.push(tag);
+        put_number(out, message.term);
+        numbers.iter().for_each(|&number| put_number(out, number));
+    };
+    match &message.body {
+        Body::PreVote { for_term, last_index, last_term } => {
+            numbers(out, 1, &[*for_term, *last_index, *last_term]);
+        }
+        Body::PreVoteReply { for_term, granted } => {
+            numbers(out, 2, &[*for_term]);
+            out.push(u8::from(*granted));
+        }
+        Body::Vote { last_index, last_term, transfer } => {
+            numbers(out, 3, &[*last_index, *last_term]);
+            out.push(u8::from(*transfer));
+        }
+        Body::VoteReply { granted } => {
+            numbers(out, 4, &[]);
+            out.push(u8::from(*granted));
+        }
+        Body::Append { prev_index, prev_term, commit, entries } => {
+            numbers(out, 5, &[*prev_index, *prev_term, *commit]);
+            let count = u32::try_from(entries.len()).expect("an append is bounded by its bytes");
+            out.extend_from_slice(&count.to_be_bytes());
+        }
+        Body::Accepted { match_index } => numbers(out, 6, &[*match_index]),
+        Body::Rejected { prev_index, hint_index, hint_term } => {
+            numbers(out, 7, &[*prev_index, *hint_index, *hint_term]);
+        }
+        Body::Heartbeat { round, commit } => numbers(out, 8, &[*round, *commit]),
+        Body::HeartbeatReply { round, verified, match_index } => {
+            numbers(out, 9, &[*round, *verified, *match_index]);
+        }
+        Body::TimeoutNow => numbers(out, 10, &[]),
+        Body::Behind => numbers(out, 11, &[]),
+    }
+}
+
+/// Appends the block of an append.
+pub fn put_entries(out: &mut Vec<u8>, entries: &[Entry]) {
+    for entry in entries {
+        put_number(out, entry.term);
+        let length = u32::try_from(entry.payload.len()).expect("payloads are bounded");
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(&entry.payload);
+    }
+}
+
+/// Appends the head of anything else; what is in a block is not here.
+pub fn put_head(out: &mut Vec<u8>, frame: &Frame) {
+    match frame {
+        Frame::Raft(message) => put_message(out, message),
+        Frame::About(about) => {
+            out.extend([ABOUT, stage_code(about.stage)]);
+            out.extend_from_slice(&about.cluster);
+            out.extend_from_slice(&about.list);
+            put_text(out, &about.client_address);
+            put_text(out, &about.version);
+        }
+        Frame::Closing(reason) => out.extend([CLOSING, reason.code()]),
+        Frame::Ping => out.push(PING),
+        Frame::Adopt(_) => out.push(ADOPT),
+        Frame::Ask => out.push(ASK),
+        Frame::Status(_) => out.push(STATUS),
+    }
+}
+
+/// Reads a frame from its head and its block.
+pub fn decode(head: &[u8], block: &[u8]) -> Result<Frame, Malformed> {
+    let mut reader = Reader { rest: head };
+    let [kind] = reader.array()?;
+    let mut has_block = false;
+    let frame = match kind {
+        RAFT => {
+            let message = message(&mut reader, block)?;
+            has_block = matches!(message.body, Body::Append { .. });
+            Frame::Raft(message)
+        }
+        ABOUT => Frame::About(About {
+            stage: stage_of(reader.array()?)?,
+            cluster: reader.array()?,
+            list: reader.array()?,
+            client_address: reader.text()?.to_owned(),
+            version: reader.text()?.to_owned(),
+        }),
+        CLOSING => {
+            let [code] = reader.array()?;
+            Frame::Closing(Reason::of_code(code).ok_or(Malformed("an unknown reason"))?)
+        }
+        PING => Frame::Ping,
+        ADOPT if block.len() > WAL_ENTRY_BYTES => return Err(Malformed("a long first entry")),
+        ADOPT => {
+            has_block = true;
+            Frame::Adopt(block.to_vec())
+        }
+        ASK => Frame::Ask,
+        STATUS => {
+            has_block = true;
+            let text = str::from_utf8(block).map_err(|_| Malformed("a status that is no text"))?;
+            Frame::Status(text.to_owned())
+        }
+        _ => return Err(Malformed("an unknown kind of frame")),
+    };
+    if !reader.rest.is_empty() || (!has_block && !block.is_empty()) {
+        return Err(Malformed("bytes are left over"));
+    }
+    Ok(frame)
+}
+
+fn message(reader: &mut Reader<'_>, block: &[u8]) -> Result<Message, Malformed> {
+    let [tag] = reader.array()?;
+    let term = reader.number()?;
+    let body = match tag {
+        1 => Body::PreVote {
+            for_term: reader.number()?,
+            last_index: reader.number()?,
+            last_term: reader.number()?,
+        },
+        2 => Body::PreVoteReply { for_term: reader.number()?, granted: reader.flag()? },
+        3 => Body::Vote {
+            last_index: reader.number()?,
+            last_term: reader.number()?,
+            transfer: reader.flag()?,
+        },
+        4 => Body::VoteReply { granted: reader.flag()? },
+        5 => {
+            let (prev_index, prev_term) = (reader.number()?, reader.number()?);
+            let commit = reader.number()?;
+            let count = u32::from_be_bytes(reader.array()?) as usize;
+            let entries = entries(prev_index, count, block)?;
+            Body::Append { prev_index, prev_term, commit, entries }
+        }
+        6 => Body::Accepted { match_index: reader.number()? },
+        7 => Body::Rejected {
+            prev_index: reader.number()?,
+            hint_index: reader.number()?,
+            hint_term: reader.number()?,
+        },
+        8 => Body::Heartbeat { round: reader.number()?, commit: reader.number()? },
+        9 => Body::HeartbeatReply {
+            round: reader.number()?,
+            verified: reader.number()?,
+            match_index: reader.number()?,
+        },
+        10 => Body::TimeoutNow,
+        11 => Body::Behind,
+        _ => return Err(Malformed("an unknown message")),
+    };
+    Ok(Message { term, body })
+}
+
+fn entries(prev_index: u64, count: usize, block: &[u8]) -> Result<Vec<Entry>, Malformed> {
+    if count > block.len() / ENTRY_BYTES {
+        return Err(Malformed("more entries than fit"));
+    }
+    let mut reader = Reader { rest: block };
+    let mut entries = Vec::with_capacity(count);
+    let mut index = prev_index;
+    for _ in 0..count {
+        index = index.checked_add(1).ok_or(Malformed("an index that no log has"))?;
+        let term = reader.number()?;
+        let length = u32::from_be_bytes(reader.array()?) as usize;
+        if length > WAL_ENTRY_BYTES || term == 0 || term > RAFT_TERM {
+            return Err(Malformed("an entry that no log has"));
+        }
+        entries.push(Entry { term, index, payload: Arc::from(reader.bytes(length)?) });
+    }
+    if !reader.rest.is_empty() {
+        return Err(Malformed("bytes are left over behind the entries"));
+    }
+    Ok(entries)
+}
+
+fn stage_code(stage: Stage) -> u8 {
+    match stage {
+        Stage::Empty => 1,
+        Stage::Holds => 2,
+        Stage::Started => 3,
+    }
+}
+
+fn stage_of([code]: [u8; 1]) -> Result<Stage, Malformed> {
+    match code {
+        1 => Ok(Stage::Empty),
+        2 => Ok(Stage::Holds),
+        3 => Ok(Stage::Started),
+        _ => Err(Malformed("an unknown stage")),
+    }
+}
+
+pub(super) fn put_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+    assert!(text.len() <= PEER_ADDRESS_BYTES, "names and addresses are checked at the start");
+    out.push(text.len() as u8);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// What is still to be read.
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (bytes, rest) = self.rest.split_at_checked(count).ok_or(Malformed("it ends early"))?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.bytes(N)?);
+        Ok(array)
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn flag(&mut self) -> Result<bool, Malformed> {
+        match self.array()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(Malformed("a flag above 1")),
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        let [length] = self.array()?;
+        str::from_utf8(self.bytes(usize::from(length))?).map_err(|_| Malformed("no UTF-8"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::hex;
+
+    fn entry(term: u64, index: u64, payload: &[u8]) -> Entry {
+        Entry { term, index, payload: payload.into() }
+    }
+
+    /// A frame of each kind and its head and block in hexadecimal.
+    fn vectors() -> Vec<(Frame, String, String)> {
+        let raft = |body, head: &str, block: &str| {
+            let head = head.replace(' ', "");
+            let (tag, rest) = head.split_at(2);
+            let head = format!("01{tag}0000000000000009{rest}");
+            (Frame::Raft(Message { term: 9, body }), head, block.replace(' ', ""))
+        };
+        let number = |number: u64| format!("{number:016x}");
+        let (one, two, three) = (number(1), number(2), number(3));
+        let about = About {
+            stage: Stage::Holds,
+            cluster: [0xc1; 16],
+            list: [0x11; 32],
+            client_address: "h:1".into(),
+            version: "0.1".into(),
+        };
+        let entries = vec![entry(8, 4, b"ab"), entry(9, 5, b"")];
+        vec![
+            raft(
+                Body::PreVote { for_term: 1, last_index: 2, last_term: 3 },
+                &format!("01{one}{two}{three}"),
+                "",
+            ),
+            raft(Body::PreVoteReply { for_term: 1, granted: true }, &format!("02{one}01"), ""),
+            raft(
+                Body::Vote { last_index: 2, last_term: 3, transfer: false },
+                &format!("03{two}{three}00"),
+                "",
+            ),
+            raft(Body::VoteReply { granted: false }, "0400", ""),
+            raft(
+                Body::Append { prev_index: 3, prev_term: 2, commit: 1, entries },
+                &format!("05{three}{two}{one}00000002"),
+                "0000000000000008 00000002 6162 0000000000000009 00000000",
+            ),
+            raft(Body::Accepted { match_index: 1 }, &format!("06{one}"), ""),
+            raft(
+                Body::Rejected { prev_index: 3, hint_index: 2, hint_term: 1 },
+                &format!("07{three}{two}{one}"),
+                "",
+            ),
+            raft(Body::Heartbeat { round: 1, commit: 2 }, &format!("08{one}{two}"), ""),
+            raft(
+                Body::HeartbeatReply { round: 1, verified: 3, match_index: 2 },
+                &format!("09{one}{three}{two}"),
+                "",
+            ),
+            raft(Body::TimeoutNow, "0a", ""),
+            raft(Body::Behind, "0b", ""),
+            (
+                Frame::About(about),
+                format!("0202{}{}03683a3103302e31", "c1".repeat(16), "11".repeat(32)),
+                String::new(),
+            ),
+            (Frame::Closing(Reason::Incarnation), "0307".into(), String::new()),
+            (Frame::Ping, "04".into(), String::new()),
+            (Frame::Adopt(vec![1, 2]), "05".into(), "0102".into()),
+            (Frame::Ask, "06".into(), String::new()),
+            (Frame::Status("id a\n".into()), "07".into(), "696420610a".into()),
+        ]
+    }
+
+    #[test]
+    fn each_kind_is_written_and_read_as_drawn() {
+        for (frame, head, block) in vectors() {
+            let mut bytes = Vec::new();
+            put_head(&mut bytes, &frame);
+            assert_eq!(hex::encode(&bytes), head, "{frame:?}");
+            if let Frame::Raft(Message { body: Body::Append { entries, .. }, .. }) = &frame {
+                let mut bytes = Vec::new();
+                put_entries(&mut bytes, entries);
+                assert_eq!(hex::encode(&bytes), block);
+            }
+            let block = hex::decode(&block).unwrap();
+            assert_eq!(decode(&bytes, &block), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_frame_is_a_frame_nor_one_with_a_byte_more() {
+        for (frame, head, block) in vectors() {
+            let (mut head, mut block) = (hex::decode(&head).unwrap(), hex::decode(&block).unwrap());
+            for length in 0..head.len() {
+                assert!(decode(&head[..length], &block).is_err(), "{frame:?} {length}");
+            }
+            let free = matches!(frame, Frame::Adopt(_) | Frame::Status(_));
+            for length in 0..block.len() {
+                assert!(free || decode(&head, &block[..length]).is_err(), "{frame:?} {length}");
+            }
+            block.push(0);
+            assert!(free || decode(&head, &block).is_err(), "{frame:?}");
+            block.pop();
+            head.push(0);
+            assert!(decode(&head, &block).is_err(), "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_server_says_is_refused() {
+        let append = |count: &str, block: &str| {
+            let numbers = format!("{:016x}", 9).repeat(4);
+            let head = hex::decode(&format!("0105{numbers}{count}")).unwrap();
+            decode(&head, &hex::decode(&block.replace(' ', "")).unwrap())
+        };
+        assert!(append("00000000", "").is_ok(), "an empty append asks whether the log matches");
+        for (count, block) in [
+            ("ffffffff", ""),
+            ("00000001", "0000000000000000 00000000"),
+            ("00000001", "ffffffffffffffff 00000000"),
+            ("00000001", "0000000000000009 ffffffff"),
+            ("00000002", "0000000000000009 00000000"),
+        ] {
+            assert!(append(count, block).is_err(), "{count} {block}");
+        }
+        for head in ["", "00", "08", "0100", "010c0000000000000009", "0300", "03ff", "0204"] {
+            assert!(decode(&hex::decode(head).unwrap(), &[]).is_err(), "{head}");
+        }
+        for (code, reason) in REASONS {
+            assert_eq!((reason.code(), Reason::of_code(code)), (code, Some(reason)));
+            assert!(!reason.to_string().is_empty());
+        }
+    }
+}

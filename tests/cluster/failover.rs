@@ -1,0 +1,69 @@
+//! The PRIMARY goes in the middle of conversations: nothing that was acknowledged is lost.
+
+use super::Conversation;
+use crate::support::cluster::Cluster;
+use crate::support::raw_client::ask;
+use crate::support::talker::Talker;
+use chatctl::sys::signal;
+
+#[test]
+fn the_primary_of_five_is_killed_and_nothing_acknowledged_is_lost() {
+    let mut cluster = Cluster::start("kill-one", 5, &[]);
+    let conversation = Conversation::start(&cluster, 3);
+    conversation.wait_for(&cluster, 60);
+    let primary = cluster.primary();
+    cluster.kill9(primary);
+    let gap = conversation.wait_for(&cluster, 60);
+    println!("kill -9 of the PRIMARY to the first acknowledged send: {gap:?}");
+    cluster.restart(primary);
+    conversation.wait_for(&cluster, 60);
+    conversation.stop_and_check();
+    cluster.stop_and_compare_logs();
+}
+
+#[test]
+fn a_primary_that_is_told_to_stop_hands_over_and_no_request_fails() {
+    let mut cluster = Cluster::start("sigterm", 3, &[]);
+    let conversation = Conversation::start(&cluster, 3);
+    for _ in 0..3 {
+        conversation.wait_for(&cluster, 60);
+        let primary = cluster.primary();
+        let mut stopping = cluster.take(primary);
+        stopping.signal(signal::TERM);
+        let gap = conversation.wait_for(&cluster, 1);
+        println!("SIGTERM of the PRIMARY to the next acknowledged send: {gap:?}");
+        let ended = stopping.wait();
+        assert!(ended.status.success(), "{ended:?}");
+        conversation.wait_for(&cluster, 60);
+        cluster.restart(primary);
+    }
+    for told in conversation.stop_and_check() {
+        assert_eq!(told.refused, [""; 0], "no request is refused");
+        println!("the slowest send: {:?}", told.slowest);
+    }
+    cluster.stop_and_compare_logs();
+}
+
+#[test]
+fn with_two_of_three_killed_history_is_read_and_nothing_is_changed_until_all_heals() {
+    let mut cluster = Cluster::start("minority", 3, &["--read-only-after-ms", "300"]);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    for number in 0..10 {
+        alice.send("alice", number, &format!("note {number}"));
+    }
+    let left = cluster.primary();
+    for place in (0..3).filter(|&place| place != left) {
+        cluster.kill9(place);
+    }
+    cluster.wait("the last one does not notice", || cluster.status_of(left, "read_only") == "yes");
+    let mut reader = cluster.server(left).login("alice");
+    let (page, _) = reader.pages(&ask("history").limit(100));
+    assert_eq!(page.len(), 10, "what is stored is read");
+    assert_eq!(reader.refused(&ask("send").to("alice").id(99).body("no")), "read-only");
+    assert_eq!(reader.refused(&ask("passwd").body("no")), "read-only");
+    cluster.start_all();
+    alice.send("alice", 10, "note 10");
+    let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, (0..11).map(|number| format!("note {number}")).collect::<Vec<_>>());
+    cluster.stop_and_compare_logs();
+}

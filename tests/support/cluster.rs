@@ -1,0 +1,263 @@
+//! Several servers as real processes that form a cluster on loopback.
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use chatctl::protocol::framing::{Codec, Form};
+
+use super::raw_client::{RawClient, ask};
+use super::server::{Launch, PATIENCE, Starting, TestServer};
+use super::{Rng, TempDir};
+
+/// A port that nobody has, below those that the system gives to outgoing connections: one of these
+/// could otherwise take it while its server is down. No other test of this process gets it.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut rng =
+        Rng::new(now.map_or(0, |since| since.as_nanos() as u64) ^ std::process::id() as u64);
+    loop {
+        let port = 12_000 + rng.below(20_000) as u16;
+        let free = TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free && GIVEN.lock().unwrap().get_or_insert_default().insert(port) {
+            return port;
+        }
+    }
+}
+
+/// The cluster. Servers are named a, b, c and so on; they are told apart by their places.
+pub struct Cluster {
+    home: TempDir,
+    servers: Vec<Option<TestServer>>,
+    launches: Vec<Launch>,
+    addresses: Vec<String>,
+    peers: Vec<String>,
+}
+
+/// The name of the server in this place.
+pub fn name_of(place: usize) -> String {
+    char::from(b'a' + place as u8).to_string()
+}
+
+impl Cluster {
+    /// So many servers that are not started yet.
+    pub fn new(name: &str, count: usize, flags: &[&str]) -> Cluster {
+        let home = TempDir::new(name);
+        let secret = home.path().join("secret");
+        make_secret(&secret);
+        let local = || format!("127.0.0.1:{}", free_port());
+        let peers: Vec<String> = (0..count).map(|_| local()).collect();
+        let addresses: Vec<String> = (0..count).map(|_| local()).collect();
+        let list = list_of(&peers);
+        let launches = (0..count).map(|place| {
+            let name = name_of(place);
+            Launch::on(&home.path().join(&name))
+                .listen(&[&addresses[place]])
+                .flags(&["--id", &name, "--cluster", &list])
+                .flags(&["--cluster-secret-file", secret.to_str().unwrap()])
+                .flags(flags)
+        });
+        let launches = launches.collect();
+        let servers = (0..count).map(|_| None).collect();
+        Cluster { home, servers, launches, addresses, peers }
+    }
+
+    /// So many servers that have formed a cluster.
+    pub fn start(name: &str, count: usize, flags: &[&str]) -> Cluster {
+        let mut cluster = Cluster::new(name, count, flags);
+        cluster.start_all();
+        cluster
+    }
+
+    /// Starts those that do not run, and waits until they serve.
+    pub fn start_all(&mut self) {
+        let down: Vec<usize> =
+            (0..self.servers.len()).filter(|&place| self.servers[place].is_none()).collect();
+        let starting: Vec<Starting> = down.iter().map(|&place| self.spawn(place)).collect();
+        for (place, starting) in down.into_iter().zip(starting) {
+            self.put(place, starting);
+        }
+    }
+
+    /// Starts one and does not wait.
+    pub fn spawn(&self, place: usize) -> Starting {
+        self.launches[place].clone().spawn()
+    }
+
+    /// One that was spawned serves from now on.
+    pub fn put(&mut self, place: usize, starting: Starting) {
+        match starting.ready() {
+            Ok(server) => self.servers[place] = Some(server),
+            Err(ended) => panic!("server {} did not start: {ended:?}", name_of(place)),
+        }
+    }
+
+    /// How one is started.
+    pub fn launch(&self, place: usize) -> Launch {
+        self.launches[place].clone()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Where clients reach each.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Where peers reach each.
+    pub fn peers(&self) -> &[String] {
+        &self.peers
+    }
+
+    /// The file with the secret.
+    pub fn secret(&self) -> PathBuf {
+        self.home.path().join("secret")
+    }
+
+    /// A path for something that belongs to it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// One that runs.
+    pub fn server(&mut self, place: usize) -> &mut TestServer {
+        self.servers[place].as_mut().unwrap_or_else(|| panic!("{} runs", name_of(place)))
+    }
+
+    /// Whether it runs.
+    pub fn runs(&self, place: usize) -> bool {
+        self.servers[place].is_some()
+    }
+
+    /// Takes one that runs out of the cluster's hands.
+    pub fn take(&mut self, place: usize) -> TestServer {
+        self.servers[place].take().unwrap_or_else(|| panic!("{} runs", name_of(place)))
+    }
+
+    /// Kills one as a power failure would.
+    pub fn kill9(&mut self, place: usize) {
+        self.take(place).kill9();
+    }
+
+    /// Starts one that was killed, and waits until it serves.
+    pub fn restart(&mut self, place: usize) {
+        let starting = self.spawn(place);
+        self.put(place, starting);
+    }
+
+    /// What one answers to `server_status`, by key.
+    pub fn status(&self, place: usize) -> Option<Vec<(String, String)>> {
+        self.servers[place].as_ref()?;
+        let address = &self.addresses[place];
+        let mut client = RawClient::try_connect(address, Form::Frames, Codec::Binary).ok()?;
+        client.try_write_raw(&client.encoded(&ask("server_status"))).ok()?;
+        loop {
+            let message = client.try_read().ok()?;
+            // Both a push and the answer have this `cmd`; the answer has lines.
+            if message.body.starts_with("id ") {
+                let pairs = message.body.lines().map(|line| {
+                    let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+                    (key.to_owned(), value.to_owned())
+                });
+                return Some(pairs.collect());
+            }
+        }
+    }
+
+    /// One value of what one answers to `server_status`; empty when it does not answer.
+    pub fn status_of(&self, place: usize, key: &str) -> String {
+        let status = self.status(place).unwrap_or_default();
+        let found = status.into_iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value).unwrap_or_default()
+    }
+
+    /// Waits until a server is PRIMARY and has said so, and gives its place.
+    pub fn primary(&self) -> usize {
+        let mut found = None;
+        self.wait("no server is PRIMARY", || {
+            let is_primary =
+                |&place: &usize| self.status_of(place, "primary") == self.addresses[place];
+            found = (0..self.len()).find(is_primary);
+            found.is_some()
+        });
+        found.expect("it was waited for")
+    }
+
+    /// Waits until `holds`; `lacks` says what is wrong when it does not come to that.
+    pub fn wait(&self, lacks: &str, mut holds: impl FnMut() -> bool) {
+        let by = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < by, "{lacks}:\n{}", self.traces());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What all that run have said, for a failure's message.
+    pub fn traces(&self) -> String {
+        let servers = self.servers.iter().flatten();
+        servers.map(|server| format!("{}\n", server.stderr())).collect()
+    }
+
+    /// Stops all that run and gives the entries of each one's log, as `dump-log` shows them, without
+    /// those behind the last that all have.
+    pub fn stop_and_compare_logs(&mut self) {
+        for server in self.servers.iter_mut().flatten() {
+            server.signal(chatctl::sys::signal::TERM);
+        }
+        for server in self.servers.iter_mut().flatten() {
+            assert!(server.wait().status.success());
+        }
+        let logs: Vec<Vec<String>> =
+            (0..self.len()).map(|place| entries(&self.home.path().join(name_of(place)))).collect();
+        let shortest = logs.iter().map(Vec::len).min().unwrap_or(0);
+        assert!(shortest > 0, "a log is empty");
+        for (place, log) in logs.iter().enumerate() {
+            for (one, other) in log[..shortest].iter().zip(&logs[0][..shortest]) {
+                assert_eq!(one, other, "the logs of a and {} differ", name_of(place));
+            }
+        }
+        self.servers.iter_mut().for_each(|server| *server = None);
+    }
+}
+
+/// The list that is given to every server.
+pub fn list_of(peers: &[String]) -> String {
+    let listed = |(place, address): (usize, &String)| format!("{}={address}", name_of(place));
+    peers.iter().enumerate().map(listed).collect::<Vec<_>>().join(",")
+}
+
+/// Makes a secret as an operator does.
+pub fn make_secret(path: &Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    let status = command.args(["serve", "--new-secret"]).arg(path).status().unwrap();
+    assert!(status.success());
+}
+
+/// The entries that count of a data directory's log: what was cut does not.
+fn entries(data_dir: &Path) -> Vec<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    let output = command.args(["dump-log", "--json"]).arg(data_dir).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut entries: Vec<String> = Vec::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        if let Some((_, from)) = line.split_once("\"from_index\": ") {
+            let from: usize = from.trim_end_matches('}').parse().unwrap();
+            entries.truncate(from - 1);
+        } else if let Some((_, entry)) = line.split_once("\"term\": ") {
+            // A restart copies what is left of the last batch: the same index again.
+            let (_, rest) = entry.split_once("\"index\": ").unwrap();
+            let index: usize = rest.split([',', '}']).next().unwrap().parse().unwrap();
+            entries.truncate(index - 1);
+            assert_eq!(entries.len(), index - 1, "entries follow each other");
+            entries.push(entry.to_owned());
+        }
+    }
+    entries
+}

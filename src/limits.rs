@@ -232,5 +232,10 @@ pub const PEER_TOLD: usize = 64;
 pub const FORMING_TELL_MS: u64 = 250;
 /// Reads for backups that have fallen behind, under way at a time. At the bound: tried again later.
 pub const PEER_READS: usize = 16;
+/// Servers that `status` asks. Past it: a usage error, and of those that it is told of: left out.
+pub const STATUS_SERVERS: usize = 32;
+/// How long a connection that was refused is kept, after the reason was written, so that it arrives,
+/// milliseconds.
+pub const PEER_LINGER_MS: u64 = 200;
 /// Largest file with a cluster's secret, bytes.
 pub const SECRET_FILE_BYTES: usize = 128;

@@ -8,6 +8,7 @@ mod codec;
 mod fuzz;
 mod imports;
 mod mutants;
+mod peers;
 mod raft;
 mod server;
 mod sim;

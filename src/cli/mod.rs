@@ -13,6 +13,7 @@ pub mod help;
 pub mod man;
 pub mod parse;
 pub mod serve;
+pub mod status;
 pub mod suggest;
 pub mod table;
 

@@ -49,7 +49,7 @@ impl Former<'_> {
                         self.trace.info(line);
                     }
                     self.write();
-                    if !self.wait()? {
+                    if !self.wait(forming.next_ms())? {
                         self.links.stop(self.waiting.poll.registry());
                         return Ok(false);
                     }
@@ -164,8 +164,9 @@ impl Former<'_> {
     }
 
     /// Until something happens. False: a signal says stop.
-    fn wait(&mut self) -> Result<bool, Error> {
-        let next_ms = if self.links.is_ready() { Some(0) } else { self.links.mesh.next_ms() };
+    fn wait(&mut self, next_ms: Option<u64>) -> Result<bool, Error> {
+        let now = self.links.is_ready().then_some(0);
+        let next_ms = [now, next_ms, self.links.mesh.next_ms()].into_iter().flatten().min();
         let links = &mut *self.links;
         let signalled = self.waiting.wait(next_ms, |event| {
             let _ = links.on_event(event);

@@ -1,5 +1,6 @@
 //! The sockets of the peers' port: what [`Mesh`] decides is done here. Nothing here waits.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -31,6 +32,10 @@ pub struct Links {
     accepting: bool,
     /// By the slots of the mesh's keys.
     sockets: Vec<Option<Socket>>,
+    /// Closed ones whose last words are on their way, and until when they are kept: to close one
+    /// with bytes unread would reset it.
+    lingering: VecDeque<(u64, Connection)>,
+    now_ms: u64,
     resolver: Resolver,
 }
 
@@ -39,7 +44,8 @@ impl Links {
     pub fn bind(listen: &Listen, mesh: Mesh, waker: Arc<Waker>) -> io::Result<Links> {
         let listener = Some(Listener::bind(listen)?);
         let resolver = Resolver::new(waker);
-        Ok(Links { mesh, listener, accepting: true, sockets: Vec::new(), resolver })
+        let (sockets, lingering) = (Vec::new(), VecDeque::new());
+        Ok(Links { mesh, listener, accepting: true, sockets, lingering, now_ms: 0, resolver })
     }
 
     /// Starts to watch the listener.
@@ -84,7 +90,11 @@ impl Links {
 
     /// Takes connections, reads what there is, dials who is to be dialled.
     pub fn work(&mut self, now_ms: u64, registry: &Registry) {
+        self.now_ms = now_ms;
         self.mesh.set_now(now_ms);
+        while self.lingering.front().is_some_and(|(until_ms, _)| *until_ms <= now_ms) {
+            self.lingering.pop_front();
+        }
         self.accept(registry);
         for place in 0..self.sockets.len() {
             self.read(place);
@@ -188,6 +198,12 @@ impl Links {
                 && let Some(mut socket) = socket.take()
             {
                 let _ = registry.deregister(socket.conn.stream_mut());
+                socket.conn.shutdown_write();
+                if self.lingering.len() >= limits::PEER_UNPROVEN {
+                    self.lingering.pop_front();
+                }
+                let until_ms = self.now_ms + limits::PEER_LINGER_MS;
+                self.lingering.push_back((until_ms, socket.conn));
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Clusters of real processes: what is killed, stopped, refused, and what clients see of it.
 
 mod failover;
+mod forming;
+mod kills;
+mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -10,6 +10,7 @@ mod frames;
 mod generate;
 mod model;
 mod mutate;
+mod peers;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

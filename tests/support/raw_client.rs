@@ -158,6 +158,11 @@ impl RawClient {
         Ok(RawClient { socket, form, codec, input, used: 0, scanned: 0, pushes })
     }
 
+    /// Waits no longer than this for anything.
+    pub fn set_patience(&mut self, time: Duration) {
+        self.socket.set_patience(time).expect("the connection is open");
+    }
+
     /// Writes the next requests in `codec`.
     pub fn set_codec(&mut self, codec: Codec) {
         self.codec = codec;

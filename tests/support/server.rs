@@ -90,6 +90,19 @@ impl Launch {
         self
     }
 
+    /// With another value of a flag that was given.
+    pub fn replace_flag(mut self, [flag, value]: [&str; 2]) -> Launch {
+        let at = self.flags.iter().position(|given| given == flag).expect("it was given");
+        self.flags[at + 1] = value.to_owned();
+        self
+    }
+
+    /// On another directory.
+    pub fn data_dir(mut self, data_dir: &Path) -> Launch {
+        self.data_dir = data_dir.to_owned();
+        self
+    }
+
     /// At these addresses instead.
     pub fn listen(mut self, addresses: &[&str]) -> Launch {
         self.listen = addresses.iter().map(|address| address.to_string()).collect();

@@ -10,6 +10,9 @@ use chatctl::protocol::framing::{Codec, Form};
 use super::raw_client::{Ask, RawClient, ask, code, id};
 use super::server::{PATIENCE, password_of};
 
+/// A server that says nothing for so long is taken for gone.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// The client.
 pub struct Talker {
     servers: Vec<String>,
@@ -69,6 +72,7 @@ impl Talker {
             self.servers[self.next % self.servers.len()].clone()
         });
         let mut client = RawClient::try_connect(&address, Form::Frames, Codec::Binary)?;
+        client.set_patience(SILENCE);
         // For an account that is there this is a login.
         let create = ask("create").src(&self.name).body(&password_of(&self.name));
         client.try_write_raw(&client.encoded(&create))?;

@@ -221,6 +221,11 @@ impl Forming {
         }
     }
 
+    /// When [`Forming::waits_for`] is to be asked again, though nothing happens.
+    pub fn next_ms(&self) -> Option<u64> {
+        (self.waits.0 != self.told).then_some(self.waits.1 + FORMING_TELL_MS)
+    }
+
     /// Whom this server waits for, once that has been so for a moment and was not told last.
     pub fn waits_for(&mut self, mesh: &Mesh, now_ms: u64) -> Option<String> {
         let ids = (0..self.holds.len()).filter(|&place| place != self.place).map(id_of);

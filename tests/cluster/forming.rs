@@ -1,0 +1,161 @@
+//! How servers become a cluster, and who is not let in.
+
+use std::fs;
+use std::path::Path;
+
+use chatctl::sys::signal;
+
+use crate::support::cluster::{Cluster, list_of, make_secret};
+use crate::support::server::{Ended, Launch, Starting};
+use crate::support::talker::Talker;
+
+#[test]
+fn servers_that_start_one_after_the_other_say_whom_they_wait_for_and_form_one_cluster() {
+    let mut cluster = Cluster::new("stagger", 3, &[]);
+    let mut c = cluster.spawn(2);
+    let waits = "waiting for a (not connected), b (not connected)";
+    c.process().wait_for_trace(waits);
+    c.process().wait_for_trace("a cluster of 3 servers survives one failure");
+    let mut a = cluster.spawn(0);
+    a.process().wait_for_trace("waiting for b (not connected)");
+    assert_eq!(c.process().stderr().matches(waits).count(), 1, "said once");
+    // One is killed while it waits, and comes back.
+    a.process().kill9();
+    c.process().wait_for_trace("peer a is down");
+    let (a, b) = (cluster.spawn(0), cluster.spawn(1));
+    for (place, starting) in [a, b, c].into_iter().enumerate() {
+        cluster.put(place, starting);
+    }
+    Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+    cluster.stop_and_compare_logs();
+    // From now on nobody waits for all.
+    let (a, b) = (cluster.spawn(0), cluster.spawn(1));
+    cluster.put(0, a);
+    cluster.put(1, b);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    assert_eq!(alice.history("alice").len(), 1);
+}
+
+#[test]
+fn one_that_is_told_to_stop_while_it_waits_stops_and_goes_on_later() {
+    let mut cluster = Cluster::new("form-stop", 3, &[]);
+    let mut a = cluster.spawn(0);
+    a.process().wait_for_trace("forming the cluster: waiting for");
+    a.process().signal(signal::TERM);
+    assert!(a.process().wait().status.success());
+    cluster.start_all();
+    Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+}
+
+#[test]
+fn clusters_of_one_and_two_say_what_they_survive_and_work() {
+    for (count, says) in [(1, "survives no failure"), (2, "no more than with one server less")] {
+        let mut cluster = Cluster::start("small", count, &[]);
+        cluster.server(0).wait_for_trace(says);
+        Talker::new(cluster.addresses(), "alice").send("alice", 1, "small");
+        cluster.stop_and_compare_logs();
+    }
+}
+
+/// A cluster of three that has a message, with c stopped.
+fn without_c(name: &str) -> Cluster {
+    let mut cluster = Cluster::start(name, 3, &[]);
+    Talker::new(cluster.addresses(), "alice").send("alice", 1, "kept");
+    cluster.take(2).terminate();
+    cluster
+}
+
+/// c is refused by the others, with a line on both sides, and they go on.
+fn refused(cluster: &mut Cluster, mut c: Starting, why: &str) {
+    c.process().wait_for_trace(why);
+    cluster.server(0).wait_for_trace(why);
+    Talker::new(&cluster.addresses()[..2], "alice").send("alice", 2, "goes on");
+    c.process().kill9();
+}
+
+#[test]
+fn a_server_with_another_secret_is_refused() {
+    let mut cluster = without_c("secret");
+    let other = cluster.path("other");
+    make_secret(&other);
+    let flags = ["--cluster-secret-file", other.to_str().unwrap()];
+    let c = cluster.launch(2).replace_flag(flags).spawn();
+    refused(&mut cluster, c, "wrong secret");
+}
+
+#[test]
+fn a_server_whose_directory_was_emptied_is_refused() {
+    let mut cluster = without_c("wiped");
+    fs::remove_dir_all(cluster.path("c")).unwrap();
+    let c = cluster.spawn(2);
+    refused(&mut cluster, c, "wrong incarnation");
+    // So are two of three: they are no majority, and found no cluster of their own.
+    cluster.kill9(1);
+    fs::remove_dir_all(cluster.path("b")).unwrap();
+    fs::remove_dir_all(cluster.path("c")).unwrap();
+    let (mut b, mut c) = (cluster.spawn(1), cluster.spawn(2));
+    b.process().wait_for_trace("wrong incarnation");
+    c.process().wait_for_trace("forming the cluster: waiting for a (not connected)");
+    for starting in [&mut b, &mut c] {
+        assert!(!starting.process().stderr().contains("the cluster is formed"));
+        starting.process().kill9();
+    }
+}
+
+#[test]
+fn a_directory_of_another_cluster_is_refused() {
+    let mut cluster = without_c("cluster");
+    for place in 0..2 {
+        cluster.take(place).terminate();
+    }
+    for name in ["a", "b", "c"] {
+        fs::rename(cluster.path(name), cluster.path(&format!("old-{name}"))).unwrap();
+    }
+    cluster.start_all();
+    Talker::new(cluster.addresses(), "alice").send("alice", 1, "the new one");
+    cluster.take(2).terminate();
+    fs::remove_dir_all(cluster.path("c")).unwrap();
+    fs::rename(cluster.path("old-c"), cluster.path("c")).unwrap();
+    let c = cluster.spawn(2);
+    refused(&mut cluster, c, "wrong cluster");
+}
+
+fn fails(launch: Launch) -> String {
+    match launch.try_start() {
+        Err(Ended { status, stderr }) if status.code() == Some(1) => stderr,
+        Err(ended) => panic!("{ended:?}"),
+        Ok(_) => panic!("it was to be refused"),
+    }
+}
+
+#[test]
+fn flags_that_do_not_fit_the_directory_or_each_other_are_refused_with_what_to_do() {
+    let mut cluster = without_c("flags");
+    let error = fails(cluster.launch(2).replace_flag(["--id", "b"]));
+    assert!(error.contains("is of server c, not of b"), "{error}");
+    let secret = cluster.secret();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let error = fails(cluster.launch(2));
+    assert!(error.contains("chmod 600"), "{error}");
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+
+    let lone = cluster.path("lone");
+    Launch::on(&lone).start().terminate();
+    let error = fails(cluster.launch(2).data_dir(&lone).replace_flag(["--id", "lone"]));
+    assert!(error.contains("none of the servers in --cluster, which are a, b, c"), "{error}");
+    let list = list_of(cluster.peers()).replace("c=", "lone=");
+    let flags = [["--cluster", &list], ["--id", "lone"]];
+    let launch = cluster.launch(2).data_dir(&lone);
+    let error = fails(flags.into_iter().fold(launch, Launch::replace_flag));
+    assert!(error.contains("is of a server that is alone"), "{error}");
+
+    let on = |flags: &[&str]| Launch::on(Path::new("/nonexistent/x")).flags(flags);
+    let error = fails(on(&["--cluster", "a=h:1"]));
+    assert!(error.contains("--id a"), "{error}");
+    let error = fails(on(&["--cluster", "a=h:1", "--id", "a"]));
+    assert!(error.contains("--new-secret"), "{error}");
+    // The rest has gone on all the time.
+    cluster.restart(2);
+    Talker::new(cluster.addresses(), "alice").send("alice", 2, "all are there");
+    cluster.stop_and_compare_logs();
+}

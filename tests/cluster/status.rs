@@ -1,0 +1,77 @@
+//! What an operator sees.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::cluster::{Cluster, make_secret, name_of};
+
+fn status(servers: &str, secret: &Path, flags: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    command.args(["status", "--servers", servers, "--cluster-secret-file"]).arg(secret);
+    command.args(flags).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn every_server_has_a_row_wherever_one_asks() {
+    let mut cluster = Cluster::start("status", 3, &[]);
+    let primary = cluster.primary();
+    let secret = cluster.secret();
+    let peers = cluster.peers().to_vec();
+    for address in &peers {
+        let output = status(address, &secret, &[]);
+        let table = text(&output.stdout);
+        assert!(output.status.success(), "{table}{}", text(&output.stderr));
+        let rows: Vec<Vec<&str>> =
+            table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows.len(), 4, "{table}");
+        assert_eq!(rows[0][..2], ["ID", "ROLE"]);
+        for place in 0..3 {
+            let role = if place == primary { "PRIMARY" } else { "BACKUP" };
+            assert_eq!(rows[place + 1][..2], [&name_of(place), role], "{table}");
+            assert_eq!(rows[place + 1].len(), rows[0].len(), "{table}");
+        }
+    }
+    let gone = (primary + 1) % 3;
+    cluster.kill9(gone);
+    let output = status(&peers.join(","), &secret, &["--json"]);
+    assert!(output.status.success());
+    let objects = text(&output.stdout);
+    let of = |place: usize| objects.lines().nth(place).unwrap();
+    assert!(of(gone).contains("\"unreachable\": \"Connection refused"), "{objects}");
+    assert!(of(primary).contains("\"role\": \"PRIMARY\""), "{objects}");
+
+    cluster.kill9(primary);
+    let left = 3 - primary - gone;
+    let output = status(&peers[left], &secret, &["--timeout-ms", "1000"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no server is PRIMARY; 1 of 3 answer"));
+}
+
+#[test]
+fn nobody_is_told_anything_without_the_secret() {
+    let cluster = Cluster::start("status-secret", 1, &[]);
+    let other = cluster.path("other");
+    make_secret(&other);
+    let output = status(&cluster.peers()[0], &other, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = text(&output.stdout);
+    assert!(table.contains("wrong secret") && !table.contains("PRIMARY"), "{table}");
+    // At a client's port no peer answers.
+    let output = status(&cluster.addresses()[0], &cluster.secret(), &["--timeout-ms", "500"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("unreachable at"));
+}
+
+#[test]
+fn a_cluster_that_is_not_formed_yet_says_so() {
+    let cluster = Cluster::new("status-forming", 2, &[]);
+    let mut a = cluster.spawn(0);
+    a.process().wait_for_trace("waiting for b");
+    let output = status(&cluster.peers()[0], &cluster.secret(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("forming"), "{}", text(&output.stdout));
+}

@@ -1,0 +1,242 @@
+//! Who is connected, who is refused, what is bounded.
+
+use chatctl::auth::hmac;
+use chatctl::limits::{PEER_DIAL_MOST_MS, PEER_HANDSHAKE_MS, PEER_OUTPUT_BYTES, PEER_UNPROVEN};
+use chatctl::raft::{Body, Entry, Message, Outgoing};
+use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
+use chatctl::server::peers::mesh::{Event, id_of};
+use chatctl::server::peers::session::Block;
+use chatctl::server::peers::wire::{Frame, Reason, put_head};
+
+use super::{Net, SILENCE_MS, settings};
+
+fn append(to: usize, count: u64, bytes: usize) -> Outgoing {
+    let entry = |index| Entry { term: 2, index, payload: vec![index as u8; bytes].into() };
+    let entries = (1..=count).map(entry).collect();
+    let body = Body::Append { prev_index: 0, prev_term: 0, commit: to as u64, entries };
+    Outgoing { to: id_of(to), message: Message { term: 2, body } }
+}
+
+#[test]
+fn all_are_connected_once_and_know_how_the_others_stand() {
+    let net = Net::sound(5);
+    assert_eq!(net.wires.len(), 5 * 4 / 2);
+    for (one, other) in (0..5).flat_map(|one| (0..5).map(move |other| (one, other))) {
+        if one != other {
+            assert!(net.connected(one, other));
+            let (about, incarnation) = net.meshes[one].standing(id_of(other)).unwrap();
+            assert_eq!(about.client_address, format!("client:{other}"));
+            assert_eq!(incarnation, 100 + other as u64);
+        }
+    }
+}
+
+#[test]
+fn messages_come_as_they_were_sent_and_in_their_order() {
+    let mut net = Net::sound(3);
+    net.events.iter_mut().for_each(|events| events.clear());
+    let heartbeat = |round| Message { term: 2, body: Body::Heartbeat { round, commit: 1 } };
+    let appends = [append(1, 3, 5), append(2, 3, 5), append(1, 0, 0), append(2, 2, 100_000)];
+    net.mesh(0).send(appends.clone());
+    net.mesh(0).send([Outgoing { to: id_of(1), message: heartbeat(7) }]);
+    net.settle();
+    let [first, second, third, fourth] = appends.map(|outgoing| outgoing.message);
+    let from = |message| Event::Raft(id_of(0), message);
+    assert!(net.events[1] == [from(first), from(third), from(heartbeat(7))]);
+    assert!(net.events[2] == [from(second), from(fourth)]);
+}
+
+#[test]
+fn a_peer_is_lost_when_its_connection_is_closed_and_dialled_until_it_is_back() {
+    let mut net = Net::sound(2);
+    net.routes[1] = None;
+    net.mesh(1).stop();
+    net.settle();
+    assert_eq!((net.lost(0, 1), net.connected(0, 1)), (1, false));
+    let before = net.dials;
+    net.pass(10 * PEER_DIAL_MOST_MS);
+    let dials = (net.dials - before) as u64;
+    assert!((10..=40).contains(&dials), "{dials}: neither a storm nor a pause");
+    net.routes[1] = Some(1);
+    net.pass(PEER_DIAL_MOST_MS);
+    assert!(net.connected(0, 1) && net.connected(1, 0));
+    assert_eq!(net.lost(0, 1), 1);
+}
+
+#[test]
+fn a_newer_connection_takes_the_place_of_one_whose_end_was_not_heard_of() {
+    let mut net = Net::sound(2);
+    // The dialer's side breaks; the other hears nothing of it, as when the line was cut.
+    let wire = net.wires.pop().unwrap();
+    let (dialer, key) = wire.ends[0];
+    assert_eq!(dialer, 0);
+    net.mesh(0).on_broken(key, "it is broken");
+    net.pass(PEER_DIAL_MOST_MS);
+    assert!(net.connected(0, 1) && net.connected(1, 0));
+    assert_eq!((net.lost(0, 1), net.lost(1, 0)), (1, 0), "for the other it was never lost");
+}
+
+#[test]
+fn a_silent_connection_is_closed_and_pings_keep_one_that_has_nothing_to_say() {
+    let mut net = Net::sound(2);
+    net.pass(10 * SILENCE_MS);
+    assert_eq!((net.lost(0, 1), net.dials), (0, 1));
+    // Nothing goes through any more, and nobody is told.
+    net.wires.clear();
+    net.routes[1] = None;
+    net.pass(SILENCE_MS + 20);
+    assert_eq!((net.lost(0, 1), net.lost(1, 0)), (1, 1));
+    assert!(net.told(0, "nothing was heard for too long"), "{:?}", net.lines);
+}
+
+/// Both sides tell why, and neither is connected.
+fn refused(change: impl Fn(&mut chatctl::server::peers::mesh::Settings), text: &str) -> Net {
+    let (a, mut b) = (settings(0, 2), settings(1, 2));
+    change(&mut b);
+    let mut net = Net::new(vec![a, b]);
+    net.pass(100);
+    assert!(!net.connected(0, 1) && !net.connected(1, 0), "{text}");
+    for place in 0..2 {
+        assert!(net.told(place, text), "{text}: {:?}", net.lines[place]);
+    }
+    net
+}
+
+#[test]
+fn the_wrong_one_is_refused_with_a_line_that_says_which() {
+    refused(|b| b.secret = hmac::Key::new(&[2; 32]), "wrong secret");
+    refused(|b| b.me.cluster = [6; 16], "wrong cluster");
+    refused(|b| b.me.incarnation = 999, "wrong incarnation");
+    // Under this address another server answers.
+    let mut net = Net::new((0..3).map(|place| settings(place, 3)).collect());
+    net.routes[1] = Some(2);
+    net.settle();
+    assert!(!net.connected(0, 1) && net.connected(0, 2));
+    assert!(net.told(0, "wrong id"), "{:?}", net.lines);
+    // One of another name.
+    let mut stranger = settings(1, 3);
+    stranger.members[2].name = "x".into();
+    stranger.me.name = "x".into();
+    let mut net = Net::new(vec![settings(0, 2), stranger]);
+    net.settle();
+    assert!(net.told(0, "wrong id"), "{:?}", net.lines);
+}
+
+#[test]
+fn a_refused_server_comes_back_seldom_and_is_told_of_seldom() {
+    let mut net = refused(|b| b.me.incarnation = 999, "wrong incarnation");
+    let (dials, lines) = (net.dials, net.lines[1].len());
+    net.pass(9_000);
+    assert!((4..=10).contains(&(net.dials - dials)), "{}", net.dials - dials);
+    let again: Vec<&String> =
+        net.lines[1][lines..].iter().filter(|line| line.contains("wrong")).collect();
+    assert!(again.is_empty(), "{again:?}");
+}
+
+#[test]
+fn who_proves_nothing_is_let_go_and_takes_no_room() {
+    let mut net = Net::sound(2);
+    let keys: Vec<_> = (0..1_000).map(|_| net.mesh(1).accept("h:9".into())).collect();
+    net.settle();
+    let open = |net: &mut Net, key: &_| net.mesh(1).output(*key).is_some();
+    let left: Vec<_> = keys.iter().filter(|key| open(&mut net, key)).collect();
+    assert!(left.len() <= PEER_UNPROVEN, "{}", left.len());
+    assert!(left.contains(&&keys[999]), "the newest stays");
+    let used = net.mesh(1).receive(keys[999], &[0, 0, 1, 0]);
+    assert_eq!(used, 0, "the largest that may come is waited for");
+    net.mesh(1).receive(keys[998], &[0, 0, 1, 1]);
+    net.settle();
+    assert!(!open(&mut net, &keys[998]), "a larger one is not");
+    net.pass(PEER_HANDSHAKE_MS);
+    assert!(keys.iter().all(|key| !open(&mut net, key)));
+    assert!(net.connected(0, 1), "the others are not disturbed");
+}
+
+#[test]
+fn what_waits_for_a_peer_that_does_not_read_is_bounded() {
+    let mut net = Net::sound(2);
+    let (_, key) = net.wires.pop().unwrap().ends[0];
+    for _ in 0..200 {
+        net.mesh(0).send([append(1, 2, 100_000)]);
+    }
+    let waiting = net.mesh(0).output(key).unwrap().unwritten();
+    assert!(waiting <= PEER_OUTPUT_BYTES + (1 << 20), "{waiting}");
+}
+
+#[test]
+fn an_operator_asks_and_is_answered_and_may_do_nothing_else() {
+    let mut net = Net::sound(2);
+    let me =
+        Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
+    let secret = hmac::Key::new(&[1; 32]);
+    let connect = |net: &mut Net| {
+        let mesh = net.mesh(1);
+        let key = mesh.accept("h:9".into());
+        let mut out = Vec::new();
+        let dialing = Dialing::new(&me, "", [9; 32], &mut out);
+        assert_eq!(mesh.receive(key, &out), out.len());
+        let welcome = mesh.output(key).unwrap().take();
+        let mut confirm = Vec::new();
+        let (claim, session) =
+            dialing.on_welcome(&secret, &welcome[4..], &mut confirm).ok().unwrap();
+        assert_eq!(claim.identity.name, "b");
+        mesh.receive(key, &confirm);
+        (key, session)
+    };
+    let (key, mut session) = connect(&mut net);
+    let mut ask = Vec::new();
+    session.sealer.seal(&mut ask, |out| put_head(out, &Frame::Ask), &Block::default());
+    net.mesh(1).receive(key, &ask);
+    assert_eq!(net.mesh(1).todo.events.pop_back(), Some(Event::Asked(key)));
+    net.mesh(1).answer(key, "role BACKUP\n".into());
+    let answer = net.mesh(1).output(key).unwrap().take();
+    let (_, block) = session.opener.open(&answer[4..]).unwrap();
+    assert_eq!(block, b"role BACKUP\n");
+
+    let (key, mut session) = connect(&mut net);
+    let vote = Message { term: 9, body: Body::TimeoutNow };
+    let mut frame = Vec::new();
+    let head = Frame::Raft(vote);
+    session.sealer.seal(&mut frame, |out| put_head(out, &head), &Block::default());
+    net.mesh(1).receive(key, &frame);
+    assert_eq!(net.mesh(1).todo.close, [key], "an operator is no server");
+    assert!(net.mesh(1).todo.events.is_empty());
+}
+
+#[test]
+fn bytes_that_were_recorded_or_changed_end_the_connection() {
+    let mut net = Net::sound(2);
+    net.events[1].clear();
+    net.mesh(0).send([append(1, 1, 10)]);
+    net.write(0);
+    let recorded = net.wires[0].bytes[1].clone();
+    net.settle();
+    net.wires[0].bytes[1] = recorded;
+    net.settle();
+    assert!(net.told(1, "wrong sequence"), "{:?}", net.lines[1]);
+    let raft = |event: &&Event| matches!(event, Event::Raft(..));
+    assert_eq!(net.events[1].iter().filter(raft).count(), 1, "it was taken once");
+    net.pass(5_000);
+    assert!(net.connected(0, 1), "it connects again");
+    net.mesh(0).send([append(1, 1, 10)]);
+    net.write(0);
+    *net.wires[0].bytes[1].last_mut().unwrap() ^= 1;
+    net.settle();
+    assert!(net.told(1, "wrong code"), "{:?}", net.lines[1]);
+}
+
+#[test]
+fn a_newer_program_is_refused_for_its_version() {
+    let me = Identity { kind: Kind::Server, name: "b".into(), cluster: [5; 16], incarnation: 101 };
+    let mut hello = Vec::new();
+    Dialing::new(&me, "a", [1; 32], &mut hello);
+    hello[4 + 9..4 + 13].copy_from_slice(&[0, 8, 0, 9]);
+    let secret = hmac::Key::new(&[1; 32]);
+    let result = Accepting::new(&me, &secret, &hello[4..], [2; 32], &mut Vec::new());
+    assert_eq!(result.err(), Some(Reason::Version));
+    let mut net = Net::sound(2);
+    let key = net.mesh(0).accept("h:9".into());
+    net.mesh(0).receive(key, &hello);
+    net.settle();
+    assert!(net.told(0, "wrong version"), "{:?}", net.lines[0]);
+}

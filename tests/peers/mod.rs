@@ -1,0 +1,205 @@
+//! The peers' protocol without sockets: meshes that are wired together in memory.
+
+mod forming;
+mod mesh;
+
+use std::collections::VecDeque;
+
+use chatctl::auth::hmac;
+use chatctl::net::Key;
+use chatctl::raft::ServerId;
+use chatctl::server::peers::handshake::{Identity, Kind};
+use chatctl::server::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of, place_of};
+
+/// Silence after which a connection is closed here, milliseconds.
+const SILENCE_MS: u64 = 2_000;
+
+/// One end of a connection: whose, and its key there.
+type End = (usize, Key);
+
+/// Two ends, and the bytes on their way to each.
+struct Wire {
+    ends: [End; 2],
+    bytes: [Vec<u8>; 2],
+    closed: [bool; 2],
+}
+
+/// The servers and what connects them.
+struct Net {
+    now_ms: u64,
+    meshes: Vec<Mesh>,
+    /// What each has told and what happened to it.
+    lines: Vec<Vec<String>>,
+    events: Vec<VecDeque<Event>>,
+    wires: Vec<Wire>,
+    /// Where a dial to a server comes out; none: nobody is there.
+    routes: Vec<Option<usize>>,
+    /// How often each was dialled.
+    dials: usize,
+}
+
+fn name_of(place: usize) -> String {
+    char::from(b'a' + place as u8).to_string()
+}
+
+fn members(count: usize) -> Vec<Member> {
+    let member = |place: usize| Member {
+        name: name_of(place),
+        address: format!("h:{place}"),
+        incarnation: Some(100 + place as u64),
+    };
+    (0..count).map(member).collect()
+}
+
+/// A server as it should be: its cluster is `[5; 16]`, its secret made of 1.
+fn settings(place: usize, count: usize) -> Settings {
+    let incarnation = 100 + place as u64;
+    let me = Identity { kind: Kind::Server, name: name_of(place), cluster: [5; 16], incarnation };
+    let mut about = empty_about([3; 32], format!("client:{place}"));
+    about.cluster = me.cluster;
+    Settings {
+        me,
+        members: members(count),
+        secret: hmac::Key::new(&[1; 32]),
+        about,
+        silence_ms: SILENCE_MS,
+        seed: [place as u8; 32],
+    }
+}
+
+impl Net {
+    fn new(settings: Vec<Settings>) -> Net {
+        let count = settings.len();
+        Net {
+            now_ms: 0,
+            meshes: settings.into_iter().map(|settings| Mesh::new(settings, 0)).collect(),
+            lines: vec![Vec::new(); count],
+            events: (0..count).map(|_| VecDeque::new()).collect(),
+            wires: Vec::new(),
+            routes: (0..count).map(Some).collect(),
+            dials: 0,
+        }
+    }
+
+    fn sound(count: usize) -> Net {
+        let mut net = Net::new((0..count).map(|place| settings(place, count)).collect());
+        net.settle();
+        net
+    }
+
+    fn mesh(&mut self, place: usize) -> &mut Mesh {
+        &mut self.meshes[place]
+    }
+
+    fn connected(&self, from: usize, to: usize) -> bool {
+        self.meshes[from].is_up(id_of(to))
+    }
+
+    /// Lets everything happen that can happen now.
+    fn settle(&mut self) {
+        while self.step() {}
+    }
+
+    /// Time goes on in small steps, and all that comes up happens.
+    fn pass(&mut self, ms: u64) {
+        let until_ms = self.now_ms + ms;
+        while self.now_ms < until_ms {
+            self.now_ms = (self.now_ms + 10).min(until_ms);
+            self.settle();
+        }
+    }
+
+    /// One round of every server's loop. True when anything moved.
+    fn step(&mut self) -> bool {
+        let mut moved = false;
+        for place in 0..self.meshes.len() {
+            self.meshes[place].set_now(self.now_ms);
+            moved |= self.read(place);
+            self.meshes[place].tick();
+            while let Some((key, id)) = self.meshes[place].next_dial() {
+                self.dial(place, key, id);
+                moved = true;
+            }
+            moved |= self.write(place);
+        }
+        moved
+    }
+
+    fn dial(&mut self, from: usize, key: Key, to: ServerId) {
+        self.dials += 1;
+        let Some(to) = self.routes[place_of(to)] else {
+            return self.meshes[from].on_broken(key, "nobody is there");
+        };
+        self.meshes[to].set_now(self.now_ms);
+        let other = self.meshes[to].accept(format!("h:{from}"));
+        self.connect((from, key), (to, other));
+    }
+
+    fn connect(&mut self, one: End, other: End) {
+        let bytes = [Vec::new(), Vec::new()];
+        self.wires.push(Wire { ends: [one, other], bytes, closed: [false; 2] });
+    }
+
+    fn read(&mut self, place: usize) -> bool {
+        let mut moved = false;
+        for wire in &mut self.wires {
+            for side in 0..2 {
+                let (owner, key) = wire.ends[side];
+                if owner != place || wire.closed[side] {
+                    continue;
+                }
+                if !wire.bytes[side].is_empty() {
+                    let used = self.meshes[place].receive(key, &wire.bytes[side]);
+                    wire.bytes[side].drain(..used);
+                    moved |= used > 0;
+                }
+                if wire.closed[1 - side] {
+                    self.meshes[place].on_broken(key, "the other side has closed it");
+                }
+            }
+        }
+        moved
+    }
+
+    fn write(&mut self, place: usize) -> bool {
+        let mesh = &mut self.meshes[place];
+        let mut moved = false;
+        for key in std::mem::take(&mut mesh.todo.write) {
+            let Some(output) = mesh.output(key) else { continue };
+            let bytes = output.take();
+            moved |= !bytes.is_empty();
+            for wire in &mut self.wires {
+                for side in 0..2 {
+                    if wire.ends[side] == (place, key) {
+                        wire.bytes[1 - side].extend_from_slice(&bytes);
+                    }
+                }
+            }
+        }
+        for key in std::mem::take(&mut mesh.todo.close) {
+            mesh.remove(key);
+            moved = true;
+            for wire in &mut self.wires {
+                for side in 0..2 {
+                    wire.closed[side] |= wire.ends[side] == (place, key);
+                }
+            }
+        }
+        self.wires.retain(|wire| wire.closed != [true; 2]);
+        let told = self.meshes[place].todo.tell.drain(..).map(|(_, line)| line);
+        self.lines[place].extend(told);
+        let events = self.meshes[place].todo.events.drain(..);
+        self.events[place].extend(events);
+        moved
+    }
+
+    /// Whether a line with this text was told.
+    fn told(&self, place: usize, text: &str) -> bool {
+        self.lines[place].iter().any(|line| line.contains(text))
+    }
+
+    fn lost(&self, place: usize, other: usize) -> usize {
+        let is_it = |event: &&Event| **event == Event::Lost(id_of(other));
+        self.events[place].iter().filter(is_it).count()
+    }
+}

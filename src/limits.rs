@@ -158,6 +158,9 @@ pub const READ_JOBS: usize = 256;
 pub const LIMITER_ADDRESSES: usize = 65_536;
 /// Descriptors kept back from connections: the log's segments, threads, signals.
 pub const RESERVED_DESCRIPTORS: usize = 32;
+/// Descriptors kept back for the peers' port, where there is one: peers, operators, and those that
+/// have not proven the secret.
+pub const PEER_DESCRIPTORS: usize = RAFT_VOTERS + PEER_OPERATORS + 2 * PEER_UNPROVEN;
 /// How long a full server waits before it tries to accept again, milliseconds.
 pub const ACCEPT_AGAIN_MS: u64 = 1_000;
 /// How long a connection that was closed for what it sent may go on sending, milliseconds.

@@ -10,6 +10,7 @@ use super::links::Links;
 use super::peers::handshake::{Identity, Kind};
 use super::peers::mesh::{self, Member, Mesh};
 use super::peers::secret;
+use super::peers::wire::Stage;
 use super::start::random;
 use super::{Error, Options};
 use crate::auth::sha256::Sha256;
@@ -190,6 +191,9 @@ pub(super) fn links(
     let (name, cluster, incarnation) = (state.id.clone(), state.cluster, state.incarnation);
     let mut about = mesh::empty_about(digest(&members), client_address.to_owned());
     about.cluster = cluster;
+    if state.term > 0 {
+        about.stage = Stage::Started;
+    }
     let settings = mesh::Settings {
         me: Identity { kind: Kind::Server, name, cluster, incarnation },
         members,

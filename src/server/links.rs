@@ -162,7 +162,7 @@ impl Links {
             return;
         }
         let mut input = std::mem::take(&mut socket.conn.input);
-        let end = socket.conn.read(&mut input, limits::PEER_READ_BYTES);
+        let end = socket.conn.read(&mut input, self.mesh.budget(socket.key));
         let used = self.mesh.receive(socket.key, &input);
         if used == input.len() {
             input.clear();

@@ -11,7 +11,7 @@ use super::service::Serving;
 use super::trace::Trace;
 use super::{Server, TraceLevel};
 use crate::limits;
-use crate::raft::{Payload, Role, RoleChange, Wanted};
+use crate::raft::{Payload, Role, RoleChange, ServerId, Wanted};
 use crate::wal::ReadDone;
 
 /// Marks a job of the reading thread as one for a backup; the service's are numbered from 1.
@@ -22,6 +22,8 @@ const WANTED_BIT: u64 = 1 << 63;
 pub struct WantedReads {
     last: u64,
     jobs: HashMap<u64, Wanted>,
+    /// Who is brought up to date from the disk, and up to which index it was told.
+    behind: Vec<(ServerId, u64)>,
 }
 
 impl Server {
@@ -67,16 +69,53 @@ impl Server {
     /// Reads what backups lack: at once where the system has it in memory, by the thread where not.
     pub(super) fn read_wanted(&mut self) {
         let wanted = std::mem::take(&mut self.service.replica.wishes.wanted);
+        self.tell_caught_up();
         if wanted.is_empty() {
             return;
         }
         for wanted in wanted {
+            self.tell_behind(&wanted);
             if let Some(payloads) = self.read_now(&wanted) {
                 self.service.replica.provide(&wanted, payloads);
             }
         }
         // What was provided is to be sent in this very turn.
         self.service.replica.route();
+    }
+
+    fn tell_behind(&mut self, wanted: &Wanted) {
+        let (to, first) = (wanted.to, wanted.first);
+        if self.wanted.behind.iter().any(|(id, _)| *id == to) {
+            return;
+        }
+        let last = self.service.replica.core().last_index();
+        self.wanted.behind.push((to, last));
+        let name = self.links.as_ref().map_or("?", |links| links.mesh.name_of(to));
+        self.trace.info(format_args!(
+            "catch-up of {name} begun: it lacks entries {first} to {last}, which are read from the \
+             disk"
+        ));
+    }
+
+    /// Whose catch-up has come to where the log ended when it began.
+    fn tell_caught_up(&mut self) {
+        if self.wanted.behind.is_empty() {
+            return;
+        }
+        let backups = self.service.replica.core().backups();
+        let (links, trace) = (self.links.as_ref(), self.trace);
+        self.wanted.behind.retain(|(id, last)| {
+            let Some(backup) = backups.iter().find(|backup| backup.id == *id) else {
+                // Another server is PRIMARY now, and goes on with it.
+                return false;
+            };
+            let name = links.map_or("?", |links| links.mesh.name_of(*id));
+            let done = backup.match_index >= *last;
+            if done {
+                trace.info(format_args!("catch-up of {name} finished at entry {last}"));
+            }
+            !done
+        });
     }
 
     /// The payloads, where they can be had without waiting; none when the thread reads them.

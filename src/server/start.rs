@@ -53,7 +53,9 @@ impl Server {
         let mut signals = Signals::new(&[signal::INT, signal::TERM])
             .map_err(|error| Error::System("cannot watch for signals", error))?;
         let descriptors = process::raise_open_files_limit() as usize;
-        let most = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS).max(1);
+        let for_peers =
+            options.cluster_secret_file.as_ref().map_or(0, |_| limits::PEER_DESCRIPTORS);
+        let most = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS + for_peers).max(1);
         options.max_connections = options.max_connections.min(most);
         cluster::check_flags(&options)?;
 

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use chatctl::sys::signal;
 
 use crate::support::cluster::{Cluster, list_of, make_secret};
 use crate::support::server::{Ended, Launch, Starting};
 use crate::support::talker::Talker;
+use crate::support::{Rng, env_number};
 
 #[test]
 fn servers_that_start_one_after_the_other_say_whom_they_wait_for_and_form_one_cluster() {
@@ -158,4 +160,25 @@ fn flags_that_do_not_fit_the_directory_or_each_other_are_refused_with_what_to_do
     cluster.restart(2);
     Talker::new(cluster.addresses(), "alice").send("alice", 2, "all are there");
     cluster.stop_and_compare_logs();
+}
+
+/// Killed at any moment of it, `FORMING_KILLS` times.
+#[test]
+fn whichever_is_killed_while_a_cluster_is_formed_it_is_formed_when_it_is_back() {
+    let (kills, seed) = (env_number("FORMING_KILLS", 5), env_number("CLUSTER_SEED", 1));
+    println!("FORMING_KILLS={kills} CLUSTER_SEED={seed}");
+    let mut rng = Rng::new(seed);
+    for _ in 0..kills {
+        let mut cluster = Cluster::new("form-kill", 3, &[]);
+        let mut starting: Vec<Starting> = (0..3).map(|place| cluster.spawn(place)).collect();
+        let victim = rng.below(3) as usize;
+        std::thread::sleep(Duration::from_micros(rng.below(80_000)));
+        starting[victim].process().kill9();
+        starting[victim] = cluster.spawn(victim);
+        for (place, starting) in starting.into_iter().enumerate() {
+            cluster.put(place, starting);
+        }
+        Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+        cluster.stop_and_compare_logs();
+    }
 }

@@ -97,7 +97,7 @@ impl Talker {
                     let code = code(&message);
                     self.refused.push(code.clone());
                     match code.as_str() {
-                        "read-only" | "outcome-unknown" | "busy" => {
+                        "read-only" | "outcome-unknown" | "busy" | "disk-full" => {
                             return Err(io::ErrorKind::NotConnected.into());
                         }
                         _ => panic!("{}: {message:?}", self.name),

@@ -329,6 +329,14 @@ impl Mesh {
         nonce
     }
 
+    /// How many bytes are to be read from a connection at once: few, before the secret is proven.
+    pub fn budget(&self, key: Key) -> usize {
+        match self.conns.get(key).map(|conn| &conn.state) {
+            Some(State::Open(_)) => limits::PEER_READ_BYTES,
+            _ => limits::PEER_HANDSHAKE_BYTES + LENGTH_BYTES,
+        }
+    }
+
     /// The connection's bytes so far, of which the first that are returned are dealt with.
     pub fn receive(&mut self, key: Key, input: &[u8]) -> usize {
         let mut used = 0;

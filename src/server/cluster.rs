@@ -12,6 +12,7 @@ use super::peers::mesh::{self, Member, Mesh};
 use super::peers::secret;
 use super::peers::wire::Stage;
 use super::start::random;
+use super::trace::Trace;
 use super::{Error, Options};
 use crate::auth::sha256::Sha256;
 use crate::chat;
@@ -123,6 +124,34 @@ pub(super) fn check_directory(options: &Options, state: &HardState) -> Result<()
         )));
     }
     Ok(())
+}
+
+/// Where clients are sent to reach this server: what the flag says, else the first address it listens
+/// at that may be reached from elsewhere.
+pub(super) fn client_address(
+    options: &Options,
+    addresses: &[String],
+    trace: Trace,
+) -> Result<String, Error> {
+    if let Some(address) = &options.advertise {
+        let printable = address.bytes().all(|byte| byte.is_ascii_graphic());
+        if !printable || address.len() > limits::PEER_ADDRESS_BYTES {
+            return Err(Error::Cluster(
+                "--advertise is to be HOST:PORT, as clients reach this server".to_owned(),
+            ));
+        }
+        return Ok(address.clone());
+    }
+    let is_unix = |address: &&String| address.starts_with("unix:");
+    let tcp = addresses.iter().find(|address| !is_unix(address));
+    let address = tcp.or(addresses.first()).cloned().unwrap_or_default();
+    let everywhere = address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
+    if everywhere && options.cluster_secret_file.is_some() {
+        trace.wrong(format_args!(
+            "clients of other servers are sent to {address}, which is no address: give --advertise"
+        ));
+    }
+    Ok(address)
 }
 
 /// The members that the log has, against the flags and the directory. The log outranks the flags.

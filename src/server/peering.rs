@@ -11,7 +11,7 @@ use super::service::Serving;
 use super::trace::Trace;
 use super::{Server, TraceLevel};
 use crate::limits;
-use crate::raft::{Payload, Role, RoleChange, ServerId, Wanted};
+use crate::raft::{Payload, Role, RoleChange, ServerId, Wanted, Why};
 use crate::wal::ReadDone;
 
 /// Marks a job of the reading thread as one for a backup; the service's are numbered from 1.
@@ -232,5 +232,10 @@ pub fn tell_change(trace: Trace, links: Option<&Links>, change: &RoleChange) {
         (Role::Backup, None) => ", no PRIMARY is known".to_owned(),
         _ => String::new(),
     };
+    if let Why::NewerTerm { from } = why {
+        let from = links.mesh.name_of(*from);
+        return trace
+            .info(format_args!("{role} in term {term}{primary}: {from} knows a newer term"));
+    }
     trace.info(format_args!("{role} in term {term}{primary}: {why}"));
 }

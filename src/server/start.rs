@@ -66,8 +66,7 @@ impl Server {
         let mut waiting = Waiting::new(&signals).map_err(poll)?;
         let mut hard_state = hard_state(&directory, &options)?;
         cluster::check_directory(&options, &hard_state)?;
-        let client_address = options.advertise.as_ref().or(addresses.first());
-        let client_address = client_address.cloned().unwrap_or_default();
+        let client_address = cluster::client_address(&options, &addresses, trace)?;
         let open = |hard_state: &HardState, members, waiting: &Waiting| {
             let waker = waiting.waker.clone();
             let mut links = cluster::links(&options, hard_state, members, &client_address, waker)?;

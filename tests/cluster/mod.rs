@@ -1,5 +1,6 @@
 //! Clusters of real processes: what is killed, stopped, refused, and what clients see of it.
 
+mod chat;
 mod disks;
 mod failover;
 mod forming;

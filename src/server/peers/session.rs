@@ -14,12 +14,16 @@
 
 use super::wire::Reason;
 use crate::auth::{equal_constant_time, hmac, sha256};
-use crate::limits::PEER_FRAME_BYTES;
+use crate::limits::{self, PEER_FRAME_BYTES};
 
 /// Bytes of the length before a frame.
 pub const LENGTH_BYTES: usize = 4;
 const HEAD_AT: usize = 8 + 2;
 const CODE_BYTES: usize = 16;
+
+/// The largest append, whose last entry may go over the bytes that the core puts into one, fits.
+const _: () =
+    assert!(limits::RAFT_BATCH_BYTES + limits::WAL_ENTRY_BYTES + 1_024 <= PEER_FRAME_BYTES);
 
 /// Bytes that go to several peers, with their digest.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,166 @@
+//! What comes over a connection: the handshake, whether the other side is who it should be, frames.
+
+use std::mem;
+
+use super::super::handshake::{Accepting, Claim, Kind, Session};
+use super::super::session::{Block, LENGTH_BYTES};
+use super::super::wire::{self, Frame, Reason};
+use super::{Conn, Event, Mesh, State, id_of};
+use crate::limits;
+use crate::net::Key;
+use crate::server::TraceLevel;
+
+impl Mesh {
+    /// How many bytes are to be read from a connection at once: few, before the secret is proven.
+    pub fn budget(&self, key: Key) -> usize {
+        match self.conns.get(key).map(|conn| &conn.state) {
+            Some(State::Open(_)) => limits::PEER_READ_BYTES,
+            _ => limits::PEER_HANDSHAKE_BYTES + LENGTH_BYTES,
+        }
+    }
+
+    /// The connection's bytes so far, of which the first that are returned are dealt with.
+    pub fn receive(&mut self, key: Key, input: &[u8]) -> usize {
+        let mut used = 0;
+        while let Some(conn) = self.conns.get_mut(key) {
+            let most = match conn.state {
+                State::Dead => return input.len(),
+                State::Open(_) => limits::PEER_FRAME_BYTES,
+                _ => limits::PEER_HANDSHAKE_BYTES,
+            };
+            conn.heard_ms = self.now_ms;
+            let Some((length, rest)) = input[used..].split_first_chunk::<LENGTH_BYTES>() else {
+                return used;
+            };
+            let length = u32::from_be_bytes(*length) as usize;
+            if length > most {
+                self.close(key, Reason::Malformed);
+                return input.len();
+            }
+            let Some(frame) = rest.get(..length) else { return used };
+            used += LENGTH_BYTES + length;
+            self.on_frame(key, frame);
+        }
+        input.len()
+    }
+
+    fn on_frame(&mut self, key: Key, frame: &[u8]) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let State::Open(session) = &mut conn.state else { return self.on_handshake(key, frame) };
+        match session.opener.open(frame) {
+            Ok((head, block)) => match wire::decode(head, block) {
+                Ok(frame) => self.on_open_frame(key, frame),
+                Err(_) => self.close(key, Reason::Malformed),
+            },
+            Err(reason) => self.close(key, reason),
+        }
+    }
+
+    fn on_handshake(&mut self, key: Key, frame: &[u8]) {
+        let nonce = self.nonce();
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let out = conn.output.buffer(&mut self.spares);
+        match mem::replace(&mut conn.state, State::Dead) {
+            State::Dialing(dialing) => match dialing.on_welcome(&self.secret, frame, out) {
+                Ok((claim, session)) => self.on_proven(key, &claim, session),
+                Err(reason) => self.refuse(key, reason),
+            },
+            State::Hello => match Accepting::new(&self.me, &self.secret, frame, nonce, out) {
+                Ok(accepting) => conn.state = State::Confirm(Box::new(accepting)),
+                Err(reason) => self.refuse(key, reason),
+            },
+            State::Confirm(accepting) => match accepting.on_confirm(frame) {
+                Ok((claim, session)) => self.on_proven(key, &claim, session),
+                Err(reason) => self.refuse(key, reason),
+            },
+            State::Open(_) | State::Dead => {}
+        }
+        self.mark_dirty(key);
+    }
+
+    /// The other side has proven the secret: whether what it says of itself is right.
+    fn on_proven(&mut self, key: Key, claim: &Claim, session: Session) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.state = State::Open(Box::new(session));
+        let dialled = conn.peer;
+        let place = match self.check(claim, dialled) {
+            Ok(place) => place,
+            Err(reason) => {
+                let name = claim.identity.name.clone();
+                return self.close_as(key, reason, Some(name));
+            }
+        };
+        let Some(place) = place else {
+            let is_operator =
+                |conn: &Conn| matches!(conn.state, State::Open(_)) && conn.peer.is_none();
+            return self.make_room(limits::PEER_OPERATORS + 1, is_operator);
+        };
+        let peer = &mut self.peers[place];
+        peer.incarnation = Some(claim.identity.incarnation);
+        peer.about = None;
+        peer.dialing = false;
+        peer.delay_ms = 0;
+        let old = peer.current.replace(key);
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.peer = Some(place);
+        }
+        if let Some(old) = old {
+            self.close(old, Reason::Replaced);
+        } else {
+            let name = &self.members[place].name;
+            self.todo.tell.push((TraceLevel::Info, format!("peer {name} is up")));
+        }
+        self.write_frame(key, &Frame::About(self.about.clone()), &Block::default());
+    }
+
+    /// The place of the peer that makes this claim, none for an operator.
+    fn check(&self, claim: &Claim, dialled: Option<usize>) -> Result<Option<usize>, Reason> {
+        let Claim { identity, meant } = claim;
+        if !meant.is_empty() && *meant != self.me.name {
+            return Err(Reason::Id);
+        }
+        let none = [0; 16];
+        let (own, other) = (self.me.cluster, identity.cluster);
+        if own != none && other != none && own != other {
+            return Err(Reason::Cluster);
+        }
+        if identity.kind == Kind::Operator {
+            return Ok(None);
+        }
+        let place = self.members.iter().position(|member| member.name == identity.name);
+        let place = place.filter(|&place| place != self.place).ok_or(Reason::Stranger)?;
+        if dialled.is_some_and(|dialled| dialled != place) {
+            return Err(Reason::Id);
+        }
+        let known = self.members[place].incarnation;
+        if known.is_some_and(|known| known != identity.incarnation) {
+            return Err(Reason::Incarnation);
+        }
+        Ok(Some(place))
+    }
+
+    fn on_open_frame(&mut self, key: Key, frame: Frame) {
+        let Some(conn) = self.conns.get(key) else { return };
+        let Some(place) = conn.peer else {
+            match frame {
+                Frame::Ask => self.todo.events.push_back(Event::Asked(key)),
+                Frame::Closing(_) => self.fail(key, "the operator has finished"),
+                Frame::Ping => {}
+                _ => self.close(key, Reason::Malformed),
+            }
+            return;
+        };
+        let id = id_of(place);
+        match frame {
+            Frame::Raft(message) => self.todo.events.push_back(Event::Raft(id, message)),
+            Frame::About(about) => {
+                self.peers[place].about = Some(about);
+                self.todo.events.push_back(Event::About(id));
+            }
+            Frame::Closing(reason) => self.fail_refused(key, reason),
+            Frame::Ping => {}
+            Frame::Adopt(payload) => self.todo.events.push_back(Event::Adopt(id, payload)),
+            Frame::Ask | Frame::Status(_) => self.close(key, Reason::Malformed),
+        }
+    }
+}

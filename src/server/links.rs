@@ -115,8 +115,12 @@ impl Links {
         }
     }
 
+    /// Takes those who wait, so many in a turn that nobody else waits long for them.
     fn accept(&mut self, registry: &Registry) {
-        while self.accepting {
+        for _ in 0..limits::PEER_UNPROVEN {
+            if !self.accepting {
+                return;
+            }
             let Some(listener) = &self.listener else { return };
             match listener.accept() {
                 Ok(Some((stream, origin))) => {

@@ -1,6 +1,8 @@
 //! How servers become a cluster, and who is not let in.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +38,55 @@ fn servers_that_start_one_after_the_other_say_whom_they_wait_for_and_form_one_cl
     cluster.put(1, b);
     let mut alice = Talker::new(cluster.addresses(), "alice");
     assert_eq!(alice.history("alice").len(), 1);
+}
+
+#[test]
+fn servers_may_be_listed_by_their_hosts_names() {
+    let mut cluster = Cluster::new("names", 3, &[]).at_host("localhost");
+    cluster.start_all();
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 1, "formed");
+    let primary = cluster.primary();
+    cluster.kill9(primary);
+    alice.send("alice", 2, "goes on");
+    cluster.restart(primary);
+    cluster.stop_and_compare_logs();
+}
+
+#[test]
+fn strangers_at_the_peers_port_cost_next_to_nothing() {
+    let mut cluster = Cluster::start("strangers", 3, &[]);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 1, "before");
+    let before: Vec<u64> = (0..3).map(|place| cluster.server(place).resident_bytes()).collect();
+    let garbage = vec![0xFF; 64 << 10];
+    let mut strangers = Vec::new();
+    for number in 0..600 {
+        let mut stranger = TcpStream::connect(&cluster.peers()[number % 3]).unwrap();
+        // Some say nothing, some what is no hello, some begin one.
+        let said: &[u8] = match number / 3 % 3 {
+            0 => &[],
+            1 => &garbage,
+            _ => b"\0\0\0\x4achatctlP",
+        };
+        let _ = stranger.write_all(said);
+        strangers.push(stranger);
+    }
+    for number in 2..50 {
+        alice.send("alice", number, "meanwhile");
+    }
+    let primary = cluster.primary();
+    cluster.take(primary).kill9();
+    alice.send("alice", 50, "fails over");
+    for place in (0..3).filter(|&place| place != primary) {
+        let server = cluster.server(place);
+        let grown = server.resident_bytes().saturating_sub(before[place]);
+        assert!(grown < 16 << 20, "{grown} bytes");
+        let told = server.stderr().matches("wrong protocol").count();
+        assert_eq!(told, 1, "{}", server.stderr());
+    }
+    cluster.restart(primary);
+    cluster.stop_and_compare_logs();
 }
 
 #[test]

@@ -66,6 +66,14 @@ impl Cluster {
         Cluster { home, servers, launches, addresses, peers }
     }
 
+    /// The same servers under another host's name, before they are started.
+    pub fn at_host(mut self, host: &str) -> Cluster {
+        let list = list_of(&self.peers).replace("127.0.0.1", host);
+        let relist = |launch: Launch| launch.replace_flag(["--cluster", &list]);
+        self.launches = self.launches.into_iter().map(relist).collect();
+        self
+    }
+
     /// So many servers that have formed a cluster.
     pub fn start(name: &str, count: usize, flags: &[&str]) -> Cluster {
         let mut cluster = Cluster::new(name, count, flags);

@@ -34,7 +34,7 @@ impl Former<'_> {
         let cluster = self.hard_state.cluster;
         let entry = if cluster == [0; 16] { None } else { self.recover()?.1 };
         if let Some(entry) = &entry {
-            self.learn(entry);
+            self.learn(entry)?;
         }
         let mut forming = Forming::new(&self.links.mesh, cluster, entry);
         self.tell_stage(forming.stage());
@@ -116,7 +116,7 @@ impl Former<'_> {
         // All that ever start have this entry here: it is committed.
         let batch = wal.take_batch(1).expect("a new log takes a batch");
         wal::perform(&mut self.directory.wal_disk(), &batch).map_err(Error::Disk)?;
-        self.learn(&entry);
+        self.learn(&entry)?;
         forming.stored(cluster, entry);
         self.tell_stage(Stage::Holds);
         Ok(())
@@ -139,11 +139,28 @@ impl Former<'_> {
         Ok((wal, entry))
     }
 
-    /// Who holds the entry knows every member's incarnation.
-    fn learn(&mut self, entry: &[u8]) {
-        if let Ok(Command::Found { members, .. }) = Command::decode(entry) {
-            self.links.mesh.set_members(members.into_iter().map(mesh::Member::from).collect());
+    /// Who holds the entry knows every member's incarnation, and goes on with no other list.
+    fn learn(&mut self, entry: &[u8]) -> Result<(), Error> {
+        let members = match Command::decode(entry) {
+            Ok(Command::Found { members, .. }) => members,
+            _ => Vec::new(),
+        };
+        let members: Vec<mesh::Member> = members.into_iter().map(mesh::Member::from).collect();
+        let place = |member: &mesh::Member| (member.name.clone(), member.address.clone());
+        if !members.iter().map(place).eq(self.links.mesh.members().iter().map(place)) {
+            let list: Vec<String> = members
+                .iter()
+                .map(|member| format!("{}={}", member.name, member.address))
+                .collect();
+            return Err(Error::Cluster(format!(
+                "the data directory {} has begun to form a cluster of {}: give that list with \
+                 --cluster, or remove the data directories of all its servers and start again",
+                self.directory.path().display(),
+                list.join(",")
+            )));
         }
+        self.links.mesh.set_members(members);
+        Ok(())
     }
 
     fn save(&self) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use chatctl::auth::hmac;
 use chatctl::limits::{PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES};
 use chatctl::raft::{Body, Entry, Message};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
+use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::session::{Block, Opener, Sealer};
 use chatctl::server::peers::wire::{self, About, Frame, Reason, Stage};
 
@@ -162,5 +163,61 @@ fn a_changed_handshake_never_ends_in_a_proven_connection() {
         };
         change(rng, 2, &mut confirm);
         assert_eq!(accepting.on_confirm(&confirm).is_err(), changed);
+    });
+}
+
+/// A mesh that is given anything at all, on connections in any state.
+#[test]
+fn whatever_comes_to_the_peers_port_no_connection_keeps_more_than_it_may() {
+    let member = |name: &str, address: &str| Member {
+        name: name.to_owned(),
+        address: address.to_owned(),
+        incarnation: Some(7),
+    };
+    let server = |name: &str| Identity {
+        kind: Kind::Server,
+        name: name.to_owned(),
+        cluster: [5; 16],
+        incarnation: 7,
+    };
+    let secret = hmac::Key::new(&[1; 32]);
+    fuzz("peers", |rng| {
+        let settings = Settings {
+            me: server("b"),
+            members: vec![member("a", "h:1"), member("b", "h:2")],
+            secret: secret.clone(),
+            about: empty_about([3; 32], String::new()),
+            silence_ms: 1_000,
+            seed: [9; 32],
+        };
+        let mut mesh = Mesh::new(settings, 0);
+        let key = mesh.accept("h:1".to_owned());
+        let mut bytes = Vec::new();
+        let dialing = Dialing::new(&server("a"), "b", [1; 32], &mut bytes);
+        let proven = rng.chance(3, 4);
+        if proven {
+            assert_eq!(mesh.receive(key, &bytes), bytes.len());
+            let welcome = mesh.output(key).unwrap().take();
+            bytes.clear();
+            let (_, mut session) =
+                dialing.on_welcome(&secret, &welcome[4..], &mut bytes).ok().unwrap();
+            for _ in 0..rng.below(4) {
+                let (frame, block) = frame(rng);
+                let head = |out: &mut Vec<u8>| wire::put_head(out, &frame);
+                session.sealer.seal(&mut bytes, head, &Block::new(block));
+            }
+        }
+        if rng.chance(2, 3) {
+            mutate::mutate(rng, &mut bytes, b"chatctlP");
+        }
+        let mut kept = Vec::new();
+        while !bytes.is_empty() {
+            let count = (1 + rng.below(bytes.len() as u64) as usize).min(mesh.budget(key));
+            kept.extend(bytes.drain(..count.min(bytes.len())));
+            let used = mesh.receive(key, &kept);
+            kept.drain(..used);
+            assert!(kept.len() <= PEER_FRAME_BYTES);
+            mesh.tick();
+        }
     });
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chatctl::auth::hasher;
-use chatctl::chat::State;
+use chatctl::chat::{Command, Member, State};
 use chatctl::limits;
 use chatctl::net::{Deadlines, Key, Origin};
 use chatctl::raft::{self, Config, HardState, Message, Outgoing, Role, ServerId, Wanted};
@@ -19,6 +19,7 @@ use crate::wal::sim_disk::SimDisk;
 
 /// Every simulated cluster's id.
 pub const CLUSTER: [u8; 16] = [0xC1; 16];
+const TOKEN_SECRET: [u8; 32] = [0x5E; 32];
 /// The cheapest password.
 const ITERATIONS: u32 = 1;
 /// Bytes under way to one client; past it the server's writes wait, as a full socket has them.
@@ -184,6 +185,24 @@ impl Server {
         }
     }
 
+    /// As after a cluster was formed: the first entry is on every server's disk, and term 1.
+    pub fn form(&mut self, common: &Common) -> Batch {
+        let mut rng = Rng::new(u64::from(self.id.0));
+        let file = self.load_state(&mut rng).expect("the disk is new");
+        hard_state::save(&mut self.state_disk, &hard_state::HardState { term: 1, ..file })
+            .expect("the disk is new");
+        let expect = Some(Identity { cluster: CLUSTER });
+        let options = wal::Options { expect, segment_bytes: common.segment_bytes };
+        let recovered = wal::recover(&mut self.log_disk, &options, &mut |_, _, _| Ok(()));
+        let (mut wal, _) = recovered.expect("the disk is new");
+        wal.append_entry(1, 1, &first_entry(common));
+        let batch = wal.take_batch(1).expect("something is gathered");
+        wal::perform(&mut self.log_disk, &batch).expect("the disk is new");
+        self.kept.synced(&batch);
+        self.kept.hard_state.term = 1;
+        batch
+    }
+
     /// Starts a process on what the disks have; false where a disk does not let it, which the
     /// simulator has seen to. What was under way when the last one ended is held against it.
     pub fn start(&mut self, common: &Common, now_us: Us, seed: u64) -> bool {
@@ -290,6 +309,19 @@ impl Server {
         let role = |process: &Process| process.service.replica.core().role();
         self.process.as_ref().is_some_and(|process| role(process) == Role::Primary)
     }
+}
+
+fn first_entry(common: &Common) -> Vec<u8> {
+    let member = |id: u32| Member {
+        name: name_of(ServerId(id)),
+        address: format!("s{id}:7263"),
+        incarnation: u64::from(id),
+    };
+    let members = (1..=common.servers).map(member).collect();
+    let mut entry = Vec::new();
+    Command::Found { time: 1, cluster: CLUSTER, token_secret: TOKEN_SECRET, members }
+        .encode(&mut entry);
+    entry
 }
 
 pub fn state_of(file: &hard_state::HardState) -> HardState {
@@ -503,14 +535,14 @@ impl Process {
         }
     }
 
-    /// The first PRIMARY says what this cluster is.
+    /// A server that is alone says itself what its cluster is.
     fn found(&mut self) {
         let replica = &self.service.replica;
         let (term, is_new) = (replica.core().term(), replica.state().cluster().is_none());
         let primary = *self.service.serving() == Serving::Primary && replica.is_ready();
         if primary && is_new && self.founded_in < term {
             self.founded_in = term;
-            self.service.found(CLUSTER, [0x5E; 32]);
+            self.service.found(CLUSTER, TOKEN_SECRET);
         }
     }
 

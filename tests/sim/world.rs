@@ -131,7 +131,10 @@ impl World {
         world.trace.note(0, format_args!("{:?}", world.weather));
         for id in (1..=servers).map(ServerId) {
             let clock = world.some_clock();
-            let server = Server::new(id, &mut world.rng, clock);
+            let mut server = Server::new(id, &mut world.rng, clock);
+            if servers > 1 {
+                world.checker.on_written(&server.form(&world.common));
+            }
             world.servers.push(server);
             let at = world.rng.below(300) * MS;
             world.at(at, Event::Start(id.0 as usize - 1));

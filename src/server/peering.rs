@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::links::Links;
-use super::peers::mesh::Event;
+use super::peers::mesh::{Event, id_of};
 use super::service::Serving;
 use super::trace::Trace;
 use super::{Server, TraceLevel};
@@ -33,16 +33,10 @@ impl Server {
         let now_ms = self.now.monotonic_ms;
         links.work(now_ms, self.waiting.poll.registry());
         while let Some(event) = self.links.as_mut().and_then(|l| l.mesh.todo.events.pop_front()) {
-            let Some(links) = &mut self.links else { return };
             match event {
                 Event::Raft(from, message) => self.service.replica.step(now_ms, from, message),
                 Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
-                Event::About(id) => {
-                    if let Some((about, _)) = links.mesh.standing(id) {
-                        let address = about.client_address.clone();
-                        self.service.set_peer_address(id, address);
-                    }
-                }
+                Event::About(_) => self.learn_addresses(),
                 // Who asks for the status gets it; who forms a cluster learns that this one is.
                 Event::Adopt(..) => {}
                 Event::Asked(key) => {
@@ -51,6 +45,17 @@ impl Server {
                         links.mesh.answer(key, status);
                     }
                 }
+            }
+        }
+    }
+
+    /// Where clients reach the peers, as these say it: for those who come to the wrong server.
+    pub(super) fn learn_addresses(&mut self) {
+        let Some(links) = &self.links else { return };
+        for place in 0..links.mesh.members().len() {
+            let id = id_of(place);
+            if let Some((about, _)) = links.mesh.standing(id) {
+                self.service.set_peer_address(id, about.client_address.clone());
             }
         }
     }
@@ -211,7 +216,7 @@ impl Server {
             put("primary", &core.primary().map_or("-", name));
             for (place, member) in links.mesh.members().iter().enumerate() {
                 let (name, address) = (&member.name, &member.address);
-                let up = super::peers::mesh::id_of(place);
+                let up = id_of(place);
                 let up = up == core.id() || links.mesh.is_up(up);
                 put("member", &format_args!("{name} {address} {}", if up { "up" } else { "down" }));
             }

@@ -107,6 +107,8 @@ impl Server {
         let service = Service::new(settings, replica, random()?, now);
         let parts = Parts { options, trace, waiting, signals, listeners, directory, hard_state };
         let mut server = Server::assemble(parts, service, links, now)?;
+        // Some have said it while the cluster was formed.
+        server.learn_addresses();
         if server.links.is_none() {
             server.found()?;
         }

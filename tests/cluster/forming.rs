@@ -229,6 +229,7 @@ fn whichever_is_killed_while_a_cluster_is_formed_it_is_formed_when_it_is_back() 
         for (place, starting) in starting.into_iter().enumerate() {
             cluster.put(place, starting);
         }
+        cluster.wait_until_all_know_the_primary();
         Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
         cluster.stop_and_compare_logs();
     }

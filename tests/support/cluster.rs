@@ -198,6 +198,17 @@ impl Cluster {
         found.expect("it was waited for")
     }
 
+    /// Waits until every server that runs sends clients to the PRIMARY.
+    pub fn wait_until_all_know_the_primary(&self) {
+        self.wait("not all know the PRIMARY", || {
+            let told: HashSet<String> = (0..self.len())
+                .filter(|&place| self.runs(place))
+                .map(|place| self.status_of(place, "primary"))
+                .collect();
+            told.len() == 1 && !told.contains("")
+        });
+    }
+
     /// Waits until `holds`; `lacks` says what is wrong when it does not come to that.
     pub fn wait(&self, lacks: &str, mut holds: impl FnMut() -> bool) {
         let by = Instant::now() + PATIENCE;

@@ -68,6 +68,9 @@ pub struct Replica {
     marks: VecDeque<(u64, Mark)>,
     /// Entries in the log that are not applied yet, as far as they are committed.
     committed: VecDeque<Entry>,
+    /// How many payloads were proposed since the core was last asked what to do, and their bytes:
+    /// they are not in the log yet.
+    proposed: (usize, usize),
     /// Reads that wait for their index to be applied, and those that will get no answer here.
     granted: VecDeque<ReadGrant>,
     refused: Vec<u64>,
@@ -88,6 +91,7 @@ impl Replica {
             wishes: Wishes::default(),
             marks: VecDeque::new(),
             committed: VecDeque::new(),
+            proposed: (0, 0),
             granted: VecDeque::new(),
             refused: Vec::new(),
         })
@@ -118,7 +122,17 @@ impl Replica {
     /// Takes a command into the log's order and gives its index. Nothing has happened before it is
     /// applied.
     pub fn propose(&mut self, payload: Vec<u8>) -> Result<u64, ProposeError> {
-        self.core.propose(vec![payload.into()])
+        let bytes = payload.len();
+        let index = self.core.propose(vec![payload.into()])?;
+        self.proposed = (self.proposed.0 + 1, self.proposed.1 + bytes);
+        Ok(index)
+    }
+
+    /// Whether a command of so many bytes has room in the log as it is on the disk. Where it has
+    /// not, it is proposed once the next segment is made, or refused when that fails.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let (count, before) = self.proposed;
+        self.wal.has_room(count + 1, before + bytes)
     }
 
     /// Asks to answer a read; `ticket` comes back from [`Replica::next_granted`] or
@@ -145,6 +159,7 @@ impl Replica {
     /// be applied.
     pub fn route(&mut self) {
         let output = self.core.take_output();
+        self.proposed = (0, 0);
         let wishes = &mut self.wishes;
         wishes.hard_state = output.hard_state.or(wishes.hard_state);
         wishes.messages.extend(output.messages);

@@ -447,9 +447,9 @@ impl Server {
     /// A segment was made ahead of its need, or could not be: then changes are refused until there
     /// is room.
     fn spare_changed(&mut self, state: &SpareState) {
+        let was_full = self.service.replica.full();
+        self.service.spare_changed(state);
         let replica = &mut self.service.replica;
-        let was_full = replica.full();
-        replica.spare_changed(state);
         match state {
             SpareState::Failed(error) if !was_full => {
                 self.trace.wrong(format_args!(

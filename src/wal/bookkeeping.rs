@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::format::{Header, Identity, Kind, RECORD_HEADER_BYTES, RECORDS_START, Record, padded};
+use super::format::{
+    ALIGNMENT, Header, Identity, Kind, RECORD_HEADER_BYTES, RECORDS_START, Record, padded,
+};
 use super::locations::Locations;
 use super::perform::{SpareRequest, SpareState};
 use super::{Batch, Location};
@@ -238,6 +240,26 @@ impl Wal {
         self.spare_failed
     }
 
+    /// Whether entries with payloads of `bytes` altogether, each in a batch of its own at worst, have
+    /// room in the segments that are on the disk. Where they have not, they would wait until the
+    /// next one is, which may be never: better not to accept them.
+    pub fn has_room(&self, count: usize, bytes: usize) -> bool {
+        let overhead = (RECORD_HEADER_BYTES + ALIGNMENT) as u64 + u64::from(MARK_BYTES);
+        let wanted = bytes as u64 + count as u64 * overhead;
+        if self.cursor.segment > self.newest {
+            return false;
+        }
+        let here = u64::from(self.cursor.room());
+        if wanted <= here {
+            return true;
+        }
+        // What does not fit here begins the next segment, so that of this one's room less than an
+        // entry may be of no use.
+        let spares = self.newest - self.cursor.segment;
+        let each = u64::from(self.segment_bytes - RECORDS_START);
+        spares > 0 && wanted <= spares * each
+    }
+
     /// Where a persisted entry is.
     pub fn location(&self, index: u64) -> Option<Location> {
         if index <= self.persisted { self.locations.location(index) } else { None }
@@ -391,6 +413,28 @@ mod tests {
         for _ in 0..count {
             wal.append_entry(term, wal.last_index() + 1, b"payload");
         }
+    }
+
+    #[test]
+    fn room_is_what_the_segments_on_the_disk_have_left() {
+        let mut wal = new(8 << 10);
+        let room = |wal: &Wal| (1..=10_000).take_while(|&bytes| wal.has_room(1, bytes)).last();
+        assert_eq!(
+            room(&wal),
+            Some((4 << 10) - 32 - 8 - 32),
+            "a segment's records, and their frame"
+        );
+        assert!(!wal.has_room(2, (4 << 10) - 2 * 72 + 1), "each entry has a frame of its own");
+        wal.append_entry(1, 1, &[0; 3_000]);
+        assert!(wal.has_room(1, 900) && !wal.has_room(1, 1_000), "no spare is there");
+        let request = wal.spare_wanted().expect("a spare is wanted");
+        assert_eq!(request.header.number, 2);
+        wal.spare_changed(&SpareState::Ready);
+        assert!(wal.has_room(1, 1_000), "the spare takes what does not fit here");
+        assert!(wal.has_room(1, 4_000) && !wal.has_room(2, 4_000), "and no more than it has");
+        wal.append_entry(1, 2, &[0; 2_000]);
+        wal.append_entry(1, 3, &[0; 2_500]);
+        assert!(!wal.has_room(1, 1), "the next entry may wait for a segment that is not there");
     }
 
     #[test]

@@ -560,11 +560,19 @@ impl Process {
                     self.saving = false;
                     self.service.replica.hard_state_saved(self.saved);
                 }
-                Input::Spare(state) => self.service.replica.spare_changed(&state),
+                Input::Spare(state) => self.spare_changed(&state),
                 _ => unreachable!("only these are done by the disk's threads"),
             }
         }
         Ok(())
+    }
+
+    fn spare_changed(&mut self, state: &SpareState) {
+        let was_full = self.service.replica.full();
+        self.service.spare_changed(state);
+        if matches!(state, SpareState::Failed(_)) && !was_full {
+            self.service.replica.hand_over(self.now.monotonic_ms);
+        }
     }
 
     fn write_connections(&mut self) {

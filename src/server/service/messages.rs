@@ -71,7 +71,8 @@ impl Service {
         if in_flight >= limits::SENDS_IN_FLIGHT {
             return Ok(Next::Later);
         }
-        if self.replica.gathered_bytes() >= limits::GATHERED_BYTES {
+        let has_room = self.replica.has_room(SEND_OVERHEAD_BYTES + message.body.len());
+        if !has_room || self.replica.gathered_bytes() >= limits::GATHERED_BYTES {
             return Ok(self.stall(asked.key));
         }
         let id = match id {
@@ -169,6 +170,10 @@ impl Service {
     ) -> Result<(), Refusal> {
         let mut payload = Vec::new();
         command.encode(&mut payload);
+        if !self.replica.has_room(payload.len()) {
+            let sentence = "the log's next segment is being made: try again in a moment";
+            return Err(refuse("busy", sentence));
+        }
         let sentence = "the server hands over or has too much to write: try again in a moment";
         self.propose_payload(key, codec, cmd, payload).map_err(|_| refuse("busy", sentence))
     }

@@ -47,7 +47,7 @@ use crate::chat::Command;
 use crate::limits;
 use crate::net::{Key, Origin, Slots, Spares};
 use crate::raft::ServerId;
-use crate::wal::Location;
+use crate::wal::{Location, SpareState};
 
 /// What a service is told at its start.
 #[derive(Clone, Debug)]
@@ -134,6 +134,9 @@ pub struct Service {
     page_bytes: usize,
     /// Connections whose request waits for room in the log's batch or in the outputs.
     stalled: Vec<Key>,
+    /// What those that stalled in the core may wait for, as it was when they were last woken: the
+    /// commit index, and to whom this PRIMARY hands over.
+    progress: (u64, Option<ServerId>),
     /// Who waits for which entry, in the entries' order.
     pending: VecDeque<Pending>,
     hashing: HashMap<u64, Hashing>,
@@ -161,6 +164,7 @@ impl Service {
             output_bytes: 0,
             page_bytes: 0,
             stalled: Vec::new(),
+            progress: (0, None),
             pending: VecDeque::new(),
             hashing: HashMap::new(),
             pages: HashMap::new(),
@@ -277,6 +281,12 @@ impl Service {
     /// The batch is durable.
     pub fn batch_durable(&mut self, batch_no: u64) {
         self.replica.batch_durable(batch_no);
+        self.wake_stalled();
+    }
+
+    /// What became of the log's spare segment.
+    pub fn spare_changed(&mut self, state: &SpareState) {
+        self.replica.spare_changed(state);
         self.wake_stalled();
     }
 

@@ -212,13 +212,21 @@ impl Service {
     }
 
     fn take_granted(&mut self) {
+        let mut has_room = false;
         while let Some(ticket) = self.replica.next_granted() {
             self.on_read_index(ticket, ReadIndex::Granted);
+            has_room = true;
         }
         for ticket in self.replica.take_refused() {
             self.on_read_index(ticket, ReadIndex::None);
+            has_room = true;
         }
-        self.wake_stalled();
+        // Proposals wait for commits where too much is under way, and for the end of a hand-over.
+        let core = self.replica.core();
+        let progress = (core.commit(), core.transferring_to());
+        if has_room || std::mem::replace(&mut self.progress, progress) != progress {
+            self.wake_stalled();
+        }
     }
 
     fn on_read_index(&mut self, ticket: u64, answer: ReadIndex) {

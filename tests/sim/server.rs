@@ -381,6 +381,7 @@ impl Process {
         self.advance();
         self.write_connections();
         self.close_connections();
+        self.check_bounds();
         self.service.todo.tell.clear();
         Ok(std::mem::take(&mut self.acts))
     }
@@ -618,6 +619,18 @@ impl Process {
                 self.acts.push(Act::Close(conn.link));
             }
         }
+    }
+
+    /// What a connection may hold of its requests, and what is made ready for it.
+    fn check_bounds(&mut self) {
+        for (key, conn) in &self.conns {
+            let Some(client) = self.service.client(*key) else { continue };
+            let most = limits::OUTPUT_BYTES + limits::PUSH_BACKLOG_BYTES + 2 * limits::PAGE_BYTES;
+            assert!(client.output.unwritten() <= most, "what is ready for a client is bounded");
+            assert!(conn.input.len() <= limits::INPUT_BYTES, "what a client asks is bounded");
+        }
+        let jobs = self.acts.iter().filter(|act| matches!(act, Act::Hash(_))).count();
+        assert!(jobs <= limits::HASH_JOBS, "passwords that wait are bounded");
     }
 
     /// When the next turn is due by the process's own clock; 0: at once.

@@ -4,7 +4,8 @@ use chatctl::wal::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, record_of}
 use chatctl::wal::{self, Disk, Identity, Location, hard_state, perform, segment_name};
 
 use super::kept::Brief;
-use super::server::{CLUSTER, Input, Job, state_of};
+use super::process::Input;
+use super::server::{CLUSTER, Job, state_of};
 use super::world::{Event, MS, World};
 use crate::wal::sim_disk::{Fault, SimDisk};
 

@@ -6,7 +6,7 @@
 //! | file | what it has |
 //! | --- | --- |
 //! | `world.rs` | the queue of events; servers and clients in it |
-//! | `server.rs` | one server: what `Server::turn` does, in its order |
+//! | `server.rs`, `process.rs` | one machine; what `Server::turn` does, in its order |
 //! | `network.rs`, `disks.rs`, `clock.rs` | what is simulated |
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
@@ -26,6 +26,7 @@ mod disks;
 mod finale;
 mod kept;
 mod network;
+mod process;
 mod server;
 mod trace;
 mod weather;

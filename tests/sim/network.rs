@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use chatctl::raft::{Message, Outgoing, ServerId};
 
 use super::clock::Us;
-use super::server::{Input, LinkId, place_of};
+use super::process::{Input, LinkId};
+use super::server::place_of;
 use super::world::{Event, MS, World};
 
 /// One end of a connection.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::clock::Us;
-use super::server::Input;
+use super::process::Input;
 use super::world::{Event, MS, World};
 use crate::support::Rng;
 

@@ -1,0 +1,418 @@
+//! A running server: the real service, core and log in a loop that does what `Server::turn` does, in
+//! its order, with inputs and acts in place of threads and sockets.
+
+use std::collections::BTreeMap;
+
+use chatctl::auth::hasher;
+use chatctl::limits;
+use chatctl::net::{Deadlines, Key, Origin};
+use chatctl::raft::{HardState, Message, Outgoing, Role, ServerId, Wanted};
+use chatctl::server::service::{Now, ReadJob, Service, Serving, refuse};
+use chatctl::wal::{Batch, Location, SpareRequest, SpareState, hard_state};
+
+use super::server::{CLUSTER, TOKEN_SECRET, state_of};
+
+/// Bytes under way to one client; past it the server's writes wait, as a full socket has them.
+const SOCKET_BYTES: usize = 16 << 10;
+
+/// A connection between a client and a server, numbered in the order in which they are made.
+pub type LinkId = u64;
+
+/// What happens to a process between two of its turns.
+pub enum Input {
+    Peer {
+        from: ServerId,
+        message: Message,
+    },
+    PeerLost(ServerId),
+    Opened(LinkId),
+    Bytes {
+        link: LinkId,
+        bytes: Vec<u8>,
+    },
+    /// The client has closed or is gone.
+    Closed(LinkId),
+    /// The client has read this much.
+    Read {
+        link: LinkId,
+        bytes: usize,
+    },
+    Batch {
+        number: u64,
+        worked: bool,
+    },
+    Saved {
+        worked: bool,
+    },
+    Spare(SpareState),
+    Hashed(hasher::Done),
+    Fetched {
+        id: u64,
+        payloads: Option<Vec<Vec<u8>>>,
+    },
+    Provided {
+        wanted: Wanted,
+        payloads: Vec<Vec<u8>>,
+    },
+    /// The operator wants it to stop cleanly.
+    HandOver,
+}
+
+/// What a turn wants done.
+pub enum Act {
+    Send(Outgoing),
+    Write(Batch),
+    Save(hard_state::HardState),
+    MakeSpare(SpareRequest),
+    Hash(hasher::Job),
+    Fetch {
+        id: u64,
+        locations: Vec<Location>,
+    },
+    Provide {
+        wanted: Wanted,
+        locations: Vec<Location>,
+    },
+    Down {
+        link: LinkId,
+        bytes: Vec<u8>,
+    },
+    /// Nothing more comes from the server.
+    Close(LinkId),
+}
+
+/// A running server.
+pub struct Process {
+    pub service: Service,
+    pub inbox: Vec<Input>,
+    file: hard_state::HardState,
+    saved: HardState,
+    saving: bool,
+    now: Now,
+    conns: BTreeMap<Key, Conn>,
+    keys: BTreeMap<LinkId, Key>,
+    deadlines: Deadlines,
+    mark_at_ms: Option<u64>,
+    founded_in: u64,
+    acts: Vec<Act>,
+}
+
+struct Conn {
+    link: LinkId,
+    /// What the socket has.
+    arrived: Vec<u8>,
+    /// What was read and is not dealt with.
+    input: Vec<u8>,
+    scanned: usize,
+    ended: bool,
+    draining_until_ms: Option<u64>,
+    under_way: usize,
+}
+
+/// Why a process ended by itself.
+#[derive(Debug)]
+pub enum Stop {
+    /// A write or sync failed.
+    Disk,
+}
+
+impl Process {
+    /// Goes on with what a start has found.
+    pub fn new(service: Service, file: hard_state::HardState, now: Now) -> Process {
+        Process {
+            service,
+            inbox: Vec::new(),
+            saved: state_of(&file),
+            file,
+            saving: false,
+            now,
+            conns: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            mark_at_ms: None,
+            founded_in: 0,
+            acts: Vec::new(),
+        }
+    }
+
+    /// One round, as `Server::turn` has it.
+    pub fn turn(&mut self, now: Now) -> Result<Vec<Act>, Stop> {
+        self.now = now;
+        self.service.set_now(now);
+        let mut done = Vec::new();
+        for input in std::mem::take(&mut self.inbox) {
+            self.take(input, &mut done);
+        }
+        self.serve_connections();
+        self.start_slow_work();
+        self.pass_deadlines();
+        if self.mark_at_ms.is_some_and(|at_ms| at_ms <= now.monotonic_ms) {
+            self.mark_at_ms = None;
+            self.service.replica.append_mark();
+        }
+        self.advance();
+        self.take_done(done)?;
+        self.advance();
+        self.write_connections();
+        self.close_connections();
+        self.check_bounds();
+        self.service.todo.tell.clear();
+        Ok(std::mem::take(&mut self.acts))
+    }
+
+    fn take(&mut self, input: Input, done: &mut Vec<Input>) {
+        let now_ms = self.now.monotonic_ms;
+        match input {
+            Input::Peer { from, message } => self.service.replica.step(now_ms, from, message),
+            Input::PeerLost(id) => self.service.replica.peer_lost(now_ms, id),
+            Input::Opened(link) => self.open(link),
+            Input::Bytes { link, bytes } => {
+                if let Some(conn) = self.keys.get(&link).and_then(|key| self.conns.get_mut(key)) {
+                    conn.arrived.extend_from_slice(&bytes);
+                    self.service.on_readable(self.keys[&link]);
+                }
+            }
+            Input::Closed(link) => {
+                if let Some(conn) = self.keys.get(&link).and_then(|key| self.conns.get_mut(key)) {
+                    conn.ended = true;
+                    self.service.on_readable(self.keys[&link]);
+                }
+            }
+            Input::Read { link, bytes } => {
+                if let Some(conn) = self.keys.get(&link).and_then(|key| self.conns.get_mut(key)) {
+                    conn.under_way = conn.under_way.saturating_sub(bytes);
+                    self.service.on_writable(self.keys[&link]);
+                }
+            }
+            Input::Hashed(hashed) => self.service.on_hashed(hashed),
+            Input::Fetched { id, payloads: Some(payloads) } => {
+                self.service.on_fetched(id, payloads.iter().map(Vec::as_slice));
+            }
+            Input::Fetched { id, payloads: None } => {
+                let refusal = refuse("busy", "the server cannot read its log");
+                self.service.on_fetch_failed(id, &refusal);
+            }
+            Input::Provided { wanted, payloads } => {
+                let payloads = payloads.into_iter().map(Into::into).collect();
+                self.service.replica.provide(&wanted, payloads);
+            }
+            Input::HandOver => drop(self.service.replica.hand_over(now_ms)),
+            Input::Batch { .. } | Input::Saved { .. } | Input::Spare(_) => done.push(input),
+        }
+    }
+
+    fn open(&mut self, link: LinkId) {
+        let key = self.service.connect(Origin::Local);
+        self.keys.insert(link, key);
+        let conn = Conn {
+            link,
+            arrived: Vec::new(),
+            input: Vec::new(),
+            scanned: 0,
+            ended: false,
+            draining_until_ms: None,
+            under_way: 0,
+        };
+        self.conns.insert(key, conn);
+        self.service.on_readable(key);
+    }
+
+    fn serve_connections(&mut self) {
+        for _ in 0..self.service.todo.serve.len() {
+            let Some(key) = self.service.next_to_serve() else { return };
+            self.serve(key);
+        }
+    }
+
+    fn serve(&mut self, key: Key) {
+        let Some(conn) = self.conns.get_mut(&key) else { return };
+        if conn.draining_until_ms.is_some() {
+            conn.arrived.clear();
+            if conn.ended {
+                self.service.doom(key);
+            }
+            return;
+        }
+        let Some(client) = self.service.client(key) else { return };
+        let waited = client.waits;
+        if !waited {
+            let room = limits::INPUT_BYTES.saturating_sub(conn.input.len());
+            let count = conn.arrived.len().min(room).min(limits::TURN_READ_BYTES);
+            conn.input.extend(conn.arrived.drain(..count));
+            if count > 0 {
+                self.service.on_activity(key);
+            }
+        }
+        if conn.ended && conn.arrived.is_empty() {
+            self.service.on_end(key);
+        }
+        let mut scanned = conn.scanned;
+        let used = self.service.receive(key, &conn.input, &mut scanned);
+        conn.scanned = scanned;
+        conn.input.drain(..used);
+        let more = !conn.arrived.is_empty();
+        let waits = self.service.client(key).is_some_and(|client| client.waits);
+        if !waits && more {
+            self.service.on_readable(key);
+        }
+    }
+
+    fn start_slow_work(&mut self) {
+        self.acts.extend(self.service.todo.hash.drain(..).map(Act::Hash));
+        for ReadJob { id, locations } in std::mem::take(&mut self.service.todo.read) {
+            self.acts.push(Act::Fetch { id, locations });
+        }
+    }
+
+    fn pass_deadlines(&mut self) {
+        for (at_ms, key) in self.service.todo.ask.drain(..) {
+            self.deadlines.set(at_ms, key);
+        }
+        while let Some(key) = self.deadlines.passed(self.now.monotonic_ms) {
+            let draining = self.conns.get(&key).and_then(|conn| conn.draining_until_ms);
+            match draining {
+                Some(until_ms) if until_ms <= self.now.monotonic_ms => self.service.doom(key),
+                Some(until_ms) => self.deadlines.set(until_ms, key),
+                None => {
+                    if let Some(next_ms) = self.service.deadline(key) {
+                        self.deadlines.set(next_ms, key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self) {
+        self.found();
+        self.service.advance().expect("what is committed can be applied");
+        let role = self.service.replica.core().role();
+        let wishes = &mut self.service.replica.wishes;
+        let tells_role = role != Role::Candidate && self.file.role != role.to_string();
+        if !self.saving && (wishes.hard_state.is_some() || tells_role) {
+            self.saving = true;
+            self.saved = wishes.hard_state.take().unwrap_or(self.saved);
+            self.file.role = role.to_string();
+            self.file.term = self.saved.term;
+            self.file.voted_for = self.saved.voted_for.map(|id| id.to_string()).unwrap_or_default();
+            self.acts.push(Act::Save(self.file.clone()));
+        }
+        wishes.changes.clear();
+        self.acts.extend(wishes.messages.drain(..).map(Act::Send));
+        for wanted in std::mem::take(&mut wishes.wanted) {
+            let locations = self.service.replica.locations_of(&wanted);
+            self.acts.push(Act::Provide { wanted, locations });
+        }
+        if let Some(batch) = self.service.replica.next_batch() {
+            self.acts.push(Act::Write(batch));
+        }
+        if let Some(request) = self.service.replica.spare_wanted() {
+            self.acts.push(Act::MakeSpare(request));
+        }
+    }
+
+    /// A server that is alone says itself what its cluster is.
+    fn found(&mut self) {
+        let replica = &self.service.replica;
+        let (term, is_new) = (replica.core().term(), replica.state().cluster().is_none());
+        let primary = *self.service.serving() == Serving::Primary && replica.is_ready();
+        if primary && is_new && self.founded_in < term {
+            self.founded_in = term;
+            self.service.found(CLUSTER, TOKEN_SECRET);
+        }
+    }
+
+    fn take_done(&mut self, done: Vec<Input>) -> Result<(), Stop> {
+        for input in done {
+            match input {
+                Input::Batch { worked: false, .. } | Input::Saved { worked: false } => {
+                    return Err(Stop::Disk);
+                }
+                Input::Batch { number, .. } => {
+                    self.service.batch_durable(number);
+                    self.mark_at_ms = Some(self.now.monotonic_ms + limits::MARK_AFTER_MS);
+                }
+                Input::Saved { .. } => {
+                    self.saving = false;
+                    self.service.replica.hard_state_saved(self.saved);
+                }
+                Input::Spare(state) => self.spare_changed(&state),
+                _ => unreachable!("only these are done by the disk's threads"),
+            }
+        }
+        Ok(())
+    }
+
+    fn spare_changed(&mut self, state: &SpareState) {
+        let was_full = self.service.replica.full();
+        self.service.spare_changed(state);
+        if matches!(state, SpareState::Failed(_)) && !was_full {
+            self.service.replica.hand_over(self.now.monotonic_ms);
+        }
+    }
+
+    fn write_connections(&mut self) {
+        let mut place = 0;
+        while let Some(&key) = self.service.todo.write.get(place) {
+            place += 1;
+            self.write(key);
+        }
+        self.service.todo.write.clear();
+    }
+
+    fn write(&mut self, key: Key) {
+        let Some(client) = self.service.client(key) else { return };
+        client.dirty = false;
+        let Some(conn) = self.conns.get_mut(&key) else { return };
+        let full = conn.under_way >= SOCKET_BYTES;
+        if conn.draining_until_ms.is_some() || full {
+            return;
+        }
+        let bytes = client.output.take();
+        if !bytes.is_empty() {
+            conn.under_way += bytes.len();
+            self.acts.push(Act::Down { link: conn.link, bytes });
+            self.service.on_activity(key);
+        }
+        if self.service.on_written(key) {
+            self.acts.push(Act::Close(conn.link));
+            if conn.ended {
+                return self.service.doom(key);
+            }
+            let until_ms = self.now.monotonic_ms + limits::DRAIN_MS;
+            conn.draining_until_ms = Some(until_ms);
+            self.deadlines.set(until_ms, key);
+            self.service.on_readable(key);
+        }
+    }
+
+    fn close_connections(&mut self) {
+        while let Some(key) = self.service.todo.close.pop() {
+            self.service.disconnect(key);
+            if let Some(conn) = self.conns.remove(&key) {
+                self.keys.remove(&conn.link);
+                self.acts.push(Act::Close(conn.link));
+            }
+        }
+    }
+
+    /// What a connection may hold of its requests, and what is made ready for it.
+    fn check_bounds(&mut self) {
+        for (key, conn) in &self.conns {
+            let Some(client) = self.service.client(*key) else { continue };
+            let most = limits::OUTPUT_BYTES + limits::PUSH_BACKLOG_BYTES + 2 * limits::PAGE_BYTES;
+            assert!(client.output.unwritten() <= most, "what is ready for a client is bounded");
+            assert!(conn.input.len() <= limits::INPUT_BYTES, "what a client asks is bounded");
+        }
+        let jobs = self.acts.iter().filter(|act| matches!(act, Act::Hash(_))).count();
+        assert!(jobs <= limits::HASH_JOBS, "passwords that wait are bounded");
+    }
+
+    /// When the next turn is due by the process's own clock; 0: at once.
+    pub fn next_ms(&self) -> Option<u64> {
+        if !self.inbox.is_empty() || !self.service.todo.serve.is_empty() {
+            return Some(0);
+        }
+        let instants = [self.deadlines.next_ms(), self.mark_at_ms, self.service.next_ms()];
+        instants.into_iter().flatten().min()
+    }
+}

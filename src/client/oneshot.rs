@@ -9,7 +9,7 @@ use super::line::conversations;
 use super::options::{Action, Error, Options, io_error};
 use super::printer::{Printer, Style};
 use super::run::{is_ending, write_out};
-use super::session::{Event, Incoming, Refusal, Request};
+use super::session::{Event, Incoming, Refusal, Request, State};
 use crate::limits;
 use crate::protocol::Message;
 use crate::protocol::id;
@@ -182,9 +182,14 @@ impl OneShot {
                 return taken;
             }
             if self.deadline_ms.is_some_and(|deadline| now_ms >= deadline) {
-                let why = match self.driver.session.trouble() {
-                    Some(trouble) => trouble.to_string(),
-                    None => format!("{} has not answered", self.driver.session.address()),
+                let (session, address) = (&self.driver.session, self.driver.session.address());
+                let why = match (session.trouble(), session.state()) {
+                    (Some(trouble), _) => trouble.to_string(),
+                    (None, State::ReadOnly) => {
+                        format!("{address} is read-only: no majority of the servers is reachable")
+                    }
+                    (None, State::Electing) => format!("{address} waits for a PRIMARY"),
+                    (None, _) => format!("{address} has not answered"),
                 };
                 return Err(Error::Failed(format!("not done in time: {why}")));
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crate::support::cluster::Cluster;
+use crate::support::server::password_of;
 
 /// A running client that speaks JSON, and every line it has printed.
 struct Chat {
@@ -15,19 +16,27 @@ struct Chat {
     gathering: JoinHandle<()>,
 }
 
-fn command(cluster: &Cluster, user: &str) -> Command {
+fn command(cluster: &Cluster, user: &str, seconds: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     let servers = cluster.addresses().join(",");
-    command.args(["chat", "--servers", &servers, "--user", user, "--timeout", "30", "--json"]);
+    command.args(["chat", "--servers", &servers, "--user", user, "--timeout", seconds, "--json"]);
     command.arg("--state-dir").arg(cluster.path(&format!("state-{user}")));
-    command.env("CHATCTL_PASSWORD", "open sesame").env("NO_COLOR", "1");
+    command.env("CHATCTL_PASSWORD", password_of(user)).env("NO_COLOR", "1");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
+/// Sends one message with a process of its own, within `seconds`; the exit code and what it says.
+pub fn send_once(cluster: &Cluster, user: &str, to: &str, seconds: u64) -> (Option<i32>, String) {
+    let mut command = command(cluster, user, &seconds.to_string());
+    command.args(["--send", to, "hello"]);
+    let output = command.output().expect("it runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 impl Chat {
     fn start(cluster: &Cluster, user: &str) -> Chat {
-        let mut child = command(cluster, user).spawn().expect("it runs");
+        let mut child = command(cluster, user, "30").spawn().expect("it runs");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let printed: Arc<Mutex<Vec<String>>> = Arc::default();
         let lines = printed.clone();
@@ -65,7 +74,7 @@ impl Chat {
 fn undisturbed(name: &str, disturb: impl Fn(&mut Cluster)) {
     let mut cluster = Cluster::start(name, 3, &[]);
     for user in ["alice", "bob"] {
-        let output = command(&cluster, user).args(["--create", "--list"]).output().unwrap();
+        let output = command(&cluster, user, "30").args(["--create", "--list"]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
     let mut alice = Chat::start(&cluster, "alice");

@@ -61,6 +61,9 @@ fn with_two_of_three_killed_history_is_read_and_nothing_is_changed_until_all_hea
     assert_eq!(page.len(), 10, "what is stored is read");
     assert_eq!(reader.refused(&ask("send").to("alice").id(99).body("no")), "read-only");
     assert_eq!(reader.refused(&ask("passwd").body("no")), "read-only");
+    let (code, said) = super::chat::send_once(&cluster, "alice", "alice", 2);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("read-only") && said.contains("do not send it again"), "{said}");
     cluster.start_all();
     alice.send("alice", 10, "note 10");
     let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();

@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub mod cluster;
+pub mod fleet;
+pub mod hosts;
 pub mod raw_client;
 pub mod server;
 pub mod sys;
@@ -9,6 +11,7 @@ pub mod talker;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// A fresh directory under the system's temporary one, removed when dropped.
 pub struct TempDir {
@@ -74,6 +77,34 @@ impl Rng {
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next() as u8).collect()
     }
+}
+
+/// Asks `ask` again and again until it gives something; panics when that takes longer than
+/// `patience`. For facts of other processes, of which no event tells.
+pub fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < patience, "after {patience:?} still not so: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The text of `key` in a line that is a JSON object, for texts without escapes.
+pub fn text_field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let start = format!("\"{key}\": \"");
+    let rest = &line[line.find(&start)? + start.len()..];
+    Some(&rest[..rest.find('"')?])
+}
+
+/// The number of `key` in a line that is a JSON object.
+pub fn number_field(line: &str, key: &str) -> Option<u64> {
+    let start = format!("\"{key}\": ");
+    let rest = &line[line.find(&start)? + start.len()..];
+    let length = rest.find(|digit: char| !digit.is_ascii_digit())?;
+    rest[..length].parse().ok()
 }
 
 /// A number from the environment, or `default` where the variable is not set.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -90,10 +90,17 @@ pub fn is_push(message: &Message<'_>) -> bool {
     match message.cmd.as_ref() {
         "deliver" | "taken_back" | "read_moved" => message.limit == 0 && !message.error,
         "lagging" | "redirect" => true,
-        // The answer to a request of this name begins with its id.
-        "server_status" => !message.body.starts_with("id "),
+        "server_status" => serving(message).is_some(),
         _ => false,
     }
+}
+
+/// What a pushed `server_status` says of how clients are served from now on: `read-only`, `electing`
+/// or `primary`. None for a reply, which has lines `key value`.
+pub fn serving<'a>(message: &'a Message<'_>) -> Option<&'a str> {
+    let (word, _) = message.body.split_once(": ")?;
+    let known = ["read-only", "electing", "primary"].contains(&word);
+    (message.cmd == "server_status" && known).then_some(word)
 }
 
 trait Socket: Read + Write + Send {
@@ -145,15 +152,27 @@ impl RawClient {
 
     /// As `connect`, where that may fail.
     pub fn try_connect(address: &str, form: Form, codec: Codec) -> io::Result<RawClient> {
+        RawClient::connect_within(address, form, codec, PATIENCE)
+    }
+
+    /// As `connect`, to a server that may be away: neither this nor anything later waits longer.
+    pub fn connect_within(
+        address: &str,
+        form: Form,
+        codec: Codec,
+        patience: Duration,
+    ) -> io::Result<RawClient> {
         let socket: Box<dyn Socket> = match address.strip_prefix("unix:") {
             Some(path) => Box::new(UnixStream::connect(path)?),
             None => {
-                let stream = TcpStream::connect(address)?;
+                let first = address.to_socket_addrs()?.next();
+                let first = first.ok_or(io::ErrorKind::AddrNotAvailable)?;
+                let stream = TcpStream::connect_timeout(&first, patience)?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
         };
-        socket.set_patience(PATIENCE)?;
+        socket.set_patience(patience)?;
         let (input, pushes) = (Vec::new(), VecDeque::new());
         Ok(RawClient { socket, form, codec, input, used: 0, scanned: 0, pushes })
     }

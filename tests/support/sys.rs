@@ -1,5 +1,5 @@
-//! What the tests need of the operating system: a pseudoterminal, a program that runs on it, and
-//! signals. The only `unsafe` of the tests.
+//! What the tests need of the operating system: a pseudoterminal, a program that runs on it,
+//! signals, and network namespaces. The only `unsafe` of the tests.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use chatctl::sys::{clock, poll};
+
+/// What no program can refuse: to end, and to stop until it is continued.
+pub const KILL: i32 = libc::SIGKILL;
+pub const STOP: i32 = libc::SIGSTOP;
 
 /// How long a test waits for a program to say what it must, before it is taken for hung.
 const PATIENCE_MS: u64 = 30_000;
@@ -163,6 +167,21 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Does `work` on a thread of its own in the network namespace that `file` stands for. The threads
+/// and processes that are started there are in that namespace too.
+pub fn in_namespace<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T {
+    let namespace = File::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: the descriptor is open; only the calling thread, which is new, is moved.
+            let moved = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(moved, 0, "{}: {}", file.display(), io::Error::last_os_error());
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 #[test]

@@ -1,0 +1,223 @@
+//! Hosts of one machine: network namespaces with an address each, on a switch of their own, and
+//! partitions between them by nftables.
+//!
+//! Nothing outside of the namespaces that are made here is touched: the switch is a bridge in a
+//! namespace too, so that no address here can be in anybody's way.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chatctl::sys::process;
+
+use super::sys;
+
+/// How the namespaces made here begin; this process's id and a counter follow.
+const PREFIX: &str = "chatctl-test-";
+
+/// What each host does with packets: those from the addresses in a set do not arrive.
+const RULES: &str = "
+table inet weather {
+    set cut { type ipv4_addr; }
+    chain input { type filter hook input priority 0; policy accept; ip saddr @cut drop; }
+}
+";
+
+/// Some hosts, and one more where the clients are. They are removed when dropped.
+pub struct Hosts {
+    prefix: String,
+    servers: usize,
+}
+
+/// Does `test` where the clients are, beside `servers` hosts; where there can be none, says so and
+/// does nothing.
+pub fn on_hosts(servers: usize, test: impl FnOnce(Hosts) + Send) {
+    match Hosts::make(servers) {
+        Ok(hosts) => {
+            let clients = hosts.file(servers);
+            sys::in_namespace(&clients, || test(hosts));
+        }
+        Err(why) => println!("skipped: {why}"),
+    }
+}
+
+/// Whether hosts can be made here, or why not.
+pub fn possible() -> Result<(), String> {
+    if !process::is_root() {
+        return Err("network namespaces need root".to_owned());
+    }
+    run("ip", &["-V"], "")?;
+    run("nft", &["--version"], "")
+}
+
+impl Hosts {
+    /// Makes them, or says why that cannot be.
+    pub fn make(servers: usize) -> Result<Hosts, String> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        possible()?;
+        remove_stale();
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let hosts = Hosts { prefix: format!("{PREFIX}{}-{count}-", std::process::id()), servers };
+        let switch = hosts.name("switch");
+        run("ip", &["netns", "add", &switch], "")?;
+        run(
+            "ip",
+            &["-n", &switch, "-batch", "-"],
+            "link add bridge type bridge\nlink set bridge up",
+        )?;
+        for place in 0..=servers {
+            hosts.add(&switch, place)?;
+        }
+        Ok(hosts)
+    }
+
+    fn add(&self, switch: &str, place: usize) -> Result<(), String> {
+        let (name, address) = (self.name(&place.to_string()), address(place));
+        run("ip", &["netns", "add", &name], "")?;
+        let plug = format!(
+            "link add port{place} type veth peer name eth0 netns {name}\n\
+             link set port{place} master bridge up"
+        );
+        run("ip", &["-n", switch, "-batch", "-"], &plug)?;
+        let up = format!("addr add {address}/24 dev eth0\nlink set eth0 up\nlink set lo up");
+        run("ip", &["-n", &name, "-batch", "-"], &up)?;
+        self.nft(place, RULES)
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{}{what}", self.prefix)
+    }
+
+    fn nft(&self, place: usize, script: &str) -> Result<(), String> {
+        sys::in_namespace(&self.file(place), || run("nft", &["-f", "-"], script))
+    }
+
+    /// The file that stands for a host's namespace; the clients' comes after the servers'.
+    pub fn file(&self, place: usize) -> PathBuf {
+        Path::new("/run/netns").join(self.name(&place.to_string()))
+    }
+
+    /// Nothing that the hosts `from` send arrives at the hosts `to`.
+    pub fn cut(&self, from: &[usize], to: &[usize]) {
+        for &receiver in to {
+            let from: Vec<String> =
+                from.iter().filter(|from| **from != receiver).map(|from| address(*from)).collect();
+            if !from.is_empty() {
+                let script = format!("add element inet weather cut {{ {} }}", from.join(", "));
+                self.nft(receiver, &script).expect("a partition can be made");
+            }
+        }
+    }
+
+    /// Nothing arrives from the ones at the others, in neither direction.
+    pub fn part(&self, ones: &[usize], others: &[usize]) {
+        self.cut(ones, others);
+        self.cut(others, ones);
+    }
+
+    /// Everything arrives.
+    pub fn heal(&self) {
+        for place in 0..=self.servers {
+            self.nft(place, "flush set inet weather cut").expect("a partition can be healed");
+        }
+    }
+}
+
+/// The address of a host.
+pub fn address(place: usize) -> String {
+    format!("10.77.0.{}", place + 1)
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let places = (0..=self.servers).map(|place| place.to_string());
+        for place in places.chain(["switch".to_owned()]) {
+            let _ = run("ip", &["netns", "del", &self.name(&place)], "");
+        }
+    }
+}
+
+/// Removes what tests left that were killed, with the servers that run there.
+fn remove_stale() {
+    let Ok(entries) = std::fs::read_dir("/run/netns") else { return };
+    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let maker = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let Some(maker) = maker.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        if Path::new(&format!("/proc/{maker}")).exists() {
+            continue;
+        }
+        let pids = Command::new("ip").args(["netns", "pids", &name]).output();
+        let pids = pids.map_or(Vec::new(), |output| output.stdout);
+        for pid in String::from_utf8_lossy(&pids).lines().filter_map(|pid| pid.parse().ok()) {
+            let _ = sys::kill(pid, sys::KILL);
+        }
+        // Another test may remove the same.
+        let _ = run("ip", &["netns", "del", &name], "");
+    }
+}
+
+/// Runs a program on a script; what it says when it fails.
+fn run(program: &str, arguments: &[&str], script: &str) -> Result<(), String> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("{program} cannot be run: {error}"))?;
+    let mut input = child.stdin.take().expect("piped");
+    // What it does not read, it did not want.
+    let _ = input.write_all(script.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{program} {}: {}", arguments.join(" "), error.trim()))
+        }
+    }
+}
+
+#[test]
+fn hosts_reach_each_other_until_they_are_cut_off_and_again_when_healed() {
+    use super::eventually;
+    use std::io::Read;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+    on_hosts(2, |hosts| {
+        let where_to = |place: usize| -> SocketAddr {
+            format!("{}:7000", address(place)).parse().expect("an address")
+        };
+        let listen = |place: usize| {
+            sys::in_namespace(&hosts.file(place), || TcpListener::bind(where_to(place)))
+                .expect("the port is free: the host is new")
+        };
+        let listeners = [listen(0), listen(1)];
+        let reach =
+            |place| TcpStream::connect_timeout(&where_to(place), Duration::from_millis(200));
+        let from = |place: usize, to| sys::in_namespace(&hosts.file(place), || reach(to));
+        let soon = Duration::from_secs(10);
+        eventually("the clients reach a host", soon, || reach(0).ok());
+        eventually("a host reaches a host", soon, || from(0, 1).ok());
+        hosts.part(&[0], &[1]);
+        assert!(from(0, 1).is_err() && from(1, 0).is_err());
+        assert!(reach(0).is_ok() && reach(1).is_ok(), "the clients still reach both");
+        hosts.heal();
+        eventually("a host reaches a host again", soon, || from(0, 1).ok());
+        // One way: what host 0 sends does not arrive; what host 1 sends does.
+        let mut kept = eventually("a connection", soon, || from(1, 0).ok());
+        let mut accepted = loop {
+            let (stream, from) = listeners[0].accept().expect("somebody comes");
+            if from == kept.local_addr().expect("it is connected") {
+                break stream;
+            }
+        };
+        hosts.cut(&[0], &[1]);
+        kept.write_all(b"x").expect("it is connected");
+        accepted.read_exact(&mut [0]).expect("it arrives");
+        accepted.write_all(b"y").expect("it is connected");
+        kept.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
+        assert!(kept.read(&mut [0]).is_err(), "nothing arrives");
+        hosts.heal();
+        kept.set_read_timeout(Some(soon)).expect("a time");
+        kept.read_exact(&mut [0]).expect("it was sent again");
+    });
+}

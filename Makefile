@@ -5,6 +5,8 @@ DESTDIR =
 CARGO = cargo
 FUZZ_RUNS = 1000000
 SIM_SAME_SEEDS = 20
+SOAK_SECONDS = 60
+FAILOVER_ROUNDS = 20
 BINARY = target/release/chatctl
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
@@ -50,6 +52,16 @@ sim-same: ## check that debug and release builds play the same histories
 mutants: ## plant one bug after the other: some test must notice each
 	CARGO="$(CARGO)" sh tests/mutants.sh
 
+# As root also with partitions. WEATHER_SEED, SOAK_SERVERS and SOAK_PACE_MS come from the environment.
+soak: ## bad weather over five servers for SOAK_SECONDS=60: kills, pauses, partitions; nothing is lost
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main weather::soak -- --nocapture
+
+failover: ## how long clients are without a PRIMARY, by kill -9, silence, SIGTERM (FAILOVER_ROUNDS=20)
+	for servers in 3 5; do \
+		FAILOVER_SERVERS=$$servers FAILOVER_ROUNDS=$(FAILOVER_ROUNDS) \
+			$(CARGO) test -q --release --test main weather::failover -- --nocapture || exit 1; \
+	done
+
 demo: all ## two people chat, the server is killed and started again, nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
@@ -70,4 +82,4 @@ uninstall: ## remove what install has put there
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-.PHONY: all test check man bench fuzz sim sim-same mutants demo install uninstall help
+.PHONY: all test check man bench fuzz sim sim-same mutants soak failover demo install uninstall help

@@ -114,7 +114,7 @@ impl Fleet {
     pub fn start_on(hosts: Hosts, name: &str, servers: usize, flags: &[&str]) -> Fleet {
         let places = (0..servers).map(|place| {
             let address = hosts::address(place);
-            (format!("{address}:7262"), format!("{address}:7263"))
+            (format!("{address}:7262"), format!("{address}:{}", hosts::PEER_PORT))
         });
         Fleet::start_at(name, places.collect(), Some(hosts), flags)
     }

@@ -24,6 +24,15 @@ table inet weather {
 }
 ";
 
+/// Where servers on hosts are reached by each other; by relays, which are not to be sent to themselves.
+pub const PEER_PORT: u16 = 7_263;
+pub const RELAYED_PORT: u16 = 7_264;
+
+/// Where a host's own relay takes what is for the peers' port of another.
+pub fn relay_port(to: usize) -> u16 {
+    20_000 + to as u16
+}
+
 /// Some hosts, and one more where the clients are. They are removed when dropped.
 pub struct Hosts {
     prefix: String,
@@ -96,6 +105,31 @@ impl Hosts {
     /// The file that stands for a host's namespace; the clients' comes after the servers'.
     pub fn file(&self, place: usize) -> PathBuf {
         Path::new("/run/netns").join(self.name(&place.to_string()))
+    }
+
+    /// How many hosts there are, without the clients'.
+    pub fn servers(&self) -> usize {
+        self.servers
+    }
+
+    /// From now on what a host sends to the peers' port of another goes to its own relay instead.
+    pub fn relay(&self, place: usize) -> Result<(), String> {
+        let others = (0..self.servers).filter(|to| *to != place);
+        let sent: String = others
+            .map(|to| {
+                let (address, port) = (address(to), relay_port(to));
+                format!("ip daddr {address} tcp dport {PEER_PORT} redirect to :{port}\n")
+            })
+            .collect();
+        let script = format!(
+            "table ip relay {{
+                chain output {{ type nat hook output priority -100; policy accept; {sent} }}
+                chain input {{ type nat hook prerouting priority -100; policy accept;
+                    tcp dport {RELAYED_PORT} redirect to :{PEER_PORT}
+                }}
+            }}"
+        );
+        self.nft(place, &script)
     }
 
     /// Nothing that the hosts `from` send arrives at the hosts `to`.

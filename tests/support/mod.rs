@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod hosts;
 pub mod raw_client;
+pub mod relay;
 pub mod server;
 pub mod sys;
 pub mod talker;

@@ -67,19 +67,20 @@ impl Log {
         self.sends.truncate(from as usize - 1);
     }
 
-    /// Holds that two servers have the same, as far as both know it to be committed.
-    pub fn check_same(&self, other: &Log, whose: &str) {
-        let both = self.commit.min(other.commit) as usize;
-        let (mine, others) = (&self.entries[..both], &other.entries[..both]);
+    /// Holds that two servers have the same up to what is known to be committed.
+    pub fn check_same(&self, other: &Log, commit: u64, whose: &str) {
+        let commit = commit as usize;
+        assert!(other.entries.len() >= commit, "server {whose} lacks what it says is committed");
+        let (mine, others) = (&self.entries[..commit], &other.entries[..commit]);
         let differs = mine.iter().zip(others).position(|(mine, other)| mine != other);
         assert_eq!(differs.map(|place| place + 1), None, "server {whose} has another entry there");
     }
 
     /// The messages that are stored: of each sender, what it sent under an id the first time.
-    pub fn messages(&self) -> Vec<Seen> {
+    pub fn messages(&self, commit: u64) -> Vec<Seen> {
         let mut known: HashMap<(&str, &str), &Seen> = HashMap::new();
         let mut messages = Vec::new();
-        for send in self.sends[..self.commit as usize].iter().flatten() {
+        for send in self.sends[..commit as usize].iter().flatten() {
             match known.get(&(send.from.as_str(), send.id.as_str())) {
                 None => {
                     known.insert((&send.from, &send.id), send);

@@ -1,4 +1,5 @@
-//! Servers on hosts of their own, parted from each other while clients, who reach all of them, send.
+//! Servers on hosts of their own, parted or far from each other while clients, who reach all of them
+//! at once, send.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::tally::{Stage, Tally};
 use crate::support::Rng;
 use crate::support::fleet::Fleet;
 use crate::support::hosts::on_hosts;
+use crate::support::relay::Relay;
 
 const SERVERS: usize = 5;
 const FLAGS: [&str; 2] = ["--read-only-after-ms", "500"];
@@ -109,4 +111,38 @@ fn links_that_flap_lose_nothing() {
         }
         tally.wait_for_more(50, PATIENCE);
     });
+}
+
+#[test]
+fn servers_far_from_each_other_lose_nothing_when_links_stall() {
+    on_hosts(SERVERS, |hosts| {
+        let mut rng = dice("far from each other", 5);
+        let relay = Relay::between(&hosts, rng.next()).expect("the rules are taken");
+        let mut fleet = Fleet::start_on(hosts, "fleet-far", SERVERS, &FLAGS);
+        let outcome = play(&mut fleet, CAST, &mut rng, |fleet, tally, rng| {
+            for round in 0..6 {
+                for (one, other) in pairs() {
+                    relay.delay(one, other, rng.below(40));
+                }
+                // The PRIMARY's links to some, or all of some server's.
+                let place = match round % 2 {
+                    0 => fleet.wait_for_primary(),
+                    _ => rng.below(SERVERS as u64) as usize,
+                };
+                let count = 1 + rng.below(4) as usize;
+                let mut stalled = some(fleet, SERVERS, rng);
+                stalled.retain(|other| *other != place);
+                stalled[..count].iter().for_each(|other| relay.stall(place, *other));
+                tally.wait_for_more(30, PATIENCE);
+                relay.clear();
+                tally.wait_for_more(30, PATIENCE);
+            }
+        });
+        println!("far from each other: {outcome}");
+    });
+}
+
+/// Each two servers.
+fn pairs() -> impl Iterator<Item = (usize, usize)> {
+    (0..SERVERS).flat_map(|one| (0..one).map(move |other| (one, other)))
 }

@@ -8,6 +8,7 @@ use super::play::{CAST, Cast, PATIENCE, dice, play};
 use super::tally::{Stage, Tally};
 use crate::support::fleet::Fleet;
 use crate::support::hosts::{Hosts, possible};
+use crate::support::relay::Relay;
 use crate::support::{Rng, env_number, sys};
 
 /// How long where nothing else is asked for: enough to see that it works.
@@ -21,17 +22,21 @@ struct Happened {
     all_killed: u64,
     pauses: u64,
     partitions: u64,
+    stalls: u64,
+    delays: u64,
     restarts: u64,
     without_majority: u64,
 }
 
 impl fmt::Display for Happened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Happened { kills, all_killed, pauses, partitions, restarts, without_majority } = self;
+        let Happened { kills, all_killed, pauses, partitions, .. } = self;
+        let Happened { stalls, delays, restarts, without_majority, .. } = self;
         write!(
             f,
             "{kills} kills ({all_killed} times all at once), {pauses} pauses, {partitions} \
-             partitions, {restarts} clean restarts, {without_majority} times without a majority"
+             partitions, {stalls} stalls, {delays} times far apart, {restarts} clean restarts, \
+             {without_majority} times without a majority"
         )
     }
 }
@@ -44,92 +49,163 @@ fn bad_weather_loses_nothing() {
         Ok(hosts) => {
             let clients = hosts.file(servers);
             sys::in_namespace(&clients, || {
-                soak(Fleet::start_on(hosts, "soak", servers, &[]), seconds, true);
+                let relay = Relay::between(&hosts, 1);
+                let relay = relay.map_err(|why| println!("skipped: delays and stalls: {why}")).ok();
+                soak(Fleet::start_on(hosts, "soak", servers, &[]), seconds, Sky::new(true, relay));
             });
         }
         Err(why) => {
-            println!("skipped: partitions: {why}");
-            soak(Fleet::start("soak", servers, &[]), seconds, false);
+            println!("skipped: partitions, delays and stalls: {why}");
+            soak(Fleet::start("soak", servers, &[]), seconds, Sky::new(false, None));
         }
     }
 }
 
-fn soak(mut fleet: Fleet, seconds: u64, can_part: bool) {
+/// Where bad weather comes from.
+struct Sky {
+    can_part: bool,
+    relay: Option<Relay>,
+    happened: Happened,
+}
+
+fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
     let mut rng = dice("bad weather", 1);
-    let mut happened = Happened::default();
     let cast = Cast { pace_ms: env_number("SOAK_PACE_MS", CAST.pace_ms), ..CAST };
     let until = Instant::now() + Duration::from_secs(seconds);
     let outcome = play(&mut fleet, cast, &mut rng, |fleet, tally, rng| {
         let mut told = Instant::now();
         while Instant::now() < until {
-            storm(fleet, tally, rng, can_part, &mut happened);
+            sky.storm(fleet, tally, rng);
             if told.elapsed() >= Duration::from_secs(60) {
                 told = Instant::now();
                 let left = until.saturating_duration_since(told).as_secs();
-                println!("{left} s to go: {} acknowledged, {happened}", tally.count());
+                println!("{left} s to go: {} acknowledged, {}", tally.count(), sky.happened);
             }
         }
     });
     println!("{seconds} s of bad weather over {} servers", fleet.size());
-    println!("{happened}");
+    println!("{}", sky.happened);
     println!("{outcome}");
     for problem in &outcome.problems {
         print!("a chat says: {problem}");
     }
 }
 
-/// One thing goes wrong, or two; then clients must be served again, with or without a repair.
-fn storm(fleet: &mut Fleet, tally: &Tally, rng: &mut Rng, can_part: bool, happened: &mut Happened) {
-    let mut hurt: Vec<usize> = Vec::new();
-    for _ in 0..1 + rng.below(2) {
-        match rng.below(if can_part { 10 } else { 6 }) {
-            0 => {
-                let all = some(fleet, fleet.size(), rng);
-                fleet.kill_all(&all);
-                (happened.kills, happened.all_killed) =
-                    (happened.kills + all.len() as u64, happened.all_killed + 1);
-                hurt = all;
-            }
-            1 | 2 => {
-                for place in victims(fleet, rng) {
-                    happened.kills += u64::from(fleet.runs(place));
-                    fleet.kill(place);
-                    hurt.push(place);
-                }
-            }
-            3 | 4 => {
-                let mut places = victims(fleet, rng);
-                let live = fleet.live();
-                places.retain(|place| live.contains(place));
-                for place in places {
-                    happened.pauses += 1;
-                    fleet.stop(place);
-                    hurt.push(place);
-                }
-            }
-            5 => {
-                let place = fleet.primary().unwrap_or(rng.below(fleet.size() as u64) as usize);
-                if fleet.live().contains(&place) {
-                    happened.restarts += 1;
-                    assert!(fleet.terminate(place).success(), "{}", fleet.stderr(place));
-                    hurt.push(place);
-                }
-            }
-            _ => hurt.extend(part(fleet, tally, rng, happened)),
+impl Sky {
+    fn new(can_part: bool, relay: Option<Relay>) -> Sky {
+        Sky { can_part, relay, happened: Happened::default() }
+    }
+
+    /// One thing goes wrong, or two; then clients must be served again, with or without a repair.
+    fn storm(&mut self, fleet: &mut Fleet, tally: &Tally, rng: &mut Rng) {
+        let mut hurt: Vec<usize> = Vec::new();
+        for _ in 0..1 + rng.below(2) {
+            let places = match rng.below(12) {
+                0 => self.kill_all(fleet, rng),
+                1 | 2 => self.kill(fleet, rng),
+                3 | 4 => self.pause(fleet, rng),
+                5 => self.restart(fleet, rng),
+                6..=8 if self.can_part => self.part(fleet, tally, rng),
+                9 => self.stall(fleet, rng),
+                _ => self.delay(fleet, rng),
+            };
+            hurt.extend(places);
         }
+        hurt.sort_unstable();
+        hurt.dedup();
+        fleet.check_alive();
+        if fleet.size() - hurt.len() >= fleet.majority() {
+            tally.wait_for_more(1 + rng.below(50), PATIENCE);
+        } else {
+            self.happened.without_majority += 1;
+            tally.pass(Duration::from_millis(rng.below(3_000)), Stage::Failed);
+        }
+        if let Some(relay) = &self.relay {
+            relay.clear();
+        }
+        fleet.heal();
+        fleet.start_all();
+        tally.wait_for_more(1 + rng.below(100), PATIENCE);
     }
-    hurt.sort_unstable();
-    hurt.dedup();
-    fleet.check_alive();
-    if fleet.size() - hurt.len() >= fleet.majority() {
-        tally.wait_for_more(1 + rng.below(50), PATIENCE);
-    } else {
-        happened.without_majority += 1;
-        tally.pass(Duration::from_millis(rng.below(3_000)), Stage::Failed);
+
+    fn kill_all(&mut self, fleet: &mut Fleet, rng: &mut Rng) -> Vec<usize> {
+        let all = some(fleet, fleet.size(), rng);
+        self.happened.kills += all.iter().filter(|place| fleet.runs(**place)).count() as u64;
+        self.happened.all_killed += 1;
+        fleet.kill_all(&all);
+        all
     }
-    fleet.heal();
-    fleet.start_all();
-    tally.wait_for_more(1 + rng.below(100), PATIENCE);
+
+    fn kill(&mut self, fleet: &mut Fleet, rng: &mut Rng) -> Vec<usize> {
+        let places = victims(fleet, rng);
+        self.happened.kills += places.iter().filter(|place| fleet.runs(**place)).count() as u64;
+        places.iter().for_each(|place| fleet.kill(*place));
+        places
+    }
+
+    fn pause(&mut self, fleet: &mut Fleet, rng: &mut Rng) -> Vec<usize> {
+        let mut places = victims(fleet, rng);
+        let live = fleet.live();
+        places.retain(|place| live.contains(place));
+        self.happened.pauses += places.len() as u64;
+        places.iter().for_each(|place| fleet.stop(*place));
+        places
+    }
+
+    fn restart(&mut self, fleet: &mut Fleet, rng: &mut Rng) -> Vec<usize> {
+        let place = fleet.primary().unwrap_or(rng.below(fleet.size() as u64) as usize);
+        if !fleet.live().contains(&place) {
+            return Vec::new();
+        }
+        self.happened.restarts += 1;
+        assert!(fleet.terminate(place).success(), "{}", fleet.stderr(place));
+        vec![place]
+    }
+
+    /// Parts servers from each other; gives those on the smaller side.
+    fn part(&mut self, fleet: &Fleet, tally: &Tally, rng: &mut Rng) -> Vec<usize> {
+        let places = victims(fleet, rng);
+        let rest: Vec<usize> = (0..fleet.size()).filter(|place| !places.contains(place)).collect();
+        let flaps = if rng.chance(1, 3) { 1 + rng.below(6) } else { 0 };
+        for flap in 0..=flaps {
+            self.happened.partitions += 1;
+            match rng.below(3) {
+                0 => fleet.hosts().part(&places, &rest),
+                1 => fleet.hosts().cut(&places, &rest),
+                _ => fleet.hosts().cut(&rest, &places),
+            }
+            if flap < flaps {
+                tally.pass(Duration::from_millis(rng.below(300)), Stage::Failed);
+                fleet.hosts().heal();
+                tally.pass(Duration::from_millis(rng.below(300)), Stage::Failed);
+            }
+        }
+        places
+    }
+
+    /// Holds up what is sent between some servers and all others.
+    fn stall(&mut self, fleet: &Fleet, rng: &mut Rng) -> Vec<usize> {
+        let Some(relay) = &self.relay else { return Vec::new() };
+        let places = victims(fleet, rng);
+        self.happened.stalls += 1;
+        for place in &places {
+            (0..fleet.size()).filter(|other| other != place).for_each(|other| {
+                relay.stall(*place, other);
+            });
+        }
+        places
+    }
+
+    /// All are far from each other; that hurts nobody.
+    fn delay(&mut self, fleet: &Fleet, rng: &mut Rng) -> Vec<usize> {
+        if let Some(relay) = &self.relay {
+            self.happened.delays += 1;
+            for one in 0..fleet.size() {
+                (0..one).for_each(|other| relay.delay(one, other, rng.below(50)));
+            }
+        }
+        Vec::new()
+    }
 }
 
 /// A minority of the servers, the PRIMARY among them every other time.
@@ -140,27 +216,6 @@ fn victims(fleet: &Fleet, rng: &mut Rng) -> Vec<usize> {
         && !places.contains(&primary)
     {
         places[0] = primary;
-    }
-    places
-}
-
-/// Parts servers from each other; the ones that are on the smaller side in the end.
-fn part(fleet: &Fleet, tally: &Tally, rng: &mut Rng, happened: &mut Happened) -> Vec<usize> {
-    let places = victims(fleet, rng);
-    let rest: Vec<usize> = (0..fleet.size()).filter(|place| !places.contains(place)).collect();
-    let flaps = if rng.chance(1, 3) { 1 + rng.below(6) } else { 0 };
-    for flap in 0..=flaps {
-        happened.partitions += 1;
-        match rng.below(3) {
-            0 => fleet.hosts().part(&places, &rest),
-            1 => fleet.hosts().cut(&places, &rest),
-            _ => fleet.hosts().cut(&rest, &places),
-        }
-        if flap < flaps {
-            tally.pass(Duration::from_millis(rng.below(300)), Stage::Failed);
-            fleet.hosts().heal();
-            tally.pass(Duration::from_millis(rng.below(300)), Stage::Failed);
-        }
     }
     places
 }

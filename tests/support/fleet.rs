@@ -1,5 +1,5 @@
-//! Several servers as real processes: started, killed, stopped, continued, wiped, each at a place of
-//! its own. A fleet of one is a server that is alone.
+//! Several servers as real processes: started, killed, stopped, continued, each at a place of its
+//! own. A fleet of one is a server that is alone.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -306,12 +306,6 @@ impl Fleet {
         let status = eventually(&what, PATIENCE, || child.try_wait().expect("it is ours"));
         node.process = None;
         status
-    }
-
-    /// Takes a server's data away.
-    pub fn wipe(&mut self, place: usize) {
-        assert!(self.nodes[place].process.is_none(), "it runs");
-        std::fs::remove_dir_all(self.data_dir(place)).expect("it has a directory");
     }
 
     /// Takes note of servers that have ended though nobody asked them to: a failure.

@@ -100,6 +100,8 @@ pub fn play(
     outcome.stored = stored.len() as u64;
     outcome.worst_gap = tally.worst_gap();
     assert!(outcome.acknowledged > 0, "nothing was done");
+    let held = |problem: &String| problem.starts_with("{\"event\": \"held\"");
+    assert!(outcome.problems.iter().all(held), "a chat reports an error: {:?}", outcome.problems);
     outcome
 }
 

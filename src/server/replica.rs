@@ -288,9 +288,16 @@ impl Replica {
         self.wal.spare_changed(state);
     }
 
-    /// Has a mark prove that the last batch was durable, where nothing else does.
+    /// Whether the disk lacks what only a mark would tell it while nothing happens: that the last
+    /// batch was durable, or what has been committed since.
+    pub fn mark_due(&self) -> bool {
+        let commit_is_new = self.core.durable_commit() > self.wal.commit();
+        self.wal.mark_due() || commit_is_new && self.wal.is_idle()
+    }
+
+    /// Has a mark tell the disk so.
     pub fn append_mark(&mut self) {
-        if self.wal.mark_due() {
+        if self.mark_due() {
             self.wal.append_mark();
         }
     }

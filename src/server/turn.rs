@@ -374,7 +374,8 @@ impl Server {
         }
     }
 
-    /// After a moment of idleness a small batch proves that the last one was durable.
+    /// After a moment of idleness a small batch proves that the last one was durable, and says what
+    /// is committed, so that a restart knows.
     fn append_mark(&mut self) {
         if self.mark_at_ms.is_some_and(|at_ms| at_ms <= self.now.monotonic_ms) {
             self.mark_at_ms = None;
@@ -404,6 +405,9 @@ impl Server {
             tell_change(self.trace, self.links.as_ref(), &change);
         }
         self.hand_batch_to_writer();
+        if self.mark_at_ms.is_none() && self.service.replica.mark_due() {
+            self.mark_at_ms = Some(self.now.monotonic_ms + limits::MARK_AFTER_MS);
+        }
         Ok(())
     }
 

@@ -164,7 +164,17 @@ impl Wal {
 
     /// True when a mark is worth appending: the last batch has no later one behind it.
     pub fn mark_due(&self) -> bool {
-        self.unproven && self.in_flight.is_none() && self.gathered.is_empty()
+        self.unproven && self.is_idle()
+    }
+
+    /// Nothing is gathered and nothing is being written.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.gathered.is_empty()
+    }
+
+    /// The commit index that the last batch taken has on the disk.
+    pub fn commit(&self) -> u64 {
+        self.commit
     }
 
     /// Takes what has gathered, as far as one batch holds it, to be written. `commit` is the

@@ -85,6 +85,12 @@ impl World {
         };
         let together = self.run(self.now_us + 60_000 * MS, same);
         assert!(together, "the servers do not come together:\n{}", self.waiting());
+        // A moment of idleness later a restart alone would find all of it committed.
+        self.run(self.now_us + 1_000 * MS, |_| false);
+        for server in &self.servers {
+            let replica = &server.process.as_ref().expect("all servers are back").service.replica;
+            assert_eq!(replica.wal().commit(), self.checker.last(), "server {}", server.id);
+        }
     }
 
     /// Who waits for what.

@@ -308,6 +308,9 @@ impl Process {
         if let Some(request) = self.service.replica.spare_wanted() {
             self.acts.push(Act::MakeSpare(request));
         }
+        if self.mark_at_ms.is_none() && self.service.replica.mark_due() {
+            self.mark_at_ms = Some(self.now.monotonic_ms + limits::MARK_AFTER_MS);
+        }
     }
 
     /// A server that is alone says itself what its cluster is.

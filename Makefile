@@ -62,7 +62,7 @@ failover: ## how long clients are without a PRIMARY, by kill -9, silence, SIGTER
 			$(CARGO) test -q --release --test main weather::failover -- --nocapture || exit 1; \
 	done
 
-demo: all ## two people chat, the server is killed and started again, nothing is lost
+demo: all ## two people chat over five servers, two of which are killed: nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
 install: ## install the program and its man pages below DESTDIR/PREFIX

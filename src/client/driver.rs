@@ -200,6 +200,10 @@ impl Driver {
                 Ok(Some(count)) => {
                     budget = budget.saturating_sub(count);
                     self.session.received(now_ms, &self.buffer[..count]);
+                    // It has left this server, perhaps for another: what comes here is nobody's.
+                    if !self.session.is_attached() {
+                        return;
+                    }
                 }
                 Err(error) => return self.fail(now_ms, &error.to_string()),
             }

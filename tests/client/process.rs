@@ -3,9 +3,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::sys::{Pty, kill, spawn_on_pty};
 use crate::support::{Rng, TempDir, env_number};
+use chatctl::protocol::Message;
+use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::sys::signal;
 
 /// A server that can be killed and started again at the same place.
@@ -50,8 +54,12 @@ impl Server {
     }
 
     fn client_with(&self, user: &str, state: &str, timeout_s: u32) -> Command {
+        self.client_of(&self.address(), user, state, timeout_s)
+    }
+
+    fn client_of(&self, servers: &str, user: &str, state: &str, timeout_s: u32) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["chat", "--servers", &self.address(), "--user", user]);
+        command.args(["chat", "--servers", servers, "--user", user]);
         command.args(["--timeout", &timeout_s.to_string()]);
         command.arg("--state-dir").arg(self.dir.path().join(state));
         command.env("CHATCTL_PASSWORD", "open sesame").env("NO_COLOR", "1");
@@ -319,6 +327,44 @@ fn thousands_of_messages_sent_by_scripts_hold_up_none_that_follow() {
     let output = next.args(["--send", "bob", "one more"]).output();
     assert!(output.expect("it runs").status.success());
     assert_eq!(server.history("bob", "alice")[999], "one more");
+}
+
+/// Takes requests with a redirect, and closes in the same moment. It counts the connections.
+fn redirecting(to: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut redirect = Vec::new();
+            let message = Message {
+                cmd: "redirect".into(),
+                to: to.as_str().into(),
+                error: true,
+                ..Message::default()
+            };
+            framing::put(&mut redirect, Form::Frames, Codec::Binary, &message);
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(&redirect);
+        }
+    });
+    (address, count)
+}
+
+#[test]
+fn a_server_that_redirects_and_closes_is_left_for_good() {
+    let server = Server::start("redirected");
+    server.create("alice");
+    let (address, count) = redirecting(server.address());
+    for round in 1..=20 {
+        let mut client = server.client_of(&address, "alice", "alice", 30);
+        let output = client.arg("--list").output().unwrap();
+        assert_eq!(text_of(&output.stdout), "alice\n", "{}", text_of(&output.stderr));
+        // Its close was no failure of the server that it named.
+        assert_eq!(count.load(Ordering::Relaxed), round);
+    }
 }
 
 #[test]

@@ -400,6 +400,11 @@ impl Session {
 
     // What can be asked.
 
+    /// There is a connection that it speaks on.
+    pub fn is_attached(&self) -> bool {
+        matches!(self.phase, Phase::LoggingIn { .. } | Phase::Online { .. })
+    }
+
     /// The state, in one word.
     pub fn state(&self) -> State {
         match (self.phase, self.server_state) {
@@ -475,10 +480,6 @@ impl Session {
 
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
-    }
-
-    fn is_attached(&self) -> bool {
-        matches!(self.phase, Phase::LoggingIn { .. } | Phase::Online { .. })
     }
 
     fn is_for_another_cluster(&self, draft: &Draft) -> bool {

@@ -48,6 +48,60 @@ fn what_was_left_out_for_slowness_is_fetched() {
     assert_eq!(world.cursor, Some(missed.seq));
 }
 
+/// What the user is told of the connection, in order.
+fn states(world: &World) -> Vec<State> {
+    let state = |event: &Event| match event {
+        Event::State(state) => Some(*state),
+        _ => None,
+    };
+    world.events.iter().filter_map(state).collect()
+}
+
+#[test]
+fn a_redirect_is_told_as_an_election_not_as_a_lost_connection() {
+    let mut cluster = Cluster::new(1, 3);
+    cluster.faults = false;
+    let mut world = World::new(cluster);
+    world.drain();
+    world.calm();
+    // The PRIMARY hands over.
+    world.events.clear();
+    world.cluster.primary = 1;
+    let mut redirect = push("redirect");
+    (redirect.to, redirect.error) = (world.cluster.addresses[1].clone().into(), true);
+    say(&mut world, &redirect);
+    world.calm();
+    assert_eq!(states(&world), [State::Electing, State::Connected]);
+    // It dies, and the next server hears only later that the third is PRIMARY.
+    world.events.clear();
+    world.drop_connection();
+    world.cluster.electing = true;
+    world.pass_time(60_000);
+    world.carry_up(usize::MAX);
+    world.carry_down(usize::MAX);
+    world.cluster.primary = 0;
+    world.calm();
+    assert_eq!(states(&world), [State::Offline, State::Electing, State::Connected]);
+}
+
+#[test]
+fn the_next_server_that_knows_better_is_believed_at_once_after_a_redirect_to_a_dead_one() {
+    let mut cluster = Cluster::new(1, 3);
+    cluster.faults = false;
+    let mut world = World::new(cluster);
+    world.drain();
+    world.calm();
+    world.connects.clear();
+    let since = world.now_ms;
+    let mut redirect = push("redirect");
+    (redirect.to, redirect.error) = ("dead:1".into(), true);
+    say(&mut world, &redirect);
+    world.cluster.primary = 2;
+    world.calm();
+    assert_eq!(world.connects, ["dead:1", "server1:7262", "server2:7262"]);
+    assert!(world.now_ms - since < 100, "{} ms", world.now_ms - since);
+}
+
 #[test]
 fn a_push_that_overtakes_the_answer_to_a_sync_is_asked_for_once_more() {
     let mut world = online();

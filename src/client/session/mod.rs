@@ -129,6 +129,8 @@ pub struct Session {
     next_server: usize,
     redirect_to: Option<String>,
     redirects: u32,
+    /// A redirect is being followed.
+    is_moving: bool,
     failures: u32,
     address: String,
     trouble: Option<String>,
@@ -192,6 +194,7 @@ impl Session {
             next_server: 0,
             redirect_to: None,
             redirects: 0,
+            is_moving: false,
             failures: 0,
             address: String::new(),
             trouble: None,
@@ -414,6 +417,8 @@ impl Session {
             (Phase::LoggingIn { .. }, state) if self.is_logging_in_again() => {
                 state.unwrap_or(State::Connected)
             }
+            // From one server to another, as one of them said.
+            _ if self.is_moving && self.told_state != State::Offline => State::Electing,
             _ => State::Offline,
         }
     }
@@ -522,6 +527,8 @@ impl Session {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
+        self.redirects = 0;
+        self.is_moving = false;
         self.next_server = (self.next_server + 1) % self.servers.len();
         self.trouble = Some(why);
         let wait_ms = self.back_off_ms(self.failures - 1, self.servers.len() as u32);

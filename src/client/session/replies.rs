@@ -34,6 +34,7 @@ impl Session {
             return self.leave(now_ms, "redirects to nowhere");
         }
         self.drop_connection();
+        self.is_moving = true;
         // Two servers that each take the other for PRIMARY need a moment, not a storm.
         let wait_ms = match self.redirects {
             1 => 0,
@@ -163,6 +164,7 @@ impl Session {
     fn on_login(&mut self, now_ms: u64, kind: LoginKind, message: &Message<'_>) {
         self.create = false;
         self.redirects = 0;
+        self.is_moving = false;
         self.trouble = None;
         self.phase = Phase::Online { since: now_ms };
         if !message.to.is_empty() {

@@ -74,7 +74,7 @@ pub enum State {
     Offline,
     /// Everything works.
     Connected,
-    /// The servers are choosing a PRIMARY.
+    /// The servers are choosing a PRIMARY, or the client goes to the one they have chosen.
     Electing,
     /// What is stored can be read, nothing can change.
     ReadOnly,

@@ -182,14 +182,14 @@ impl OneShot {
                 return taken;
             }
             if self.deadline_ms.is_some_and(|deadline| now_ms >= deadline) {
-                let (session, address) = (&self.driver.session, self.driver.session.address());
-                let why = match (session.trouble(), session.state()) {
-                    (Some(trouble), _) => trouble.to_string(),
-                    (None, State::ReadOnly) => {
-                        format!("{address} is read-only: no majority of the servers is reachable")
+                let session = &self.driver.session;
+                let why = match (session.state(), session.trouble()) {
+                    (State::ReadOnly, _) => {
+                        "no majority of the servers is reachable (read-only)".to_string()
                     }
-                    (None, State::Electing) => format!("{address} waits for a PRIMARY"),
-                    (None, _) => format!("{address} has not answered"),
+                    (State::Electing, _) => "no server is PRIMARY yet (electing)".to_string(),
+                    (_, Some(trouble)) => trouble.to_string(),
+                    (_, None) => format!("{} has not answered", session.address()),
                 };
                 return Err(Error::Failed(format!("not done in time: {why}")));
             }

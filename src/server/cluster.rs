@@ -232,7 +232,13 @@ pub(super) fn links(
         seed: random()?,
     };
     let mesh = Mesh::new(settings, clock::monotonic_ms());
-    Links::bind(&listen, mesh, waker).map_err(|error| Error::Listen(listen, error))
+    Links::bind(&listen, mesh, waker).map_err(|error| {
+        Error::Cluster(format!(
+            "cannot listen at {listen} for the other servers: {error}; --cluster gives this \
+             address to {}",
+            state.id
+        ))
+    })
 }
 
 /// A digest of a list of servers, by which two find out whether they were given the same.

@@ -82,6 +82,19 @@ fn a_redirect_is_told_as_an_election_not_as_a_lost_connection() {
     world.cluster.primary = 0;
     world.calm();
     assert_eq!(states(&world), [State::Offline, State::Electing, State::Connected]);
+    // It dies, and the next server becomes PRIMARY itself.
+    world.events.clear();
+    world.drop_connection();
+    world.cluster.electing = true;
+    world.pass_time(60_000);
+    world.carry_up(usize::MAX);
+    world.carry_down(usize::MAX);
+    world.cluster.primary = world.link.as_ref().expect("connected").server;
+    let mut primary = push("server_status");
+    primary.body = "primary: all is served again".into();
+    say(&mut world, &primary);
+    world.calm();
+    assert_eq!(states(&world), [State::Offline, State::Electing, State::Connected]);
 }
 
 #[test]

@@ -417,8 +417,7 @@ impl Session {
             (Phase::LoggingIn { .. }, state) if self.is_logging_in_again() => {
                 state.unwrap_or(State::Connected)
             }
-            // From one server to another, as one of them said.
-            _ if self.is_moving && self.told_state != State::Offline => State::Electing,
+            _ if self.is_expected() => State::Electing,
             _ => State::Offline,
         }
     }
@@ -485,6 +484,13 @@ impl Session {
 
     fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Not logged in, but on the way to the PRIMARY: a server has named it, or says that it is the
+    /// one now.
+    fn is_expected(&self) -> bool {
+        let is_on_the_way = self.is_moving || self.server_state.is_some();
+        is_on_the_way && self.told_state != State::Offline && self.phase != Phase::Stopped
     }
 
     fn is_for_another_cluster(&self, draft: &Draft) -> bool {

@@ -24,7 +24,7 @@ pub fn options(parsed: &Parsed) -> Result<server::Options, Error> {
     let mut trace = parsed.read_values("trace", str::parse)?;
     let mut id = parsed.read_values("id", server::cluster::server_name)?;
     let mut cluster = parsed.read_values("cluster", server::cluster::parse_list)?;
-    Ok(server::Options {
+    let options = server::Options {
         listen: parsed.read_values("listen", str::parse)?,
         data_dir: parsed.path("data-dir").unwrap_or_else(|| PathBuf::from(".")),
         password_iterations: parsed.number_as("password-iterations"),
@@ -43,7 +43,10 @@ pub fn options(parsed: &Parsed) -> Result<server::Options, Error> {
         election_timeout_ms: parsed.number_as("election-timeout-ms"),
         heartbeat_ms: parsed.number_as("heartbeat-ms"),
         read_only_after_ms: parsed.number_as("read-only-after-ms"),
-    })
+    };
+    let wrong = |why| Error::usage(parsed.subcommand().name, why);
+    server::cluster::check_flags(&options).map_err(wrong)?;
+    Ok(options)
 }
 
 #[cfg(test)]
@@ -112,6 +115,20 @@ mod tests {
         let timeouts =
             (options.election_timeout_ms, options.heartbeat_ms, options.read_only_after_ms);
         assert_eq!(timeouts, (300, 50, 10));
+    }
+
+    #[test]
+    fn flags_of_a_cluster_that_do_not_fit_each_other_are_a_usage_error() {
+        let cluster = "--cluster=a=h:1,b=h:2";
+        for (flags, what) in [
+            (&[cluster][..], "as in --id a"),
+            (&[cluster, "--id=c"], "none of the servers in --cluster, which are a, b"),
+            (&[cluster, "--id=b"], "--new-secret"),
+        ] {
+            let error = options_of(flags).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(what), "{error}");
+        }
     }
 
     #[test]

@@ -80,28 +80,24 @@ pub fn parse_list(text: &str) -> Result<Vec<Listed>, String> {
     Ok(list)
 }
 
-/// What a server that was given `--cluster` is to find in its directory and its flags.
-pub(super) fn check_flags(options: &Options) -> Result<(), Error> {
+/// That the flags of a server of a cluster fit each other; a sentence where they do not.
+pub fn check_flags(options: &Options) -> Result<(), String> {
     let Some(first) = options.cluster.first() else { return Ok(()) };
     let Some(id) = &options.id else {
         let example = &first.name;
-        return Err(Error::Cluster(format!(
+        return Err(format!(
             "--cluster is given: say which of its servers this one is, as in --id {example}"
-        )));
+        ));
     };
     if !options.cluster.iter().any(|listed| listed.name == *id) {
         let names: Vec<&str> = options.cluster.iter().map(|listed| listed.name.as_str()).collect();
-        return Err(Error::Cluster(format!(
-            "--id {id} is none of the servers in --cluster, which are {}",
-            names.join(", ")
-        )));
+        let names = names.join(", ");
+        return Err(format!("--id {id} is none of the servers in --cluster, which are {names}"));
     }
     if options.cluster_secret_file.is_none() {
-        return Err(Error::Cluster(
-            "--cluster needs --cluster-secret-file; make one with chatctl serve --new-secret FILE, \
-             and give every server a copy"
-                .to_owned(),
-        ));
+        return Err("--cluster needs --cluster-secret-file; make one with chatctl serve \
+                    --new-secret FILE, and give every server a copy"
+            .to_owned());
     }
     Ok(())
 }

@@ -57,7 +57,6 @@ impl Server {
             options.cluster_secret_file.as_ref().map_or(0, |_| limits::PEER_DESCRIPTORS);
         let most = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS + for_peers).max(1);
         options.max_connections = options.max_connections.min(most);
-        cluster::check_flags(&options)?;
 
         let directory = DataDir::open(&options.data_dir).map_err(Error::Directory)?;
         let listeners = listen(&options.listen)?;

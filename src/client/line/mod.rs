@@ -266,6 +266,10 @@ impl Line {
 
     fn on_waiting(&mut self, driver: &mut Driver, now_ms: u64, old: Old) {
         match old {
+            Old::Show if driver.session.waiting_old() == 0 => {
+                self.printer.notice("nothing has waited for more than a day");
+                self.printer.done("/waiting", false);
+            }
             Old::Show => {
                 for draft in driver.session.old_drafts() {
                     self.printer.waiting(draft);

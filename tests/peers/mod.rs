@@ -1,6 +1,7 @@
 //! The peers' protocol without sockets: meshes that are wired together in memory.
 
 mod forming;
+mod measure;
 mod mesh;
 
 use std::collections::VecDeque;

@@ -5,6 +5,7 @@ mod disks;
 mod failover;
 mod forming;
 mod kills;
+mod many;
 mod status;
 
 use std::sync::Arc;

@@ -4,12 +4,14 @@ use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::process;
 
 use crate::support::server::{RawClient, TestServer, ask, id};
+use crate::support::without_other_crowds;
 
 const ACTIVE: usize = 1_000;
 const IDLE: usize = 10_000;
 
 #[test]
 fn a_thousand_active_connections_and_ten_thousand_idle_ones_are_served_at_once() {
+    let _alone = without_other_crowds();
     let needed = (ACTIVE + IDLE + 500) as u64;
     let (_, hard) = process::open_files_limit();
     if hard < needed {

@@ -12,6 +12,7 @@ pub mod talker;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A fresh directory under the system's temporary one, removed when dropped.
@@ -106,6 +107,12 @@ pub fn number_field(line: &str, key: &str) -> Option<u64> {
     let rest = &line[line.find(&start)? + start.len()..];
     let length = rest.find(|digit: char| !digit.is_ascii_digit())?;
     rest[..length].parse().ok()
+}
+
+/// Held by a test that takes most of the descriptors that this process may have.
+pub fn without_other_crowds() -> MutexGuard<'static, ()> {
+    static CROWD: Mutex<()> = Mutex::new(());
+    CROWD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A number from the environment, or `default` where the variable is not set.

@@ -1,7 +1,10 @@
 //! What becomes of disks: one that is full, and one that lacks much.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::Conversation;
 use crate::support::cluster::Cluster;
 use crate::support::raw_client::{Ask, ask};
 use crate::support::talker::Talker;
@@ -42,11 +45,11 @@ fn a_server_that_was_away_for_long_is_brought_up_to_date_from_the_disk() {
 }
 
 /// A small file system in memory, which needs root.
-struct Small(std::path::PathBuf);
+struct Small(PathBuf);
 
 impl Small {
-    fn mount(path: std::path::PathBuf) -> Option<Small> {
-        std::fs::create_dir_all(&path).unwrap();
+    fn mount(path: PathBuf) -> Option<Small> {
+        fs::create_dir_all(&path).unwrap();
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs"]).arg(&path);
         let mounted = command.output().is_ok_and(|output| output.status.success());
@@ -87,4 +90,70 @@ fn a_primary_whose_disk_is_full_hands_over_and_the_others_go_on() {
     cluster.server(0).wait_for_trace("handing over to a server that has room");
     assert_ne!(cluster.primary(), 0);
     assert_eq!(alice.history("alice").iter().filter(|(_, text)| text.len() > 1_000).count(), 150);
+}
+
+/// What stands between a server and the system: a sync fails once the file that the variable names is
+/// there, as on a disk that has just broken. What was written may be seen in memory all the same.
+const BROKEN_DISK: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int sync_unless_broken(int fd, const char *name) {
+    const char *sign = getenv("CHATCTL_TEST_DISK_BROKEN");
+    if (sign && access(sign, F_OK) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+    return real(fd);
+}
+
+int fsync(int fd) { return sync_unless_broken(fd, "fsync"); }
+int fdatasync(int fd) { return sync_unless_broken(fd, "fdatasync"); }
+"#;
+
+/// Compiles it; none where there is no compiler.
+fn compile_broken_disk(at: &Path) -> Option<PathBuf> {
+    let (source, library) = (at.join("broken-disk.c"), at.join("broken-disk.so"));
+    fs::write(&source, BROKEN_DISK).unwrap();
+    let mut command = Command::new("cc");
+    command.args(["-shared", "-fPIC", "-o"]).args([&library, &source]).arg("-ldl");
+    command.output().is_ok_and(|output| output.status.success()).then_some(library)
+}
+
+#[test]
+fn a_primary_whose_fsync_fails_ends_and_nothing_acknowledged_is_lost() {
+    let cluster = Cluster::new("fsync", 3, &[]);
+    let Some(library) = compile_broken_disk(&cluster.path("")) else {
+        println!("skipped: needs cc for a library that makes fsync fail");
+        return;
+    };
+    let signs: Vec<PathBuf> =
+        (0..3).map(|place| cluster.path(&format!("broken-{place}"))).collect();
+    let mut cluster = cluster.after_shell(|place| {
+        let (library, sign) = (library.display(), signs[place].display());
+        format!("export LD_PRELOAD='{library}' CHATCTL_TEST_DISK_BROKEN='{sign}'")
+    });
+    cluster.start_all();
+    let conversation = Conversation::start(&cluster, 3);
+    for _ in 0..2 {
+        conversation.wait_for(&cluster, 100);
+        let primary = cluster.primary();
+        fs::write(&signs[primary], "").unwrap();
+        let ended = cluster.take(primary).wait();
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        let last = ended.stderr.lines().last().unwrap_or_default();
+        assert!(last.contains("the log could not be written"), "{ended:?}");
+        let gap = conversation.wait_for(&cluster, 100);
+        println!("a failed fsync to the next acknowledged send: {gap:?}; {last}");
+        assert_ne!(cluster.primary(), primary);
+        fs::remove_file(&signs[primary]).unwrap();
+        cluster.restart(primary);
+    }
+    conversation.wait_for(&cluster, 100);
+    conversation.stop_and_check();
+    cluster.stop_and_compare_logs();
 }

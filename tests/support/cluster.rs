@@ -74,6 +74,14 @@ impl Cluster {
         self
     }
 
+    /// The same servers, each started after a shell command of its own.
+    pub fn after_shell(mut self, command: impl Fn(usize) -> String) -> Cluster {
+        let launches = self.launches.into_iter().enumerate();
+        let after = |(place, launch): (usize, Launch)| launch.shell(&command(place));
+        self.launches = launches.map(after).collect();
+        self
+    }
+
     /// So many servers that have formed a cluster.
     pub fn start(name: &str, count: usize, flags: &[&str]) -> Cluster {
         let mut cluster = Cluster::new(name, count, flags);

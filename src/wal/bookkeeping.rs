@@ -15,6 +15,9 @@ use crate::mutants::{Mutant, planted};
 /// Bytes of the mark that closes a batch.
 pub(super) const MARK_BYTES: u32 = RECORD_HEADER_BYTES as u32;
 
+/// A batch is written up to a multiple of this, the unit in which systems keep files in memory.
+const BLOCK_BYTES: u32 = 4_096;
+
 /// The log, from the loop's side. Never does I/O.
 ///
 /// What holds at all times:
@@ -87,6 +90,8 @@ struct Gathered {
     segment: u64,
     salt: u32,
     offset: u32,
+    /// The segment's.
+    length: u32,
     bytes: Vec<u8>,
     /// The last entry that lives once this batch is durable.
     last_index: u64,
@@ -191,6 +196,9 @@ impl Wal {
         let mark = Record { kind, batch: number, term: 0, index: self.commit, payload: &[] };
         let at = batch.offset + batch.bytes.len() as u32;
         mark.put(&mut batch.bytes, batch.salt, at);
+        // Zeros stand there anyway.
+        let end = (at + MARK_BYTES).next_multiple_of(BLOCK_BYTES).min(batch.length);
+        batch.bytes.resize((end - batch.offset) as usize, 0);
         self.unproven = batch.has_changes;
         self.in_flight = Some(InFlight { number, last_index: batch.last_index });
         self.check_invariants();
@@ -360,13 +368,14 @@ impl Wal {
                 Cursor { segment, salt, offset: RECORDS_START, length: self.segment_bytes };
         }
         assert!(self.cursor.room() >= length + MARK_BYTES, "a segment has room for any record");
-        let Cursor { segment, salt, offset, .. } = self.cursor;
+        let Cursor { segment, salt, offset, length } = self.cursor;
         let last_index = self.last_index();
         let number = self.next_batch;
         self.next_batch += 1;
         self.cursor.offset += MARK_BYTES;
         let (bytes, has_changes) = (Vec::new(), false);
-        let batch = Gathered { number, segment, salt, offset, bytes, last_index, has_changes };
+        let batch =
+            Gathered { number, segment, salt, offset, length, bytes, last_index, has_changes };
         self.gathered.push_back(batch);
     }
 
@@ -462,7 +471,9 @@ mod tests {
         assert_eq!(wal.location(4), None);
         let next = wal.take_batch(0).expect("something is gathered");
         assert_eq!(next.number, batch.number + 1);
-        assert_eq!(next.offset, batch.offset + batch.bytes.len() as u32);
+        let next_block = RECORDS_START + BLOCK_BYTES;
+        assert!(batch.offset < next.offset && next.offset < next_block, "right behind it");
+        assert_eq!(next.offset + next.bytes.len() as u32, next_block, "zeros fill the block");
         assert_eq!(wal.batch_durable(next.number), 5);
     }
 
@@ -510,8 +521,11 @@ mod tests {
         let (mut batches, mut end) = (0, RECORDS_START);
         while let Some(batch) = wal.take_batch(0) {
             assert!(batch.bytes.len() <= limits::WAL_BATCH_BYTES);
-            assert_eq!(batch.offset, end, "batches lie one behind the other");
-            end += batch.bytes.len() as u32;
+            assert!(
+                end - BLOCK_BYTES < batch.offset && batch.offset <= end,
+                "one behind the other"
+            );
+            end = batch.offset + batch.bytes.len() as u32;
             batches += 1;
             wal.batch_durable(batch.number);
         }
@@ -555,7 +569,7 @@ mod tests {
         wal.append_mark();
         wal.append_mark();
         let mark = wal.take_batch(1).expect("the mark");
-        assert_eq!(mark.bytes.len(), MARK_BYTES as usize);
+        assert!(mark.bytes[MARK_BYTES as usize..].iter().all(|byte| *byte == 0), "nothing else");
         wal.batch_durable(mark.number);
         assert!(!wal.mark_due(), "a mark needs no mark");
         assert_eq!(wal.take_batch(1), None);

@@ -86,7 +86,8 @@ pub struct Batch {
     pub segment: u64,
     /// Where it begins there, bytes.
     pub offset: u32,
-    /// Its records.
+    /// Its records, and zeros up to the end of a block, so that a block that is not in the system's
+    /// memory need not be read before it is written.
     pub bytes: Vec<u8>,
 }
 

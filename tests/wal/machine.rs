@@ -96,7 +96,11 @@ pub fn changes_of(batch: &Batch) -> (Vec<Change>, u64) {
     let mut at = 0;
     let number = |at: usize| u64::from_be_bytes(batch.bytes[at..at + 8].try_into().unwrap());
     while at < batch.bytes.len() {
-        assert_eq!(commit, None, "the mark closes the batch");
+        if commit.is_some() {
+            let rest = &batch.bytes[at..];
+            assert!(rest.len() < 4_096 && rest.iter().all(|byte| *byte == 0), "the mark closes it");
+            break;
+        }
         let length = (number(at) & u64::from(u32::MAX)) as usize;
         let (term, index) = (number(at + 16), number(at + 24));
         match batch.bytes[at + 8] {

@@ -222,7 +222,7 @@ pub const PEER_OPERATORS: usize = 16;
 /// drawn from its half up.
 pub const PEER_DIAL_FIRST_MS: u64 = 20;
 /// See [`PEER_DIAL_FIRST_MS`].
-pub const PEER_DIAL_MOST_MS: u64 = 500;
+pub const PEER_DIAL_MOST_MS: u64 = 100;
 /// Wait after a peer has refused this server, milliseconds.
 pub const PEER_DIAL_REFUSED_MS: u64 = 2_000;
 /// Election timeouts of silence after which a connection to a peer is taken for broken.

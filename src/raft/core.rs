@@ -1,6 +1,7 @@
 //! The core itself: its state, its inputs, and the dispatch of messages.
 
 use super::config::{Config, HardState, Restored, StartError};
+use super::election::Question;
 use super::invariants::{Outline, check_between};
 use super::log::Log;
 use super::message::{Body, Entry, Message, Payload, ServerId};
@@ -41,6 +42,8 @@ pub struct Raft {
     pub(super) primary_heard_ms: Option<u64>,
     /// Its connection was lost, and it was not heard since.
     pub(super) primary_lost: bool,
+    /// Who would be answered otherwise once the PRIMARY is lost.
+    pub(super) pre_votes_refused: Vec<Question>,
     /// When a backup or a candidate holds the next election.
     pub(super) election_deadline_ms: u64,
 
@@ -90,6 +93,7 @@ impl Raft {
             primary: None,
             primary_heard_ms: None,
             primary_lost: false,
+            pre_votes_refused: Vec::new(),
             election_deadline_ms: now_ms,
             verified: 0,
             acked: 0,
@@ -162,6 +166,14 @@ impl Raft {
         self.checked(|raft| {
             raft.advance_clock(now_ms);
             raft.on_peer_lost(id);
+        });
+    }
+
+    /// There is a connection to `id` again, or a new one in the place of the old.
+    pub fn peer_up(&mut self, now_ms: u64, id: ServerId) {
+        self.checked(|raft| {
+            raft.advance_clock(now_ms);
+            raft.on_peer_up(id);
         });
     }
 

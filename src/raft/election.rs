@@ -7,6 +7,15 @@ use super::output::{Role, Why};
 use super::roles::{Phase, State};
 use crate::mutants::{Mutant, planted};
 
+/// A pre-vote that was refused because the PRIMARY is heard; the newest of each server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    from: ServerId,
+    for_term: u64,
+    last_index: u64,
+    last_term: u64,
+}
+
 impl Raft {
     /// The timers.
     pub(super) fn on_time(&mut self) {
@@ -48,7 +57,7 @@ impl Raft {
     pub(super) fn on_peer_lost(&mut self, id: ServerId) {
         if let Some(primacy) = self.primacy() {
             if let Some(backup) = primacy.backups.iter_mut().find(|backup| backup.id == id) {
-                backup.probe(backup.match_index + 1);
+                backup.begin_anew();
             }
             primacy.transfer = primacy.transfer.filter(|transfer| transfer.to != id);
         } else if self.primary == Some(id) {
@@ -56,6 +65,44 @@ impl Raft {
             self.become_backup(self.hard_state.term, None, Why::PrimaryLost);
             self.primary_lost = true;
             self.election_deadline_ms = self.election_deadline_ms.min(self.now_ms + stagger_ms);
+            self.answer_pre_votes_again();
+        }
+    }
+
+    /// What was said to a server that is connected from now on may never have come there: a PRIMARY
+    /// finds out anew where its log stands, a CANDIDATE asks it again. A backup has nothing to ask.
+    pub(super) fn on_peer_up(&mut self, id: ServerId) {
+        let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
+        let body = match &mut self.state {
+            State::Primary(primacy) => {
+                if let Some(backup) = primacy.backup(id) {
+                    backup.begin_anew();
+                }
+                return;
+            }
+            State::Candidate(candidacy) => match candidacy.phase {
+                Phase::Asking => {
+                    let for_term = self.hard_state.term + 1;
+                    Body::PreVote { for_term, last_index, last_term }
+                }
+                Phase::Standing { asked: true, transfer } => {
+                    Body::Vote { last_index, last_term, transfer }
+                }
+                Phase::Standing { asked: false, .. } => return,
+            },
+            State::Backup => return,
+        };
+        if self.config.voters.contains(&id) && id != self.config.id {
+            self.send(id, body);
+        }
+    }
+
+    /// Who noticed first that the PRIMARY is gone was refused by those that had not noticed yet. Now
+    /// they have, and it need not wait for a timeout to ask again.
+    fn answer_pre_votes_again(&mut self) {
+        for refused in std::mem::take(&mut self.pre_votes_refused) {
+            let Question { from, for_term, last_index, last_term } = refused;
+            self.on_pre_vote(from, for_term, last_index, last_term);
         }
     }
 
@@ -94,6 +141,11 @@ impl Raft {
             && self.log.is_matched_by(index, term)
             && !self.hears_primary()
             && !self.goes_before(from, for_term, index, term);
+        self.pre_votes_refused.retain(|question| question.from != from);
+        if !granted && self.hears_primary() {
+            let question = Question { from, for_term, last_index: index, last_term: term };
+            self.pre_votes_refused.push(question);
+        }
         self.send(from, Body::PreVoteReply { for_term, granted });
     }
 

@@ -18,9 +18,9 @@
 //! ([`Raft::new`]), and then, in every turn of its loop:
 //!
 //! 1. tells what happened: [`Raft::step`] for each message that came, [`Raft::peer_lost`] for a
-//!    server whose last connection is gone, [`Raft::propose`], [`Raft::read`], [`Raft::transfer`],
-//!    [`Raft::provide`], and [`Raft::persisted`] and [`Raft::hard_state_persisted`] for what the disk
-//!    has finished;
+//!    server whose last connection is gone, [`Raft::peer_up`] for one that is connected,
+//!    [`Raft::propose`], [`Raft::read`], [`Raft::transfer`], [`Raft::provide`], and
+//!    [`Raft::persisted`] and [`Raft::hard_state_persisted`] for what the disk has finished;
 //! 2. calls [`Raft::tick`] with the time, when [`Raft::next_deadline_ms`] is over (or in any turn),
 //!    after the messages that came: a process that was stopped for long then finds the answers
 //!    that waited for it before it finds its timers over;

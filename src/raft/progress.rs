@@ -90,6 +90,13 @@ impl Progress {
         self.sounding = None;
     }
 
+    /// The connection was lost, or is a new one: what was under way may not have come. Where nothing
+    /// is known to match yet, the place that was to be looked at next is as good as before.
+    pub(super) fn begin_anew(&mut self) {
+        let next = if self.match_index == 0 { self.next } else { self.match_index + 1 };
+        self.probe(next);
+    }
+
     /// An append with entries up to `last` leaves.
     pub(super) fn on_sent(&mut self, last: u64) {
         match &mut self.flow {

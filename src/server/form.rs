@@ -94,7 +94,7 @@ impl Former<'_> {
                 self.links.mesh.answer(key, format!("id {id}\nrole forming\n"));
             }
             // Who has started already does not wait for this server's answers.
-            Event::Raft(..) | Event::About(_) => {}
+            Event::Raft(..) | Event::About(_) | Event::Up(_) => {}
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ impl Server {
         while let Some(event) = self.links.as_mut().and_then(|l| l.mesh.todo.events.pop_front()) {
             match event {
                 Event::Raft(from, message) => self.service.replica.step(now_ms, from, message),
+                Event::Up(id) => self.service.replica.peer_up(now_ms, id),
                 Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
                 Event::About(_) => self.learn_addresses(),
                 // Who asks for the status gets it; who forms a cluster learns that this one is.

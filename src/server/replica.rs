@@ -114,6 +114,11 @@ impl Replica {
         self.core.peer_lost(now_ms, id);
     }
 
+    /// Another server is connected.
+    pub fn peer_up(&mut self, now_ms: u64, id: ServerId) {
+        self.core.peer_up(now_ms, id);
+    }
+
     /// Hands over to the backup that can take over soonest; false when there is none.
     pub fn hand_over(&mut self, now_ms: u64) -> bool {
         self.core.successor().is_some_and(|to| self.core.transfer(now_ms, to).is_ok())

@@ -239,6 +239,10 @@ impl Cluster {
     }
 
     /// The connections to `lost` break, as `id` sees it.
+    pub fn peer_up(&mut self, id: u32, up: u32) {
+        self.input(ServerId(id), |raft, now_ms| raft.peer_up(now_ms, ServerId(up)));
+    }
+
     pub fn peer_lost(&mut self, id: u32, lost: u32) {
         self.input(ServerId(id), |raft, now_ms| raft.peer_lost(now_ms, ServerId(lost)));
     }

@@ -389,3 +389,85 @@ fn an_absurd_term_and_a_stranger_are_ignored() {
     assert_eq!((solo.raft.term(), solo.raft.violations()), (1, 3));
     assert!(solo.output().is_empty());
 }
+
+#[test]
+fn who_notices_first_that_the_primary_is_gone_is_answered_again_by_those_who_notice_later() {
+    let mut solo = Solo::new(3, &[1]);
+    solo.follow(1);
+    solo.hear(3, 1, pre_vote(2, 1, 1));
+    solo.hear(3, 1, pre_vote(2, 1, 1));
+    let no = Body::PreVoteReply { for_term: 2, granted: false };
+    assert_eq!(solo.said(), [(3, no.clone()), (3, no)], "the PRIMARY is heard");
+    solo.raft.peer_lost(0, ServerId(2));
+    let yes = Body::PreVoteReply { for_term: 2, granted: true };
+    assert_eq!(solo.said(), [(3, yes)], "once");
+    solo.hear(2, 1, Body::Heartbeat { round: 2, commit: 0 });
+    solo.raft.peer_lost(0, ServerId(2));
+    let is_answer = |(_, body): &(u32, Body)| matches!(body, Body::PreVoteReply { .. });
+    assert!(!solo.said().iter().any(is_answer), "nobody has asked since");
+}
+
+#[test]
+fn the_first_to_notice_is_elected_as_soon_as_the_others_have() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(1);
+    cluster.settle_for(1_000);
+    cluster.crash(ServerId(1));
+    cluster.peer_lost(5, 1);
+    cluster.pass(50);
+    cluster.settle();
+    assert_eq!(cluster.raft(5).role(), Role::Candidate, "the others hear the PRIMARY still");
+    for id in 2..=3 {
+        cluster.peer_lost(id, 1);
+    }
+    cluster.settle();
+    assert!(cluster.server(5).is_primary(), "no time has passed");
+}
+
+#[test]
+fn a_candidate_asks_a_server_that_is_connected_again_at_once() {
+    let mut solo = Solo::new(3, &[1]);
+    solo.wait(2_000);
+    let question = pre_vote(2, 1, 1);
+    assert_eq!(solo.said(), [(2, question.clone()), (3, question.clone())]);
+    let deadline = solo.raft.next_deadline_ms();
+    solo.raft.peer_up(solo.now_ms, ServerId(2));
+    assert_eq!(solo.said(), [(2, question)]);
+    assert_eq!(solo.raft.next_deadline_ms(), deadline, "it stands no sooner");
+    solo.hear(3, 1, Body::PreVoteReply { for_term: 2, granted: true });
+    solo.raft.peer_up(solo.now_ms, ServerId(2));
+    assert_eq!(solo.said(), [], "its own vote is not durable");
+    solo.raft.hard_state_persisted(solo.raft.hard_state());
+    let ask = Body::Vote { last_index: 1, last_term: 1, transfer: false };
+    assert_eq!(solo.said(), [(2, ask.clone()), (3, ask.clone())]);
+    solo.raft.peer_up(solo.now_ms, ServerId(3));
+    assert_eq!(solo.said(), [(3, ask)]);
+}
+
+#[test]
+fn a_connection_that_is_there_again_disturbs_nobody_who_follows_a_primary() {
+    let mut solo = Solo::new(3, &[1]);
+    solo.follow(1);
+    let deadline = solo.raft.next_deadline_ms();
+    for id in 1..=4 {
+        solo.raft.peer_up(0, ServerId(id));
+    }
+    assert_eq!((solo.said(), solo.raft.next_deadline_ms()), (vec![], deadline));
+    assert_eq!(solo.raft.primary(), Some(ServerId(2)));
+}
+
+#[test]
+fn a_primary_looks_at_once_where_the_log_of_one_that_is_connected_again_stands() {
+    let mut solo = Solo::primary(3, &[1]);
+    let sent = solo.said();
+    assert!(sent.iter().any(|(to, body)| *to == 3 && matches!(body, Body::Append { .. })));
+    solo.raft.peer_lost(solo.now_ms, ServerId(3));
+    assert!(!solo.said().is_empty(), "it is sent to, though nobody is there");
+    assert_eq!(solo.said(), []);
+    solo.raft.peer_up(solo.now_ms, ServerId(3));
+    let said = solo.said();
+    assert!(
+        matches!(said[..], [(3, Body::Append { prev_index: 1, prev_term: 1, .. })]),
+        "{said:?}"
+    );
+}

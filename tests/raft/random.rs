@@ -174,6 +174,12 @@ impl History {
         let down = !self.cluster.server(other.0).runs();
         if down && self.rng.chance(1, 40) {
             self.cluster.start(other);
+            for server in 1..=self.cluster.servers.len() as u32 {
+                if self.rng.chance(1, 2) {
+                    self.cluster.peer_up(server, other.0);
+                    self.cluster.peer_up(other.0, server);
+                }
+            }
         }
         if self.chance(self.rates.cut) {
             self.counts.cuts += 1;
@@ -185,6 +191,9 @@ impl History {
         }
         if self.chance(self.rates.lose_peer) {
             self.cluster.peer_lost(id.0, other.0);
+            if self.rng.chance(1, 2) {
+                self.cluster.peer_up(id.0, other.0);
+            }
         }
         if self.chance(self.rates.transfer) {
             let asked = self.cluster.input(id, |raft, now_ms| raft.transfer(now_ms, other).is_ok());

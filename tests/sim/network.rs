@@ -74,6 +74,19 @@ impl World {
         }
     }
 
+    /// Two servers are connected from about now on, and both are told.
+    pub fn connect(&mut self, one: usize, two: usize, after: Us) {
+        let ends = [(one, two), (two, one)];
+        if one == two || ends.iter().any(|pair| self.cut.contains(pair)) {
+            return;
+        }
+        for (place, peer) in ends {
+            let id = self.servers[peer].id;
+            let after = after + self.rng.below(MS);
+            self.tell(place, after, Input::PeerUp(id));
+        }
+    }
+
     /// The connections of a process end with it, if the machine lives to say so.
     pub fn server_is_gone(&mut self, place: usize, epoch: u64, power: bool) {
         let id = self.servers[place].id;

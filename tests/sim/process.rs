@@ -25,6 +25,7 @@ pub enum Input {
         message: Message,
     },
     PeerLost(ServerId),
+    PeerUp(ServerId),
     Opened(LinkId),
     Bytes {
         link: LinkId,
@@ -165,6 +166,7 @@ impl Process {
         match input {
             Input::Peer { from, message } => self.service.replica.step(now_ms, from, message),
             Input::PeerLost(id) => self.service.replica.peer_lost(now_ms, id),
+            Input::PeerUp(id) => self.service.replica.peer_up(now_ms, id),
             Input::Opened(link) => self.open(link),
             Input::Bytes { link, bytes } => {
                 if let Some(conn) = self.keys.get(&link).and_then(|key| self.conns.get_mut(key)) {

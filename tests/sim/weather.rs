@@ -175,6 +175,7 @@ impl World {
                 self.tell(place, 0, Input::PeerLost(two));
                 let after = self.rng.below(3 * MS);
                 self.tell(other, after, Input::PeerLost(one));
+                self.connect(place, other, after);
             }
         }
         pairs.retain(|(a, b)| a != b);
@@ -285,6 +286,9 @@ impl World {
             Mend::Links(pairs) => {
                 self.note(format_args!("healed: {pairs:?}"));
                 self.cut.retain(|pair| !pairs.contains(pair));
+                for (one, two) in pairs {
+                    self.connect(one, two, MS);
+                }
             }
             Mend::Clients(pairs) => {
                 self.client_cut.retain(|pair| !pairs.contains(pair));

@@ -255,6 +255,12 @@ impl World {
         self.note(format_args!("{id} starts with {has} entries ({had} known), term {term}"));
         self.look_at(place);
         self.wake_server(place, 0);
+        for peer in 0..self.servers.len() {
+            if self.servers[peer].runs() {
+                let after = self.rng.below(100 * MS);
+                self.connect(place, peer, after);
+            }
+        }
     }
 
     fn input(&mut self, place: usize, epoch: u64, input: Input) {

@@ -73,6 +73,8 @@ pub struct Settings {
 pub enum Event {
     /// A peer sent a message for the core.
     Raft(ServerId, Message),
+    /// There is a connection to a peer, or a new one in the place of the old.
+    Up(ServerId),
     /// The last connection to a peer is gone.
     Lost(ServerId),
     /// A peer says how it stands.

@@ -110,6 +110,7 @@ impl Mesh {
             let name = &self.members[place].name;
             self.todo.tell.push((TraceLevel::Info, format!("peer {name} is up")));
         }
+        self.todo.events.push_back(Event::Up(id_of(place)));
         self.write_frame(key, &Frame::About(self.about.clone()), &Block::default());
     }
 

@@ -22,6 +22,8 @@ struct Conversation {
     stop: Arc<AtomicBool>,
     /// Acknowledgments of all of them.
     acked: Arc<AtomicU64>,
+    /// The longest time that one message took since this was asked, microseconds.
+    slowest_us: Arc<AtomicU64>,
     talkers: Vec<JoinHandle<Told>>,
     servers: Vec<String>,
 }
@@ -30,13 +32,12 @@ struct Conversation {
 struct Told {
     sent: Vec<(u64, String)>,
     refused: Vec<String>,
-    /// The longest time that one message took.
-    slowest: Duration,
 }
 
 impl Conversation {
     fn start(cluster: &Cluster, count: usize) -> Conversation {
         let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let slowest_us = Arc::new(AtomicU64::new(0));
         let servers = cluster.addresses().to_vec();
         // All accounts first, so that nobody sends to a name that is not there.
         let mut ready: Vec<Talker> = Vec::new();
@@ -46,11 +47,11 @@ impl Conversation {
             ready.push(talker);
         }
         let talkers = ready.into_iter().enumerate().map(|(place, talker)| {
-            let (stop, acked) = (stop.clone(), acked.clone());
-            std::thread::spawn(move || talk(talker, place, count, &stop, &acked))
+            let (stop, acked, slowest_us) = (stop.clone(), acked.clone(), slowest_us.clone());
+            std::thread::spawn(move || talk(talker, place, count, &stop, &acked, &slowest_us))
         });
         let talkers = talkers.collect();
-        Conversation { stop, acked, talkers, servers }
+        Conversation { stop, acked, slowest_us, talkers, servers }
     }
 
     /// Waits until so many more are acknowledged, and gives how long the first took.
@@ -72,6 +73,11 @@ impl Conversation {
             std::thread::sleep(Duration::from_micros(200));
         }
         first.expect("more were waited for")
+    }
+
+    /// The longest time that one message took since the last call.
+    fn take_slowest(&self) -> Duration {
+        Duration::from_micros(self.slowest_us.swap(0, Ordering::SeqCst))
     }
 
     /// Stops them and holds that what was acknowledged is there exactly once, in its order.
@@ -108,9 +114,10 @@ fn talk(
     count: usize,
     stop: &AtomicBool,
     acked: &AtomicU64,
+    slowest_us: &AtomicU64,
 ) -> Told {
     let to = talker_name((place + 1) % count);
-    let (mut sent, mut slowest) = (Vec::new(), Duration::ZERO);
+    let mut sent = Vec::new();
     for number in 0.. {
         if stop.load(Ordering::SeqCst) {
             break;
@@ -118,9 +125,9 @@ fn talk(
         let text = format!("{}:{number}", talker_name(place));
         let started = Instant::now();
         let seq = talker.send(&to, (place as u128 + 1) << 64 | number, &text);
-        slowest = slowest.max(started.elapsed());
+        slowest_us.fetch_max(started.elapsed().as_micros() as u64, Ordering::SeqCst);
         acked.fetch_add(1, Ordering::SeqCst);
         sent.push((seq, text));
     }
-    Told { sent, refused: talker.refused, slowest }
+    Told { sent, refused: talker.refused }
 }

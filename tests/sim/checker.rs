@@ -234,7 +234,10 @@ impl Checker {
 
     /// The entry that made an account.
     pub fn created_at(&self, account: &str) -> Option<u64> {
-        let makes_it = |payload: &[u8]| matches!(Command::decode(payload), Ok(Command::Create { name, .. }) if name == account);
+        let makes_it = |payload: &[u8]| match Command::decode(payload) {
+            Ok(Command::Create { name, .. }) => name == account,
+            _ => false,
+        };
         let place = self.committed.iter().position(|entry| makes_it(&entry.payload))?;
         Some(place as u64 + 1)
     }

@@ -70,15 +70,18 @@ impl Raft {
     }
 
     /// What was said to a server that is connected from now on may never have come there: a PRIMARY
-    /// finds out anew where its log stands, a CANDIDATE asks it again. A backup has nothing to ask.
+    /// finds out anew where its log stands and repeats its newest round, a CANDIDATE asks again. A
+    /// backup has nothing to ask.
     pub(super) fn on_peer_up(&mut self, id: ServerId) {
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         let body = match &mut self.state {
             State::Primary(primacy) => {
-                if let Some(backup) = primacy.backup(id) {
-                    backup.begin_anew();
-                }
-                return;
+                let (round, commit) = (primacy.round, self.commit);
+                let Some(backup) = primacy.backup(id) else { return };
+                backup.begin_anew();
+                // Reads may wait for the answer of the one who could not hear the newest round.
+                let commit = backup.match_index.min(commit);
+                Body::Heartbeat { round, commit }
             }
             State::Candidate(candidacy) => match candidacy.phase {
                 Phase::Asking => {

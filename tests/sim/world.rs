@@ -251,6 +251,8 @@ impl World {
             let after = (1 + self.rng.below(1_000)) * MS;
             return self.at(after, Event::Start(place));
         }
+        // The recovery was shorter than the instant at which it was to be cut.
+        self.servers[place].log_disk.fail_no_more();
         let term = state.term;
         self.note(format_args!("{id} starts with {has} entries ({had} known), term {term}"));
         self.look_at(place);

@@ -120,6 +120,11 @@ impl SimDisk {
         self.inner.borrow_mut().fault = Some((position, fault));
     }
 
+    /// Nothing is to go wrong any more.
+    pub fn fail_no_more(&self) {
+        self.inner.borrow_mut().fault = None;
+    }
+
     /// True once a `Crash` has happened.
     pub fn crashed(&self) -> bool {
         self.inner.borrow().crashed

@@ -34,6 +34,9 @@ pub struct Chatter {
     file: Vec<u8>,
     synced: usize,
     noted_cursor: Option<u64>,
+    /// The session's word before the bytes that it got last: an answer among them may be older than
+    /// the word that came with them.
+    word_before: Word,
     /// Questions that wait: what was asked, and the newest acknowledged message then.
     asked: BTreeMap<u64, (Request, u64)>,
     seen: Seen,
@@ -79,6 +82,7 @@ impl Chatter {
             file: Vec::new(),
             synced: 0,
             noted_cursor: None,
+            word_before: Word::Offline,
             asked: BTreeMap::new(),
             seen: Seen::default(),
             counts: Counts::default(),
@@ -292,7 +296,8 @@ impl Chatter {
     ) {
         let Some(session) = &self.session else { return };
         // A server without a majority says what it has, which may be old.
-        let floor = if session.state() == Word::Connected { floor } else { 0 };
+        let words = [self.word_before, session.state()];
+        let floor = if words.contains(&Word::ReadOnly) { 0 } else { floor };
         let name = &self.name;
         match request {
             Request::History { with, before, limit } => {
@@ -352,6 +357,7 @@ impl Client for Chatter {
 
     fn received(&mut self, now_ms: u64, bytes: &[u8], _: &mut Checker) {
         if let Some(session) = &mut self.session {
+            self.word_before = session.state();
             session.received(now_ms, bytes);
         }
     }

@@ -299,11 +299,12 @@ impl Chatter {
         let words = [self.word_before, session.state()];
         let floor = if words.contains(&Word::ReadOnly) { 0 } else { floor };
         let name = &self.name;
+        let from = format!("from {} while {words:?}", session.address());
         match request {
             Request::History { with, before, limit } => {
                 let got: Vec<u64> = frames[..frames.len() - 1].iter().map(|f| f.seq).collect();
                 let with = (!with.is_empty()).then_some(with.as_str());
-                checker.explain(floor, &format!("{name}: {request:?}: {got:?}"), |model| {
+                checker.explain(floor, &format!("{name}: {request:?}: {got:?} {from}"), |model| {
                     let all = model.history(name, with);
                     let way = chatctl::chat::Direction::Before;
                     Model::page(&all, *before, way, usize::from(*limit)).0 == got
@@ -311,7 +312,7 @@ impl Chatter {
             }
             Request::Inbox { .. } => {
                 let body = &frames[0].body;
-                checker.explain(floor, &format!("{name}: inbox {body}"), |model| {
+                checker.explain(floor, &format!("{name}: inbox {body} {from}"), |model| {
                     let line = |line: &(String, u32, u64, u64)| {
                         format!("{}\t{}\t{}\t{}", line.0, line.1, line.2, line.3)
                     };

@@ -66,6 +66,9 @@ pub struct Client {
     pub codec: Codec,
     /// Whether it knows, by now, how it is served: what changes from then on is pushed to it.
     pub told_serving: bool,
+    /// An answer from before the server was PRIMARY is still being read: that it is one now is said
+    /// behind it.
+    pub owed_status: bool,
     /// The login.
     pub session: Option<Session>,
     /// What it waits for.
@@ -104,6 +107,7 @@ impl Client {
             form: None,
             codec: Codec::Json,
             told_serving: false,
+            owed_status: false,
             session: None,
             work: Work::Idle,
             read_index: ReadIndex::None,

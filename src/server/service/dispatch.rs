@@ -214,7 +214,11 @@ impl Service {
     pub(super) fn end(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key) {
             client.work = Work::Idle;
+            let owed_status = std::mem::take(&mut client.owed_status);
             self.queue(key);
+            if owed_status {
+                self.put_status(key);
+            }
         }
     }
 

@@ -112,7 +112,11 @@ impl Service {
             let Some(client) = self.clients.get_mut(key) else { continue };
             // Also where there is no room for answers: it is short, and must not be missed.
             if client.told_serving && client.life == Life::Open {
-                self.put_status(key);
+                // Behind "primary" no answer may come that was begun while there was none.
+                client.owed_status = client.work == Work::Busy && self.serving == Serving::Primary;
+                if !client.owed_status {
+                    self.put_status(key);
+                }
             }
             // What it holds may now be taken up, or refused.
             self.queue(key);
@@ -129,7 +133,7 @@ impl Service {
         }
     }
 
-    fn put_status(&mut self, key: Key) {
+    pub(super) fn put_status(&mut self, key: Key) {
         let body = match self.serving {
             Serving::Electing(_) => "electing: no server is PRIMARY yet",
             Serving::ReadOnly => "read-only: no majority of the servers is reachable",

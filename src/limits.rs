@@ -67,6 +67,9 @@ pub const READ_MARKERS: usize = 256;
 pub const OWN_RECENT: usize = 1_024;
 /// Messages in a page of the client's `sync`.
 pub const SYNC_PAGE: u16 = 500;
+/// Names that a session remembers as accounts, so that sends to them need not wait for each other.
+/// Past it one is forgotten (and the next send to it goes alone).
+pub const KNOWN_RECEIVERS: usize = 1_000;
 /// Senders of whom a chat remembers what it has shown; past it one is forgotten (and its marker is
 /// moved by the next message).
 pub const SHOWN_SENDERS: usize = 1_000;

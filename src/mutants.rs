@@ -157,6 +157,9 @@ mutants! {
     RetryWithNewId "retry-with-new-id":
         "a message is sent again under another id",
         ["client::session::whatever_fails"];
+    SentBehindUnknown "sent-behind-unknown":
+        "a message is sent behind one that may be refused now and stored later",
+        ["client::scripted::behind_a_name"];
     OutboxDroppedEarly "outbox-dropped-early":
         "a message leaves the outbox when it is sent, not when it is acknowledged",
         ["client::session::whatever_fails"];

@@ -232,8 +232,8 @@ impl Driver {
     /// [`Driver::shown`].
     pub fn events(&mut self, now_ms: u64) -> Vec<Event> {
         let mut events = Vec::new();
-        let mut refused = false;
         loop {
+            let mut refused = false;
             while let Some(output) = self.session.poll() {
                 match output {
                     Output::Close => self.transport = None,
@@ -245,14 +245,17 @@ impl Driver {
                     }
                 }
             }
-            self.write(now_ms);
+            if refused && let Err(error) = self.store.sync() {
+                self.trouble = Some(error);
+            }
+            // Neither a person nor a server hears of what comes after a refusal before that is on
+            // disk: what was refused must not be sent after a crash.
+            if self.trouble.is_none() {
+                self.write(now_ms);
+            }
             if !self.session.has_output() {
                 break;
             }
-        }
-        if refused {
-            // Before anybody hears of it: what was refused must not be sent after a crash.
-            self.trouble = self.store.sync().err().or(self.trouble.take());
         }
         events
     }

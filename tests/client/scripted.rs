@@ -21,6 +21,15 @@ fn online() -> World {
     world
 }
 
+/// As [`online`], and bob has written: that he exists is known.
+fn acquainted() -> World {
+    let mut world = online();
+    world.others_send("bob", "alice", "hello");
+    world.calm();
+    world.events.clear();
+    world
+}
+
 fn say(world: &mut World, message: &Message<'_>) {
     world.link.as_mut().expect("connected").put(message);
     world.carry_down(usize::MAX);
@@ -171,7 +180,7 @@ fn taken_back_is_told_and_moves_the_cursor_and_read_moved_is_told_and_does_not()
 #[test]
 fn each_not_now_makes_messages_wait_behind_a_ping_in_their_order() {
     for code in ["rate-limited", "disk-full", "read-only", "outcome-unknown", "busy"] {
-        let mut world = online();
+        let mut world = acquainted();
         world.cluster.refuse_next = Some(code);
         for n in 1..=3 {
             world.send("bob", &format!("m{n}"), n);
@@ -184,7 +193,7 @@ fn each_not_now_makes_messages_wait_behind_a_ping_in_their_order() {
         assert_eq!(held.count(), 1, "{code}: told once");
         world.calm();
         let stored: Vec<&str> = world.cluster.log.iter().map(|s| s.body.as_str()).collect();
-        assert_eq!(stored, ["m1", "m2", "m3"], "{code}");
+        assert_eq!(stored, ["hello", "m1", "m2", "m3"], "{code}");
         assert!(world.cluster.sends_seen.values().all(|attempts| attempts.len() == 2), "{code}");
     }
 }
@@ -229,15 +238,57 @@ fn a_definite_refusal_leaves_the_outbox_and_those_behind_it_go_on() {
 }
 
 #[test]
-fn no_more_than_a_window_of_sends_is_on_its_way() {
+fn behind_a_name_that_perhaps_nobody_has_nothing_is_sent_before_the_answer() {
+    let mut world = acquainted();
+    let asked = |world: &World| world.cluster.sends_seen.len();
+    world.send("bob", "known", 1);
+    world.send("nobody", "perhaps", 2);
+    world.send("bob", "behind", 3);
+    world.carry_up(usize::MAX);
+    assert_eq!(asked(&world), 2, "it goes behind others, and nothing behind it");
+    // The refusal is lost, and asked for again.
+    world.drop_connection();
+    world.calm();
+    let stored: Vec<&str> = world.cluster.log.iter().map(|s| s.body.as_str()).collect();
+    assert_eq!(stored, ["hello", "known", "behind"]);
+    assert_eq!(world.cluster.sends_seen[&2].len(), 2);
+    assert_eq!(world.cluster.sends_seen[&3].len(), 1, "only after the second refusal");
+    // Who was written to once is known from then on.
+    world.send("carol", "first", 4);
+    world.send("carol", "second", 5);
+    world.send("carol", "third", 6);
+    world.carry_up(usize::MAX);
+    assert_eq!(asked(&world), 4);
+    world.carry_down(usize::MAX);
+    world.carry_up(usize::MAX);
+    assert_eq!(asked(&world), 6);
+}
+
+#[test]
+fn of_too_many_known_names_one_is_forgotten_and_its_next_message_goes_alone() {
     let mut world = online();
+    for n in 0..=limits::KNOWN_RECEIVERS {
+        world.send(&format!("user{n:04}"), "hello", n as u128 + 1);
+        world.calm();
+    }
+    let before = world.cluster.sends_seen.len();
+    for (to, id) in [("user0001", 2_001), ("user0000", 2_002), ("user0001", 2_003)] {
+        world.send(to, "again", id);
+    }
+    world.carry_up(usize::MAX);
+    assert_eq!(world.cluster.sends_seen.len(), before + 2, "user0000 is no longer known");
+}
+
+#[test]
+fn no_more_than_a_window_of_sends_is_on_its_way() {
+    let mut world = acquainted();
     for n in 1..=200 {
         world.send("bob", "x", n);
     }
     world.carry_up(usize::MAX);
     assert_eq!(world.cluster.sends_seen.len(), limits::SEND_WINDOW);
     world.calm();
-    assert_eq!(world.cluster.log.len(), 200);
+    assert_eq!(world.cluster.log.len(), 201, "with what bob has said");
 }
 
 /// How many answers lie ready for the client.
@@ -319,7 +370,7 @@ fn a_full_outbox_refuses_by_bytes_too() {
 
 #[test]
 fn what_lies_ready_for_a_socket_that_takes_nothing_is_bounded() {
-    let mut world = online();
+    let mut world = acquainted();
     let body = "long".repeat(15_000);
     let (known, cluster) = (world.session.known(), world.session.cluster());
     for id in 1..=limits::SEND_WINDOW as u128 {
@@ -331,7 +382,7 @@ fn what_lies_ready_for_a_socket_that_takes_nothing_is_bounded() {
     let bound = limits::CLIENT_OUTPUT_BYTES;
     assert!((bound..bound + limits::BODY_BYTES).contains(&ready), "{ready}");
     world.calm();
-    assert_eq!(world.cluster.log.len(), limits::SEND_WINDOW);
+    assert_eq!(world.cluster.log.len(), limits::SEND_WINDOW + 1, "with what bob has said");
 }
 
 #[test]

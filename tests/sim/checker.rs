@@ -232,16 +232,6 @@ impl Checker {
         self.acknowledged = self.acknowledged.max(seq);
     }
 
-    /// The entry that made an account.
-    pub fn created_at(&self, account: &str) -> Option<u64> {
-        let makes_it = |payload: &[u8]| match Command::decode(payload) {
-            Ok(Command::Create { name, .. }) => name == account,
-            _ => false,
-        };
-        let place = self.committed.iter().position(|entry| makes_it(&entry.payload))?;
-        Some(place as u64 + 1)
-    }
-
     /// An answer that was asked for when `floor` was the newest acknowledged message must be true of
     /// the model after some entry from then to now.
     pub fn explain(&mut self, floor: u64, what: &str, fits: impl Fn(&Model) -> bool) {

@@ -15,6 +15,8 @@
 //!
 //! - A message given to [`Session::send`] is asked for with one id and one `seq` until the server has
 //!   answered it for good, whatever happens to connections between; in the order given.
+//! - Nothing is sent behind a message to a name that is not known to be an account before its answer
+//!   has come: "no such user" may be lost, and by the time of the retry there may be one.
 //! - Below the cursor everything has been handed out as an event, once. Pushes move the cursor only
 //!   after a `sync` has reached `end` on the connection; before that they are dropped, since `sync`
 //!   brings them.
@@ -26,7 +28,7 @@ mod requests;
 mod types;
 mod wire;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use old::OLD_MS;
 
@@ -162,6 +164,9 @@ pub struct Session {
     pause: Option<u64>,
     refusals: u32,
     held_code: String,
+    /// Names that are accounts, or were: a server has said so. A name is never given out again, so
+    /// this cannot become wrong.
+    receivers: BTreeSet<String>,
 
     requests: VecDeque<requests::Waiting>,
     next_number: u64,
@@ -223,6 +228,7 @@ impl Session {
             pause: None,
             refusals: 0,
             held_code: String::new(),
+            receivers: BTreeSet::new(),
             requests: VecDeque::new(),
             next_number: 1,
             markers: VecDeque::new(),

@@ -95,7 +95,10 @@ impl Session {
                 self.event(Event::TakenBack(ids));
             }
             _ if own => {}
-            _ => self.event(Event::Message(Incoming::of(message))),
+            _ => {
+                self.on_receiver(&message.src);
+                self.event(Event::Message(Incoming::of(message)));
+            }
         }
     }
 
@@ -299,7 +302,19 @@ impl Session {
             self.own_recent.insert(reply.seq, id);
         }
         let Draft { id, to, body, .. } = draft;
+        self.on_receiver(&to);
         self.event(Event::Sent { id, to, body, seq: reply.seq, time: reply.time });
+    }
+
+    /// There is an account of this name.
+    fn on_receiver(&mut self, name: &str) {
+        if self.receivers.contains(name) {
+            return;
+        }
+        if self.receivers.len() >= limits::KNOWN_RECEIVERS {
+            self.receivers.pop_first();
+        }
+        self.receivers.insert(name.to_owned());
     }
 
     /// A send was refused with "not now": those behind it in flight get the same, then a ping after

@@ -145,6 +145,7 @@ impl Session {
             && flying < limits::SEND_WINDOW
             && self.own_recent.len() < limits::OWN_RECENT
             && self.outgoing.len() < limits::CLIENT_OUTPUT_BYTES
+            && self.may_follow(flying)
         {
             let item = &mut self.outbox[flying];
             assert!(!item.in_flight, "what is in flight stands first");
@@ -159,6 +160,15 @@ impl Session {
             self.put(now_ms, PendingKind::Send { id: draft.id }, &message);
             flying += 1;
         }
+    }
+
+    /// Whether the message at `place` may be sent before the one in front of it is answered. The
+    /// receiver of that one may be nobody yet: were its refusal lost, it would be sent again, stored
+    /// if there is such a user by then, and so come after what was written later.
+    fn may_follow(&self, place: usize) -> bool {
+        let Some(before) = place.checked_sub(1) else { return true };
+        let receiver = &self.outbox[before].draft.to;
+        self.receivers.contains(receiver) || planted(Mutant::SentBehindUnknown)
     }
 
     pub(super) fn reply_deadline(&self, oldest: &Pending) -> u64 {

@@ -98,6 +98,14 @@ mutants! {
         "a PRIMARY that steps down says that what it was asked will not happen",
         ["sim::every"];
 
+    // Members.
+    ChangeBeforeTermEntry "change-before-term-entry":
+        "a PRIMARY changes the members before an entry of its term is committed",
+        ["raft::members::s4_1_no_change_before_an_entry_of_the_term"];
+    NonvoterCounted "nonvoter-counted":
+        "a non-voter's copies and votes count",
+        ["raft::members::s4_2_1_a_non_voter_counts_for_nothing"];
+
     // The log on disk.
     SyncLeftOut "sync-left-out":
         "a batch counts as durable when it is written, before the fsync",

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::log::Run;
+use super::membership::{Members, ReadMembers};
 use super::message::{Entry, ServerId};
 use crate::limits;
 
@@ -11,8 +12,13 @@ use crate::limits;
 pub struct Config {
     /// This server.
     pub id: ServerId,
-    /// All servers with a vote, this one included, in any order.
+    /// All servers with a vote, in any order: as the log has it up to [`Restored::commit`], or as it
+    /// is known before the log has it.
     pub voters: Vec<ServerId>,
+    /// In the same way, those that are only sent the log.
+    pub nonvoters: Vec<ServerId>,
+    /// Finds the configuration in an entry's payload, where it has one.
+    pub read_members: ReadMembers,
     /// The shortest silence after which a backup stands for election; each wait is drawn from this
     /// to twice this.
     pub election_timeout_ms: u64,
@@ -34,6 +40,8 @@ impl Config {
         Config {
             id,
             voters,
+            nonvoters: Vec::new(),
+            read_members: |_| None,
             election_timeout_ms: limits::RAFT_ELECTION_TIMEOUT_MS,
             heartbeat_ms: limits::RAFT_HEARTBEAT_MS,
             window: limits::RAFT_WINDOW,
@@ -44,17 +52,11 @@ impl Config {
     }
 
     pub(super) fn check(&self) -> Result<(), StartError> {
-        let mut sorted = self.voters.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if sorted.len() != self.voters.len() {
-            return Err(StartError::VoterTwice);
-        }
-        if !sorted.contains(&self.id) {
-            return Err(StartError::NoVoter { id: self.id });
-        }
-        if sorted.len() > limits::RAFT_VOTERS {
-            return Err(StartError::TooManyVoters { count: sorted.len() });
+        let (voters, nonvoters) = (self.voters.clone(), self.nonvoters.clone());
+        let members = Members { voters, nonvoters };
+        members.check()?;
+        if !members.has(self.id) {
+            return Err(StartError::NoMember { id: self.id });
         }
         if self.heartbeat_ms == 0 || self.election_timeout_ms < 3 * self.heartbeat_ms {
             return Err(StartError::Timeouts {
@@ -88,7 +90,8 @@ pub struct Restored {
     /// The log's last index; all up to it is durable.
     pub last_index: u64,
     /// The log's last entries, consecutive, from any index on; at best all after `commit`, so that
-    /// the driver finds each of them with [`super::Raft::entry`] when it is committed.
+    /// the driver finds each of them with [`super::Raft::entry`] when it is committed. No entry that
+    /// is left out after `commit` may have a configuration.
     pub tail: Vec<Entry>,
     /// All up to here is known to be committed, and is the driver's to apply: the core reports only
     /// what is committed after it.
@@ -130,7 +133,7 @@ pub enum StartError {
     /// A server is listed twice.
     VoterTwice,
     /// This server is not listed.
-    NoVoter {
+    NoMember {
         /// This server.
         id: ServerId,
     },
@@ -173,7 +176,7 @@ impl fmt::Display for StartError {
             StartError::VoterTwice => {
                 write!(f, "a server is listed twice in the cluster: list each once")
             }
-            StartError::NoVoter { id } => {
+            StartError::NoMember { id } => {
                 write!(f, "server {id} is not in the cluster's list: add it, or check the id")
             }
             StartError::TooManyVoters { count } => {

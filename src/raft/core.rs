@@ -4,6 +4,7 @@ use super::config::{Config, HardState, Restored, StartError};
 use super::election::Question;
 use super::invariants::{Outline, check_between};
 use super::log::Log;
+use super::membership::Memberships;
 use super::message::{Body, Entry, Message, Payload, ServerId};
 use super::output::{Committed, Mark, Output, ProposeError, RoleChange};
 use super::random::Random;
@@ -15,7 +16,8 @@ use crate::mutants::{Mutant, planted};
 #[derive(Clone, Debug)]
 pub struct Raft {
     pub(super) config: Config,
-    /// Votes and copies that make a majority.
+    /// Who counts, and the votes and copies that make a majority.
+    pub(super) memberships: Memberships,
     pub(super) quorum: usize,
     pub(super) random: Random,
     /// The newest time that was given.
@@ -67,6 +69,7 @@ impl Raft {
         config.check()?;
         restored.check()?;
         let Restored { hard_state: saved, runs, last_index, tail, commit } = restored;
+        let memberships = Memberships::new(&config, commit, &tail);
         let log = Log::new(runs, last_index, tail);
         // Entries may have become durable before their term's hard state did. Without it nothing
         // was promised in that term, so the term counts and there was no vote.
@@ -74,10 +77,10 @@ impl Raft {
             newer if newer > saved.term => HardState { term: newer, voted_for: None },
             _ => saved,
         };
-        let quorum = config.voters.len() / 2 + 1;
         let random = Random::new(config.seed);
         let mut raft = Raft {
-            quorum,
+            memberships,
+            quorum: 0,
             random,
             now_ms,
             hard_state,
@@ -104,8 +107,8 @@ impl Raft {
             violation: None,
             config,
         };
-        raft.config.voters.sort_unstable();
-        if raft.quorum > 1 {
+        raft.quorum = raft.members().quorum();
+        if raft.members().voters != [raft.config.id] {
             raft.draw_election_deadline();
         }
         raft.check_invariants();
@@ -133,6 +136,8 @@ impl Raft {
     /// They are safe when they are committed, which after a change of the PRIMARY they may never be.
     pub fn propose(&mut self, payloads: Vec<Payload>) -> Result<u64, ProposeError> {
         assert!(!payloads.is_empty(), "a proposal has payloads");
+        let read_members = self.config.read_members;
+        debug_assert!(payloads.iter().all(|payload| read_members(payload).is_none()));
         self.checked(|raft| raft.on_propose(payloads))
     }
 
@@ -219,9 +224,8 @@ impl Raft {
 
     /// What a message's term means comes first, then what it says.
     fn on_message(&mut self, from: ServerId, message: Message) {
-        let stranger = from == self.config.id || !self.config.voters.contains(&from);
-        if stranger || message.term > limits::RAFT_TERM {
-            self.violation("a message from no voter, or of an absurd term");
+        if from == self.config.id || message.term > limits::RAFT_TERM {
+            self.violation("a message from this server itself, or of an absurd term");
             return;
         }
         let Message { term, body } = message;
@@ -275,6 +279,7 @@ impl Raft {
     /// Adds an entry to the log, and to what the driver is to append.
     pub(super) fn append(&mut self, entry: Entry) {
         self.log.append(entry.clone());
+        self.take_members(&entry);
         self.out.append.push(entry);
     }
 
@@ -282,6 +287,7 @@ impl Raft {
     pub(super) fn truncate_from(&mut self, index: u64) {
         assert!(index > self.commit, "what is committed is never cut");
         self.log.truncate_from(index);
+        self.revert_members(index);
         self.generation += 1;
         self.persisted = self.persisted.min(index - 1);
         self.out.append.retain(|entry| entry.index < index);
@@ -303,9 +309,8 @@ impl Raft {
         self.out.messages.push(super::output::Outgoing { to, message });
     }
 
-    pub(super) fn send_to_all(&mut self, body: &Body) {
-        for place in 0..self.config.voters.len() {
-            let to = self.config.voters[place];
+    pub(super) fn send_to_voters(&mut self, body: &Body) {
+        for to in self.members().voters.clone() {
             if to != self.config.id {
                 self.send(to, body.clone());
             }

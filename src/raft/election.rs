@@ -22,6 +22,11 @@ impl Raft {
         match &self.state {
             State::Primary(_) => self.on_primary_time(),
             _ if self.now_ms < self.election_deadline_ms => {}
+            // A non-voter does not stand; it only forgets a PRIMARY that is not heard.
+            State::Backup if !self.is_voter() => {
+                self.become_backup(self.hard_state.term, None, Why::Timeout);
+                self.draw_election_deadline();
+            }
             // A slow disk holds the own vote up; another term would wait for it as well.
             State::Candidate(candidacy)
                 if matches!(candidacy.phase, Phase::Standing { asked: false, .. }) =>
@@ -95,7 +100,8 @@ impl Raft {
             },
             State::Backup => return,
         };
-        if self.config.voters.contains(&id) && id != self.config.id {
+        let (is_backup, is_voter) = (self.role() == Role::Primary, self.members().is_voter(id));
+        if id != self.config.id && (is_backup || is_voter) {
             self.send(id, body);
         }
     }
@@ -132,7 +138,7 @@ impl Raft {
             last_index: self.log.last_index(),
             last_term: self.log.last_term(),
         };
-        self.send_to_all(&body);
+        self.send_to_voters(&body);
         self.count_grant(self.config.id);
     }
 
@@ -199,9 +205,12 @@ impl Raft {
         }
     }
 
-    /// Counts a yes; the majority of them leads on.
+    /// Counts a voter's yes; the majority of them leads on.
     pub(super) fn count_grant(&mut self, from: ServerId) {
         let quorum = self.quorum;
+        if !self.members().is_voter(from) && !planted(Mutant::NonvoterCounted) {
+            return;
+        }
         let State::Candidate(candidacy) = &mut self.state else { return };
         if !candidacy.granted.contains(&from) {
             candidacy.granted.push(from);

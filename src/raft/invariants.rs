@@ -113,13 +113,16 @@ impl Raft {
         let first = primacy.first_of_term;
         assert_eq!(self.log.term(first), Some(self.hard_state.term), "its term's first entry");
         assert_ne!(self.log.term(first - 1), Some(self.hard_state.term), "none before it");
-        assert_eq!(primacy.backups.len() + 1, self.config.voters.len());
+        assert!(self.is_voter(), "a PRIMARY has a vote");
+        assert_eq!(primacy.backups.len() + 1, self.members().count());
         primacy.reads.check_invariants(primacy.round, self.commit);
         for backup in &primacy.backups {
             self.check_backup(backup, primacy.round);
         }
-        if self.commit >= first {
-            let copies = primacy.backups.iter().filter(|b| b.match_index >= self.commit).count();
+        // Until a new configuration is committed, what was so before is on the old one's majority.
+        if self.commit >= first.max(self.members_index()) {
+            let voters = primacy.backups.iter().filter(|backup| backup.votes);
+            let copies = voters.filter(|backup| backup.match_index >= self.commit).count();
             let own = usize::from(self.persisted >= self.commit);
             assert!(copies + own >= self.quorum, "what is committed is on a majority");
         }

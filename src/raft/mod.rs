@@ -19,8 +19,8 @@
 //!
 //! 1. tells what happened: [`Raft::step`] for each message that came, [`Raft::peer_lost`] for a
 //!    server whose last connection is gone, [`Raft::peer_up`] for one that is connected,
-//!    [`Raft::propose`], [`Raft::read`], [`Raft::transfer`], [`Raft::provide`], and
-//!    [`Raft::persisted`] and [`Raft::hard_state_persisted`] for what the disk has finished;
+//!    [`Raft::propose`], [`Raft::change_members`], [`Raft::read`], [`Raft::transfer`],
+//!    [`Raft::provide`], and [`Raft::persisted`] and [`Raft::hard_state_persisted`] for what the disk has finished;
 //! 2. calls [`Raft::tick`] with the time, when [`Raft::next_deadline_ms`] is over (or in any turn),
 //!    after the messages that came: a process that was stopped for long then finds the answers
 //!    that waited for it before it finds its timers over;
@@ -62,6 +62,8 @@
 //!   each backup; on a mismatch, back by whole terms; commit by counting only for the PRIMARY's own
 //!   term (§5.4.2), for which it begins with an empty entry.
 //! - *Reads* (`reads.rs`): rounds of heartbeats (§6.4), no leases: no clock is trusted for safety.
+//! - *Members* (`membership.rs`): one server at a time, through the log, first as a non-voter (§4).
+//!   Which payloads are configurations is read by a function of the settings.
 //! - *Checks* (`invariants.rs`): what must hold of a state and between two, after every call in debug
 //!   builds.
 //!
@@ -76,6 +78,7 @@ mod core;
 mod election;
 mod invariants;
 mod log;
+mod membership;
 mod message;
 mod output;
 mod progress;
@@ -91,6 +94,7 @@ pub use self::config::{Config, HardState, Restored, StartError};
 pub use self::core::Raft;
 pub use self::invariants::{Outline, check_between};
 pub use self::log::Run;
+pub use self::membership::{ChangeError, Members, ReadMembers};
 pub use self::message::{
     Body, ENTRY_OVERHEAD_BYTES, Entry, MESSAGE_OVERHEAD_BYTES, Message, Payload, ServerId,
 };

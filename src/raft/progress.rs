@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use super::membership::CatchUp;
 use super::message::ServerId;
 use crate::mutants::{Mutant, planted};
 
@@ -37,6 +38,9 @@ pub(super) struct Sounding {
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     pub(super) id: ServerId,
+    /// Whether it counts; and how far it is on its way there, where it does not.
+    pub(super) votes: bool,
+    pub(super) catch_up: Option<CatchUp>,
     pub(super) match_index: u64,
     pub(super) next: u64,
     pub(super) flow: Flow,
@@ -57,9 +61,11 @@ pub(super) struct Progress {
 
 impl Progress {
     /// At the start of a term: the backup's log is taken to be as long as this server's.
-    pub(super) fn new(id: ServerId, next: u64) -> Progress {
+    pub(super) fn new(id: ServerId, next: u64, votes: bool) -> Progress {
         Progress {
             id,
+            votes: votes || planted(Mutant::NonvoterCounted),
+            catch_up: None,
             match_index: 0,
             next,
             flow: Flow::Probe { sent: None },

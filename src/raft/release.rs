@@ -31,7 +31,7 @@ impl Raft {
         if let Phase::Standing { asked: asked @ false, transfer } = &mut candidacy.phase {
             *asked = true;
             let body = Body::Vote { last_index, last_term, transfer: *transfer };
-            self.send_to_all(&body);
+            self.send_to_voters(&body);
             self.count_grant(self.config.id);
         }
     }

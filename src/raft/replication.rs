@@ -113,14 +113,14 @@ impl Raft {
     pub(super) fn on_accepted(&mut self, from: ServerId, match_index: u64) {
         let last_index = self.log.last_index();
         // A PRIMARY that lost its own copy in a crash may be told of entries it no longer has.
-        let Some(primacy) = self.primacy() else { return };
-        let Some(backup) = primacy.backup(from).filter(|_| match_index <= last_index) else {
+        let Some(backup) = self.primacy().and_then(|primacy| primacy.backup(from)) else { return };
+        if match_index > last_index {
             self.violation("an acknowledgment past the log's end");
             return;
-        };
+        }
         backup.heard = true;
         if backup.on_accepted(match_index) {
-            self.count_commit();
+            self.on_match_grown(from);
         }
     }
 
@@ -129,11 +129,11 @@ impl Raft {
     pub(super) fn on_rejected(&mut self, from: ServerId, prev: u64, hint: u64, hint_term: u64) {
         let known = prev <= self.log.last_index() && hint <= prev;
         let hint = self.log.last_with_term_at_most(hint, hint_term);
-        let Some(primacy) = self.primacy() else { return };
-        let Some(backup) = primacy.backup(from).filter(|_| known) else {
+        let Some(backup) = self.primacy().and_then(|primacy| primacy.backup(from)) else { return };
+        if !known {
             self.violation("a refusal of what was never sent");
             return;
-        };
+        }
         backup.heard = true;
         backup.on_rejected(prev, hint);
     }
@@ -148,15 +148,21 @@ impl Raft {
         let last_index = self.log.last_index();
         let Some(primacy) = self.primacy() else { return };
         let known = match_index <= verified && verified <= last_index && round <= primacy.round;
-        let Some(backup) = primacy.backup(from).filter(|_| known) else {
+        let Some(backup) = primacy.backup(from) else { return };
+        if !known {
             self.violation("a heartbeat's answer that does not fit");
             return;
-        };
+        }
         backup.on_heartbeat_reply(round, verified);
         if match_index > backup.match_index && backup.on_accepted(match_index) {
-            self.count_commit();
+            self.on_match_grown(from);
         }
         self.finish_read_round();
+    }
+
+    fn on_match_grown(&mut self, id: ServerId) {
+        self.note_catch_up(id);
+        self.count_commit();
     }
 
     /// Commits what a majority has durably, this server among them only with what it has itself
@@ -168,10 +174,12 @@ impl Raft {
         let own_copy =
             if planted(Mutant::SelfCountedEarly) { log.last_index() } else { self.persisted };
         copies[0] = own_copy;
-        for (place, backup) in primacy.backups.iter().enumerate() {
-            copies[place + 1] = backup.match_index;
+        let mut count = 1;
+        for backup in primacy.backups.iter().filter(|backup| backup.votes) {
+            copies[count] = backup.match_index;
+            count += 1;
         }
-        let copies = &mut copies[..=primacy.backups.len()];
+        let copies = &mut copies[..count];
         copies.sort_unstable();
         let on_majority = copies[copies.len() - *quorum];
         let of_this_term = |index| log.term(index) == Some(self.hard_state.term);
@@ -189,8 +197,8 @@ impl Raft {
         let timeout_ms = self.config.election_timeout_ms;
         let Some(primacy) = self.primacy() else { return };
         if now_ms >= primacy.quorum_check_ms {
-            let heard = 1 + primacy.backups.iter().filter(|backup| backup.heard).count();
-            if heard < quorum {
+            let heard = primacy.backups.iter().filter(|backup| backup.votes && backup.heard);
+            if 1 + heard.count() < quorum {
                 self.become_backup(self.hard_state.term, None, Why::QuorumLost);
                 return;
             }

@@ -125,9 +125,8 @@ impl Raft {
         assert!(self.role() == Role::Candidate, "only a candidate is elected");
         assert!(self.durable == self.hard_state, "an election is won with a durable vote");
         let first_of_term = self.log.last_index() + 1;
-        let others = self.config.voters.iter().filter(|&&id| id != self.config.id);
         let primacy = Primacy {
-            backups: others.map(|&id| Progress::new(id, first_of_term)).collect(),
+            backups: self.members().progress(self.config.id, first_of_term, self.now_ms),
             first_of_term,
             round: 0,
             heartbeat_due_ms: self.now_ms + self.config.heartbeat_ms,

@@ -20,6 +20,8 @@ pub struct BackupStatus {
     pub in_flight: usize,
     /// It has answered within the last election timeout or two.
     pub heard: bool,
+    /// It has a vote.
+    pub votes: bool,
 }
 
 impl Raft {
@@ -106,6 +108,7 @@ impl Raft {
                 let timers = primacy.heartbeat_due_ms.min(primacy.quorum_check_ms);
                 Some(primacy.transfer.map_or(timers, |t| timers.min(t.deadline_ms)))
             }
+            State::Backup if !self.is_voter() && self.primary.is_none() => None,
             _ => Some(self.election_deadline_ms),
         }
     }
@@ -125,6 +128,7 @@ impl Raft {
             next: backup.next,
             in_flight: backup.in_flight.len(),
             heard: backup.heard || backup.was_heard,
+            votes: backup.votes,
         });
         status.collect()
     }

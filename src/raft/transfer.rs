@@ -25,7 +25,7 @@ impl Raft {
             let primary = raft.primary;
             let deadline_ms = raft.now_ms + raft.config.election_timeout_ms;
             let primacy = raft.primacy().ok_or(TransferError::NotPrimary { primary })?;
-            if primacy.backup(to).is_none() {
+            if primacy.backup(to).is_none_or(|backup| !backup.votes) {
                 return Err(TransferError::NoBackup { to });
             }
             match primacy.transfer {
@@ -54,7 +54,7 @@ impl Raft {
 
     /// The PRIMARY hands over to this server: no question whether an election makes sense.
     pub(super) fn on_timeout_now(&mut self, from: ServerId) {
-        if self.role() == Role::Backup && self.primary == Some(from) {
+        if self.role() == Role::Backup && self.primary == Some(from) && self.is_voter() {
             self.become_standing(true, Why::Transfer);
         }
     }
@@ -62,7 +62,8 @@ impl Raft {
     /// The backup that would need least to take over, among those that have answered lately.
     pub fn successor(&self) -> Option<ServerId> {
         let State::Primary(primacy) = &self.state else { return None };
-        let alive = primacy.backups.iter().filter(|backup| backup.heard || backup.was_heard);
+        let voters = primacy.backups.iter().filter(|backup| backup.votes);
+        let alive = voters.filter(|backup| backup.heard || backup.was_heard);
         let best = alive.max_by_key(|backup| (backup.match_index, std::cmp::Reverse(backup.id)));
         best.map(|backup| backup.id)
     }

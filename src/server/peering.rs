@@ -170,7 +170,7 @@ impl Server {
     pub(super) fn handed_over(&mut self) -> bool {
         let core = self.service.replica.core();
         let role = core.role();
-        if core.config().voters.len() == 1 {
+        if core.members().voters.len() == 1 {
             return true;
         }
         if !self.handing_over {

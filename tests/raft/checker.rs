@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chatctl::raft::{Body, Entry, HardState, Outgoing, Payload, ServerId};
+use chatctl::raft::{Body, Entry, HardState, Members, Outgoing, Payload, ServerId};
 
 use super::cluster::Disk;
 
@@ -37,17 +37,20 @@ impl Checker {
         assert_eq!(*first, content, "same index and term, same log (§5.3)");
     }
 
-    /// A server says that `entry` is committed.
-    pub fn on_committed(&mut self, entry: &Entry, disks: &[&Disk]) {
+    /// A server that has these members says that `entry` is committed. The first to say so is the
+    /// PRIMARY that counted.
+    pub fn on_committed(&mut self, entry: &Entry, members: &Members, disks: &[&Disk]) {
         let place = entry.index as usize - 1;
         if let Some(known) = self.committed.get(place) {
             assert_eq!(known, entry, "what is committed stays (§5.4.3)");
             return;
         }
         assert_eq!(place, self.committed.len(), "commits come in order");
-        let copies = disks.iter().filter(|disk| disk.log.get(place) == Some(entry)).count();
-        let majority = disks.len() / 2 + 1;
-        assert!(copies >= majority, "committed index {} is durable on {copies} only", entry.index);
+        let disk_of = |id: &ServerId| disks[id.0 as usize - 1];
+        let has_it = |id: &&ServerId| disk_of(id).log.get(place) == Some(entry);
+        let copies = members.voters.iter().filter(has_it).count();
+        let enough = copies >= members.quorum();
+        assert!(enough, "committed index {} is durable on {copies} only", entry.index);
         self.committed.push(entry.clone());
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chatctl::raft::{
-    Config, Entry, HardState, Mark, Message, Output, Payload, ProposeError, Raft, ReadGrant,
-    Restored, Role, RoleChange, Run, ServerId, Wanted,
+    ChangeError, Config, Entry, HardState, Mark, Members, Message, Output, Payload, ProposeError,
+    Raft, ReadGrant, Restored, Role, RoleChange, Run, ServerId, Wanted,
 };
 
 use super::checker::Checker;
@@ -12,6 +12,22 @@ use super::checker::Checker;
 /// Payloads in tests are text.
 pub fn payload(text: &str) -> Payload {
     Payload::from(text.as_bytes())
+}
+
+/// A configuration is text too: `members 1 2 3 + 4`, non-voters behind the sign.
+pub fn members_text(voters: &[u32], nonvoters: &[u32]) -> String {
+    let list = |ids: &[u32]| ids.iter().map(|id| format!(" {id}")).collect::<String>();
+    format!("members{} +{}", list(voters), list(nonvoters))
+}
+
+/// Reads it back.
+pub fn read_members(payload: &[u8]) -> Option<Members> {
+    let text = str::from_utf8(payload).ok()?.strip_prefix("members")?;
+    let (voters, nonvoters) = text.split_once('+')?;
+    let list = |text: &str| -> Option<Vec<ServerId>> {
+        text.split_whitespace().map(|id| id.parse().ok().map(ServerId)).collect()
+    };
+    Some(Members { voters: list(voters)?, nonvoters: list(nonvoters)? })
 }
 
 /// One output's writes to the log.
@@ -120,13 +136,21 @@ impl Cluster {
 
     /// The same, with other settings.
     pub fn with(count: u32, adjust: impl Fn(&mut Config)) -> Cluster {
+        Cluster::with_spares(count, 0, adjust)
+    }
+
+    /// The same, and behind them so many servers that are no members yet.
+    pub fn with_spares(count: u32, spares: u32, adjust: impl Fn(&mut Config)) -> Cluster {
         let voters: Vec<ServerId> = (1..=count).map(ServerId).collect();
+        let all: Vec<ServerId> = (1..=count + spares).map(ServerId).collect();
         let config = |&id: &ServerId| {
             let mut config = Config::new(id, voters.clone(), u64::from(id.0));
+            config.nonvoters = if id.0 > count { vec![id] } else { Vec::new() };
+            config.read_members = read_members;
             adjust(&mut config);
             config
         };
-        let configs: Vec<Config> = voters.iter().map(config).collect();
+        let configs: Vec<Config> = all.iter().map(config).collect();
         let server = |&id: &ServerId| Server {
             id,
             disk: Disk::default(),
@@ -141,7 +165,7 @@ impl Cluster {
         };
         let mut cluster = Cluster {
             now_ms: 0,
-            servers: voters.iter().map(server).collect(),
+            servers: all.iter().map(server).collect(),
             wire: Vec::new(),
             cut: BTreeSet::new(),
             checker: Checker::default(),
@@ -150,7 +174,7 @@ impl Cluster {
             starts: 0,
             tickets: 0,
         };
-        voters.iter().for_each(|&id| cluster.start(id));
+        all.iter().for_each(|&id| cluster.start(id));
         cluster
     }
 
@@ -174,6 +198,11 @@ impl Cluster {
         let now_ms = self.now_ms;
         let server = self.at(id);
         let disk = &server.disk;
+        let committed = disk.log[..disk.commit as usize].iter().rev();
+        let members = committed.filter_map(|entry| read_members(&entry.payload)).next();
+        if let Some(Members { voters, nonvoters }) = members.filter(|members| members.has(id)) {
+            (config.voters, config.nonvoters) = (voters, nonvoters);
+        }
         let mut runs: Vec<Run> = Vec::new();
         for entry in &disk.log {
             if runs.last().is_none_or(|run| run.term < entry.term) {
@@ -227,6 +256,24 @@ impl Cluster {
     pub fn propose(&mut self, id: u32, texts: &[&str]) -> Result<u64, ProposeError> {
         let payloads = texts.iter().map(|text| payload(text)).collect();
         self.input(ServerId(id), |raft, _| raft.propose(payloads)).expect("the server runs")
+    }
+
+    /// Proposes a configuration.
+    pub fn change(
+        &mut self,
+        id: u32,
+        voters: &[u32],
+        nonvoters: &[u32],
+    ) -> Result<u64, ChangeError> {
+        let payload = payload(&members_text(voters, nonvoters));
+        self.input(ServerId(id), |raft, _| raft.change_members(payload)).expect("the server runs")
+    }
+
+    /// Those with a vote and those without one, as a server knows them.
+    pub fn members(&self, id: u32) -> (Vec<u32>, Vec<u32>) {
+        let list = |ids: &[ServerId]| ids.iter().map(|id| id.0).collect();
+        let members = self.raft(id).members();
+        (list(&members.voters), list(&members.nonvoters))
     }
 
     /// Asks for a read; its ticket when it was taken.
@@ -443,10 +490,11 @@ impl Cluster {
         let disks: Vec<&Disk> = self.servers.iter().map(|server| &server.disk).collect();
         let server = &self.servers[id.0 as usize - 1];
         assert_eq!(committed.after as usize, server.applied.len(), "applied in order");
+        let members = server.raft().members();
         let entries = &server.view[committed.after as usize..committed.upto as usize];
         for entry in entries {
             assert_eq!(server.raft().entry(entry.index), Some(entry), "at hand when committed");
-            self.checker.on_committed(entry, &disks);
+            self.checker.on_committed(entry, members, &disks);
         }
         let entries = entries.to_vec();
         self.at(id).applied.extend(entries);

@@ -185,7 +185,7 @@ impl Service {
     /// request came (dissertation §6.4). When it is not, the core is asked, and the client's request
     /// is looked at again when it has answered.
     pub(super) fn is_current(&mut self, key: Key) -> bool {
-        if self.replica.core().config().voters.len() == 1 || self.serving != Serving::Primary {
+        if self.replica.core().members().voters.len() == 1 || self.serving != Serving::Primary {
             return true;
         }
         let Some(client) = self.clients.get_mut(key) else { return true };

@@ -1,0 +1,343 @@
+//! Which servers there are, and how that changes: one server at a time, through the log (§4.1).
+//!
+//! - What counts is the newest configuration in the log, committed or not, from the moment when it
+//!   is appended; where it is cut, the one before counts again.
+//! - A PRIMARY changes it only once an entry of its own term is committed, and the change before is:
+//!   otherwise two majorities of different configurations need not overlap (the correction of 2015
+//!   to §4.1).
+//! - Configurations that follow each other differ by one voter at most, so that any majority of the
+//!   one overlaps any majority of the other.
+//! - A new server begins as a non-voter: it is sent the log, and counts for nothing. It may be made
+//!   a voter once it has caught up (§4.2.1).
+//! - A request is answered whoever sent it: who counts the answers has the configuration that
+//!   matters (§4.1). So a server whose log ends before a change can be brought up to date, or vote,
+//!   for one that it does not know yet.
+//! - A server that is no member any more is sent nothing and counts nowhere. It does not disturb: its
+//!   questions are refused while a PRIMARY is heard (§4.2.3).
+
+use std::fmt;
+
+use super::config::{Config, StartError};
+use super::core::Raft;
+use super::message::{Entry, Payload, ServerId};
+use super::output::ProposeError;
+use super::progress::Progress;
+use super::roles::State;
+use crate::limits;
+use crate::mutants::{Mutant, planted};
+
+/// A configuration: the servers of a cluster. Numbers are never given to another server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Those with a vote.
+    pub voters: Vec<ServerId>,
+    /// Those that are sent the log, and count for nothing.
+    pub nonvoters: Vec<ServerId>,
+}
+
+/// Reads a configuration from an entry's payload; none, where it is none.
+pub type ReadMembers = fn(&[u8]) -> Option<Members>;
+
+impl Members {
+    /// Votes and copies that make a majority.
+    pub fn quorum(&self) -> usize {
+        self.voters.len() / 2 + 1
+    }
+
+    /// Whether a server has a vote.
+    pub fn is_voter(&self, id: ServerId) -> bool {
+        self.voters.contains(&id)
+    }
+
+    /// Whether a server is a member at all.
+    pub fn has(&self, id: ServerId) -> bool {
+        self.voters.contains(&id) || self.nonvoters.contains(&id)
+    }
+
+    /// How many members there are.
+    pub fn count(&self) -> usize {
+        self.voters.len() + self.nonvoters.len()
+    }
+
+    fn sorted(mut self) -> Members {
+        self.voters.sort_unstable();
+        self.nonvoters.sort_unstable();
+        self
+    }
+
+    /// That no server is there twice, that there are voters, and not too many members.
+    pub(super) fn check(&self) -> Result<(), StartError> {
+        let mut all: Vec<ServerId> = self.voters.iter().chain(&self.nonvoters).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        if all.len() != self.count() {
+            return Err(StartError::VoterTwice);
+        }
+        if self.count() > limits::RAFT_VOTERS {
+            return Err(StartError::TooManyVoters { count: self.count() });
+        }
+        Ok(())
+    }
+}
+
+/// The configurations of the log, each from its entry's index on: the newest that is committed, and
+/// those after it.
+#[derive(Clone, Debug)]
+pub(super) struct Memberships {
+    known: Vec<(u64, Members)>,
+}
+
+impl Memberships {
+    /// That of the settings, then those of the log's entries that are not known to be committed.
+    pub(super) fn new(config: &Config, commit: u64, tail: &[Entry]) -> Memberships {
+        let (voters, nonvoters) = (config.voters.clone(), config.nonvoters.clone());
+        let mut memberships =
+            Memberships { known: vec![(0, Members { voters, nonvoters }.sorted())] };
+        for entry in tail.iter().filter(|entry| entry.index > commit) {
+            if let Some(members) = (config.read_members)(&entry.payload) {
+                memberships.known.push((entry.index, members.sorted()));
+            }
+        }
+        memberships
+    }
+
+    fn in_force(&self) -> &(u64, Members) {
+        self.known.last().expect("there is one from the beginning")
+    }
+
+    /// Forgets those before the newest that is committed.
+    fn forget(&mut self, commit: u64) {
+        let after = self.known.partition_point(|(index, _)| *index <= commit);
+        self.known.drain(..after.saturating_sub(1));
+    }
+}
+
+/// How a non-voter catches up: in rounds, each of which brings it what the log had when the round
+/// began. After one that was shorter than an election timeout it lacks so little that a vote of its
+/// own would stop nobody for longer (§4.2.1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CatchUp {
+    target: u64,
+    since_ms: u64,
+    done: bool,
+}
+
+impl Raft {
+    /// The configuration that counts.
+    pub fn members(&self) -> &Members {
+        &self.memberships.in_force().1
+    }
+
+    /// The index of its entry; 0 for the one that this core was made with.
+    pub fn members_index(&self) -> u64 {
+        self.memberships.in_force().0
+    }
+
+    /// Whether this server has a vote.
+    pub fn is_voter(&self) -> bool {
+        self.members().is_voter(self.config.id)
+    }
+
+    /// Puts an entry with a configuration at the log's end; its index. It counts at once.
+    pub fn change_members(&mut self, payload: Payload) -> Result<u64, ChangeError> {
+        self.checked(|raft| raft.on_change_members(payload))
+    }
+
+    fn on_change_members(&mut self, payload: Payload) -> Result<u64, ChangeError> {
+        let members = (self.config.read_members)(&payload).ok_or(ChangeError::NoConfiguration)?;
+        let members = members.sorted();
+        members.check().map_err(|_| ChangeError::NoConfiguration)?;
+        self.may_change()?;
+        self.check_step(&members)?;
+        self.on_propose(vec![payload]).map_err(ChangeError::Propose)
+    }
+
+    /// Whether this server may change the configuration now.
+    pub fn may_change(&self) -> Result<(), ChangeError> {
+        let State::Primary(primacy) = &self.state else {
+            let primary = self.primary;
+            return Err(ChangeError::Propose(ProposeError::NotPrimary { primary }));
+        };
+        if self.commit < primacy.first_of_term && !planted(Mutant::ChangeBeforeTermEntry) {
+            return Err(ChangeError::NotReady);
+        }
+        if self.members_index() > self.commit {
+            return Err(ChangeError::Busy);
+        }
+        Ok(())
+    }
+
+    /// That the next configuration is one step from the one in force, and can go on.
+    fn check_step(&self, next: &Members) -> Result<(), ChangeError> {
+        let now = self.members();
+        let added = next.voters.iter().filter(|&&id| !now.is_voter(id)).copied();
+        let added: Vec<ServerId> = added.collect();
+        let removed = now.voters.iter().filter(|&&id| !next.is_voter(id)).count();
+        if added.len() + removed > 1 {
+            return Err(ChangeError::TooMuch);
+        }
+        if !next.is_voter(self.config.id) {
+            return Err(ChangeError::Itself);
+        }
+        if let Some(&id) = added.iter().find(|&&id| !self.has_caught_up(id)) {
+            return Err(ChangeError::NotCaughtUp { id });
+        }
+        let answering: Vec<ServerId> =
+            next.voters.iter().copied().filter(|&id| self.answers(id)).collect();
+        if added.len() + removed > 0 && answering.len() < next.quorum() {
+            return Err(ChangeError::NoMajority { answering, quorum: next.quorum() });
+        }
+        Ok(())
+    }
+
+    /// Whether a server has answered this PRIMARY within the last election timeout or two.
+    fn answers(&self, id: ServerId) -> bool {
+        let backups = self.backups();
+        id == self.config.id || backups.iter().any(|backup| backup.id == id && backup.heard)
+    }
+
+    /// Whether a non-voter of this PRIMARY lacks so little that it may be made a voter.
+    fn has_caught_up(&self, id: ServerId) -> bool {
+        let State::Primary(primacy) = &self.state else { return false };
+        let backup = primacy.backups.iter().find(|backup| backup.id == id);
+        backup.is_some_and(|backup| backup.catch_up.is_some_and(|catch_up| catch_up.done))
+            && self.answers(id)
+    }
+
+    /// A non-voter that this PRIMARY may make a voter now.
+    pub fn caught_up(&self) -> Option<ServerId> {
+        self.may_change().ok()?;
+        self.members().nonvoters.iter().copied().find(|&id| self.has_caught_up(id))
+    }
+
+    /// What a non-voter has durably has grown.
+    pub(super) fn note_catch_up(&mut self, id: ServerId) {
+        let (now_ms, last_index) = (self.now_ms, self.log.last_index());
+        let timeout_ms = self.config.election_timeout_ms;
+        let Some(backup) = self.primacy().and_then(|primacy| primacy.backup(id)) else { return };
+        let match_index = backup.match_index;
+        let Some(catch_up) = &mut backup.catch_up else { return };
+        if match_index >= catch_up.target {
+            let quick = now_ms < catch_up.since_ms + timeout_ms;
+            catch_up.done |= quick || match_index >= last_index;
+            (catch_up.target, catch_up.since_ms) = (last_index, now_ms);
+        }
+    }
+
+    /// An entry was appended: where it has a configuration, that counts from now on.
+    pub(super) fn take_members(&mut self, entry: &Entry) {
+        if let Some(members) = (self.config.read_members)(&entry.payload) {
+            self.memberships.forget(self.commit);
+            self.memberships.known.push((entry.index, members.sorted()));
+            self.on_members();
+        }
+    }
+
+    /// The log was cut from `index` on: the configuration before counts again.
+    pub(super) fn revert_members(&mut self, index: u64) {
+        let before = self.memberships.known.len();
+        self.memberships.known.retain(|(of, _)| *of < index);
+        if self.memberships.known.len() < before {
+            self.on_members();
+        }
+    }
+
+    fn on_members(&mut self) {
+        let members = self.members().clone();
+        self.quorum = members.quorum();
+        let (id, now_ms, next) = (self.config.id, self.now_ms, self.log.last_index() + 1);
+        let timeout_ms = self.config.election_timeout_ms;
+        let Some(primacy) = self.primacy() else { return };
+        primacy.quorum_check_ms = now_ms + timeout_ms;
+        primacy.transfer = primacy.transfer.filter(|transfer| members.is_voter(transfer.to));
+        let before = std::mem::take(&mut primacy.backups);
+        primacy.backups = members.progress(id, next, now_ms);
+        for mut old in before {
+            if let Some(backup) = primacy.backup(old.id) {
+                old.votes = backup.votes;
+                old.catch_up = backup.catch_up.map(|begun| old.catch_up.unwrap_or(begun));
+                *backup = old;
+            }
+        }
+        self.out.wanted.retain(|wanted| members.has(wanted.to));
+    }
+}
+
+impl Members {
+    /// What a PRIMARY begins with for each of the others, by id.
+    pub(super) fn progress(&self, own: ServerId, next: u64, now_ms: u64) -> Vec<Progress> {
+        let voter = |&id: &ServerId| Progress::new(id, next, true);
+        let nonvoter = |&id: &ServerId| {
+            let mut backup = Progress::new(id, next, false);
+            let target = next - 1;
+            backup.catch_up = Some(CatchUp { target, since_ms: now_ms, done: false });
+            backup
+        };
+        let voters = self.voters.iter().map(voter);
+        let all = voters.chain(self.nonvoters.iter().map(nonvoter));
+        let mut backups: Vec<Progress> = all.filter(|backup| backup.id != own).collect();
+        backups.sort_unstable_by_key(|backup| backup.id);
+        backups
+    }
+}
+
+/// Why a configuration was not taken. Nothing of it is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeError {
+    /// It would not even be taken as an ordinary entry.
+    Propose(ProposeError),
+    /// This PRIMARY has not committed an entry of its term yet.
+    NotReady,
+    /// The change before is not committed yet.
+    Busy,
+    /// The payload has no configuration, or one that no cluster can have.
+    NoConfiguration,
+    /// More than one server would get or lose its vote.
+    TooMuch,
+    /// The PRIMARY itself would lose its vote: it is to hand over first.
+    Itself,
+    /// A server would get a vote that has not caught up as a non-voter.
+    NotCaughtUp {
+        /// Which.
+        id: ServerId,
+    },
+    /// Those with a vote that answer would be no majority: nothing could be committed any more.
+    NoMajority {
+        /// Who answers, this server included.
+        answering: Vec<ServerId>,
+        /// How many would be needed.
+        quorum: usize,
+    },
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ChangeError::Propose(error) => error.fmt(f),
+            ChangeError::NotReady => {
+                write!(f, "this PRIMARY has not committed an entry of its term: try again soon")
+            }
+            ChangeError::Busy => {
+                write!(f, "the change of the members before is not committed: try again soon")
+            }
+            ChangeError::NoConfiguration => write!(f, "no cluster can have these members"),
+            ChangeError::TooMuch => {
+                write!(f, "more than one server would get or lose its vote: change one at a time")
+            }
+            ChangeError::Itself => {
+                write!(f, "the PRIMARY cannot take its own vote: it is to hand over first")
+            }
+            ChangeError::NotCaughtUp { id } => {
+                write!(f, "server {id} has not caught up yet: it gets a vote when it has")
+            }
+            ChangeError::NoMajority { answering, quorum } => write!(
+                f,
+                "{} of the servers that would have a vote answer, {quorum} are needed: nothing \
+                 could be committed any more",
+                answering.len()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ChangeError {}

@@ -200,8 +200,12 @@ impl Cluster {
         let disk = &server.disk;
         let committed = disk.log[..disk.commit as usize].iter().rev();
         let members = committed.filter_map(|entry| read_members(&entry.payload)).next();
-        if let Some(Members { voters, nonvoters }) = members.filter(|members| members.has(id)) {
-            (config.voters, config.nonvoters) = (voters, nonvoters);
+        if let Some(mut members) = members {
+            // Who was removed, or is not there yet, listens.
+            if !members.has(id) {
+                members.nonvoters.push(id);
+            }
+            (config.voters, config.nonvoters) = (members.voters, members.nonvoters);
         }
         let mut runs: Vec<Run> = Vec::new();
         for entry in &disk.log {

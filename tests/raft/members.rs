@@ -109,7 +109,7 @@ fn s4_1_who_is_not_known_yet_is_followed_and_gets_a_vote() {
 fn s4_1_a_restarted_server_has_the_newest_configuration_of_its_log() {
     let entry = |index, text: &str| Entry { term: 1, index, payload: payload(text) };
     let texts = [members_text(&[1, 2, 3], &[4]), members_text(&[1, 2, 3, 4], &[])];
-    let tail = vec![entry(1, "a"), entry(2, &texts[0]), entry(3, "b"), entry(4, &texts[1])];
+    let tail = [entry(1, "a"), entry(2, &texts[0]), entry(3, "b"), entry(4, &texts[1])];
     for (commit, kept, expected) in [
         (0, 4, members_text(&[1, 2, 3, 4], &[])),
         (0, 3, members_text(&[1, 2, 3], &[4])),

@@ -18,6 +18,7 @@ struct Rates {
     cut: u64,
     lose_peer: u64,
     transfer: u64,
+    change: u64,
     persist: u64,
     slow_fetch: u64,
 }
@@ -33,6 +34,8 @@ struct Counts {
     doubled: u64,
     reads: usize,
     transfers: u64,
+    changes: u64,
+    promotions: u64,
 }
 
 struct History {
@@ -52,7 +55,8 @@ impl History {
         let cache_bytes = [0, 200, 1 << 20][rng.below(3) as usize];
         let election_timeout_ms = 300 + rng.below(300);
         let seeds = rng.next();
-        let cluster = Cluster::with(servers, |config| {
+        let spares = rng.below(4) as u32;
+        let cluster = Cluster::with_spares(servers, spares, |config| {
             config.window = window;
             config.batch_bytes = batch_bytes;
             config.cache_bytes = cache_bytes;
@@ -68,6 +72,7 @@ impl History {
             cut: rate(25),
             lose_peer: rate(40),
             transfer: rate(40),
+            change: rate(60),
             persist: 0,
             slow_fetch: rate(500),
         };
@@ -195,10 +200,49 @@ impl History {
                 self.cluster.peer_up(id.0, other.0);
             }
         }
+        if self.chance(self.rates.change) {
+            self.change(id);
+        }
         if self.chance(self.rates.transfer) {
             let asked = self.cluster.input(id, |raft, now_ms| raft.transfer(now_ms, other).is_ok());
             self.counts.transfers += u64::from(asked == Some(true));
         }
+    }
+
+    /// Somebody changes the members, if this server may: a spare comes in, one that has caught up
+    /// gets its vote, or one goes.
+    fn change(&mut self, id: ServerId) {
+        if !self.cluster.server(id.0).is_primary() {
+            return;
+        }
+        let (mut voters, mut nonvoters) = self.cluster.members(id.0);
+        let caught_up = self.cluster.raft(id.0).caught_up();
+        let one = self.any_server().0;
+        match caught_up.filter(|_| self.rng.chance(2, 3)) {
+            Some(ServerId(ready)) => {
+                nonvoters.retain(|&other| other != ready);
+                voters.push(ready);
+            }
+            None if voters.contains(&one) || nonvoters.contains(&one) => {
+                voters.retain(|&other| other != one);
+                nonvoters.retain(|&other| other != one);
+            }
+            None => nonvoters.push(one),
+        }
+        if self.cluster.change(id.0, &voters, &nonvoters).is_ok() {
+            self.counts.changes += 1;
+            self.counts.promotions += u64::from(voters.last() == caught_up.map(|id| id.0).as_ref());
+        }
+    }
+
+    /// Those that the newest PRIMARY has for members.
+    fn members(&self) -> Vec<u32> {
+        let primaries = self.cluster.servers.iter().filter(|server| server.is_primary());
+        let newest = primaries.max_by_key(|server| server.raft().term());
+        newest.map_or_else(Vec::new, |server| {
+            let (voters, nonvoters) = self.cluster.members(server.id.0);
+            voters.into_iter().chain(nonvoters).collect()
+        })
     }
 
     /// All faults end, and the servers must agree on a new entry soon.
@@ -256,8 +300,9 @@ impl History {
     fn has_come_together(&self, text: &str) -> bool {
         let committed = &self.cluster.checker.committed;
         let has_it = committed.iter().any(|entry| *entry.payload == *text.as_bytes());
-        let same = |server: &super::cluster::Server| server.applied.len() == committed.len();
-        has_it && self.cluster.servers.iter().all(same)
+        let same = |&id: &u32| self.cluster.server(id).applied.len() == committed.len();
+        let members = self.members();
+        has_it && !members.is_empty() && members.iter().all(same)
     }
 
     fn run(&mut self) {
@@ -265,8 +310,13 @@ impl History {
             self.step();
         }
         self.heal();
+        let members = self.members();
         for server in &self.cluster.servers {
-            assert_eq!(server.applied, self.cluster.checker.committed, "the same is applied");
+            let all = &self.cluster.checker.committed;
+            // Who is no member is sent nothing more, but what it has is the same.
+            let count =
+                if members.contains(&server.id.0) { all.len() } else { server.applied.len() };
+            assert_eq!(server.applied, all[..count], "the same is applied");
             assert!(server.raft().role() != Role::Candidate || server.raft().primary().is_none());
             self.counts.reads += server.grants.len();
         }
@@ -304,10 +354,13 @@ fn random_histories_keep_every_promise_and_come_together_when_healed() {
         sum.doubled += counts.doubled;
         sum.reads += counts.reads;
         sum.transfers += counts.transfers;
+        sum.changes += counts.changes;
+        sum.promotions += counts.promotions;
     }
     println!("{runs} histories: {sum:?}");
     if runs >= 100 {
         assert!(sum.terms as u64 > 2 * runs && sum.committed as u64 > 10 * runs, "{sum:?}");
+        assert!(sum.changes > 2 * runs && sum.promotions > runs / 4, "{sum:?}");
         assert!(sum.crashes > runs && sum.lost > runs && sum.reads as u64 > runs, "{sum:?}");
     }
 }

@@ -69,5 +69,5 @@ pub mod view;
 pub use accounts::AccountId;
 pub use command::{Command, CommandError, Member, Target};
 pub use effect::{Effect, Gone};
-pub use query::{Conversation, Direction, EventRef};
+pub use query::{Conversation, Direction, EventRef, Sight};
 pub use state::{ApplyError, State};

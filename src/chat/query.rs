@@ -3,6 +3,7 @@
 use super::accounts::{AccountId, Mailbox};
 use super::command::{Member, Target};
 use super::glob::{NamePage, Pattern};
+use super::messages::{RECEIVER_SEES, SENDER_SEES, TAKEN};
 use super::ordinals::Ordinals;
 use super::state::{State, each_once};
 use crate::limits::{DELETE_TARGETS, MSG_IDS};
@@ -29,6 +30,21 @@ pub struct Conversation {
     pub newest_seq: u64,
     /// Its time, milliseconds since the Unix epoch.
     pub newest_time: u64,
+}
+
+/// Whose message an entry stored, and who can still see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// Who sent it.
+    pub from: AccountId,
+    /// To whom; may be the sender.
+    pub to: AccountId,
+    /// The sender can see it.
+    pub sender_sees: bool,
+    /// The receiver can see it.
+    pub receiver_sees: bool,
+    /// The receiver has taken it off its queue.
+    pub taken: bool,
 }
 
 /// Something that concerns an account, as `sync` tells it.
@@ -143,6 +159,31 @@ impl State {
     /// Where an account's marker for messages from `other` stands; 0 = nothing is read.
     pub fn marker(&self, account: AccountId, other: AccountId) -> u64 {
         self.pairs.find(account, other).map_or(0, |pair| self.pairs.get(pair).side(account).marker)
+    }
+
+    /// The index of the entry that last moved that marker; 0 = none did.
+    pub fn marker_moved_at(&self, account: AccountId, other: AccountId) -> u64 {
+        let side = |pair| self.pairs.get(pair).side(account);
+        self.pairs.find(account, other).map_or(0, |pair| side(pair).moved_at)
+    }
+
+    /// Who can see the message that the entry `seq` stored; `None` where it stored none.
+    pub fn sight(&self, seq: u64) -> Option<Sight> {
+        let ordinal = self.messages.at_index(seq)?;
+        let (from, to) = (self.sender(ordinal), self.receiver(ordinal));
+        let sees = |account, flag| self.messages.has(ordinal, flag) && self.is_live(account);
+        Some(Sight {
+            from,
+            to,
+            sender_sees: sees(from, SENDER_SEES),
+            receiver_sees: sees(to, RECEIVER_SEES),
+            taken: self.messages.has(ordinal, TAKEN),
+        })
+    }
+
+    /// The live accounts, in the order of their names.
+    pub fn live_accounts(&self) -> impl Iterator<Item = AccountId> {
+        self.accounts.names("", "").filter_map(|name| self.accounts.live(name))
     }
 
     /// The seq and time of the message that `account` sent under `id`, where that id is still

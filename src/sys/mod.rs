@@ -13,6 +13,7 @@
 //! | [`sha`]        | the processor's SHA-256 instructions |
 //! | [`signal`]   | signals as a descriptor to watch |
 //! | [`terminal`] | raw mode and no echo, always restored |
+//! | [`watch`]    | changes of a directory's files as a descriptor to watch |
 
 pub mod clock;
 pub mod entropy;
@@ -23,6 +24,7 @@ pub mod process;
 pub mod sha;
 pub mod signal;
 pub mod terminal;
+pub mod watch;
 
 use std::io;
 

@@ -42,8 +42,10 @@
 //! always goes on in a fresh segment and never writes into one that has records.
 
 mod bookkeeping;
+mod committed;
 pub mod data_dir;
 mod disk;
+mod follow;
 pub mod format;
 pub mod hard_state;
 mod locations;
@@ -58,8 +60,10 @@ mod window;
 mod writer;
 
 pub use bookkeeping::Wal;
+pub use committed::Committed;
 pub use data_dir::DataDir;
 pub use disk::{Disk, RealDisk};
+pub use follow::{Follower, Whole};
 pub use format::Identity;
 pub use perform::{SpareRequest, SpareState, make_spare, perform};
 pub use reader::{Full, ReadDone, ReadError, Reader};

@@ -156,7 +156,7 @@ impl<'v> Replay<'v> {
 
 /// Entries read but not yet known to be committed: their payloads in one buffer.
 #[derive(Debug, Default)]
-struct Pending {
+pub(super) struct Pending {
     payloads: Vec<u8>,
     entries: Vec<PendingEntry>,
     /// How many of `entries` are visited already.
@@ -171,12 +171,12 @@ struct PendingEntry {
 }
 
 impl Pending {
-    fn push(&mut self, index: u64, term: u64, payload: &[u8]) {
+    pub(super) fn push(&mut self, index: u64, term: u64, payload: &[u8]) {
         self.entries.push(PendingEntry { index, term, start: self.payloads.len() });
         self.payloads.extend_from_slice(payload);
     }
 
-    fn truncate_from(&mut self, index: u64) {
+    pub(super) fn truncate_from(&mut self, index: u64) {
         let keep = self.entries.partition_point(|entry| entry.index < index);
         assert!(keep >= self.visited, "what was visited is committed, and never cut");
         if let Some(first_cut) = self.entries.get(keep) {
@@ -185,11 +185,11 @@ impl Pending {
         }
     }
 
-    fn first(&self) -> Option<(u64, u64, &[u8])> {
+    pub(super) fn first(&self) -> Option<(u64, u64, &[u8])> {
         (self.visited < self.entries.len()).then(|| self.entry(self.visited))
     }
 
-    fn drop_first(&mut self) {
+    pub(super) fn drop_first(&mut self) {
         self.visited += 1;
         if self.visited == self.entries.len() {
             self.entries.clear();

@@ -5,10 +5,11 @@
 //! half written by a server that runs or was killed, is no damage.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, RealDisk};
-use super::format::{HEADER_BYTES, Header, Kind, Parsed, RECORDS_START, Record};
+use super::format::{HEADER_BYTES, Header, Kind, Parsed, RECORD_BYTES, RECORDS_START, Record};
+use super::format::{padded, parse};
 use super::window::Window;
 use super::{segment_name, segment_number};
 
@@ -96,16 +97,21 @@ enum State {
 #[derive(Clone, Debug)]
 struct Stop {
     file: String,
+    salt: u32,
     offset: u32,
     why: Option<String>,
+}
+
+/// Where the segments of what a [`Scanner`] can look at are; `None` for one segment's file.
+pub fn segments_directory(path: &Path) -> Option<PathBuf> {
+    let below = path.join("wal");
+    path.is_dir().then(|| if below.is_dir() { below } else { path.to_owned() })
 }
 
 impl Scanner<RealDisk> {
     /// Looks at a data directory, a directory of segments, or one segment's file.
     pub fn open(path: &Path) -> io::Result<Scanner> {
-        if path.is_dir() {
-            let below = path.join("wal");
-            let directory = if below.is_dir() { below } else { path.to_owned() };
+        if let Some(directory) = segments_directory(path) {
             return Scanner::over(RealDisk::read_only(&directory));
         }
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -141,6 +147,11 @@ impl<D: Disk> Scanner<D> {
             closed: true,
             any_batch: true,
         }
+    }
+
+    /// How many segments are still to come.
+    pub fn segments_left(&self) -> usize {
+        self.parts.len()
     }
 
     /// The next thing; `None` behind the end.
@@ -188,7 +199,7 @@ impl<D: Disk> Scanner<D> {
     }
 
     fn end(&self) -> Item<'static> {
-        let Some(Stop { file, offset, why }) = self.stop.clone() else {
+        let Some(Stop { file, offset, why, .. }) = self.stop.clone() else {
             return Item::End { file: String::new(), offset: 0, torn: None };
         };
         let torn = self.garbage || !self.closed;
@@ -279,9 +290,25 @@ impl<D: Disk> Scanner<D> {
             self.state = State::NextPart;
             return Ok(None);
         };
+        if let Some(Stop { file, offset, .. }) = self.stop.clone()
+            && self.is_record_now()?
+        {
+            // A server is writing faster than this reads: here is the end of what it saw.
+            self.state = State::Over;
+            let torn = Some("still being written".to_owned());
+            return Ok(Some(Item::End { file, offset: offset.into(), torn }));
+        }
         self.state = State::Reading(at as u32);
         self.any_batch = true;
         Ok(self.stop.take().map(Stop::into_damage))
+    }
+
+    /// Whether a whole record stands at the stop, where none was a moment ago.
+    fn is_record_now(&mut self) -> io::Result<bool> {
+        let Some(Stop { file, salt, offset, .. }) = &self.stop else { return Ok(false) };
+        let mut bytes = vec![0; padded(RECORD_BYTES as u32) as usize];
+        let count = self.disk.read_at(file, u64::from(*offset), &mut bytes)?;
+        Ok(matches!(parse(&bytes[..count], *salt, *offset), Parsed::Record(_)))
     }
 
     fn record(&mut self, offset: u32) -> io::Result<Item<'_>> {
@@ -310,7 +337,8 @@ impl<D: Disk> Scanner<D> {
     }
 
     fn stop_at(&self, offset: u32, why: Option<String>) -> Stop {
-        Stop { file: self.current().file.clone(), offset, why }
+        let Current { file, salt, .. } = self.current();
+        Stop { file: file.clone(), salt: *salt, offset, why }
     }
 }
 

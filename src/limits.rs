@@ -46,6 +46,12 @@ pub const LIST_SCAN: usize = 5_000;
 pub const CONFIG_FILE_BYTES: usize = 1 << 20;
 /// Bytes of output that `dump-log` gathers before it writes.
 pub const DUMP_BUFFER_BYTES: usize = 1 << 16;
+/// How long `dump-log --follow` waits at most before it looks at the log again, milliseconds: for
+/// file systems that do not tell of changes. Others tell at once.
+pub const FOLLOW_LOOK_MS: u64 = 1_000;
+/// Bytes of exported messages that `dump-log` gathers for all accounts together before it appends
+/// them to their files.
+pub const EXPORT_BUFFER_BYTES: usize = 8 << 20;
 /// Messages that wait in a client's outbox. Past it: a message is refused with a sentence, and input
 /// that is not a terminal is left unread until there is room.
 pub const OUTBOX_MESSAGES: usize = 5_000;

@@ -1,213 +1,208 @@
-//! `chatctl dump-log`: a server's log, read-only, a line a record.
+//! `chatctl dump-log`: a server's log, read-only: its records, a line each, or what they come to.
+//!
+//! | file       | what it does |
+//! | ---        | --- |
+//! | this one   | tells from the flags what is wanted; goes over a log for all the others |
+//! | [`show`]   | records, a line each, filtered, coloured, and on as a server writes them |
+//! | [`check`], [`verify`] | `--verify` |
+//! | [`stats`], [`tally`]  | `--stats` |
+//! | [`digest`] | `--digest` |
+//! | [`export`], [`folder`] | `--export` |
+//! | [`filter`], [`when`]   | which records are shown |
+//! | [`render`], [`text`]   | what a record looks like |
 
 pub mod check;
+mod digest;
+mod export;
+mod filter;
+mod folder;
 pub mod render;
+mod show;
+mod stats;
+mod tally;
 pub mod text;
+mod verify;
+mod when;
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use super::error::Error;
+use super::pager::Pager;
 use super::parse::{Environment, Parsed};
-use crate::limits::DUMP_BUFFER_BYTES;
-use crate::wal::format::{self, Kind, RECORD_BYTES, Record};
+use super::progress::Progress;
+use super::terminal;
+use crate::wal::Committed;
 use crate::wal::scan::{Item, Scanner};
-use check::Checker;
-use render::{Content, Place};
+use filter::Filter;
+use show::Look;
+
+/// Flags that say what is done instead of printing records.
+const INSTEAD: [&str; 4] = ["verify", "stats", "export", "digest"];
+/// Flags that say which records are printed, and how long.
+const PRINTING: [&str; 7] = ["from", "to", "user", "kind", "since", "until", "follow"];
+/// Flags that belong to `--export`.
+const EXPORTING: [&str; 2] = ["force", "with-secrets"];
+/// Records between two looks at the clock for the line of progress.
+const TELL_EVERY: u64 = 4_096;
 
 /// Runs `chatctl dump-log`.
-pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
-    let path = PathBuf::from(&parsed.positionals()[0]);
-    let range = parsed.number("from").unwrap_or(0)..=parsed.number("to").unwrap_or(u64::MAX);
-    if range.is_empty() {
-        let (from, to) = (range.start(), range.end());
-        return Err(parsed.wrong(format!("--from {from} is above --to {to}")));
+pub fn run(
+    parsed: &Parsed,
+    environment: Environment<'_>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let instead = check_flags(parsed)?;
+    let at_terminal = io::stdout().is_terminal();
+    let follows = parsed.flag("follow");
+    // A line of progress between the lines of the records would help nobody.
+    let quiet = at_terminal && instead.is_none();
+    let mut log = Log::new(parsed, if quiet { Progress::none() } else { Progress::new() });
+    let json = parsed.flag("json");
+    match instead {
+        Some("verify") => return verify::run(&mut log, json, out),
+        Some("digest") => return digest::run(&mut log, parsed.number_as("digest"), json, out),
+        Some("export") => return export::run(&mut log, &export::Order::of(parsed), json, out),
+        _ => {}
     }
-    let dump = Dump {
-        path: &path,
-        out: BufWriter::with_capacity(DUMP_BUFFER_BYTES, out),
-        json: parsed.flag("json"),
-        verify: parsed.flag("verify"),
-        range,
-        whole: parsed.value("from").is_none() && parsed.value("to").is_none(),
-        checker: Checker::new(),
-        segments: 0,
-        salt: None,
-        first_fault: None,
-        torn: None,
+    let look = Look {
+        json,
+        header: at_terminal && !json,
+        colour: !json && terminal::colour(parsed, environment),
+        follow: follows,
     };
-    dump.run(parsed)
+    let filter = Filter::of(parsed)?;
+    let mut work = |out: &mut dyn Write| match instead {
+        Some(_) => stats::run(&mut log, json, out),
+        None => show::run(&mut log, look, filter.clone(), out),
+    };
+    let paged = at_terminal && !follows && !parsed.flag("no-pager");
+    match paged.then(|| Pager::start(environment)).flatten() {
+        Some(pager) => pager.show(work),
+        None => work(out),
+    }
 }
 
-/// What came of going over one item.
-enum Next {
-    Item,
-    End,
-}
-
-struct Dump<'a> {
-    path: &'a Path,
-    out: BufWriter<&'a mut dyn Write>,
-    json: bool,
-    verify: bool,
-    /// Indexes to show.
-    range: std::ops::RangeInclusive<u64>,
-    /// Whether all indexes are shown.
-    whole: bool,
-    checker: Checker,
-    segments: u64,
-    /// The salt of the segment that is gone over.
-    salt: Option<u32>,
-    /// The first place where something is wrong: file, offset, what.
-    first_fault: Option<(String, u64, String)>,
-    /// What the log's end says of a batch that is not whole.
-    torn: Option<String>,
-}
-
-impl Dump<'_> {
-    fn run(mut self, parsed: &Parsed) -> Result<u8, Error> {
-        let shown = self.path.display().to_string();
-        let cannot = |error: io::Error| {
-            Error::failed("dump-log", format!("cannot read the log in {shown}: {error}"))
-        };
-        let mut scanner = Scanner::open(self.path).map_err(&cannot)?;
-        if !self.verify && !self.json && io::stdout().is_terminal() {
-            writeln!(self.out, "{}", render::header())?;
+/// What is wanted instead of records, where something is.
+fn check_flags(parsed: &Parsed) -> Result<Option<&'static str>, Error> {
+    let is_given = |flag: &&&str| !matches!(parsed.value(flag), None | Some("false"));
+    let instead: Vec<&str> = INSTEAD.iter().filter(is_given).copied().collect();
+    if let [one, other, ..] = instead[..] {
+        return Err(parsed.wrong(format!("--{one} and --{other} are two things: ask for one")));
+    }
+    let instead = instead.first().copied();
+    if let (Some(instead), Some(flag)) = (instead, PRINTING.iter().find(is_given)) {
+        let what = format!("--{flag} is for printing records, and --{instead} prints none");
+        return Err(parsed.wrong(what));
+    }
+    match EXPORTING.iter().find(is_given) {
+        Some(flag) if instead != Some("export") => {
+            Err(parsed.wrong(format!("--{flag} belongs to --export")))
         }
-        while let Some(item) = scanner.next_item().map_err(&cannot)? {
-            if let Next::End = self.take(item)? {
+        _ => Ok(instead),
+    }
+}
+
+/// Whether a walk over a log goes on.
+enum Flow {
+    On,
+    Stop,
+}
+
+/// What committed entries are handed to: index, term, payload.
+type Take<'t> = dyn FnMut(u64, u64, &[u8]) -> Result<Flow, Error> + 't;
+
+/// The log that is looked at.
+struct Log {
+    path: PathBuf,
+    subcommand: &'static str,
+    progress: Progress,
+}
+
+impl Log {
+    fn new(parsed: &Parsed, progress: Progress) -> Log {
+        let path = PathBuf::from(&parsed.positionals()[0]);
+        Log { path, subcommand: parsed.subcommand().name, progress }
+    }
+
+    /// Goes over all of it in order, until `take` has had enough.
+    fn scan(&mut self, take: &mut dyn FnMut(Item<'_>) -> Result<Flow, Error>) -> Result<(), Error> {
+        let mut scanner = Scanner::open(&self.path).map_err(|error| self.unreadable(error))?;
+        let (parts, mut part) = (scanner.segments_left(), 0);
+        let (mut segments, mut records) = (0, 0u64);
+        let mut first_damage = None;
+        loop {
+            let item = scanner.next_item().map_err(|error| self.unreadable(error))?;
+            let Some(item) = item else { break };
+            match &item {
+                Item::Segment { counts, .. } => {
+                    part += 1;
+                    segments += u64::from(*counts);
+                }
+                Item::Record { .. } => {
+                    records += 1;
+                    if records.is_multiple_of(TELL_EVERY) {
+                        let text = || format!("segment {part} of {parts}, {records} records");
+                        self.progress.tell(text);
+                    }
+                }
+                Item::Damage { file, why, .. } if first_damage.is_none() => {
+                    first_damage = Some(format!(": {file}: {why}"));
+                }
+                Item::Damage { .. } | Item::End { .. } => {}
+            }
+            if let Flow::Stop = take(item)? {
                 break;
             }
         }
-        if self.segments == 0 {
-            self.out.flush()?;
-            let why = match self.first_fault {
-                Some((file, _, why)) => format!(": {file}: {why}"),
-                None => String::new(),
+        self.progress.clear();
+        if segments > 0 {
+            return Ok(());
+        }
+        let (shown, why) = (self.path.display(), first_damage.unwrap_or_default());
+        let what = format!("{shown} is neither a data directory with a log nor a segment{why}");
+        Err(self.failed(what))
+    }
+
+    /// Hands over the entries that are known to be committed, in order from the first of all, until
+    /// `take` has had enough. Damage is an error.
+    fn committed(&mut self, take: &mut Take<'_>) -> Result<Committed, Error> {
+        let mut committed = Committed::new();
+        let (name, path) = (self.subcommand, self.path.display().to_string());
+        let damaged = |file: &str, offset: u64, why: &str| {
+            let place = format!("{path} is damaged: {file}, offset {offset}: {why}");
+            Err(Error::failed(name, format!("{place}; restore it from a copy")))
+        };
+        self.scan(&mut |item| {
+            let (file, offset, record) = match item {
+                Item::Record { file, offset, record } => (file, offset, record),
+                Item::Damage { file, offset, why } => return damaged(&file, offset, &why),
+                Item::Segment { .. } | Item::End { .. } => return Ok(Flow::On),
             };
-            let what = format!("{shown} is neither a data directory with a log nor a segment{why}");
-            return Err(Error::failed(parsed.subcommand().name, what));
-        }
-        if self.verify { self.verdict(parsed) } else { Ok(self.out.flush().map(|()| 0)?) }
-    }
-
-    fn take(&mut self, item: Item<'_>) -> Result<Next, Error> {
-        match item {
-            Item::Segment { header, counts, .. } => {
-                self.segments += u64::from(counts);
-                self.salt = Some(header.salt);
+            if let Err(why) = committed.take(&record) {
+                return damaged(file, offset.into(), &why);
             }
-            Item::Record { file, offset, record } => self.record(file, offset, &record)?,
-            Item::Damage { file, offset, why } => {
-                if self.is_record_now(&file, offset) {
-                    // A server is writing faster than this reads: here is the end of what it saw.
-                    self.torn = Some(format!("{file}, offset {offset}: still being written"));
-                    return Ok(Next::End);
+            if committed.first() > 1 {
+                let first = committed.first();
+                let what = format!("{path} begins with entry {first}: all of a log is needed here");
+                return Err(Error::failed(name, what));
+            }
+            while let Some((index, term, payload)) = committed.next() {
+                if let Flow::Stop = take(index, term, payload)? {
+                    return Ok(Flow::Stop);
                 }
-                self.checker.skip();
-                self.fault(&file, offset, &why)?;
             }
-            Item::End { file, offset, torn } => self.end(&file, offset, torn)?,
-        }
-        Ok(Next::Item)
+            Ok(Flow::On)
+        })?;
+        Ok(committed)
     }
 
-    fn record(&mut self, file: &str, offset: u32, record: &Record<'_>) -> Result<(), Error> {
-        let content = match record.kind {
-            Kind::Entry => Content::Entry(record.payload),
-            Kind::Truncate => Content::Truncate,
-            Kind::Mark => Content::Mark,
-        };
-        let header = check::Header { term: record.term, index: record.index };
-        let fault = self.checker.record(header, content);
-        // A mark's index is no place in the log: it is shown only with all the rest.
-        let in_range = match record.kind {
-            Kind::Mark => self.whole,
-            Kind::Entry | Kind::Truncate => self.range.contains(&record.index),
-        };
-        if in_range && !self.verify {
-            let (offset, batch) = (u64::from(offset), record.batch);
-            let place = Place { file, offset, batch, term: record.term, index: record.index };
-            let line = if self.json { render::json } else { render::line };
-            writeln!(self.out, "{}", line(&place, content))?;
-        }
-        if let Some(why) = fault.filter(|_| self.first_fault.is_none()) {
-            self.first_fault = Some((file.to_string(), offset.into(), why));
-        }
-        Ok(())
+    fn unreadable(&self, error: io::Error) -> Error {
+        self.failed(format!("cannot read the log in {}: {error}", self.path.display()))
     }
 
-    fn fault(&mut self, file: &str, offset: u64, why: &str) -> Result<(), Error> {
-        if !self.verify {
-            let line = if self.json { render::damage_json } else { render::damage_line };
-            writeln!(self.out, "{}", line(file, offset, why))?;
-        }
-        self.first_fault.get_or_insert((file.to_string(), offset, why.to_string()));
-        Ok(())
-    }
-
-    fn end(&mut self, file: &str, offset: u64, torn: Option<String>) -> Result<(), Error> {
-        let Some(why) = torn else { return Ok(()) };
-        if !self.verify {
-            let line = if self.json { render::torn_json } else { render::torn_line };
-            writeln!(self.out, "{}", line(file, offset, &why))?;
-        }
-        self.torn = Some(format!("{file}, offset {offset}: {why}"));
-        Ok(())
-    }
-
-    /// Whether a whole record stands at a place where none was a moment ago.
-    fn is_record_now(&self, file: &str, offset: u64) -> bool {
-        let (Some(salt), Ok(at)) = (self.salt, u32::try_from(offset)) else { return false };
-        let below = self.path.join("wal");
-        let segment = match (self.path.is_dir(), below.is_dir()) {
-            (true, true) => below.join(file),
-            (true, false) => self.path.join(file),
-            (false, _) => self.path.to_owned(),
-        };
-        let mut bytes = vec![0; format::padded(RECORD_BYTES as u32) as usize];
-        let read = File::open(segment).and_then(|segment| segment.read_at(&mut bytes, offset));
-        let Ok(count) = read else { return false };
-        offset >= format::HEADER_BYTES as u64
-            && matches!(format::parse(&bytes[..count], salt, at), format::Parsed::Record(_))
-    }
-
-    /// What `--verify` says.
-    fn verdict(mut self, parsed: &Parsed) -> Result<u8, Error> {
-        if let Some((file, offset, why)) = &self.first_fault {
-            let what = format!(
-                "{} is damaged: {file}, offset {offset}: {why}; restore it from a copy",
-                self.path.display()
-            );
-            return Err(Error::failed(parsed.subcommand().name, what));
-        }
-        let Checker { records, first_index, last_index, commit, .. } = self.checker;
-        let segments = self.segments;
-        if self.json {
-            let torn = self.torn.is_some();
-            writeln!(
-                self.out,
-                "{{\"whole\": true, \"segments\": {segments}, \"records\": {records}, \
-                 \"first_index\": {first_index}, \"last_index\": {last_index}, \
-                 \"commit\": {commit}, \"torn\": {torn}}}"
-            )?;
-        } else {
-            let plural = if segments == 1 { "" } else { "s" };
-            writeln!(
-                self.out,
-                "whole: {records} records in {segments} segment{plural}, entries {first_index} to \
-                 {last_index}, committed up to at least {commit}"
-            )?;
-            if let Some(torn) = &self.torn {
-                writeln!(
-                    self.out,
-                    "the last batch is not whole, and was not acknowledged: {torn}"
-                )?;
-            }
-        }
-        self.out.flush()?;
-        Ok(0)
+    fn failed(&self, what: impl Display) -> Error {
+        Error::failed(self.subcommand, what)
     }
 }

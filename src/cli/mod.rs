@@ -11,11 +11,14 @@ pub mod dump_log;
 pub mod error;
 pub mod help;
 pub mod man;
+mod pager;
 pub mod parse;
+mod progress;
 pub mod serve;
 pub mod status;
 pub mod suggest;
 pub mod table;
+mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use super::text::{put_json, quoted, ranges, utc};
 use crate::chat::{Command, Member};
 use crate::protocol::id;
+use crate::wal::format::{Kind, Record};
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "hidden";
@@ -37,6 +38,33 @@ pub enum Content<'a> {
     Truncate,
     /// The end of a batch; the place's index is the commit index known then.
     Mark,
+}
+
+impl<'a> Content<'a> {
+    /// What a record is.
+    pub fn of(record: &Record<'a>) -> Content<'a> {
+        match record.kind {
+            Kind::Entry => Content::Entry(record.payload),
+            Kind::Truncate => Content::Truncate,
+            Kind::Mark => Content::Mark,
+        }
+    }
+}
+
+/// The colour of a record's line, as a terminal is told it; empty for the one that it has.
+pub fn colour(content: Content<'_>) -> &'static str {
+    match content {
+        Content::Mark | Content::Entry([]) => "2",
+        Content::Truncate => "33",
+        Content::Entry(payload) => match Command::decode(payload) {
+            Ok(Command::Found { .. }) => "1;36",
+            Ok(Command::Create { .. } | Command::Passwd { .. } | Command::Delete { .. }) => "32",
+            Ok(Command::Take { .. } | Command::Read { .. }) => "36",
+            Ok(Command::DeleteMsgs { .. }) => "35",
+            Ok(Command::Send { .. }) => "",
+            Err(_) => "1;31",
+        },
+    }
 }
 
 /// The names of the columns, for a terminal.
@@ -79,7 +107,7 @@ fn columns(cells: [&str; 8]) -> String {
 }
 
 /// An entry's time, its kind and what it holds.
-fn entry(payload: &[u8]) -> (Option<u64>, &'static str, String) {
+pub fn entry(payload: &[u8]) -> (Option<u64>, &'static str, String) {
     if payload.is_empty() {
         return (None, "no-op", "the first entry of a term".to_string());
     }

@@ -4,7 +4,7 @@
 use crate::client::show;
 
 /// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 /// `time_ms` since the start of 1970 as UTC, such as `2026-11-24T03:31:02.123Z`.
 pub fn utc(time_ms: u64) -> String {

@@ -21,6 +21,11 @@ impl Progress {
         Progress { shown: io::stderr().is_terminal(), written: false, next_ms }
     }
 
+    /// No line at all.
+    pub fn none() -> Progress {
+        Progress { shown: false, ..Progress::new() }
+    }
+
     /// Rewrites the line, when a second has passed since the last time.
     pub fn tell(&mut self, text: impl FnOnce() -> String) {
         let now_ms = clock::monotonic_ms();

@@ -1,0 +1,34 @@
+//! `--digest`: what the state has come to at an entry, in a number that two servers can be compared
+//! by. The entries are applied as a server applies them.
+
+use std::io::Write;
+
+use super::{Flow, Log};
+use crate::chat::State;
+use crate::cli::error::Error;
+
+/// Prints the digest at entry `wanted`.
+pub fn run(log: &mut Log, wanted: u64, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
+    let mut state = State::new();
+    let name = log.subcommand;
+    let committed = log.committed(&mut |index, _, payload| {
+        state.apply(index, payload).map_err(|error| Error::failed(name, error))?;
+        Ok(if index == wanted { Flow::Stop } else { Flow::On })
+    })?;
+    if state.applied() != wanted {
+        let (last, commit) = (committed.last(), committed.commit());
+        return Err(log.failed(match wanted > last {
+            true => format!("entry {wanted} is past the log's end, entry {last}"),
+            false => format!(
+                "entry {wanted} is in the log, but not known here to be committed: entries up to \
+                 {commit} are"
+            ),
+        }));
+    }
+    let digest = state.digest();
+    match json {
+        true => writeln!(out, "{{\"index\": {wanted}, \"digest\": \"{digest:016x}\"}}")?,
+        false => writeln!(out, "entry {wanted}: {digest:016x}")?,
+    }
+    Ok(0)
+}

@@ -1,0 +1,140 @@
+//! Records, a line each; and with `--follow` on, as a server writes them.
+
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use super::filter::Filter;
+use super::render::{self, Content, Place};
+use super::{Flow, Log};
+use crate::cli::error::Error;
+use crate::limits::{DUMP_BUFFER_BYTES, FOLLOW_LOOK_MS};
+use crate::sys::poll::{self, PollFd};
+use crate::sys::signal::{self, Signals};
+use crate::sys::watch::Watch;
+use crate::wal::format::{Kind, Record};
+use crate::wal::scan::{Item, segments_directory};
+use crate::wal::{Follower, RealDisk};
+
+/// How records are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// A JSON object a line.
+    pub json: bool,
+    /// The names of the columns first.
+    pub header: bool,
+    /// In colours.
+    pub colour: bool,
+    /// Go on as the log grows.
+    pub follow: bool,
+}
+
+/// Shows the records that `filter` lets through.
+pub fn run(log: &mut Log, look: Look, filter: Filter, out: &mut dyn Write) -> Result<u8, Error> {
+    let directory = segments_directory(&log.path);
+    let mut show = Show {
+        look,
+        filter,
+        out: BufWriter::with_capacity(DUMP_BUFFER_BYTES, out),
+        held: Vec::new(),
+        follower: Follower::new(),
+    };
+    if look.header {
+        let header = render::header();
+        show.line(&header, "1")?;
+    }
+    log.scan(&mut |item| show.item(item).map(|()| Flow::On))?;
+    if look.follow {
+        let Some(directory) = directory else {
+            let what = format!("{} is a file: --follow needs a directory", log.path.display());
+            return Err(log.failed(what));
+        };
+        // What is left is of a batch that is not whole yet: it comes again.
+        show.held.clear();
+        show.follow(log, &directory)?;
+    }
+    show.out.write_all(&show.held)?;
+    show.out.flush()?;
+    Ok(0)
+}
+
+struct Show<'a> {
+    look: Look,
+    filter: Filter,
+    out: BufWriter<&'a mut dyn Write>,
+    /// Lines of a batch whose mark has not come yet, where the log is followed.
+    held: Vec<u8>,
+    follower: Follower,
+}
+
+impl Show<'_> {
+    fn item(&mut self, item: Item<'_>) -> Result<(), Error> {
+        match item {
+            Item::Segment { .. } => Ok(()),
+            Item::Record { file, offset, record } => self.record(file, offset, &record),
+            Item::Damage { file, offset, why } => {
+                let shown = if self.look.json { render::damage_json } else { render::damage_line };
+                self.line(&shown(&file, offset, &why), "1;31")
+            }
+            Item::End { file, offset, torn: Some(why) } if !self.look.follow => {
+                let shown = if self.look.json { render::torn_json } else { render::torn_line };
+                self.line(&shown(&file, offset, &why), "33")
+            }
+            Item::End { .. } => Ok(()),
+        }
+    }
+
+    fn record(&mut self, file: &str, offset: u32, record: &Record<'_>) -> Result<(), Error> {
+        let content = Content::of(record);
+        if self.filter.shows(record.index, content) {
+            let Record { batch, term, index, .. } = *record;
+            let place = Place { file, offset: offset.into(), batch, term, index };
+            let shown = if self.look.json { render::json } else { render::line };
+            let colour = if self.look.colour { render::colour(content) } else { "" };
+            self.line(&shown(&place, content), colour)?;
+        }
+        if record.kind == Kind::Mark && self.look.follow {
+            self.out.write_all(&self.held)?;
+            self.held.clear();
+            self.follower.skip_to(file, offset, record);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, text: &str, colour: &str) -> Result<(), Error> {
+        let out: &mut dyn Write = if self.look.follow { &mut self.held } else { &mut self.out };
+        match self.look.colour && !colour.is_empty() {
+            true => writeln!(out, "\x1b[{colour}m{text}\x1b[0m")?,
+            false => writeln!(out, "{text}")?,
+        }
+        Ok(())
+    }
+
+    /// Shows batches as they become whole, until Ctrl-C, SIGTERM, or until nobody reads any more.
+    fn follow(&mut self, log: &Log, directory: &Path) -> Result<(), Error> {
+        let cannot = |error: io::Error| {
+            log.failed(format!("cannot follow the log in {}: {error}", directory.display()))
+        };
+        let mut signals = Signals::new(&[signal::INT, signal::TERM]).map_err(cannot)?;
+        let mut watch = Watch::directory(directory).map_err(cannot)?;
+        loop {
+            watch.clear().map_err(cannot)?;
+            let mut disk = RealDisk::read_only(directory);
+            while let Some(batch) = self.follower.next_batch(&mut disk).map_err(cannot)? {
+                for (offset, record) in batch.records() {
+                    self.record(&batch.file, offset, &record)?;
+                }
+            }
+            self.out.flush()?;
+            let mut fds = [
+                PollFd::new(signals.as_raw_fd(), true, false),
+                PollFd::new(watch.as_raw_fd(), true, false),
+                PollFd::new(io::stdout().as_raw_fd(), false, false),
+            ];
+            poll::wait(&mut fds, Some(FOLLOW_LOOK_MS)).map_err(cannot)?;
+            if signals.next().is_some() || fds[2].hangup {
+                return Ok(());
+            }
+        }
+    }
+}

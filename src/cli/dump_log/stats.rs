@@ -1,0 +1,222 @@
+//! `--stats`: what a log consists of.
+//!
+//! All but what is dead is told from the records as they go by. For that the entries are applied as
+//! a server does, and gone over once more: it takes the memory of a server's index.
+
+use std::io::{self, Write};
+
+use super::tally::{Dead, KINDS, Sum, Tally};
+use super::{Flow, Log};
+use crate::chat::State;
+use crate::cli::error::Error;
+use crate::wal::Committed;
+use crate::wal::scan::Item;
+
+/// Columns of the longest bar.
+const BAR: u64 = 40;
+
+/// Counts and prints.
+pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
+    let mut stats = Stats::new();
+    log.scan(&mut |item| {
+        stats.item(item);
+        Ok(Flow::On)
+    })?;
+    stats.tally.end();
+    stats.look_back(log)?;
+    if json {
+        stats.print_json(out)?
+    } else {
+        stats.print(out)?
+    }
+    Ok(0)
+}
+
+struct Stats {
+    tally: Tally,
+    segments: u64,
+    segment_bytes: u64,
+    /// Segments that recovery has replaced and not yet removed.
+    replaced: u64,
+    damaged: u64,
+    committed: Committed,
+    state: State,
+    /// `None`: the log does not begin with its first entry, or is damaged.
+    dead: Option<Dead>,
+}
+
+impl Stats {
+    fn new() -> Stats {
+        Stats {
+            tally: Tally::new(),
+            segments: 0,
+            segment_bytes: 0,
+            replaced: 0,
+            damaged: 0,
+            committed: Committed::new(),
+            state: State::new(),
+            dead: Some(Dead::default()),
+        }
+    }
+
+    fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Segment { counts: false, .. } => self.replaced += 1,
+            Item::Segment { header, .. } => {
+                self.segments += 1;
+                self.segment_bytes += u64::from(header.length);
+            }
+            Item::Damage { .. } => {
+                self.damaged += 1;
+                self.dead = None;
+            }
+            Item::End { .. } => {}
+            Item::Record { record, .. } => {
+                self.tally.take(&record);
+                let Some(dead) = &mut self.dead else { return };
+                if self.committed.take(&record).is_err() || self.committed.first() > 1 {
+                    self.dead = None;
+                    return;
+                }
+                while let Some((index, _, payload)) = self.committed.next() {
+                    match self.state.apply(index, payload) {
+                        Ok(effect) => dead.applied(payload, &effect),
+                        Err(_) => {
+                            self.dead = None;
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes over the entries that were applied once more: only now it is known what came of them.
+    fn look_back(&mut self, log: &mut Log) -> Result<(), Error> {
+        let Stats { dead: Some(dead), state, .. } = self else { return Ok(()) };
+        let applied = state.applied();
+        log.committed(&mut |index, _, payload| {
+            if index > applied {
+                return Ok(Flow::Stop);
+            }
+            dead.looked_back(index, payload, state);
+            Ok(if index == applied { Flow::Stop } else { Flow::On })
+        })?;
+        Ok(())
+    }
+
+    /// What is dead, by why.
+    fn dead(&self) -> Option<[(&'static str, Sum, &'static str); 5]> {
+        let dead = self.dead?;
+        Some([
+            ("cut", self.tally.cut, "entries that were cut before they were committed"),
+            ("void", dead.void, "entries that changed nothing"),
+            ("unseen", dead.unseen, "messages that nobody can see any more"),
+            ("passed", dead.passed(), "read markers that have moved on"),
+            ("replaced", dead.replaced(), "passwords that were changed again"),
+        ])
+    }
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Tally { all, largest, batches, .. } = &self.tally;
+        let (first, last) = (self.committed.first(), self.committed.last());
+        writeln!(out, "segments  {} of {} bytes", self.segments, self.segment_bytes)?;
+        if self.replaced > 0 {
+            writeln!(out, "replaced  {} segments that do not count any more", self.replaced)?;
+        }
+        if self.dead.is_some() {
+            let commit = self.committed.commit();
+            writeln!(out, "entries   {first} to {last}, committed up to at least {commit}")?;
+        }
+        if self.damaged > 0 {
+            writeln!(out, "DAMAGED   {} places: see chatctl dump-log --verify", self.damaged)?;
+        }
+        writeln!(out, "\n{:<14}{:>12}{:>16}{:>8}", "KIND", "RECORDS", "BYTES", "SHARE")?;
+        for (kind, sum) in KINDS.iter().zip(self.tally.kinds).filter(|(_, sum)| sum.records > 0) {
+            self.row(kind, sum, out)?;
+        }
+        self.row("all", *all, out)?;
+        let mean = |total: u64| total as f64 / (*batches).max(1) as f64;
+        writeln!(out, "\n{:<14}{:>12}", "BYTES FROM", "BATCHES")?;
+        self.print_sizes(out)?;
+        writeln!(
+            out,
+            "{:<14}{batches:>12}  {:.1} records and {:.0} bytes each, {} and {} the largest",
+            "all",
+            mean(all.records),
+            mean(all.bytes),
+            largest.records,
+            largest.bytes
+        )?;
+        let Some(dead) = self.dead() else {
+            return writeln!(out, "\nwhat is dead cannot be told: it takes a whole, sound log");
+        };
+        writeln!(out, "\n{:<14}{:>12}{:>16}{:>8}", "DEAD", "RECORDS", "BYTES", "SHARE")?;
+        for (name, sum, why) in dead {
+            let share = self.share(sum);
+            writeln!(out, "{name:<14}{:>12}{:>16}{share:>8}  {why}", sum.records, sum.bytes)?;
+        }
+        let total = dead.iter().fold(Sum::default(), |total, (_, sum, _)| Sum {
+            records: total.records + sum.records,
+            bytes: total.bytes + sum.bytes,
+        });
+        self.row("all", total, out)
+    }
+
+    fn row(&self, name: &str, sum: Sum, out: &mut dyn Write) -> io::Result<()> {
+        let share = self.share(sum);
+        writeln!(out, "{name:<14}{:>12}{:>16}{share:>8}", sum.records, sum.bytes)
+    }
+
+    fn share(&self, sum: Sum) -> String {
+        let all = self.tally.all.bytes.max(1);
+        format!("{:.1} %", sum.bytes as f64 * 100.0 / all as f64)
+    }
+
+    /// The batches by their size, with a bar for each, from the first that there are to the last.
+    fn print_sizes(&self, out: &mut dyn Write) -> io::Result<()> {
+        let sizes = &self.tally.sizes;
+        let first = sizes.iter().position(|count| *count > 0).unwrap_or(0);
+        let last = sizes.iter().rposition(|count| *count > 0).unwrap_or(0);
+        let most = sizes.iter().copied().max().unwrap_or(0).max(1);
+        for (power, count) in sizes.iter().enumerate().take(last + 1).skip(first) {
+            // One that is there at all is seen.
+            let length = (count * BAR).div_ceil(most) as usize;
+            let line = format!("{:<14}{count:>12}  {}", 1u64 << power, "#".repeat(length));
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Tally { all, largest, batches, .. } = &self.tally;
+        let sum = |sum: Sum| format!("{{\"records\": {}, \"bytes\": {}}}", sum.records, sum.bytes);
+        let joined = |fields: Vec<String>| format!("{{{}}}", fields.join(", "));
+        let kinds = KINDS.iter().zip(self.tally.kinds).filter(|(_, sum)| sum.records > 0);
+        let kinds = kinds.map(|(kind, of_kind)| format!("\"{kind}\": {}", sum(of_kind)));
+        let sizes = self.tally.sizes.iter().enumerate().filter(|(_, count)| **count > 0);
+        let sizes = sizes.map(|(power, count)| format!("\"{}\": {count}", 1u64 << power));
+        let dead = self.dead().map_or("null".to_owned(), |dead| {
+            let fields = dead.iter().map(|(name, of_it, _)| format!("\"{name}\": {}", sum(*of_it)));
+            joined(fields.collect())
+        });
+        writeln!(
+            out,
+            "{{\"segments\": {}, \"segment_bytes\": {}, \"replaced_segments\": {}, \
+             \"damaged\": {}, \"first_index\": {}, \"last_index\": {}, \"commit\": {}, \
+             \"all\": {}, \"kinds\": {}, \"batches\": {batches}, \"largest_batch\": {}, \
+             \"batch_bytes_from\": {}, \"dead\": {dead}}}",
+            self.segments,
+            self.segment_bytes,
+            self.replaced,
+            self.damaged,
+            self.committed.first(),
+            self.committed.last(),
+            self.committed.commit(),
+            sum(*all),
+            joined(kinds.collect()),
+            sum(*largest),
+            joined(sizes.collect()),
+        )
+    }
+}

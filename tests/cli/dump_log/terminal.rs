@@ -1,0 +1,118 @@
+//! Colours, the pager and the line of progress, on a terminal and away from it.
+
+use super::super::{chatctl, run};
+use super::two_segments;
+use crate::support::TempDir;
+use crate::support::sys::{Pty, spawn_on_pty};
+use std::process::Command;
+
+const RED: &str = "\u{1b}[1;31m";
+
+fn log(name: &str) -> (TempDir, String) {
+    let dir = TempDir::new(name);
+    let (first, second, last) = two_segments();
+    let path = first.write(dir.path());
+    second.write(dir.path());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[last + 40] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let shown = dir.path().to_str().unwrap().to_owned();
+    (dir, shown)
+}
+
+/// The command, with nothing in its environment that it looks at.
+fn dump_log(flags: &[&str], path: &str) -> Command {
+    let mut command = chatctl(&[&["dump-log"], flags, &[path]].concat());
+    for variable in ["NO_COLOR", "CHATCTL_PAGER", "PAGER", "LESS", "LV"] {
+        command.env_remove(variable);
+    }
+    command.env("TERM", "xterm");
+    command
+}
+
+/// What appears on a terminal up to and with `last`; the command then ends well.
+fn on_terminal(command: &mut Command, last: &str) -> String {
+    let mut pty = Pty::open();
+    let mut child = spawn_on_pty(command, &pty).expect("it runs");
+    let shown = pty.read_until(last);
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{shown}");
+    shown
+}
+
+#[test]
+fn colours_are_for_terminals_unless_they_are_asked_for_or_refused() {
+    let (_dir, path) = log("dump-colours");
+    let last = "committed up to 5";
+    for (flags, variable, wanted) in [
+        (&["--no-pager"][..], ("NO_COLOR", ""), true),
+        (&["--no-pager"], ("NO_COLOR", "1"), false),
+        (&["--no-pager"], ("TERM", "dumb"), false),
+        (&["--no-pager", "--color=always"], ("NO_COLOR", "1"), true),
+        (&["--no-pager", "--color=never"], ("NO_COLOR", ""), false),
+        (&["--no-pager", "--json"], ("NO_COLOR", ""), false),
+    ] {
+        let mut command = dump_log(flags, &path);
+        command.env(variable.0, variable.1);
+        let last = if flags.contains(&"--json") { "\"commit\": 5}" } else { last };
+        let shown = on_terminal(&mut command, last);
+        assert_eq!(shown.contains(RED), wanted, "{flags:?} {variable:?}: {shown:?}");
+        assert_eq!(shown.contains("FILE "), !flags.contains(&"--json"), "{shown:?}");
+    }
+    let (_, plain, _) = run(&["dump-log", &path]);
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    let (_, coloured, _) = run(&["dump-log", "--color=always", &path]);
+    assert!(coloured.contains(RED), "{coloured:?}");
+    let uncoloured = coloured.split('\u{1b}').enumerate().map(|(place, part)| match place {
+        0 => part,
+        _ => part.split_once('m').expect("a colour ends with m").1,
+    });
+    assert_eq!(uncoloured.collect::<String>(), plain);
+}
+
+#[test]
+fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
+    let (_dir, path) = log("dump-pager");
+    for (chatctl_pager, pager, paged) in [
+        (Some("sed s/^/one:/"), Some("sed s/^/two:/"), "one:"),
+        (None, Some("sed s/^/two:/"), "two:"),
+        (Some(""), Some("sed s/^/two:/"), ""),
+        (Some("cat"), None, ""),
+    ] {
+        let mut command = dump_log(&["--color=never"], &path);
+        for (variable, value) in [("CHATCTL_PAGER", chatctl_pager), ("PAGER", pager)] {
+            value.map(|value| command.env(variable, value));
+        }
+        let shown = on_terminal(&mut command, "committed up to 5");
+        assert!(shown.starts_with(&format!("{paged}FILE ")), "{shown:?}");
+        assert!(shown.contains(&format!("\n{paged}00000002.wal")), "{shown:?}");
+    }
+    let mut command = dump_log(&["--stats"], &path);
+    command.env("PAGER", "echo \"$LESS $LV\"; head -n 1");
+    assert!(on_terminal(&mut command, "segments ").contains("FRX -c"));
+
+    // More than a pipe holds, of which the pager reads a line.
+    let (dir, path) = (TempDir::new("dump-pager-early"), "dump-pager-early");
+    let mut segment = super::Segment::new(1);
+    segment.header.length = 1 << 20;
+    segment.bytes[..64].copy_from_slice(&segment.header.encode());
+    for index in 1..=4_000 {
+        segment.put_command(index, index, &super::send("many words, and many lines of them"));
+    }
+    segment.write(dir.path());
+    let mut command = dump_log(&[], dir.path().to_str().unwrap());
+    command.env("PAGER", "head -n 2; echo enough");
+    let shown = on_terminal(&mut command, "enough");
+    assert!(shown.contains("FILE ") && !shown.contains("annot"), "{path}: {shown:?}");
+    let mut command = dump_log(&["--no-pager", "--to=1"], dir.path().to_str().unwrap());
+    command.env("PAGER", "echo paged");
+    assert!(!on_terminal(&mut command, "many lines of them").contains("paged"));
+}
+
+#[test]
+fn away_from_a_terminal_no_pager_is_started() {
+    let (_dir, path) = log("dump-no-pager");
+    let output = dump_log(&[], &path).env("PAGER", "echo paged").output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !shown.contains("paged"), "{shown}");
+    assert!(shown.starts_with("00000001.wal"), "{shown}");
+}

@@ -25,6 +25,7 @@ pub struct Chatter {
     rng: Rng,
     /// Between two things that it does, milliseconds at the most.
     pace_ms: u64,
+    writes_long_messages: bool,
     codec: Codec,
     session: Option<Session>,
     starts_at_ms: Option<u64>,
@@ -63,7 +64,13 @@ enum Handed {
 }
 
 impl Chatter {
-    pub fn new(name: &str, servers: Vec<String>, others: Vec<String>, seed: u64) -> Chatter {
+    pub fn new(
+        name: &str,
+        servers: Vec<String>,
+        others: Vec<String>,
+        writes_long_messages: bool,
+        seed: u64,
+    ) -> Chatter {
         let mut rng = Rng::new(seed);
         let pace_ms = 20 + rng.below(1_500);
         let codec = if rng.chance(1, 2) { Codec::Binary } else { Codec::Json };
@@ -74,6 +81,7 @@ impl Chatter {
             servers,
             others,
             pace_ms,
+            writes_long_messages,
             codec,
             session: None,
             starts_at_ms,
@@ -167,6 +175,9 @@ impl Chatter {
         let mut body = format!("{} {count}", self.name);
         if self.rng.chance(1, 20) {
             body.push_str(&"~".repeat(self.rng.below(3_000) as usize));
+        }
+        if self.writes_long_messages && self.rng.chance(2, 3) {
+            body.push_str(&"-".repeat(self.rng.below(60_000) as usize));
         }
         let mut random = [0; 16];
         random.copy_from_slice(&self.rng.bytes(16));
@@ -274,7 +285,7 @@ impl Chatter {
         let newest = self.seen.shown.last().map_or(0, |shown| shown.seq);
         assert!(seq > newest, "{}: {seq} is shown after {newest}", self.name);
         let Some(letter) = checker.letter(seq) else {
-            panic!("{}: a phantom at {seq}: {message:?}", self.name);
+            panic!("{}: a phantom at {seq}: {:.40}", self.name, message.body);
         };
         let is = (letter.from.as_str(), letter.to.as_str(), letter.body.as_str(), letter.time);
         let said =
@@ -457,15 +468,15 @@ impl Client for Chatter {
         for (id, to, body) in &seen.written {
             let place = checker.place_of(name, *id);
             match (seen.acknowledged.get(id), seen.refused.get(id)) {
-                (Some(seq), _) => assert_eq!(place, Some(*seq), "{name}: {body} to {to}"),
+                (Some(seq), _) => assert_eq!(place, Some(*seq), "{name}: {body:.40} to {to}"),
                 (None, Some(code)) if code == "id-expired" => {}
                 (None, Some(code)) => {
-                    assert_eq!(place, None, "{name}: refused with {code}: {body}")
+                    assert_eq!(place, None, "{name}: refused with {code}: {body:.40}")
                 }
-                (None, None) => panic!("{name}: {body} to {to} was neither stored nor refused"),
+                (None, None) => panic!("{name}: {body:.40} to {to}: not stored, not refused"),
             }
             if let Some(seq) = place {
-                assert!(seq > before, "{name}: {body} at {seq} overtook what is at {before}");
+                assert!(seq > before, "{name}: {body:.40} at {seq} overtook what is at {before}");
                 before = seq;
             }
         }
@@ -481,7 +492,7 @@ impl Client for Chatter {
                 continue;
             }
             let shown = seen.shown.binary_search_by_key(&letter.seq, |shown| shown.seq);
-            assert!(shown.is_ok(), "{name}: a gap at {}: {}", letter.seq, letter.body);
+            assert!(shown.is_ok(), "{name}: a gap at {}: {:.40}", letter.seq, letter.body);
         }
     }
 

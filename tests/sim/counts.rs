@@ -56,6 +56,7 @@ counts! {
     client_cuts "clients cut off from servers",
     connections "client connections",
     redirects "redirects followed",
+    lagging "connections that missed pushes for reading too slowly",
     read_only "answers from read-only servers",
     durable_checks "times that all disks were recovered from what was synced",
 }

@@ -125,6 +125,7 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("torn writes", sum.torn_tails, seeds / 4),
         ("bytes lost", sum.unsynced_lost, seeds / 10),
         ("redirects", sum.redirects, seeds / 10),
+        ("lagging connections", sum.lagging, seeds / 50),
         ("read-only answers", sum.read_only, seeds / 20),
     ];
     for (what, count, least) in at_least {

@@ -95,6 +95,8 @@ pub struct Process {
     deadlines: Deadlines,
     mark_at_ms: Option<u64>,
     founded_in: u64,
+    /// Connections that began to miss pushes since the last turn.
+    pub lagging: u64,
     acts: Vec<Act>,
 }
 
@@ -108,6 +110,7 @@ struct Conn {
     ended: bool,
     draining_until_ms: Option<u64>,
     under_way: usize,
+    misses_pushes: bool,
 }
 
 /// Why a process ended by itself.
@@ -132,6 +135,7 @@ impl Process {
             deadlines: Deadlines::default(),
             mark_at_ms: None,
             founded_in: 0,
+            lagging: 0,
             acts: Vec::new(),
         }
     }
@@ -214,6 +218,7 @@ impl Process {
             ended: false,
             draining_until_ms: None,
             under_way: 0,
+            misses_pushes: false,
         };
         self.conns.insert(key, conn);
         self.service.on_readable(key);
@@ -402,8 +407,11 @@ impl Process {
 
     /// What a connection may hold of its requests, and what is made ready for it.
     fn check_bounds(&mut self) {
-        for (key, conn) in &self.conns {
+        for (key, conn) in &mut self.conns {
             let Some(client) = self.service.client(*key) else { continue };
+            let misses = client.left_out > 0;
+            self.lagging += u64::from(misses && !conn.misses_pushes);
+            conn.misses_pushes = misses;
             let most = limits::OUTPUT_BYTES + limits::PUSH_BACKLOG_BYTES + 2 * limits::PAGE_BYTES;
             assert!(client.output.unwritten() <= most, "what is ready for a client is bounded");
             assert!(conn.input.len() <= limits::INPUT_BYTES, "what a client asks is bounded");

@@ -31,6 +31,8 @@ pub struct Common {
     pub segment_bytes: u32,
     pub id_window: usize,
     pub read_only_after_ms: u64,
+    /// People write long messages: who reads too slowly gets `lagging`.
+    pub long_messages: bool,
 }
 
 /// A machine: its disks and clock, and the process on it while one runs.

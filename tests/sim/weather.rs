@@ -253,7 +253,8 @@ impl World {
         if self.chance(weather.client_crash) {
             self.crash_client(client);
         }
-        if self.chance(weather.client_cut) {
+        let reads_slowly = self.common.long_messages && self.chance(20);
+        if reads_slowly || self.chance(weather.client_cut) {
             self.counts.client_cuts += 1;
             let some = self.rng.chance(1, 2);
             let mut pairs: Vec<(usize, usize)> =

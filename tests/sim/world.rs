@@ -98,6 +98,9 @@ impl World {
         let mut rng = Rng::new(seed);
         let servers = [1, 3, 3, 3, 5, 5, 5, 7][rng.below(8) as usize];
         let election_timeout_ms = 150 + rng.below(400);
+        let long_messages = rng.chance(1, 10);
+        // A segment takes the longest entry.
+        let segment_kib = if long_messages { 300 + rng.below(400) } else { 12 + rng.below(40) };
         let common = Common {
             servers,
             election_timeout_ms,
@@ -105,9 +108,10 @@ impl World {
             window: 1 + rng.below(16) as usize,
             batch_bytes: [1, 400, 4_000, 256 << 10][rng.below(4) as usize],
             cache_bytes: [0, 2_000, 1 << 20][rng.below(3) as usize],
-            segment_bytes: (12 + rng.below(40) as u32) << 10,
+            segment_bytes: (segment_kib as u32) << 10,
             id_window: [30, 10_000][rng.below(2) as usize],
             read_only_after_ms: 500 + rng.below(2_000),
+            long_messages,
         };
         let weather = Weather::new(&mut rng);
         let mut world = World {
@@ -158,7 +162,10 @@ impl World {
             for _ in 0..machines {
                 let seed = self.rng.next();
                 let client: Box<dyn Client> = match place < chatters {
-                    true => Box::new(Chatter::new(name, list.clone(), all.clone(), seed)),
+                    true => {
+                        let long = self.common.long_messages;
+                        Box::new(Chatter::new(name, list.clone(), all.clone(), long, seed))
+                    }
                     false => Box::new(Wild::new(name, list.clone(), all.clone(), seed)),
                 };
                 self.machines.push(Machine { client, link: None, wakes_at: None });
@@ -324,6 +331,9 @@ impl World {
         };
         if let Some(digest) = digest {
             self.checker.on_applied(id, applied, digest);
+        }
+        if let Some(process) = &mut self.servers[place].process {
+            self.counts.lagging += std::mem::take(&mut process.lagging);
         }
         self.look_at(place);
         for act in acts {

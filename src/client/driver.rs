@@ -311,3 +311,55 @@ impl Driver {
         self.store.close()
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::super::options::{Action, PasswordFrom};
+    use super::*;
+    use crate::protocol::framing::Codec;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// A driver whose server is never there, for tests of what stands above it; its files go with it.
+    pub struct Offline {
+        /// It has not been asked to connect.
+        pub driver: Driver,
+        /// To be kept for as long.
+        pub files: Files,
+    }
+
+    /// Where its outbox is.
+    pub struct Files(PathBuf);
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Offline {
+        /// One of `alice`.
+        pub fn new() -> Offline {
+            static COUNT: AtomicU64 = AtomicU64::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("chatctl-driver-{}-{count}", std::process::id());
+            let files = Files(std::env::temp_dir().join(name));
+            let options = Options {
+                servers: vec![format!("unix:{}", files.0.join("nobody").display())],
+                user: None,
+                create: false,
+                password: PasswordFrom::Ask,
+                codec: Codec::Binary,
+                state_dir: None,
+                json: false,
+                timeout_ms: 0,
+                action: Action::Chat,
+                limit: 0,
+            };
+            let store =
+                Store::open(&files.0, "alice", &options.servers).expect("the store opens").0;
+            let driver = Driver::new(&options, "alice", None, store, true).expect("it starts");
+            Offline { driver, files }
+        }
+    }
+}

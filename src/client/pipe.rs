@@ -287,3 +287,40 @@ impl Pipe {
         session.is_idle() && (self.lines_to.is_some() || session.is_synced())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::driver::tests::Offline;
+    use super::*;
+
+    #[test]
+    fn messages_are_read_ahead_and_synced_together_a_batch_at_a_time() {
+        let Offline { driver, files: _files } = Offline::new();
+        let outbox = driver.outbox().to_owned();
+        let mut pipe = Pipe {
+            driver,
+            line: Line::new(Style::Text, "alice", false),
+            signals: Signals::new(&[]).expect("a watcher of nothing"),
+            input: Vec::new(),
+            at_end: false,
+            overlong: false,
+            deadline_ms: None,
+            caught_up: false,
+            lines_to: None,
+        };
+        let count = 2 * limits::PIPE_BATCH + 1;
+        for number in 1..=count {
+            pipe.input.extend(format!("/msg bob <text {number}>\n").bytes());
+        }
+        let kept =
+            || String::from_utf8_lossy(&std::fs::read(&outbox).expect("a file")).into_owned();
+        let batch = limits::PIPE_BATCH;
+        for taken in [batch, 2 * batch, count] {
+            pipe.take_commands(0);
+            assert_eq!(pipe.driver.session.waiting(), taken);
+            assert!(kept().contains(&format!("<text {taken}>")), "what was taken is on the disk");
+            assert!(!kept().contains(&format!("<text {}>", taken + 1)));
+        }
+        assert!(pipe.input.is_empty());
+    }
+}

@@ -17,6 +17,7 @@ use crate::raft::{
     Config, Entry, HardState, Mark, Message, Outgoing, Payload, ProposeError, Raft, ReadError,
     ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
 };
+use crate::wal::format::RECORD_HEADER_BYTES;
 use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal};
 
 /// An entry that has been applied.
@@ -273,9 +274,10 @@ impl Replica {
         self.wal.location(index)
     }
 
-    /// Bytes that wait for the next batch.
+    /// Bytes that wait for the next batch, with those that the core has not put there yet.
     pub fn gathered_bytes(&self) -> usize {
-        self.wal.gathered_bytes()
+        let (count, bytes) = self.proposed;
+        self.wal.gathered_bytes() + bytes + count * RECORD_HEADER_BYTES
     }
 
     /// Whether there is no room for the log's next segment: only what frees room is proposed.

@@ -10,3 +10,4 @@ mod many;
 mod messages;
 mod order;
 mod reading;
+mod reads;

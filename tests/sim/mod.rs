@@ -11,6 +11,7 @@
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
+//! | `held.rs` | a server whose disk takes nothing for a while |
 //! | `checker.rs`, `kept.rs` | what must hold, and what is known to be durable |
 //! | `trace.rs`, `counts.rs` | the story, its hash, its numbers |
 //!
@@ -24,6 +25,7 @@ mod clock;
 mod counts;
 mod disks;
 mod finale;
+mod held;
 mod kept;
 mod network;
 mod process;

@@ -169,6 +169,16 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
     }
 }
 
+/// Tells the system that nobody wants what it has of the file in memory. What is not on the disk yet
+/// stays.
+pub fn forget_cached(file: &File) -> io::Result<()> {
+    // SAFETY: the descriptor is open; no memory of ours is touched.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// Does `work` on a thread of its own in the network namespace that `file` stands for. The threads
 /// and processes that are started there are in that namespace too.
 pub fn in_namespace<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T {

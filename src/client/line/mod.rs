@@ -3,6 +3,8 @@
 
 mod answers;
 mod asking;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,0 +1,58 @@
+use super::super::driver::tests::Offline;
+use super::*;
+
+fn message(from: &str, seq: u64) -> Incoming {
+    Incoming {
+        id: id::format(seq.into()),
+        from: from.to_string(),
+        to: "alice".to_string(),
+        body: "hello".to_string(),
+        time: 1,
+        seq,
+    }
+}
+
+#[test]
+fn of_too_many_places_the_oldest_is_forgotten_and_all_others_can_be_deleted() {
+    let Offline { driver, .. } = &mut Offline::new();
+    let mut line = Line::new(Style::Text, "alice", false);
+    let most = limits::SHOWN_PLACES as u64;
+    for seq in 1..=most {
+        line.on_message(driver, 0, &message("bob", seq));
+    }
+    line.on_line(driver, 0, "/delete #1");
+    assert_eq!((line.asked.len(), line.problems()), (1, 0), "at the bound all are known");
+    // An own message takes a place too.
+    let (to, body) = ("bob".to_string(), "hi".to_string());
+    line.on_event(driver, 0, Event::Sent { id: 7, to, body, seq: most + 1, time: 1 });
+    assert_eq!(line.places.len(), limits::SHOWN_PLACES);
+    line.printer.take();
+    line.on_line(driver, 0, "/delete #1");
+    assert_eq!((line.asked.len(), line.problems()), (1, 1));
+    let told = String::from_utf8(line.printer.take()).expect("text");
+    assert!(told.contains("was not shown here"), "{told}");
+    for kept in [2, most, most + 1] {
+        line.on_line(driver, 0, &format!("/delete #{kept}"));
+    }
+    assert_eq!((line.asked.len(), line.problems()), (4, 1));
+}
+
+#[test]
+fn of_too_many_senders_one_is_forgotten_and_remembered_again_by_its_next_message() {
+    let Offline { driver, .. } = &mut Offline::new();
+    let mut line = Line::new(Style::Text, "alice", false);
+    let most = limits::SHOWN_SENDERS;
+    let name = |number: usize| format!("user{number:05}");
+    for number in 0..most {
+        line.on_message(driver, 0, &message(&name(number), number as u64 + 1));
+    }
+    line.on_message(driver, 0, &message(&name(3), 5_000));
+    assert_eq!(line.shown_from.len(), most, "who is known already makes nobody forgotten");
+    assert_eq!(line.shown_from[&name(3)], (2, 5_000));
+    line.on_message(driver, 0, &message(&name(most), 5_001));
+    assert_eq!(line.shown_from.len(), most);
+    assert!(!line.shown_from.contains_key(&name(0)));
+    assert_eq!(line.shown_from[&name(most)], (1, 5_001));
+    line.on_message(driver, 0, &message(&name(0), 5_002));
+    assert_eq!((line.shown_from.len(), line.shown_from[&name(0)]), (most, (1, 5_002)));
+}

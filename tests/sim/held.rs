@@ -1,0 +1,188 @@
+//! A lone server whose disk takes nothing for a while: what gathers in memory meanwhile is bounded,
+//! and when the disk works again nothing is missing.
+
+use chatctl::auth::hasher;
+use chatctl::limits;
+use chatctl::protocol::framing::{self, Codec, Form, Split};
+use chatctl::raft::ServerId;
+use chatctl::wal::{self, Batch, hard_state, perform};
+
+use super::clock::Clock;
+use super::process::{Act, Input, LinkId};
+use super::server::{Common, Server};
+use crate::support::Rng;
+use crate::support::raw_client::{Ask, ask, code, id};
+
+/// The server, its disk's thread, and the bytes that it has written to each connection.
+struct Held {
+    server: Server,
+    now_us: u64,
+    /// Batches are kept waiting.
+    holds: bool,
+    waiting: Vec<Batch>,
+    heard: Vec<Vec<u8>>,
+}
+
+impl Held {
+    /// Serves, with so many connections open.
+    fn new(connections: usize) -> Held {
+        let common = Common {
+            servers: 1,
+            election_timeout_ms: limits::RAFT_ELECTION_TIMEOUT_MS,
+            heartbeat_ms: limits::RAFT_HEARTBEAT_MS,
+            window: limits::RAFT_WINDOW,
+            batch_bytes: limits::RAFT_BATCH_BYTES,
+            cache_bytes: limits::RAFT_CACHE_BYTES,
+            segment_bytes: limits::WAL_SEGMENT_BYTES,
+            id_window: limits::ID_WINDOW,
+            read_only_after_ms: limits::READ_ONLY_AFTER_MS,
+        };
+        let clock = Clock::new(0, 1_000, 1_000_000, 0);
+        let mut server = Server::new(ServerId(1), &mut Rng::new(1), clock);
+        server.form(&common);
+        assert!(server.start(&common, 0, 1), "its disk is whole");
+        let (waiting, heard) = (Vec::new(), vec![Vec::new(); connections]);
+        let mut held = Held { server, now_us: 0, holds: false, waiting, heard };
+        held.settle();
+        for link in 0..connections as LinkId {
+            held.give(Input::Opened(link));
+        }
+        held.settle();
+        held
+    }
+
+    fn give(&mut self, input: Input) {
+        self.server.process.as_mut().expect("it runs").inbox.push(input);
+    }
+
+    fn ask(&mut self, link: usize, requests: &[Ask]) {
+        let mut bytes = Vec::new();
+        for request in requests {
+            framing::put(&mut bytes, Form::Frames, Codec::Binary, request);
+        }
+        self.give(Input::Bytes { link: link as LinkId, bytes });
+    }
+
+    /// Takes turns until there is nothing to do but wait.
+    fn settle(&mut self) {
+        loop {
+            self.now_us += 1_000;
+            let now = self.server.now(self.now_us);
+            let process = self.server.process.as_mut().expect("it runs");
+            let acts = process.turn(now).expect("its disk works");
+            let gathered = process.service.replica.gathered_bytes();
+            let most = limits::GATHERED_BYTES + limits::WAL_ENTRY_BYTES;
+            assert!(gathered <= most, "{gathered} bytes wait for the disk");
+            acts.into_iter().for_each(|act| self.act(act));
+            let next_ms = self.server.process.as_ref().expect("it runs").next_ms();
+            if next_ms.is_none_or(|at_ms| at_ms > now.monotonic_ms + 1_000) {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Write(batch) if self.holds => self.waiting.push(batch),
+            Act::Write(batch) => self.write(&batch),
+            Act::Save(file) => {
+                let worked = hard_state::save(&mut self.server.state_disk, &file).is_ok();
+                self.give(Input::Saved { worked });
+            }
+            Act::MakeSpare(request) => {
+                let spare = wal::make_spare(&mut self.server.log_disk, &request);
+                self.give(Input::Spare(spare));
+            }
+            Act::Hash(job) => self.give(Input::Hashed(hasher::perform(job))),
+            Act::Down { link, bytes } => {
+                self.heard[link as usize].extend_from_slice(&bytes);
+                self.give(Input::Read { link, bytes: bytes.len() });
+            }
+            Act::Close(link) => panic!("connection {link} is closed"),
+            Act::Send(_) | Act::Fetch { .. } | Act::Provide { .. } => {
+                unreachable!("nobody asks for these")
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &Batch) {
+        let worked = perform(&mut self.server.log_disk, batch).is_ok();
+        self.give(Input::Batch { number: batch.number, worked });
+    }
+
+    /// From here on the disk works.
+    fn release(&mut self) {
+        self.holds = false;
+        for batch in std::mem::take(&mut self.waiting) {
+            self.write(&batch);
+        }
+        self.settle();
+    }
+
+    fn gathered_bytes(&self) -> usize {
+        self.server.process.as_ref().expect("it runs").service.replica.gathered_bytes()
+    }
+
+    /// What a connection was answered since the last time: `cmd`, the first id and the seq of each.
+    fn answers(&mut self, link: usize) -> Vec<(String, String, u64)> {
+        let heard = std::mem::take(&mut self.heard[link]);
+        let (mut rest, mut answers, mut scanned) = (heard.as_slice(), Vec::new(), 0);
+        while !rest.is_empty() {
+            let split = framing::split(Form::Frames, rest, &mut scanned);
+            let Split::Payload { start, end, consumed, codec } = split else {
+                panic!("the server writes whole frames");
+            };
+            let answer = framing::decode(codec, &rest[start..end]).expect("a message");
+            assert!(!answer.error, "{}: {}", answer.cmd, code(&answer));
+            let first = answer.msg_ids.iter().next().unwrap_or_default().to_owned();
+            answers.push((answer.cmd.into_owned(), first, answer.seq));
+            rest = &rest[consumed..];
+        }
+        answers
+    }
+}
+
+#[test]
+fn sends_wait_in_their_connections_while_the_disk_takes_nothing_and_none_is_lost() {
+    const CONNECTIONS: usize = 5;
+    let text = "x".repeat(60_000);
+    let each = limits::GATHERED_BYTES / text.len();
+    let mut held = Held::new(CONNECTIONS);
+    for link in 0..CONNECTIONS {
+        held.ask(link, &[ask("create").src(&format!("user{link}")).body("x")]);
+    }
+    held.settle();
+    for link in 0..CONNECTIONS {
+        assert_eq!(held.answers(link).len(), 1);
+    }
+    held.holds = true;
+    // One is alone in the batch that the disk does not take; the others' gather behind it.
+    held.ask(0, &[ask("send").to("user0").body("first").id(1)]);
+    held.settle();
+    let number = |link: usize, place: usize| (1_000 * link + place) as u128;
+    for link in 1..CONNECTIONS {
+        let send = |place| ask("send").to("user0").body(&text).id(number(link, place));
+        held.ask(link, &(0..each).map(send).collect::<Vec<_>>());
+    }
+    held.settle();
+    assert!(held.gathered_bytes() >= limits::GATHERED_BYTES, "there is more than the bound allows");
+    assert!((0..CONNECTIONS).all(|link| held.answers(link).is_empty()), "nothing is durable");
+    held.ask(0, &[ask("send").to("user0").body("last").id(2)]);
+    held.settle();
+    held.release();
+    let pushes_and_own = held.answers(0);
+    let own = pushes_and_own.iter().filter(|(cmd, ..)| cmd == "send");
+    assert_eq!(own.map(|(_, first, _)| first.clone()).collect::<Vec<_>>(), [id(1), id(2)]);
+    let mut seqs = Vec::new();
+    for link in 1..CONNECTIONS {
+        let answers = held.answers(link);
+        let ids: Vec<&str> = answers.iter().map(|(_, first, _)| first.as_str()).collect();
+        let expected: Vec<String> = (0..each).map(|place| id(number(link, place))).collect();
+        assert_eq!(ids, expected, "all of them are answered, in their order");
+        assert!(answers.is_sorted_by_key(|(.., seq)| *seq));
+        seqs.extend(answers.iter().map(|(.., seq)| *seq));
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    assert_eq!(seqs.len(), (CONNECTIONS - 1) * each, "each is stored once");
+}

@@ -104,7 +104,7 @@ pub const MSG_IDS_TEXT_BYTES: usize = 65_535;
 /// Most bytes that one request takes in a connection's buffer: a payload, and the frame's length
 /// or the line's CR LF. With that much unread, `framing::split` never asks for more.
 pub const FRAME_BYTES: usize = PAYLOAD_BYTES + 4;
-/// Most timed runs of one measurement of `bench-codec`; asked for more, this many are made.
+/// Most timed runs of one measurement of `bench-codec`. Past it: a usage error.
 pub const BENCH_RUNS: u32 = 1_000_000;
 /// Most clients of `bench-load`. Past it: a usage error.
 pub const BENCH_CLIENTS: usize = 10_000;
@@ -249,5 +249,5 @@ pub const STATUS_SERVERS: usize = 32;
 /// How long a connection that was refused is kept, after the reason was written, so that it arrives,
 /// milliseconds.
 pub const PEER_LINGER_MS: u64 = 200;
-/// Largest file with a cluster's secret, bytes.
+/// Largest file with a cluster's secret, bytes. Larger: it holds no secret.
 pub const SECRET_FILE_BYTES: usize = 128;

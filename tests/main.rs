@@ -7,6 +7,7 @@ mod cluster;
 mod codec;
 mod fuzz;
 mod imports;
+mod limits;
 mod mutants;
 mod peers;
 mod raft;

@@ -293,11 +293,8 @@ mod tests {
     use super::super::driver::tests::Offline;
     use super::*;
 
-    #[test]
-    fn messages_are_read_ahead_and_synced_together_a_batch_at_a_time() {
-        let Offline { driver, files: _files } = Offline::new();
-        let outbox = driver.outbox().to_owned();
-        let mut pipe = Pipe {
+    fn pipe_of(driver: Driver) -> Pipe {
+        Pipe {
             driver,
             line: Line::new(Style::Text, "alice", false),
             signals: Signals::new(&[]).expect("a watcher of nothing"),
@@ -307,7 +304,32 @@ mod tests {
             deadline_ms: None,
             caught_up: false,
             lines_to: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_longer_than_any_command_is_passed_over_and_told_once() {
+        let Offline { driver, files: _files } = Offline::new();
+        let mut pipe = pipe_of(driver);
+        for _ in 0..2 {
+            pipe.input = vec![b'x'; limits::LINE_BYTES];
+            pipe.take_commands(0);
+            assert_eq!(pipe.input.len(), limits::LINE_BYTES, "its end may still come");
+            pipe.input.push(b'x');
+            pipe.take_commands(0);
+            assert!(pipe.input.is_empty(), "it is not kept");
+        }
+        assert_eq!(pipe.line.problems(), 1);
+        pipe.input = b"x\n/msg bob hello\n".to_vec();
+        pipe.take_commands(0);
+        assert_eq!((pipe.line.problems(), pipe.driver.session.waiting()), (1, 1));
+    }
+
+    #[test]
+    fn messages_are_read_ahead_and_synced_together_a_batch_at_a_time() {
+        let Offline { driver, files: _files } = Offline::new();
+        let outbox = driver.outbox().to_owned();
+        let mut pipe = pipe_of(driver);
         let count = 2 * limits::PIPE_BATCH + 1;
         for number in 1..=count {
             pipe.input.extend(format!("/msg bob <text {number}>\n").bytes());

@@ -294,6 +294,10 @@ mod tests {
             let error = parse_list(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
+        let list = |bytes: usize| format!("a={}:1", "h".repeat(bytes - 2));
+        assert!(parse_list(&list(limits::PEER_ADDRESS_BYTES)).is_ok());
+        let error = parse_list(&list(limits::PEER_ADDRESS_BYTES + 1)).unwrap_err();
+        assert!(error.contains("a host and a port"), "{error}");
     }
 
     #[test]

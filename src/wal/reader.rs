@@ -241,3 +241,23 @@ fn look_up(
     }
     Ok(open.last_mut().expect("a segment was just put there"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_segments_are_open_at_a_time_and_the_one_unused_for_longest_is_closed() {
+        // Any file will do: which it is does not matter here.
+        let path = || PathBuf::from("/dev/null");
+        let (mut open, most) = (Vec::new(), limits::WAL_READ_FILES as u64);
+        for number in 1..=most {
+            look_up(&mut open, number, path).expect("it can be opened");
+        }
+        look_up(&mut open, 1, path).expect("it is open");
+        look_up(&mut open, most + 1, path).expect("it can be opened");
+        let numbers: Vec<u64> = open.iter().map(|segment| segment.number).collect();
+        let expected: Vec<u64> = (3..=most).chain([1, most + 1]).collect();
+        assert_eq!(numbers, expected);
+    }
+}

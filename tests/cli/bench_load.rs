@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+use chatctl::limits;
+
 use super::{chatctl, run};
 use crate::support::TempDir;
 use crate::support::sys::{Pty, spawn_on_pty};
@@ -156,6 +158,25 @@ fn where_no_server_is_it_says_so_and_ends_with_1() {
     let said = "chatctl bench-load: cannot connect to unix:/nonexistent/s: ";
     assert!(error.starts_with(said) && error.contains("is a server running"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn more_than_the_most_of_a_figure_is_wrong_usage_and_the_most_is_not() {
+    let (clients, pipeline) = (limits::BENCH_CLIENTS as u64, limits::BENCH_PIPELINE as u64);
+    let figures = [
+        ("bench-load", "--clients", clients),
+        ("bench-load", "--pipeline", pipeline),
+        ("bench-codec", "--runs", limits::BENCH_RUNS.into()),
+    ];
+    for (subcommand, flag, most) in figures {
+        let (code, _, error) = run(&[subcommand, &format!("{flag}={}", most + 1)]);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(flag) && error.contains(&most.to_string()), "{error}");
+        // The mistake behind it is the first that is found.
+        let (code, _, error) = run(&[subcommand, &format!("{flag}={most}"), "--no-such-flag"]);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("no flag '--no-such-flag'"), "{error}");
+    }
 }
 
 #[test]

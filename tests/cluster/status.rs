@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::cluster::{Cluster, make_secret, name_of};
+use chatctl::limits;
+
+use crate::support::TempDir;
+use crate::support::cluster::{Cluster, free_port, make_secret, name_of};
 
 fn status(servers: &str, secret: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
@@ -74,4 +77,22 @@ fn a_cluster_that_is_not_formed_yet_says_so() {
     let output = status(&cluster.peers()[0], &cluster.secret(), &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("forming"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn more_servers_than_are_asked_at_once_are_wrong_usage() {
+    let home = TempDir::new("status-many");
+    let secret = home.path().join("secret");
+    make_secret(&secret);
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let ask = |count| {
+        let servers = vec![nobody.as_str(); count].join(",");
+        status(&servers, &secret, &["--timeout-ms", "1000"])
+    };
+    let over = ask(limits::STATUS_SERVERS + 1);
+    assert_eq!(over.status.code(), Some(2), "{over:?}");
+    let said = format!("{} servers at most", limits::STATUS_SERVERS);
+    assert!(text(&over.stderr).contains(&said), "{over:?}");
+    let most = ask(limits::STATUS_SERVERS);
+    assert_eq!(most.status.code(), Some(1), "they are asked, and none answers: {most:?}");
 }

@@ -35,12 +35,13 @@ fn may_name(own: Option<&str>, name: &str) -> bool {
     }
 }
 
-fn root() -> &'static Path {
+/// The package's folder.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every Rust file below `folder`, as paths relative to it, in order.
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     fn gather(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("the sources can be listed") {
             let path = entry.expect("the sources can be listed").path();

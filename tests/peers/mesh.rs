@@ -1,9 +1,13 @@
 //! Who is connected, who is refused, what is bounded.
 
 use chatctl::auth::hmac;
-use chatctl::limits::{PEER_DIAL_MOST_MS, PEER_HANDSHAKE_MS, PEER_OUTPUT_BYTES, PEER_UNPROVEN};
+use chatctl::limits::{
+    PEER_DIAL_MOST_MS, PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES, PEER_HANDSHAKE_MS, PEER_OPERATORS,
+    PEER_OUTPUT_BYTES, PEER_READ_BYTES, PEER_UNPROVEN,
+};
+use chatctl::net::Key;
 use chatctl::raft::{Body, Entry, Message, Outgoing};
-use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
+use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind, Session};
 use chatctl::server::peers::mesh::{Event, id_of};
 use chatctl::server::peers::session::Block;
 use chatctl::server::peers::wire::{Frame, Reason, put_head};
@@ -163,27 +167,61 @@ fn what_waits_for_a_peer_that_does_not_read_is_bounded() {
     assert!(waiting <= PEER_OUTPUT_BYTES + (1 << 20), "{waiting}");
 }
 
-#[test]
-fn an_operator_asks_and_is_answered_and_may_do_nothing_else() {
-    let mut net = Net::sound(2);
+/// Connects an operator to the second server.
+fn operator(net: &mut Net) -> (Key, Session) {
     let me =
         Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
     let secret = hmac::Key::new(&[1; 32]);
-    let connect = |net: &mut Net| {
-        let mesh = net.mesh(1);
-        let key = mesh.accept("h:9".into());
-        let mut out = Vec::new();
-        let dialing = Dialing::new(&me, "", [9; 32], &mut out);
-        assert_eq!(mesh.receive(key, &out), out.len());
-        let welcome = mesh.output(key).unwrap().take();
-        let mut confirm = Vec::new();
-        let (claim, session) =
-            dialing.on_welcome(&secret, &welcome[4..], &mut confirm).ok().unwrap();
-        assert_eq!(claim.identity.name, "b");
-        mesh.receive(key, &confirm);
-        (key, session)
-    };
-    let (key, mut session) = connect(&mut net);
+    let mesh = net.mesh(1);
+    let key = mesh.accept("h:9".into());
+    let mut out = Vec::new();
+    let dialing = Dialing::new(&me, "", [9; 32], &mut out);
+    assert_eq!(mesh.receive(key, &out), out.len());
+    let welcome = mesh.output(key).unwrap().take();
+    let mut confirm = Vec::new();
+    let (claim, session) = dialing.on_welcome(&secret, &welcome[4..], &mut confirm).ok().unwrap();
+    assert_eq!(claim.identity.name, "b");
+    mesh.receive(key, &confirm);
+    (key, session)
+}
+
+#[test]
+fn of_too_many_operators_the_one_that_came_first_is_let_go() {
+    let mut net = Net::sound(2);
+    let keys: Vec<Key> = (0..PEER_OPERATORS).map(|_| operator(&mut net).0).collect();
+    assert!(net.mesh(1).todo.close.is_empty(), "so many there may be");
+    let (newest, _) = operator(&mut net);
+    assert_eq!(net.mesh(1).todo.close, [keys[0]]);
+    net.settle();
+    let open = keys[1..].iter().chain([&newest]);
+    assert!(open.into_iter().all(|key| net.meshes[1].output(*key).is_some()));
+    assert!(net.connected(0, 1), "the servers are not disturbed");
+}
+
+#[test]
+fn a_frame_longer_than_any_that_is_sent_ends_the_connection() {
+    let mut net = Net::sound(2);
+    let (key, _) = operator(&mut net);
+    let length = |bytes: usize| (bytes as u32).to_be_bytes();
+    assert_eq!(net.mesh(1).receive(key, &length(PEER_FRAME_BYTES)), 0, "the longest is waited for");
+    assert!(net.mesh(1).todo.close.is_empty());
+    net.mesh(1).receive(key, &length(PEER_FRAME_BYTES + 1));
+    assert_eq!(net.mesh(1).todo.close, [key]);
+}
+
+#[test]
+fn what_is_read_at_once_is_little_from_those_who_have_proven_nothing() {
+    let mut net = Net::sound(2);
+    let stranger = net.mesh(1).accept("h:9".into());
+    assert!(net.mesh(1).budget(stranger) < 2 * PEER_HANDSHAKE_BYTES);
+    let (proven, _) = operator(&mut net);
+    assert_eq!(net.mesh(1).budget(proven), PEER_READ_BYTES);
+}
+
+#[test]
+fn an_operator_asks_and_is_answered_and_may_do_nothing_else() {
+    let mut net = Net::sound(2);
+    let (key, mut session) = operator(&mut net);
     let mut ask = Vec::new();
     session.sealer.seal(&mut ask, |out| put_head(out, &Frame::Ask), &Block::default());
     net.mesh(1).receive(key, &ask);
@@ -193,7 +231,7 @@ fn an_operator_asks_and_is_answered_and_may_do_nothing_else() {
     let (_, block) = session.opener.open(&answer[4..]).unwrap();
     assert_eq!(block, b"role BACKUP\n");
 
-    let (key, mut session) = connect(&mut net);
+    let (key, mut session) = operator(&mut net);
     let vote = Message { term: 9, body: Body::TimeoutNow };
     let mut frame = Vec::new();
     let head = Frame::Raft(vote);

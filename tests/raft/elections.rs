@@ -1,5 +1,6 @@
 //! Elections: the paper's §5.1, §5.2 and §5.4.1, the dissertation's §4.2.3, §6.2 and §9.6.
 
+use chatctl::limits;
 use chatctl::raft::{Body, HardState, Message, Role, ServerId, Why};
 
 use super::cluster::Cluster;
@@ -384,9 +385,12 @@ fn a_slow_disk_does_not_use_up_terms() {
 fn an_absurd_term_and_what_a_server_says_to_itself_are_ignored() {
     let mut solo = Solo::new(3, &[1]);
     solo.hear(2, u64::MAX, Body::Heartbeat { round: 1, commit: 0 });
+    solo.hear(2, limits::RAFT_TERM + 1, Body::Heartbeat { round: 1, commit: 0 });
     solo.hear(1, 2, VOTE);
-    assert_eq!((solo.raft.term(), solo.raft.violations()), (1, 2));
+    assert_eq!((solo.raft.term(), solo.raft.violations()), (1, 3));
     assert!(solo.output().is_empty());
+    solo.hear(2, limits::RAFT_TERM, Body::Heartbeat { round: 1, commit: 0 });
+    assert_eq!((solo.raft.term(), solo.raft.violations()), (limits::RAFT_TERM, 3));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reads (dissertation §6.4) and transfers (§3.10).
 
+use chatctl::limits;
 use chatctl::raft::{Body, ProposeError, ReadError, ReadGrant, Role, ServerId, TransferError, Why};
 
 use super::cluster::Cluster;
@@ -209,4 +210,15 @@ fn the_successor_is_the_backup_with_most_of_the_log_that_still_answers() {
     solo.hear(5, 2, Body::Accepted { match_index: 2 });
     solo.hear(3, 2, Body::Accepted { match_index: 2 });
     assert_eq!(solo.raft.successor(), Some(ServerId(3)));
+}
+
+#[test]
+fn reads_are_refused_while_too_many_wait_for_a_round_and_taken_again_after_it() {
+    let mut solo = ready();
+    for ticket in 0..limits::RAFT_READS_WAITING as u64 {
+        solo.raft.read(ticket).expect("taken");
+    }
+    assert_eq!(solo.raft.read(0), Err(ReadError::Full));
+    assert_eq!(rounds(&mut solo).len(), 2, "one round for all of them");
+    solo.raft.read(1).expect("there is room for the next round");
 }

@@ -1,5 +1,6 @@
 //! The log: the paper's §5.3 and §5.4, the dissertation's §10.2.
 
+use chatctl::limits;
 use chatctl::raft::{Body, Committed, HardState, ProposeError, Role, ServerId};
 
 use super::cluster::{Cluster, Server, payload};
@@ -498,6 +499,7 @@ fn proposals_are_refused_while_too_much_waits() {
         taken += 1;
         assert!(taken < 100, "there is a bound");
     }
+    assert_eq!(taken, limits::RAFT_UNCOMMITTED_BYTES / (8 << 20) - 1, "an entry has a head too");
     assert_eq!(solo.raft.propose(vec![big.clone()]), Err(ProposeError::Full));
     solo.persist();
     solo.hear(2, 2, accepted(solo.raft.last_index()));

@@ -8,6 +8,7 @@ use chatctl::limits;
 use chatctl::protocol::framing::{Codec, Form};
 
 use crate::support::TempDir;
+use crate::support::cluster::Cluster;
 use crate::support::server::{
     Ask, Launch, PATIENCE, RawClient, TestServer, ask, code, password_of,
 };
@@ -49,6 +50,17 @@ fn a_small_limit_on_descriptors_bounds_the_connections() {
     let server = Launch::on(&home.path().join("data")).shell("ulimit -n 64").start();
     expect_pause_and_recovery(&server, most, &format!("{most} connections are open"));
     server.create("alice").tell("alice", "and it works");
+}
+
+#[test]
+fn in_a_cluster_some_descriptors_are_kept_back_for_the_peers_port() {
+    let limit = 192;
+    let most = limit - limits::RESERVED_DESCRIPTORS - limits::PEER_DESCRIPTORS;
+    let cluster = Cluster::new("peer-ulimit", 1, &[]);
+    let mut cluster = cluster.after_shell(|_| format!("ulimit -n {limit}"));
+    cluster.start_all();
+    let trace = format!("{most} connections are open");
+    expect_pause_and_recovery(cluster.server(0), most, &trace);
 }
 
 #[test]
@@ -263,6 +275,30 @@ fn pages_for_a_client_that_does_not_read_do_not_gather_in_memory() {
             assert_eq!(slow.read_pages("history").0.len(), 16);
         }
     });
+}
+
+#[test]
+fn requests_that_wait_stay_with_their_sender_past_what_is_held_of_them() {
+    let home = TempDir::new("unread-requests");
+    let socket = format!("unix:{}", home.path().join("socket").display());
+    let server = Launch::on(&home.path().join("data")).listen(&[&socket]).start();
+    let mut alice = server.create("alice");
+    let text = "page".repeat(15_000);
+    let sends: Vec<Ask> = (1..=16).map(|n| ask("send").to("alice").body(&text).id(n)).collect();
+    alice.send_all(&sends);
+    sends.iter().for_each(|_| drop(alice.reply()));
+    // It reads none of its answer, so that what it asks behind that has to wait.
+    let mut slow = server.login("alice");
+    slow.send(&ask("history").limit(1_000));
+    let pings = slow.encoded(&ask("ping")).repeat(1_000);
+    slow.set_patience(Duration::from_millis(300));
+    let (mut taken, enough) = (0, 8 * limits::INPUT_BYTES);
+    while taken < enough && slow.try_write_raw(&pings).is_ok() {
+        taken += pings.len();
+    }
+    // What the system holds of it between the two comes on top.
+    assert!(taken < 2 * limits::INPUT_BYTES, "{taken} bytes were taken");
+    alice.tell("alice", "the others are served");
 }
 
 #[test]

@@ -123,6 +123,11 @@ impl Held {
         self.server.process.as_ref().expect("it runs").service.replica.gathered_bytes()
     }
 
+    /// The newest entry that was put into the order, durable or not.
+    fn last_index(&self) -> u64 {
+        self.server.process.as_ref().expect("it runs").service.replica.core().last_index()
+    }
+
     /// What a connection was answered since the last time: `cmd`, the first id and the seq of each.
     fn answers(&mut self, link: usize) -> Vec<(String, String, u64)> {
         let heard = std::mem::take(&mut self.heard[link]);
@@ -185,4 +190,28 @@ fn sends_wait_in_their_connections_while_the_disk_takes_nothing_and_none_is_lost
     seqs.sort_unstable();
     seqs.dedup();
     assert_eq!(seqs.len(), (CONNECTIONS - 1) * each, "each is stored once");
+}
+
+#[test]
+fn a_connection_has_a_bounded_number_of_sends_in_flight_and_the_rest_wait_in_its_input() {
+    let mut held = Held::new(2);
+    held.ask(0, &[ask("create").src("user0").body("x")]);
+    held.ask(1, &[ask("create").src("user1").body("x")]);
+    held.settle();
+    held.answers(0);
+    held.holds = true;
+    let before = held.last_index();
+    let most = u64::from(limits::SENDS_IN_FLIGHT);
+    let send = |number: u64| ask("send").to("user0").body("x").id(number.into());
+    held.ask(0, &(1..=2 * most).map(send).collect::<Vec<_>>());
+    held.settle();
+    assert_eq!(held.last_index(), before + most);
+    // Another connection has its own.
+    held.ask(1, &[send(1)]);
+    held.settle();
+    assert_eq!(held.last_index(), before + most + 1);
+    held.release();
+    let sent = held.answers(0).into_iter().filter(|(cmd, ..)| cmd == "send");
+    let expected = (1..=2 * most).map(|number| id(number.into()));
+    assert!(sent.map(|(_, first, _)| first).eq(expected), "all are answered, in their order");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::table::find;
+use crate::limits;
 
 fn no_environment(_: &str) -> Option<OsString> {
     None
@@ -165,4 +166,14 @@ fn an_argument_that_is_not_text_is_refused_by_its_place() {
     let arguments = vec![OsString::from("serve"), OsString::from_vec(vec![b'a', 0xff])];
     let error = arguments_as_text(arguments).unwrap_err().to_string();
     assert!(error.contains("argument 2, 'a"), "{error}");
+}
+
+#[test]
+fn the_defaults_of_serve_are_those_of_the_limits() {
+    let parsed = good("serve", &[]);
+    let number = |flag| parsed.number(flag).expect("it has a default");
+    assert_eq!(number("segment-mib") << 20, u64::from(limits::WAL_SEGMENT_BYTES));
+    assert_eq!(number("read-only-after-ms"), limits::READ_ONLY_AFTER_MS);
+    assert_eq!(number("election-timeout-ms"), limits::RAFT_ELECTION_TIMEOUT_MS);
+    assert_eq!(number("heartbeat-ms"), limits::RAFT_HEARTBEAT_MS);
 }

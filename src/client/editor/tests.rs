@@ -136,6 +136,18 @@ fn the_history_goes_up_and_down_and_gives_the_unsent_line_back() {
 }
 
 #[test]
+fn of_too_many_lines_the_oldest_is_forgotten() {
+    let mut editor = Editor::new();
+    for number in 0..=limits::HISTORY_LINES {
+        editor.feed(format!("line {number}\r").as_bytes());
+    }
+    for _ in 0..2 * limits::HISTORY_LINES {
+        editor.feed(b"\x1b[A");
+    }
+    assert_eq!(editor.text(), "line 1");
+}
+
+#[test]
 fn a_secret_line_is_neither_shown_nor_remembered() {
     let mut editor = Editor::new();
     editor.set_prompt("password: ");

@@ -71,8 +71,9 @@ pub fn read(path: &Path) -> Result<hmac::Key, Error> {
     }
     let mut text = String::new();
     let most = SECRET_FILE_BYTES as u64;
-    (&mut file).take(most).read_to_string(&mut text).map_err(failed)?;
-    let secret = hex::decode(text.trim_end()).filter(|secret| secret.len() == BYTES);
+    (&mut file).take(most + 1).read_to_string(&mut text).map_err(failed)?;
+    let whole = text.len() <= SECRET_FILE_BYTES;
+    let secret = hex::decode(text.trim_end()).filter(|secret| whole && secret.len() == BYTES);
     match secret {
         Some(secret) => Ok(hmac::Key::new(&secret)),
         None => Err(Error::Malformed(path.to_owned())),
@@ -132,9 +133,17 @@ mod tests {
     #[test]
     fn a_file_that_holds_no_secret_is_refused() {
         let place = Place::new("form");
-        for text in ["", "secret\n", &"0".repeat(63), &"0".repeat(66), &"g".repeat(64)] {
+        let padded = |bytes: usize| format!("{:\n<bytes$}", "0".repeat(64));
+        let write = |text: &str| {
             std::fs::write(&place.0, text).unwrap();
             set_permissions(&place.0, Permissions::from_mode(0o600)).unwrap();
+        };
+        write(&padded(SECRET_FILE_BYTES));
+        assert!(read(&place.0).is_ok(), "blank lines at the end are none of it");
+        let long = padded(SECRET_FILE_BYTES + 1);
+        let wrong = ["", "secret\n", &"0".repeat(63), &"0".repeat(66), &"g".repeat(64), &long];
+        for text in wrong {
+            write(text);
             let error = read(&place.0).err().unwrap().to_string();
             assert!(error.contains("--new-secret"), "{error}");
         }

@@ -134,3 +134,41 @@ impl Mesh {
         self.todo.tell.push((TraceLevel::Info, line));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::handshake::{Identity, Kind};
+    use super::super::{Member, Settings, empty_about};
+    use super::*;
+    use crate::auth::hmac;
+
+    #[test]
+    fn what_was_told_is_remembered_up_to_a_bound_and_the_oldest_may_be_told_again() {
+        let kind = Kind::Server;
+        let me = Identity { kind, name: "a".into(), cluster: [5; 16], incarnation: 1 };
+        let member = Member { name: "a".into(), address: "h:1".into(), incarnation: Some(1) };
+        let settings = Settings {
+            me,
+            members: vec![member],
+            secret: hmac::Key::new(&[1; 32]),
+            about: empty_about([3; 32], String::new()),
+            silence_ms: 1_000,
+            seed: [1; 32],
+        };
+        let mut mesh = Mesh::new(settings, 0);
+        mesh.set_now(1);
+        let reason = |number: usize| format!("wrong {}", "x".repeat(number + 1));
+        for number in 0..limits::PEER_TOLD {
+            mesh.tell_once(reason(number));
+        }
+        mesh.tell_once(reason(0));
+        assert_eq!(mesh.todo.tell.len(), limits::PEER_TOLD, "each is told once");
+        mesh.tell_once(reason(limits::PEER_TOLD));
+        assert_eq!(mesh.told.len(), limits::PEER_TOLD);
+        mesh.tell_once(reason(1));
+        assert_eq!(mesh.todo.tell.len(), limits::PEER_TOLD + 1, "the second is still known");
+        mesh.tell_once(reason(0));
+        assert_eq!(mesh.todo.tell.len(), limits::PEER_TOLD + 2, "the first is not");
+        assert_eq!(mesh.told.len(), limits::PEER_TOLD);
+    }
+}

@@ -1,0 +1,179 @@
+//! Every bound has a test that shows what happens there; which one, this table says. A bound that is
+//! new, or a test that has another name, is noticed here.
+
+use std::fs;
+use std::path::Path;
+
+use crate::imports::{root, rust_files};
+
+/// The bounds, each with the test that fails when it is not held.
+const HELD_BY: &[(&str, &str)] = &[
+    // What a message may be.
+    ("PAYLOAD_BYTES", "a_frame_is_taken_up_to_a_mebibyte_and_refused_by_its_length_alone_past_it"),
+    ("FRAME_BYTES", "a_line_is_taken_up_to_a_mebibyte_without_its_end"),
+    ("CMD_BYTES", "an_empty_cmd_is_refused_and_one_over_its_bound_is_too_long"),
+    ("NAME_FIELD_BYTES", "a_field_over_its_bound_is_too_long"),
+    ("BODY_BYTES", "a_field_over_its_bound_is_too_long"),
+    ("MSG_IDS", "a_field_over_its_bound_is_too_long"),
+    ("MSG_IDS_TEXT_BYTES", "ids_that_are_no_string_or_array_of_strings_are_refused"),
+    ("JSON_DEPTH", "the_seventeenth_level_of_nesting_is_refused"),
+    // What is asked and kept.
+    ("NAME_BYTES", "names_and_passwords_that_are_none_are_refused"),
+    ("PASSWORD_BYTES", "names_and_passwords_that_are_none_are_refused"),
+    ("TOKEN_BYTES", "text_that_is_no_token_is_malformed"),
+    ("VERIFIER_ITERATIONS", "iterations_are_bounded"),
+    ("LIST_PAGE", "list_and_who_page_in_order_and_match_patterns"),
+    ("LIST_SCAN", "a_page_looks_at_so_many_names_and_gives_a_cursor_to_go_on"),
+    ("PATTERN_BYTES", "what_is_no_pattern_is_refused_with_a_reason"),
+    ("HISTORY_PAGE", "deliver_0_brings_what_was_received_a_thousand_a_page_and_keeps_it"),
+    ("HISTORY_PAGE_DEFAULT", "history_pages_back_and_forth_with_an_exact_more"),
+    ("PAGE_BYTES", "pages_of_long_messages_end_early_and_the_cursor_brings_the_rest"),
+    ("ID_WINDOW", "an_id_older_than_what_is_known_is_id_expired_where_seq_says_so"),
+    ("DELETE_TARGETS", "messages_of_any_age_are_found_by_id_and_so_many_at_once"),
+    // The command line and the client.
+    ("CONFIG_FILE_BYTES", "a_file_of_the_most_bytes_is_read_and_a_longer_one_refused"),
+    ("OUTBOX_MESSAGES", "a_full_outbox_refuses_and_takes_again_when_there_is_room"),
+    ("OUTBOX_BYTES", "a_full_outbox_refuses_by_bytes_too"),
+    ("OUTBOX_FILE_BYTES", "a_rewrite_keeps_what_counts_at_every_point_where_it_may_be_cut"),
+    ("SEND_WINDOW", "no_more_than_a_window_of_sends_is_on_its_way"),
+    ("CLIENT_OUTPUT_BYTES", "what_lies_ready_for_a_socket_that_takes_nothing_is_bounded"),
+    (
+        "CLIENT_REQUESTS",
+        "a_window_of_requests_is_on_its_way_the_rest_wait_and_past_the_bound_they_are_refused",
+    ),
+    (
+        "REQUEST_WINDOW",
+        "a_window_of_requests_is_on_its_way_the_rest_wait_and_past_the_bound_they_are_refused",
+    ),
+    ("READ_MARKERS", "of_too_many_markers_that_wait_the_oldest_is_given_up"),
+    ("KNOWN_RECEIVERS", "of_too_many_known_names_one_is_forgotten_and_its_next_message_goes_alone"),
+    ("OWN_RECENT", "who_follows_nothing_sends_however_much_was_sent_before"),
+    (
+        "SHOWN_SENDERS",
+        "of_too_many_senders_one_is_forgotten_and_remembered_again_by_its_next_message",
+    ),
+    ("SHOWN_PLACES", "of_too_many_places_the_oldest_is_forgotten_and_all_others_can_be_deleted"),
+    ("PIPE_BATCH", "messages_are_read_ahead_and_synced_together_a_batch_at_a_time"),
+    ("CLIENT_SLOTS", "more_clients_than_places_are_refused_with_a_sentence"),
+    ("LINE_BYTES", "a_line_longer_than_any_command_is_passed_over_and_told_once"),
+    ("HISTORY_LINES", "of_too_many_lines_the_oldest_is_forgotten"),
+    ("REDIRECTS", "a_redirect_is_followed_at_once_and_a_circle_of_redirects_is_left"),
+    ("BENCH_RUNS", "more_than_the_most_of_a_figure_is_wrong_usage_and_the_most_is_not"),
+    ("BENCH_CLIENTS", "more_than_the_most_of_a_figure_is_wrong_usage_and_the_most_is_not"),
+    ("BENCH_PIPELINE", "more_than_the_most_of_a_figure_is_wrong_usage_and_the_most_is_not"),
+    ("STATUS_SERVERS", "more_servers_than_are_asked_at_once_are_wrong_usage"),
+    ("SECRET_FILE_BYTES", "a_file_that_holds_no_secret_is_refused"),
+    // The log.
+    ("WAL_ENTRY_BYTES", "the_longest_payload_fits_and_no_length_leads_out_of_the_bytes"),
+    ("WAL_BATCH_BYTES", "more_than_a_batch_holds_goes_in_several_within_the_bound"),
+    (
+        "WAL_READ_FILES",
+        "so_many_segments_are_open_at_a_time_and_the_one_unused_for_longest_is_closed",
+    ),
+    // The server's connections and queues.
+    ("INPUT_BYTES", "requests_that_wait_stay_with_their_sender_past_what_is_held_of_them"),
+    ("OUTPUT_BYTES", "pages_for_a_client_that_does_not_read_do_not_gather_in_memory"),
+    ("PUSH_BACKLOG_BYTES", "a_slow_reader_is_told_that_it_lags_and_sync_brings_all_of_it"),
+    ("OUTPUT_TOTAL_BYTES", "answers_that_nobody_reads_are_bounded_for_all_connections_together"),
+    (
+        "SENDS_IN_FLIGHT",
+        "a_connection_has_a_bounded_number_of_sends_in_flight_and_the_rest_wait_in_its_input",
+    ),
+    (
+        "GATHERED_BYTES",
+        "sends_wait_in_their_connections_while_the_disk_takes_nothing_and_none_is_lost",
+    ),
+    ("HASH_JOBS", "when_too_many_passwords_wait_for_their_hash_logins_are_busy_and_nothing_else"),
+    ("READ_JOBS", "reads_past_the_queue_of_the_reading_thread_are_busy_and_the_rest_goes_on"),
+    ("LIMITER_ADDRESSES", "addresses_are_bounded_and_those_at_rest_make_room"),
+    ("RESERVED_DESCRIPTORS", "a_small_limit_on_descriptors_bounds_the_connections"),
+    ("PEER_DESCRIPTORS", "in_a_cluster_some_descriptors_are_kept_back_for_the_peers_port"),
+    ("DRAIN_MS", "who_is_told_to_go_and_stays_is_cut_off_after_a_moment"),
+    ("STOP_MS", "who_does_not_read_does_not_hold_up_a_stop"),
+    // The consensus core.
+    ("RAFT_VOTERS", "a_wrong_list_says_what_is_wrong"),
+    ("RAFT_TERM", "an_absurd_term_and_what_a_server_says_to_itself_are_ignored"),
+    ("RAFT_UNCOMMITTED_BYTES", "proposals_are_refused_while_too_much_waits"),
+    (
+        "RAFT_READS_WAITING",
+        "reads_are_refused_while_too_many_wait_for_a_round_and_taken_again_after_it",
+    ),
+    // The peers' connections.
+    ("PEER_ADDRESS_BYTES", "a_wrong_list_says_what_is_wrong"),
+    ("PEER_HANDSHAKE_BYTES", "who_proves_nothing_is_let_go_and_takes_no_room"),
+    ("PEER_HANDSHAKE_MS", "who_proves_nothing_is_let_go_and_takes_no_room"),
+    ("PEER_UNPROVEN", "who_proves_nothing_is_let_go_and_takes_no_room"),
+    ("PEER_OPERATORS", "of_too_many_operators_the_one_that_came_first_is_let_go"),
+    ("PEER_FRAME_BYTES", "a_frame_longer_than_any_that_is_sent_ends_the_connection"),
+    ("PEER_READ_BYTES", "what_is_read_at_once_is_little_from_those_who_have_proven_nothing"),
+    ("PEER_OUTPUT_BYTES", "what_waits_for_a_peer_that_does_not_read_is_bounded"),
+    ("PEER_TOLD", "what_was_told_is_remembered_up_to_a_bound_and_the_oldest_may_be_told_again"),
+];
+
+/// Those that nothing can run into, and why.
+const NOT_MET: &[(&str, &str)] = &[
+    ("DUMP_BUFFER_BYTES", "how much is gathered for one write"),
+    ("EXPORT_BUFFER_BYTES", "how much is gathered for one write"),
+    ("SYNC_PAGE", "what the client asks for"),
+    ("EVENTS", "how many are taken from one poll; the rest comes with the next"),
+    ("TURN_READ_BYTES", "how much is taken from one socket in one turn; the rest in the next"),
+    ("WAL_SEGMENT_BYTES", "a default"),
+    ("READ_ONLY_AFTER_MS", "a default"),
+    ("RAFT_ELECTION_TIMEOUT_MS", "a default"),
+    ("RAFT_HEARTBEAT_MS", "a default"),
+    ("RAFT_WINDOW", "a default; that it is kept to is tested with others"),
+    ("RAFT_BATCH_BYTES", "a default; that it is kept to is tested with others"),
+    ("RAFT_CACHE_BYTES", "a default; that it is kept to is tested with others"),
+    ("PEER_READS", "twice as many as a cluster has backups, each of which is read for once"),
+    ("WAL_SPARE_RETRY_MS", "when something is tried again"),
+    ("ACCEPT_AGAIN_MS", "when something is tried again"),
+    ("PEER_DIAL_FIRST_MS", "when something is tried again"),
+    ("PEER_DIAL_MOST_MS", "when something is tried again"),
+    ("PEER_DIAL_REFUSED_MS", "when something is tried again"),
+    ("FOLLOW_LOOK_MS", "when something is done"),
+    ("MARK_AFTER_MS", "when something is done"),
+    ("PEER_SILENCE_TIMEOUTS", "when something is done"),
+    ("PEER_LINGER_MS", "when something is done"),
+    ("SLOW_SYNC_US", "when something is told"),
+    ("PEER_TELL_AGAIN_MS", "when something is told"),
+    ("FORMING_TELL_MS", "when something is told"),
+];
+
+/// The names of the public constants in a source's text.
+fn constants(text: &str) -> Vec<&str> {
+    let named = text.lines().filter_map(|line| line.strip_prefix("pub const "));
+    named.filter_map(|rest| rest.split(':').next()).collect()
+}
+
+#[test]
+fn every_bound_has_its_row_and_every_row_its_bound() {
+    let text = fs::read_to_string(root().join("src/limits.rs")).expect("it is there");
+    let bounds = constants(&text);
+    assert!(bounds.len() > 90, "only {} found", bounds.len());
+    let rows: Vec<&str> = HELD_BY.iter().chain(NOT_MET).map(|(bound, _)| *bound).collect();
+    for bound in &bounds {
+        let count = rows.iter().filter(|row| *row == bound).count();
+        assert_eq!(count, 1, "{bound}: which test shows what happens there? tests/limits has it");
+    }
+    for row in rows {
+        assert!(bounds.contains(&row), "{row} is no bound any more");
+    }
+}
+
+#[test]
+fn every_test_that_holds_a_bound_is_there() {
+    let mut tests = String::new();
+    for folder in ["src", "tests"] {
+        for file in rust_files(&root().join(folder)) {
+            let path = root().join(folder).join(&file);
+            if file != Path::new("limits/mod.rs") {
+                tests.push_str(&fs::read_to_string(path).expect("it is there"));
+            }
+        }
+    }
+    for (bound, test) in HELD_BY {
+        let is_there =
+            |indent: &str| tests.contains(&format!("{indent}#[test]\n{indent}fn {test}() {{"));
+        assert!(is_there("") || is_there("    "), "{bound}: there is no test {test}");
+    }
+}

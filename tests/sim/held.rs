@@ -36,6 +36,7 @@ impl Held {
             segment_bytes: limits::WAL_SEGMENT_BYTES,
             id_window: limits::ID_WINDOW,
             read_only_after_ms: limits::READ_ONLY_AFTER_MS,
+            long_messages: false,
         };
         let clock = Clock::new(0, 1_000, 1_000_000, 0);
         let mut server = Server::new(ServerId(1), &mut Rng::new(1), clock);

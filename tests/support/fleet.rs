@@ -14,6 +14,7 @@ use chatctl::sys::signal;
 
 use super::hosts::{self, Hosts};
 use super::raw_client::{RawClient, ask, is_push};
+use super::small_disk::SmallDisk;
 use super::{TempDir, eventually, sys};
 
 /// How long a server may take for what it does by itself.
@@ -90,10 +91,19 @@ struct Node {
     is_stopped: bool,
 }
 
+/// How many servers, the first of all, have small disks, and how small.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SmallDisks {
+    pub servers: usize,
+    pub bytes: u64,
+}
+
 /// Some servers. All are killed when it is dropped; what they said is shown when a test fails.
 pub struct Fleet {
     nodes: Vec<Node>,
     flags: Vec<String>,
+    /// Of the first servers; the others keep their data where there is room.
+    disks: Vec<SmallDisk>,
     home: TempDir,
     /// Last, so that the hosts go when nothing runs there any more.
     hosts: Option<Hosts>,
@@ -107,16 +117,27 @@ impl Fleet {
             let at = |port: u16| format!("{address}:{port}");
             (at(port + 2 * place), at(port + 2 * place + 1))
         });
-        Fleet::start_at(name, places.collect(), None, flags)
+        Fleet::start_at(name, places.collect(), None, flags, SmallDisks::default())
     }
 
     /// As `start`, each on a host of its own.
     pub fn start_on(hosts: Hosts, name: &str, servers: usize, flags: &[&str]) -> Fleet {
+        Fleet::start_on_disks(hosts, name, servers, flags, SmallDisks::default())
+    }
+
+    /// As `start_on`, some of them with small disks. The calling thread has mounts of its own.
+    pub fn start_on_disks(
+        hosts: Hosts,
+        name: &str,
+        servers: usize,
+        flags: &[&str],
+        small: SmallDisks,
+    ) -> Fleet {
         let places = (0..servers).map(|place| {
             let address = hosts::address(place);
             (format!("{address}:7262"), format!("{address}:{}", hosts::PEER_PORT))
         });
-        Fleet::start_at(name, places.collect(), Some(hosts), flags)
+        Fleet::start_at(name, places.collect(), Some(hosts), flags, small)
     }
 
     fn start_at(
@@ -124,6 +145,7 @@ impl Fleet {
         places: Vec<(String, String)>,
         hosts: Option<Hosts>,
         flags: &[&str],
+        small: SmallDisks,
     ) -> Fleet {
         let nodes = places.into_iter().zip('a'..).map(|((address, peer_address), name)| Node {
             name: name.to_string(),
@@ -135,9 +157,14 @@ impl Fleet {
         let mut fleet = Fleet {
             nodes: nodes.collect(),
             flags: flags.iter().map(|flag| flag.to_string()).collect(),
+            disks: Vec::new(),
             home: TempDir::new(name),
             hosts,
         };
+        for place in 0..small.servers {
+            let disk = SmallDisk::mount(&fleet.data_dir(place), small.bytes);
+            fleet.disks.push(disk.expect("root mounts what it likes"));
+        }
         if fleet.size() > 1 {
             let mut make = fleet.program();
             make.args(["serve", "--new-secret"]).arg(fleet.secret());
@@ -197,6 +224,16 @@ impl Fleet {
     /// The hosts, where each server has one.
     pub fn hosts(&self) -> &Hosts {
         self.hosts.as_ref().expect("this fleet is on hosts of its own")
+    }
+
+    /// How many servers have small disks.
+    pub fn small_disks(&self) -> usize {
+        self.disks.len()
+    }
+
+    /// Fills up a server's small disk, but for `room` bytes.
+    pub fn fill_disk(&self, place: usize, room: u64) {
+        self.disks[place].fill(room);
     }
 
     /// The servers with a running process that is not stopped.
@@ -374,6 +411,11 @@ impl Fleet {
             }
             assert!(started.elapsed() < 2 * PATIENCE, "the servers do not come together: {all:#?}");
         }
+    }
+
+    /// All disks have room again.
+    pub fn free_disks(&self) {
+        self.disks.iter().for_each(SmallDisk::free);
     }
 
     /// All stopped servers go on, and all hosts are reached.

@@ -7,6 +7,7 @@ pub mod hosts;
 pub mod raw_client;
 pub mod relay;
 pub mod server;
+pub mod small_disk;
 pub mod sys;
 pub mod talker;
 

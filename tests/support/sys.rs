@@ -194,6 +194,23 @@ pub fn in_namespace<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T 
     })
 }
 
+/// From here on what the calling thread mounts is seen only by it and by what it starts, and goes
+/// with them.
+pub fn own_mounts() -> io::Result<()> {
+    // SAFETY: only the calling thread is moved; the strings are live and end with a zero byte.
+    let done = unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                c"none".as_ptr(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+    };
+    if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 #[test]
 fn a_program_on_a_pty_sees_its_size_what_is_typed_and_signals() {
     let mut pty = Pty::open();

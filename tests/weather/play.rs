@@ -105,9 +105,10 @@ pub fn play(
     outcome
 }
 
-/// Everything runs and everybody is reached.
+/// Everything runs and everybody is reached, with room on all disks.
 pub fn repair(fleet: &mut Fleet) {
     fleet.heal();
+    fleet.free_disks();
     fleet.start_all();
     fleet.wait_for_primary();
 }

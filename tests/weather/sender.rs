@@ -41,7 +41,9 @@ pub enum Outcome {
 pub fn text(name: &str, number: u64, rng: &mut Rng) -> String {
     let padding = "abcdefghijklmnopqrstuvwxyz";
     let length = rng.below(padding.len() as u64) as usize;
-    format!("{name} {number} {}", &padding[..length])
+    // Now and then a long one, so that the log comes to its next segment.
+    let times = if rng.chance(1, 10) { 1 + rng.below(600) as usize } else { 1 };
+    format!("{name} {number} {}", padding[..length].repeat(times))
 }
 
 /// What a sender has at its end.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::kills::some;
 use super::play::{CAST, Cast, PATIENCE, dice, play};
 use super::tally::{Stage, Tally};
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{Fleet, SmallDisks};
 use crate::support::hosts::{Hosts, possible};
 use crate::support::relay::Relay;
 use crate::support::{Rng, env_number, sys};
@@ -24,6 +24,7 @@ struct Happened {
     partitions: u64,
     stalls: u64,
     delays: u64,
+    full_disks: u64,
     restarts: u64,
     without_majority: u64,
 }
@@ -31,12 +32,12 @@ struct Happened {
 impl fmt::Display for Happened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Happened { kills, all_killed, pauses, partitions, .. } = self;
-        let Happened { stalls, delays, restarts, without_majority, .. } = self;
+        let Happened { stalls, delays, full_disks, restarts, without_majority, .. } = self;
         write!(
             f,
             "{kills} kills ({all_killed} times all at once), {pauses} pauses, {partitions} \
-             partitions, {stalls} stalls, {delays} times far apart, {restarts} clean restarts, \
-             {without_majority} times without a majority"
+             partitions, {stalls} stalls, {delays} times far apart, {full_disks} full disks, \
+             {restarts} clean restarts, {without_majority} times without a majority"
         )
     }
 }
@@ -51,12 +52,25 @@ fn bad_weather_loses_nothing() {
             sys::in_namespace(&clients, || {
                 let relay = Relay::between(&hosts, 1);
                 let relay = relay.map_err(|why| println!("skipped: delays and stalls: {why}")).ok();
-                soak(Fleet::start_on(hosts, "soak", servers, &[]), seconds, Sky::new(true, relay));
+                let small = small_disks(servers, seconds);
+                let fleet = Fleet::start_on_disks(hosts, "soak", servers, &[], small);
+                soak(fleet, seconds, Sky::new(true, relay));
             });
         }
         Err(why) => {
-            println!("skipped: partitions, delays and stalls: {why}");
+            println!("skipped: partitions, delays, stalls and full disks: {why}");
             soak(Fleet::start("soak", servers, &[]), seconds, Sky::new(false, None));
+        }
+    }
+}
+
+/// A minority has disks that can be filled up, with room for all that is ever sent.
+fn small_disks(servers: usize, seconds: u64) -> SmallDisks {
+    match sys::own_mounts() {
+        Ok(()) => SmallDisks { servers: servers / 2, bytes: (32 << 20) + seconds * (256 << 10) },
+        Err(why) => {
+            println!("skipped: full disks: {why}");
+            SmallDisks::default()
         }
     }
 }
@@ -64,6 +78,8 @@ fn bad_weather_loses_nothing() {
 /// Where bad weather comes from.
 struct Sky {
     can_part: bool,
+    /// A server whose disk is full, for so many storms more.
+    full: Option<(usize, u64)>,
     relay: Option<Relay>,
     happened: Happened,
 }
@@ -86,25 +102,29 @@ fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
     println!("{seconds} s of bad weather over {} servers", fleet.size());
     println!("{}", sky.happened);
     println!("{outcome}");
+    let noticed = (0..fleet.size())
+        .map(|place| fleet.stderr(place).matches("no room for the next segment").count());
+    println!("{} times a server said that its disk is full", noticed.sum::<usize>());
     println!("{} times a chat had to hold messages back", outcome.problems.len());
 }
 
 impl Sky {
     fn new(can_part: bool, relay: Option<Relay>) -> Sky {
-        Sky { can_part, relay, happened: Happened::default() }
+        Sky { can_part, full: None, relay, happened: Happened::default() }
     }
 
     /// One thing goes wrong, or two; then clients must be served again, with or without a repair.
     fn storm(&mut self, fleet: &mut Fleet, tally: &Tally, rng: &mut Rng) {
-        let mut hurt: Vec<usize> = Vec::new();
+        let mut hurt: Vec<usize> = self.full.iter().map(|(place, _)| *place).collect();
         for _ in 0..1 + rng.below(2) {
-            let places = match rng.below(12) {
+            let places = match rng.below(14) {
                 0 => self.kill_all(fleet, rng),
                 1 | 2 => self.kill(fleet, rng),
                 3 | 4 => self.pause(fleet, rng),
                 5 => self.restart(fleet, rng),
                 6..=8 if self.can_part => self.part(fleet, tally, rng),
                 9 => self.stall(fleet, rng),
+                10 | 11 => self.fill(fleet, rng),
                 _ => self.delay(fleet, rng),
             };
             hurt.extend(places);
@@ -121,6 +141,13 @@ impl Sky {
         if let Some(relay) = &self.relay {
             relay.clear();
         }
+        self.full = match self.full {
+            Some((place, storms)) if storms > 0 => Some((place, storms - 1)),
+            _ => {
+                fleet.free_disks();
+                None
+            }
+        };
         fleet.heal();
         fleet.start_all();
         tally.wait_for_more(1 + rng.below(100), PATIENCE);
@@ -192,6 +219,19 @@ impl Sky {
             });
         }
         places
+    }
+
+    /// A disk has no room for the segments to come, for a while.
+    fn fill(&mut self, fleet: &Fleet, rng: &mut Rng) -> Vec<usize> {
+        if fleet.small_disks() == 0 || self.full.is_some() {
+            return Vec::new();
+        }
+        self.happened.full_disks += 1;
+        let primary = fleet.primary().filter(|place| *place < fleet.small_disks());
+        let place = primary.unwrap_or(rng.below(fleet.small_disks() as u64) as usize);
+        fleet.fill_disk(place, rng.below(2 << 20));
+        self.full = Some((place, 2 + rng.below(6)));
+        vec![place]
     }
 
     /// All are far from each other; that hurts nobody.

@@ -1,0 +1,34 @@
+//! `chatctl bench-codec` in the table.
+
+use super::{FLAG, Flag, Kind, Subcommand};
+use crate::cli::bench_codec_command;
+use crate::limits::BENCH_RUNS;
+
+/// Its row.
+pub const SUBCOMMAND: Subcommand = Subcommand {
+    name: "bench-codec",
+    summary: "compare the sizes and speeds of the two codecs",
+    about: "Encodes and decodes typical messages as JSON and as binary, and prints their sizes \
+            in bytes and the time each takes.",
+    operands: &[],
+    flags: &[
+        Flag {
+            name: "runs",
+            kind: Kind::Number { min: 1, max: BENCH_RUNS as u64 },
+            value: "N",
+            help: "How often each measurement is made; the least and the median are shown.",
+            default: Some("200"),
+            config: false,
+            ..FLAG
+        },
+        Flag {
+            name: "json",
+            kind: Kind::Switch,
+            help: "Print one JSON object a line.",
+            config: false,
+            ..FLAG
+        },
+    ],
+    variables: &[],
+    run: bench_codec_command,
+};

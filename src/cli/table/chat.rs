@@ -1,0 +1,125 @@
+//! `chatctl chat` in the table.
+
+use super::{CONFIG, FLAG, Flag, Kind, Subcommand, Variable};
+use crate::cli::chat;
+
+/// Its row.
+pub const SUBCOMMAND: Subcommand = Subcommand {
+    name: "chat",
+    summary: "chat, or send and read from a script",
+    about: "Logs in and chats, on a terminal or with commands from a pipe. With --send, --history, --list or --inbox it does that one thing \
+            and ends.",
+    operands: &[],
+    flags: FLAGS,
+    variables: &[Variable {
+        name: "CHATCTL_PASSWORD",
+        help: "The password, where --password-file is not given.",
+    }],
+    run: chat::run,
+};
+
+const FLAGS: &[Flag] = &[
+    Flag {
+        name: "servers",
+        value: "ADDRESS,...",
+        help: "The servers to try in turn, separated by commas: HOST:PORT or unix:PATH.",
+        default: Some("127.0.0.1:7262"),
+        env: Some("CHATCTL_SERVERS"),
+        ..FLAG
+    },
+    Flag {
+        name: "user",
+        value: "NAME",
+        help: "The account to log in as; asked for where there is a terminal.",
+        ..FLAG
+    },
+    Flag {
+        name: "create",
+        kind: Kind::Switch,
+        help: "Make the account first if it does not exist yet.",
+        config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "password-file",
+        value: "FILE",
+        help: "Read the password from the first line of FILE.",
+        more: "Without it, the password is the value of CHATCTL_PASSWORD, or is asked for on the \
+               terminal. There is no flag that takes the password itself: every process of the \
+               machine can read the arguments of the others.",
+        ..FLAG
+    },
+    Flag {
+        name: "protocol",
+        kind: Kind::Choice(&["json", "binary"]),
+        value: "CODEC",
+        help: "What to speak with the server: json or binary.",
+        default: Some("binary"),
+        ..FLAG
+    },
+    Flag {
+        name: "state-dir",
+        value: "DIR",
+        help: "Where to keep the outbox, the token and the place up to which all is known.",
+        more: "Without it: chatctl below $XDG_STATE_HOME, or below ~/.local/state.",
+        ..FLAG
+    },
+    Flag {
+        name: "json",
+        kind: Kind::Switch,
+        help: "Print one JSON object a line, for scripts.",
+        ..FLAG
+    },
+    Flag {
+        name: "timeout",
+        kind: Kind::Number { min: 1, max: 86_400 },
+        value: "SECONDS",
+        help: "How long one thing done without a terminal may take, retries included.",
+        more: "In a chat whose input is no terminal, it bounds the time from the end of the input \
+               until everything is sent.",
+        default: Some("10"),
+        ..FLAG
+    },
+    Flag {
+        name: "send",
+        value: "NAME",
+        operand: "TEXT",
+        help: "Send TEXT to NAME, or each line of standard input where TEXT is left out.",
+        more: "It ends with 0 only once the server has said that every message is stored. One \
+               that could not be sent in time stays in the outbox, and goes out when the account's \
+               client runs next.",
+        config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "history",
+        value: "NAME",
+        help: "Print the newest messages of the conversation with NAME.",
+        config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "list",
+        kind: Kind::Switch,
+        operand: "PATTERN",
+        help: "Print the accounts whose names match PATTERN (* ? [a-z], or a part of the name).",
+        config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "inbox",
+        kind: Kind::Switch,
+        help: "Print the conversations, newest first, with what is unread.",
+        config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "limit",
+        kind: Kind::Number { min: 1, max: 1000 },
+        value: "N",
+        help: "How many messages --history prints at most.",
+        default: Some("50"),
+        ..FLAG
+    },
+    CONFIG,
+];

@@ -188,6 +188,8 @@ pub const RAFT_VOTERS: usize = 9;
 /// Newest term that is believed; a message of a later one is ignored. Three thousand elections a
 /// second take 100,000 years to get there.
 pub const RAFT_TERM: u64 = 1 << 53;
+/// Newest copy of a log that is believed: it grows by two with each damage.
+pub const RAFT_COPY: u64 = 1 << 53;
 /// Shortest silence of the PRIMARY before a backup stands for election, ms; drawn up to its double.
 pub const RAFT_ELECTION_TIMEOUT_MS: u64 = 500;
 /// Between two heartbeats, ms.

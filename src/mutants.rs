@@ -79,6 +79,18 @@ mutants! {
     MatchGoesBack "match-goes-back":
         "an old acknowledgment takes back what the PRIMARY knows of a BACKUP",
         ["raft::replication::s5_3_old_and_doubled_acknowledgments"];
+    DamagedVotes "damaged-votes":
+        "a server whose log is damaged votes before it is restored",
+        ["raft::restoring::a_damaged_server_grants_no_vote"];
+    DamagedCounted "damaged-counted":
+        "the PRIMARY counts the copy of a server whose log is damaged",
+        ["raft::restoring::a_copy_that_is_being_restored_commits_nothing"];
+    LostCopyCounted "lost-copy-counted":
+        "what a server acknowledged before its log was damaged goes on counting",
+        ["raft::restoring::what_was_acknowledged_before_the_damage"];
+    RestoredEarly "restored-early":
+        "a damaged server counts as restored before it has all that is committed",
+        ["raft::restoring::it_is_whole_when_all_that_was_committed"];
     OldAnswerCounted "old-answer-counted":
         "an answer of an older term counts in this one",
         ["raft::replication::s5_3_old_and_doubled_acknowledgments"];

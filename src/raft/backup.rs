@@ -24,7 +24,7 @@ impl Raft {
         if self.log.term(prev_index) != Some(prev_term) {
             let hint_index = self.log.last_with_term_at_most(prev_index, prev_term);
             let hint_term = self.log.term(hint_index).expect("the hint is in the log");
-            self.send(from, Body::Rejected { prev_index, hint_index, hint_term });
+            self.answer(from, Body::Rejected { prev_index, hint_index, hint_term });
             return;
         }
         let last_index = prev_index + entries.len() as u64;
@@ -66,7 +66,7 @@ impl Raft {
         let match_index = if durable_term { self.verified.min(self.persisted) } else { 0 };
         self.acked = self.acked.max(match_index);
         let verified = self.verified;
-        self.send(from, Body::HeartbeatReply { round, verified, match_index });
+        self.answer(from, Body::HeartbeatReply { round, verified, match_index });
     }
 
     /// The PRIMARY's commit index, of which only that counts which was found to be the same here in

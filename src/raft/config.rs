@@ -85,6 +85,10 @@ pub struct HardState {
 pub struct Restored {
     /// The newest hard state that was saved.
     pub hard_state: HardState,
+    /// Which copy of the log this is, as it was saved: 0 until the log is damaged for the first
+    /// time. An odd one is being restored; [`next_damaged`](super::next_damaged) gives the number
+    /// of one from which something was lost.
+    pub copy: u64,
     /// The terms of the log's entries.
     pub runs: Vec<Run>,
     /// The log's last index; all up to it is durable.
@@ -111,6 +115,9 @@ impl Restored {
         let wrong_ends = first_index != 1 || before.first_index > self.last_index;
         if wrong_ends || (self.last_index > 0) == self.runs.is_empty() {
             return Err(StartError::TermsOutOfOrder { index: self.last_index });
+        }
+        if self.copy > limits::RAFT_COPY {
+            return Err(StartError::AbsurdCopy { copy: self.copy });
         }
         if self.commit > self.last_index {
             let (commit, last_index) = (self.commit, self.last_index);
@@ -163,6 +170,11 @@ pub enum StartError {
         /// As recovered.
         last_index: u64,
     },
+    /// The number of the log's copy is past [`limits::RAFT_COPY`].
+    AbsurdCopy {
+        /// As saved.
+        copy: u64,
+    },
     /// The tail's entries are not the log's last ones.
     TailElsewhere {
         /// The log's last index.
@@ -199,6 +211,9 @@ impl fmt::Display for StartError {
                 "the recovered commit index {commit} is past the log's end {last_index}: entries \
                  are missing, look at the log with dump-log"
             ),
+            StartError::AbsurdCopy { copy } => {
+                write!(f, "the log's copy has the number {copy}, which no log has come to")
+            }
             StartError::TailElsewhere { last_index } => {
                 write!(f, "the recovered tail does not end the log at index {last_index}")
             }

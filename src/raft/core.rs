@@ -8,6 +8,7 @@ use super::membership::Memberships;
 use super::message::{Body, Entry, Message, Payload, ServerId};
 use super::output::{Committed, Mark, Output, ProposeError, RoleChange};
 use super::random::Random;
+use super::restoring::OwnCopy;
 use super::roles::State;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
@@ -27,6 +28,8 @@ pub struct Raft {
     pub(super) hard_state: HardState,
     pub(super) durable: HardState,
     hard_state_given: HardState,
+    /// Which copy of the log this is, and whether it is being restored.
+    pub(super) copy: OwnCopy,
 
     pub(super) log: Log,
     /// How often the log was cut: marks of older generations say nothing about this log.
@@ -68,7 +71,7 @@ impl Raft {
     pub fn new(config: Config, restored: Restored, now_ms: u64) -> Result<Raft, StartError> {
         config.check()?;
         restored.check()?;
-        let Restored { hard_state: saved, runs, last_index, tail, commit } = restored;
+        let Restored { hard_state: saved, copy, runs, last_index, tail, commit } = restored;
         let memberships = Memberships::new(&config, commit, &tail);
         let log = Log::new(runs, last_index, tail);
         // Entries may have become durable before their term's hard state did. Without it nothing
@@ -77,6 +80,7 @@ impl Raft {
             newer if newer > saved.term => HardState { term: newer, voted_for: None },
             _ => saved,
         };
+        let copy = OwnCopy::new(copy);
         let random = Random::new(config.seed);
         let mut raft = Raft {
             memberships,
@@ -86,6 +90,7 @@ impl Raft {
             hard_state,
             durable: saved,
             hard_state_given: saved,
+            copy,
             log,
             generation: 0,
             persisted: last_index,
@@ -186,6 +191,7 @@ impl Raft {
     pub fn take_output(&mut self) -> Output {
         self.checked(|raft| {
             raft.log.evict(raft.commit_given.min(raft.log_given), raft.config.cache_bytes);
+            raft.finish_restoring();
             raft.release_acknowledgments();
             raft.send_as_primary();
             if raft.hard_state != raft.hard_state_given {
@@ -236,6 +242,7 @@ impl Raft {
             self.draw_election_deadline();
         }
         let old = term < self.hard_state.term;
+        let Some(body) = self.of_newest_copy(from, body, old) else { return };
         match body {
             Body::PreVote { for_term, last_index, last_term } => {
                 self.on_pre_vote(from, for_term, last_index, last_term);
@@ -250,6 +257,7 @@ impl Raft {
             | Body::Rejected { .. }
             | Body::HeartbeatReply { .. }
             | Body::TimeoutNow
+            | Body::Restore { .. }
             | Body::Behind
                 if old && !planted(Mutant::OldAnswerCounted) => {}
             Body::Vote { last_index, last_term, .. } => self.on_vote(from, last_index, last_term),
@@ -266,7 +274,9 @@ impl Raft {
                 self.on_heartbeat_reply(from, round, verified, match_index);
             }
             Body::TimeoutNow => self.on_timeout_now(from),
+            Body::Restore { copy, commit } => self.on_restore(from, copy, commit),
             Body::Behind => {}
+            Body::OfCopy { .. } => self.violation("an answer in an answer"),
         }
     }
 

@@ -22,8 +22,9 @@ impl Raft {
         match &self.state {
             State::Primary(_) => self.on_primary_time(),
             _ if self.now_ms < self.election_deadline_ms => {}
-            // A non-voter does not stand; it only forgets a PRIMARY that is not heard.
-            State::Backup if !self.is_voter() => {
+            // A non-voter and one that is being restored do not stand; they only forget a PRIMARY
+            // that is not heard.
+            State::Backup if !self.is_voter() || self.is_restoring() => {
                 self.become_backup(self.hard_state.term, None, Why::Timeout);
                 self.draw_election_deadline();
             }
@@ -149,7 +150,8 @@ impl Raft {
         let granted = for_term > self.hard_state.term
             && self.log.is_matched_by(index, term)
             && !self.hears_primary()
-            && !self.goes_before(from, for_term, index, term);
+            && !self.goes_before(from, for_term, index, term)
+            && !self.may_not_vote();
         self.pre_votes_refused.retain(|question| question.from != from);
         if !granted && self.hears_primary() {
             let question = Question { from, for_term, last_index: index, last_term: term };
@@ -184,7 +186,7 @@ impl Raft {
             None => self.primary.is_none(),
             Some(voted_for) => voted_for == from || planted(Mutant::SecondVote),
         };
-        if !free || !self.log.is_matched_by(last_index, last_term) {
+        if !free || self.may_not_vote() || !self.log.is_matched_by(last_index, last_term) {
             self.send(from, Body::VoteReply { granted: false });
             return;
         }

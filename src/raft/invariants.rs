@@ -7,6 +7,7 @@ use super::message::ServerId;
 use super::output::Role;
 use super::progress::{Flow, Progress};
 use super::roles::{Phase, Primacy, State};
+use crate::mutants::{Mutant, planted};
 
 /// What two states are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,9 @@ impl Raft {
             assert_eq!(self.durable.voted_for, voted_for, "a durable vote stands");
         }
         assert!(!self.vote_owed || voted_for.is_some(), "a vote that is owed was given");
+        let restores = self.is_restoring() && !planted(Mutant::DamagedVotes);
+        assert!(!restores || self.role() == Role::Backup, "who is being restored does not stand");
+        assert!(!restores || !self.vote_owed, "nor votes");
         match &self.state {
             State::Backup => {
                 assert!(self.primary != Some(self.config.id), "no backup of its own");
@@ -122,7 +126,9 @@ impl Raft {
         // Until a new configuration is committed, what was so before is on the old one's majority.
         if self.commit >= first.max(self.members_index()) {
             let voters = primacy.backups.iter().filter(|backup| backup.votes);
-            let copies = voters.filter(|backup| backup.match_index >= self.commit).count();
+            // A copy may have been lost since it was counted.
+            let had = |backup: &&Progress| backup.match_index.max(backup.lost_match) >= self.commit;
+            let copies = voters.filter(had).count();
             let own = usize::from(self.persisted >= self.commit);
             assert!(copies + own >= self.quorum, "what is committed is on a majority");
         }

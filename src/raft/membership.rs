@@ -23,6 +23,7 @@ use super::message::{Entry, Payload, ServerId};
 use super::output::ProposeError;
 use super::progress::Progress;
 use super::roles::State;
+use super::status::BackupStatus;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 
@@ -190,10 +191,12 @@ impl Raft {
         Ok(())
     }
 
-    /// Whether a server has answered this PRIMARY within the last election timeout or two.
+    /// Whether a server has answered this PRIMARY within the last election timeout or two, and its log
+    /// is whole.
     fn answers(&self, id: ServerId) -> bool {
         let backups = self.backups();
-        id == self.config.id || backups.iter().any(|backup| backup.id == id && backup.heard)
+        let counts = |backup: &BackupStatus| backup.heard && !backup.restoring;
+        id == self.config.id || backups.iter().any(|backup| backup.id == id && counts(backup))
     }
 
     /// Whether a non-voter of this PRIMARY lacks so little that it may be made a voter.
@@ -252,6 +255,11 @@ impl Raft {
         primacy.transfer = primacy.transfer.filter(|transfer| members.is_voter(transfer.to));
         let before = std::mem::take(&mut primacy.backups);
         primacy.backups = members.progress(id, next, now_ms);
+        let copies = before.iter().map(|backup| (backup.id, backup.copy));
+        primacy.copies.extend(copies.filter(|(_, copy)| *copy > 0));
+        for backup in &mut primacy.backups {
+            backup.copy = primacy.copies.get(&backup.id).copied().unwrap_or(0);
+        }
         for mut old in before {
             if let Some(backup) = primacy.backup(old.id) {
                 old.votes = backup.votes;

@@ -130,6 +130,22 @@ pub enum Body {
     TimeoutNow,
     /// An answer to a PRIMARY of an older term: its time is over.
     Behind,
+    /// An answer of a server whose log was damaged once. Those of whose log never was are of copy 0,
+    /// and come by themselves; see `restoring.rs`.
+    OfCopy {
+        /// The copy of the log that it speaks of.
+        copy: u64,
+        /// [`Body::Accepted`], [`Body::Rejected`] or [`Body::HeartbeatReply`].
+        answer: Box<Body>,
+    },
+    /// To a server that is being restored, from a PRIMARY that has committed in its own term and
+    /// does not count that copy: with all up to `commit` you are whole again.
+    Restore {
+        /// The copy that the PRIMARY knows of.
+        copy: u64,
+        /// The commit index.
+        commit: u64,
+    },
 }
 
 impl Message {
@@ -180,6 +196,12 @@ impl fmt::Display for Message {
             }
             Body::TimeoutNow => write!(f, "timeout-now t{term}"),
             Body::Behind => write!(f, "behind t{term}"),
+            Body::OfCopy { copy, answer } => {
+                write!(f, "copy {copy}: {}", Message { term, body: answer.as_ref().clone() })
+            }
+            Body::Restore { copy, commit } => {
+                write!(f, "restore t{term} copy {copy} commit {commit}")
+            }
         }
     }
 }

@@ -20,7 +20,8 @@
 //! 1. tells what happened: [`Raft::step`] for each message that came, [`Raft::peer_lost`] for a
 //!    server whose last connection is gone, [`Raft::peer_up`] for one that is connected,
 //!    [`Raft::propose`], [`Raft::change_members`], [`Raft::read`], [`Raft::transfer`],
-//!    [`Raft::provide`], and [`Raft::persisted`] and [`Raft::hard_state_persisted`] for what the disk has finished;
+//!    [`Raft::provide`], and [`Raft::persisted`], [`Raft::hard_state_persisted`] and
+//!    [`Raft::copy_persisted`] for what the disk has finished;
 //! 2. calls [`Raft::tick`] with the time, when [`Raft::next_deadline_ms`] is over (or in any turn),
 //!    after the messages that came: a process that was stopped for long then finds the answers
 //!    that waited for it before it finds its timers over;
@@ -36,6 +37,7 @@
 //!   kept back in the core until the driver says that it is durable; see `release.rs`.
 //! - `hard_state` replaces the one before. Until it is durable, the core neither votes nor asks for
 //!   votes nor acknowledges in its term. It needs no order with the log's writes.
+//! - `copy` replaces the number before, in its own time.
 //! - `truncate_from`, then `append`, in the order of outputs. One write and sync may cover several
 //!   outputs; then the last one's `mark` is given back. A mark that is given back says that
 //!   *everything* asked for up to it is durable.
@@ -61,6 +63,8 @@
 //! - *Replication* (`replication.rs`, `progress.rs`, `backup.rs`): a window of appends under way to
 //!   each backup; on a mismatch, back by whole terms; commit by counting only for the PRIMARY's own
 //!   term (§5.4.2), for which it begins with an empty entry.
+//! - *Restoring* (`restoring.rs`): a server whose log was damaged neither votes nor counts until a
+//!   PRIMARY has restored it.
 //! - *Reads* (`reads.rs`): rounds of heartbeats (§6.4), no leases: no clock is trusted for safety.
 //! - *Members* (`membership.rs`): one server at a time, through the log, first as a non-voter (§4).
 //!   Which payloads are configurations is read by a function of the settings.
@@ -86,6 +90,7 @@ mod random;
 mod reads;
 mod release;
 mod replication;
+mod restoring;
 mod roles;
 mod status;
 mod transfer;
@@ -102,4 +107,5 @@ pub use self::output::{
     Committed, Mark, Outgoing, Output, ProposeError, ReadError, ReadGrant, Role, RoleChange,
     TransferError, Wanted, Why,
 };
+pub use self::restoring::{is_damaged, next_damaged};
 pub use self::status::BackupStatus;

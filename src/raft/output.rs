@@ -11,6 +11,9 @@ use super::message::{Entry, Message, ServerId};
 pub struct Output {
     /// Save this term and vote, then say so with [`super::Raft::hard_state_persisted`].
     pub hard_state: Option<HardState>,
+    /// Save this as the number of the log's copy, then say so with
+    /// [`super::Raft::copy_persisted`].
+    pub copy: Option<u64>,
     /// Cut the log on disk from this index on, before `append` is appended.
     pub truncate_from: Option<u64>,
     /// Append these to the log on disk.
@@ -36,6 +39,7 @@ impl Output {
     /// Nothing to do at all.
     pub fn is_empty(&self) -> bool {
         self.hard_state.is_none()
+            && self.copy.is_none()
             && self.mark.is_none()
             && self.messages.is_empty()
             && self.wanted.is_empty()
@@ -158,6 +162,8 @@ pub enum Why {
     },
     /// Less than a majority answered this PRIMARY for an election timeout.
     QuorumLost,
+    /// This server's log, which was damaged, holds all again that it must.
+    Restored,
 }
 
 impl fmt::Display for Why {
@@ -172,6 +178,7 @@ impl fmt::Display for Why {
             Why::Voted => write!(f, "this server voted for another one"),
             Why::NewerTerm { from } => write!(f, "server {from} knows a newer term"),
             Why::QuorumLost => write!(f, "no majority answered for an election timeout"),
+            Why::Restored => write!(f, "the log is restored: this server votes and counts again"),
         }
     }
 }

@@ -41,6 +41,10 @@ pub(super) struct Progress {
     /// Whether it counts; and how far it is on its way there, where it does not.
     pub(super) votes: bool,
     pub(super) catch_up: Option<CatchUp>,
+    /// The newest copy of its log that it has spoken of; see `restoring.rs`.
+    pub(super) copy: u64,
+    /// How far the copies before it had come: what was counted then is committed for good.
+    pub(super) lost_match: u64,
     pub(super) match_index: u64,
     pub(super) next: u64,
     pub(super) flow: Flow,
@@ -66,6 +70,8 @@ impl Progress {
             id,
             votes: votes || planted(Mutant::NonvoterCounted),
             catch_up: None,
+            copy: 0,
+            lost_match: 0,
             match_index: 0,
             next,
             flow: Flow::Probe { sent: None },

@@ -77,8 +77,8 @@ impl Raft {
         let Some(primacy) = self.primacy() else { return };
         let Some(round) = primacy.reads.under_way.take() else { return };
         let answered = |acked_round: u64| acked_round >= round.heartbeat;
-        let voters = primacy.backups.iter().filter(|backup| backup.votes);
-        let backups = voters.filter(|backup| answered(backup.acked_round));
+        let counted = primacy.backups.iter().filter(|backup| backup.counts());
+        let backups = counted.filter(|backup| answered(backup.acked_round));
         if 1 + backups.count() < quorum && !planted(Mutant::ReadWithoutRound) {
             primacy.reads.under_way = Some(round);
             return;

@@ -48,7 +48,7 @@ impl Raft {
         let answers = self.ack_owed.is_some_and(|last_index| last_index <= match_index);
         if match_index > self.acked || answers {
             self.acked = self.acked.max(match_index);
-            self.send(primary, Body::Accepted { match_index });
+            self.answer(primary, Body::Accepted { match_index });
         }
         if answers {
             self.ack_owed = None;

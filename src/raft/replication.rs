@@ -176,7 +176,7 @@ impl Raft {
         copies[0] = own_copy;
         let mut count = 1;
         for backup in primacy.backups.iter().filter(|backup| backup.votes) {
-            copies[count] = backup.match_index;
+            copies[count] = if backup.counts() { backup.match_index } else { 0 };
             count += 1;
         }
         let copies = &mut copies[..count];
@@ -227,7 +227,8 @@ impl Raft {
             let message = Message { term: hard_state.term, body };
             out.messages.push(Outgoing { to: backup.id, message });
         }
-        primacy.round
+        self.send_restores();
+        self.primacy().map_or(0, |primacy| primacy.round)
     }
 }
 

@@ -9,6 +9,8 @@
 //!   the PRIMARY: no majority answers
 //! ```
 
+use std::collections::BTreeMap;
+
 use super::config::HardState;
 use super::core::Raft;
 use super::message::{Payload, ServerId};
@@ -49,6 +51,9 @@ pub(super) enum Phase {
 pub(super) struct Primacy {
     /// The other servers, by id.
     pub(super) backups: Vec<Progress>,
+    /// The newest copies of servers whose log was damaged, also when they are no members meanwhile;
+    /// up to date after a change of the members.
+    pub(super) copies: BTreeMap<ServerId, u64>,
     /// The index of the empty entry that began the term.
     pub(super) first_of_term: u64,
     /// The newest heartbeat.
@@ -127,6 +132,7 @@ impl Raft {
         let first_of_term = self.log.last_index() + 1;
         let primacy = Primacy {
             backups: self.members().progress(self.config.id, first_of_term, self.now_ms),
+            copies: BTreeMap::new(),
             first_of_term,
             round: 0,
             heartbeat_due_ms: self.now_ms + self.config.heartbeat_ms,

@@ -3,6 +3,7 @@
 use super::core::Raft;
 use super::log::Run;
 use super::message::{Entry, ServerId};
+use super::restoring::is_damaged;
 use super::roles::State;
 use super::{Config, HardState};
 use crate::mutants::{Mutant, planted};
@@ -22,6 +23,8 @@ pub struct BackupStatus {
     pub heard: bool,
     /// It has a vote.
     pub votes: bool,
+    /// Its log was damaged, and is being restored: it does not count.
+    pub restoring: bool,
 }
 
 impl Raft {
@@ -129,6 +132,7 @@ impl Raft {
             in_flight: backup.in_flight.len(),
             heard: backup.heard || backup.was_heard,
             votes: backup.votes,
+            restoring: is_damaged(backup.copy),
         });
         status.collect()
     }

@@ -4,6 +4,7 @@
 use super::core::Raft;
 use super::message::{Body, ServerId};
 use super::output::{Role, TransferError, Why};
+use super::progress::Progress;
 use super::roles::State;
 
 /// A transfer under way.
@@ -25,7 +26,7 @@ impl Raft {
             let primary = raft.primary;
             let deadline_ms = raft.now_ms + raft.config.election_timeout_ms;
             let primacy = raft.primacy().ok_or(TransferError::NotPrimary { primary })?;
-            if primacy.backup(to).is_none_or(|backup| !backup.votes) {
+            if !primacy.backup(to).is_some_and(|backup| backup.counts()) {
                 return Err(TransferError::NoBackup { to });
             }
             match primacy.transfer {
@@ -54,7 +55,8 @@ impl Raft {
 
     /// The PRIMARY hands over to this server: no question whether an election makes sense.
     pub(super) fn on_timeout_now(&mut self, from: ServerId) {
-        if self.role() == Role::Backup && self.primary == Some(from) && self.is_voter() {
+        let stands = self.is_voter() && !self.is_restoring();
+        if self.role() == Role::Backup && self.primary == Some(from) && stands {
             self.become_standing(true, Why::Transfer);
         }
     }
@@ -62,8 +64,8 @@ impl Raft {
     /// The backup that would need least to take over, among those that have answered lately.
     pub fn successor(&self) -> Option<ServerId> {
         let State::Primary(primacy) = &self.state else { return None };
-        let voters = primacy.backups.iter().filter(|backup| backup.votes);
-        let alive = voters.filter(|backup| backup.heard || backup.was_heard);
+        let takes_over = |backup: &&Progress| backup.counts() && (backup.heard || backup.was_heard);
+        let alive = primacy.backups.iter().filter(takes_over);
         let best = alive.max_by_key(|backup| (backup.match_index, std::cmp::Reverse(backup.id)));
         best.map(|backup| backup.id)
     }

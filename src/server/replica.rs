@@ -35,6 +35,8 @@ pub struct Applied {
 pub struct Recovered {
     /// The newest hard state that was saved.
     pub hard_state: HardState,
+    /// The number of the log's copy, as it was saved.
+    pub copy: u64,
     /// The log.
     pub wal: Wal,
     /// The state, which has applied all up to `commit`.
@@ -50,6 +52,8 @@ pub struct Recovered {
 pub struct Wishes {
     /// Save this, then say so with [`Replica::hard_state_saved`].
     pub hard_state: Option<HardState>,
+    /// Save this as the number of the log's copy, then say so with [`Replica::copy_saved`].
+    pub copy: Option<u64>,
     /// Send these.
     pub messages: Vec<Outgoing>,
     /// Read these entries from the log, for [`Replica::provide`].
@@ -80,10 +84,11 @@ pub struct Replica {
 impl Replica {
     /// Goes on from what the disk kept.
     pub fn new(config: Config, from: Recovered, now_ms: u64) -> Result<Replica, StartError> {
-        let Recovered { hard_state, wal, state, commit, tail } = from;
+        let Recovered { hard_state, copy, wal, state, commit, tail } = from;
         let run = |(first_index, term)| Run { first_index, term };
         let runs = wal.term_runs().map(run).collect();
-        let restored = Restored { hard_state, runs, last_index: wal.last_index(), tail, commit };
+        let last_index = wal.last_index();
+        let restored = Restored { hard_state, copy, runs, last_index, tail, commit };
         let core = Raft::new(config, restored, now_ms)?;
         Ok(Replica {
             core,
@@ -168,6 +173,7 @@ impl Replica {
         self.proposed = (0, 0);
         let wishes = &mut self.wishes;
         wishes.hard_state = output.hard_state.or(wishes.hard_state);
+        wishes.copy = output.copy.or(wishes.copy);
         wishes.messages.extend(output.messages);
         wishes.wanted.extend(output.wanted);
         wishes.changes.extend(output.changes);
@@ -212,6 +218,11 @@ impl Replica {
     /// The hard state of [`Wishes::hard_state`] is durable.
     pub fn hard_state_saved(&mut self, hard_state: HardState) {
         self.core.hard_state_persisted(hard_state);
+    }
+
+    /// The copy's number of [`Wishes::copy`] is durable.
+    pub fn copy_saved(&mut self, copy: u64) {
+        self.core.copy_persisted(copy);
     }
 
     /// Where the entries of [`Wishes::wanted`] stand in the log: from the first on, as many as come

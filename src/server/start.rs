@@ -315,7 +315,8 @@ fn recover(
         raft::Entry { term, index, payload: payload.into() }
     };
     let tail = report.tail.into_iter().map(entry).collect();
-    Ok(Recovered { hard_state, wal, state, commit: report.commit, tail })
+    let (copy, commit) = (saved.copy, report.commit);
+    Ok(Recovered { hard_state, copy, wal, state, commit, tail })
 }
 
 /// Where clients come, as they were bound.
@@ -360,6 +361,7 @@ fn hard_state(directory: &DataDir, options: &Options) -> Result<HardState, Error
         role: Role::Backup.to_string(),
         term: 0,
         voted_for: String::new(),
+        copy: 0,
     };
     hard_state::save(&mut directory.disk(), &state).map_err(Error::State)?;
     Ok(state)

@@ -392,8 +392,9 @@ impl Server {
         let wishes = &mut self.service.replica.wishes;
         // The role is written along, and after an election, for people who look into the file.
         let tells_role = role != Role::Candidate && self.hard_state.role != role.to_string();
-        if !self.saving && (wishes.hard_state.is_some() || tells_role) {
+        if !self.saving && (wishes.hard_state.is_some() || wishes.copy.is_some() || tells_role) {
             self.saving = true;
+            self.hard_state.copy = wishes.copy.take().unwrap_or(self.hard_state.copy);
             self.saved = wishes.hard_state.take().unwrap_or(self.saved);
             self.hard_state.role = role.to_string();
             self.hard_state.term = self.saved.term;
@@ -441,6 +442,9 @@ impl Server {
                     result.map_err(Error::State)?;
                     self.saving = false;
                     self.service.replica.hard_state_saved(self.saved);
+                    if self.hard_state.copy > self.service.replica.core().copy() {
+                        self.service.replica.copy_saved(self.hard_state.copy);
+                    }
                 }
                 Done::Spare(state) => self.spare_changed(&state),
             }

@@ -5,10 +5,10 @@
 //! the new one. A line:
 //!
 //! ```text
-//! chatctl-state 1 counter=7 id=a cluster=32-hex incarnation=16-hex role=PRIMARY term=3 voted_for=-   ... crc=8-hex LF
+//! chatctl-state 1 counter=7 id=a cluster=32-hex incarnation=16-hex role=PRIMARY term=3 voted_for=- copy=1   ... crc=8-hex LF
 //! ```
 //!
-//! with spaces between `voted_for` and `crc`, the CRC-32 of all bytes before `crc=`. A line that
+//! with spaces before `crc`, and `copy` left out where it is 0: the CRC-32 of all bytes before `crc=`. A line that
 //! was never written is 511 spaces and LF. The file gets its name when its first line is durable.
 //!
 //! Which state counts: the one of the valid line with the higher counter. A line that is not valid
@@ -48,6 +48,9 @@ pub struct HardState {
     pub term: u64,
     /// Whom it voted for in that term; empty for nobody.
     pub voted_for: String,
+    /// The number of the log's copy: 0 until the log is damaged for the first time, odd while it is
+    /// being restored; see [`crate::raft::is_damaged`].
+    pub copy: u64,
 }
 
 /// Why there is no state, or none could be saved.
@@ -173,14 +176,17 @@ fn blank() -> [u8; LINE_BYTES] {
 }
 
 fn line(counter: u64, state: &HardState) -> Result<[u8; LINE_BYTES], Error> {
-    let HardState { id, cluster, incarnation, role, term, voted_for } = state;
+    let HardState { id, cluster, incarnation, role, term, voted_for, copy } = state;
     let cluster: String = cluster.iter().map(|byte| format!("{byte:02x}")).collect();
     let (id, role) = (field("id", id)?, field("role", role)?);
     let voted_for = field("vote", voted_for)?;
-    let text = format!(
+    let mut text = format!(
         "{LEAD} counter={counter} id={id} cluster={cluster} incarnation={incarnation:016x} \
          role={role} term={term} voted_for={voted_for} "
     );
+    if *copy > 0 {
+        text.push_str(&format!("copy={copy} "));
+    }
     assert!(text.len() <= CRC_AT, "bounded fields fit a line");
     let mut line = blank();
     line[..text.len()].copy_from_slice(text.as_bytes());
@@ -207,17 +213,25 @@ fn parse(line: &[u8]) -> Option<(u64, HardState)> {
         return None;
     }
     let mut words = text.strip_prefix(LEAD)?.split_ascii_whitespace();
-    let mut next = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
+    let mut next = |name: &str| value_of(words.next()?, name);
     let counter = next("counter")?.parse().ok()?;
-    let state = HardState {
+    let mut state = HardState {
         id: text_of(next("id")?),
         cluster: u128::from_str_radix(next("cluster")?, 16).ok()?.to_be_bytes(),
         incarnation: u64::from_str_radix(next("incarnation")?, 16).ok()?,
         role: text_of(next("role")?),
         term: next("term")?.parse().ok()?,
         voted_for: text_of(next("voted_for")?),
+        copy: 0,
     };
+    if let Some(word) = words.next() {
+        state.copy = value_of(word, "copy")?.parse().ok()?;
+    }
     words.next().is_none().then_some((counter, state))
+}
+
+fn value_of<'a>(word: &'a str, name: &str) -> Option<&'a str> {
+    word.strip_prefix(name)?.strip_prefix('=')
 }
 
 fn text_of(word: &str) -> String {
@@ -237,6 +251,7 @@ mod tests {
             role: "PRIMARY".into(),
             term: 9,
             voted_for: String::new(),
+            copy: 0,
         };
         let line = line(7, &state).unwrap();
         let text = std::str::from_utf8(&line).unwrap();
@@ -245,7 +260,12 @@ mod tests {
         assert!(text.starts_with(start), "{text}");
         assert_eq!(text[start.len()..CRC_AT].trim(), "");
         assert_eq!(&text[CRC_AT..], "crc=b1be07f6\n");
-        assert_eq!(parse(&line), Some((7, state)));
+        assert_eq!(parse(&line), Some((7, state.clone())));
+        let damaged = HardState { copy: 3, ..state };
+        let line = super::line(8, &damaged).unwrap();
+        let text = std::str::from_utf8(&line).unwrap();
+        assert!(text.contains("term=9 voted_for=- copy=3 "), "{text}");
+        assert_eq!(parse(&line), Some((8, damaged)));
     }
 
     #[test]
@@ -258,6 +278,7 @@ mod tests {
             role: long.clone(),
             term: u64::MAX,
             voted_for: long,
+            copy: u64::MAX,
         };
         let line_of = line(u64::MAX, &state).unwrap();
         assert_eq!(parse(&line_of), Some((u64::MAX, state.clone())));

@@ -36,7 +36,7 @@ fn entries(rng: &mut Rng, prev_index: u64) -> Vec<Entry> {
 fn body(rng: &mut Rng) -> Body {
     let (a, b, c) = (number(rng), number(rng), number(rng));
     let yes = rng.chance(1, 2);
-    match rng.below(11) {
+    match rng.below(13) {
         0 => Body::PreVote { for_term: a, last_index: b, last_term: c },
         1 => Body::PreVoteReply { for_term: a, granted: yes },
         2 => Body::Vote { last_index: a, last_term: b, transfer: yes },
@@ -50,6 +50,8 @@ fn body(rng: &mut Rng) -> Body {
         7 => Body::Rejected { prev_index: a, hint_index: b, hint_term: c },
         8 => Body::Heartbeat { round: a, commit: b },
         9 => Body::HeartbeatReply { round: a, verified: b, match_index: c },
+        10 => Body::OfCopy { copy: a, answer: Box::new(Body::Accepted { match_index: b }) },
+        11 => Body::Restore { copy: a, commit: b },
         _ if yes => Body::TimeoutNow,
         _ => Body::Behind,
     }

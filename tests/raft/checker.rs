@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chatctl::raft::{Body, Entry, HardState, Members, Outgoing, Payload, ServerId};
+use chatctl::raft::{Body, Entry, HardState, Members, Outgoing, Payload, ServerId, is_damaged};
 
 use super::cluster::Disk;
 
@@ -47,8 +47,7 @@ impl Checker {
         }
         assert_eq!(place, self.committed.len(), "commits come in order");
         let disk_of = |id: &ServerId| disks[id.0 as usize - 1];
-        let has_it = |id: &&ServerId| disk_of(id).log.get(place) == Some(entry);
-        let copies = members.voters.iter().filter(has_it).count();
+        let copies = members.voters.iter().filter(|id| disk_of(id).had(entry)).count();
         let enough = copies >= members.quorum();
         assert!(enough, "committed index {} is durable on {copies} only", entry.index);
         self.committed.push(entry.clone());
@@ -68,7 +67,17 @@ impl Checker {
             assert_eq!(disk.hard_state.term, term, "a term is durable before it is acknowledged");
             assert!(disk.log.len() as u64 >= match_index, "durable before acknowledged (§5.3)");
         };
-        match outgoing.message.body {
+        let votes =
+            matches!(outgoing.message.body, Body::Vote { .. } | Body::VoteReply { granted: true });
+        assert!(!votes || !is_damaged(disk.copy), "who is being restored does not vote");
+        let body = match &outgoing.message.body {
+            Body::OfCopy { copy, answer } => {
+                assert_eq!(*copy, disk.copy, "an answer of the copy that is on the disk");
+                answer.as_ref()
+            }
+            body => body,
+        };
+        match *body {
             Body::Vote { .. } => promised(Some(from)),
             Body::VoteReply { granted: true } => {
                 promised(Some(outgoing.to));

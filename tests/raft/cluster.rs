@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chatctl::raft::{
     ChangeError, Config, Entry, HardState, Mark, Members, Message, Output, Payload, ProposeError,
-    Raft, ReadGrant, Restored, Role, RoleChange, Run, ServerId, Wanted,
+    Raft, ReadGrant, Restored, Role, RoleChange, Run, ServerId, Wanted, next_damaged,
 };
 
 use super::checker::Checker;
@@ -43,16 +43,27 @@ struct Write {
 #[derive(Default)]
 pub struct Disk {
     pub hard_state: HardState,
+    /// The number of the log's copy.
+    pub copy: u64,
+    /// What was in the log and is lost by damage, each time.
+    pub lost: Vec<Vec<Entry>>,
     pub log: Vec<Entry>,
     pub commit: u64,
     writes: VecDeque<Write>,
     hard_states: VecDeque<HardState>,
+    copies: VecDeque<u64>,
 }
 
 impl Disk {
     /// Writes that are not durable.
     pub fn waiting(&self) -> usize {
-        self.writes.len() + self.hard_states.len()
+        self.writes.len() + self.hard_states.len() + self.copies.len()
+    }
+
+    /// Whether it has, or had before damage, this entry at its place.
+    pub fn had(&self, entry: &Entry) -> bool {
+        let logs = self.lost.iter().chain([&self.log]);
+        logs.into_iter().any(|log| log.get(entry.index as usize - 1) == Some(entry))
     }
 
     fn write(&mut self, write: &Write) {
@@ -215,6 +226,7 @@ impl Cluster {
         }
         let restored = Restored {
             hard_state: disk.hard_state,
+            copy: disk.copy,
             runs,
             last_index: disk.log.len() as u64,
             tail: disk.log[disk.commit as usize..].to_vec(),
@@ -232,8 +244,20 @@ impl Cluster {
         server.raft = None;
         server.disk.writes.clear();
         server.disk.hard_states.clear();
+        server.disk.copies.clear();
         server.fetches.clear();
         server.reads.clear();
+    }
+
+    /// The log of a server that does not run is damaged: so many of its entries are left.
+    pub fn damage(&mut self, id: ServerId, left: usize) {
+        let server = self.at(id);
+        assert!(server.raft.is_none(), "its driver finds the damage at a start");
+        let disk = &mut server.disk;
+        disk.lost.push(disk.log.clone());
+        disk.log.truncate(left);
+        disk.commit = disk.commit.min(left as u64);
+        disk.copy = next_damaged(disk.copy);
     }
 
     /// Gives an input to a server that runs, and carries out what it asks for.
@@ -319,11 +343,20 @@ impl Cluster {
         true
     }
 
+    /// The copy's next number becomes durable.
+    pub fn persist_copy(&mut self, id: ServerId) {
+        let server = self.at(id);
+        let Some(copy) = server.disk.copies.pop_front() else { return };
+        server.disk.copy = copy;
+        self.input(id, |raft, _| raft.copy_persisted(copy));
+    }
+
     /// All that was asked for so far becomes durable.
     pub fn persist(&mut self, id: ServerId) {
         for _ in 0..self.at(id).disk.hard_states.len() {
             self.persist_hard_state(id);
         }
+        self.persist_copy(id);
         for _ in 0..self.at(id).disk.writes.len() {
             self.persist_log(id);
         }
@@ -450,6 +483,7 @@ impl Cluster {
     fn take_writes(&mut self, id: ServerId, output: &Output, commit: u64) {
         let server = &mut self.servers[id.0 as usize - 1];
         server.disk.hard_states.extend(output.hard_state);
+        server.disk.copies.extend(output.copy);
         if let Some(index) = output.truncate_from {
             assert!(index as usize > server.applied.len(), "what is applied is never cut");
             server.view.truncate(index as usize - 1);

@@ -9,5 +9,6 @@ mod members;
 mod random;
 mod reads;
 mod replication;
+mod restoring;
 mod script;
 mod solo;

@@ -4,7 +4,7 @@
 //!
 //! `RAFT_SEED=n` runs one history, `RAFT_RUNS=n` that many of them.
 
-use chatctl::raft::{Role, ServerId};
+use chatctl::raft::{Role, RoleChange, ServerId, Why, is_damaged};
 
 use super::cluster::Cluster;
 use crate::support::{Rng, env_number};
@@ -15,6 +15,7 @@ struct Rates {
     double: u64,
     reorder: u64,
     crash: u64,
+    damage: u64,
     cut: u64,
     lose_peer: u64,
     transfer: u64,
@@ -29,6 +30,9 @@ struct Counts {
     committed: usize,
     terms: usize,
     crashes: u64,
+    damaged: u64,
+    restored: usize,
+    stuck: u64,
     cuts: u64,
     lost: u64,
     doubled: u64,
@@ -40,6 +44,8 @@ struct Counts {
 
 struct History {
     rng: Rng,
+    /// How many there were at first.
+    voters: usize,
     rates: Rates,
     cluster: Cluster,
     proposals: u64,
@@ -75,10 +81,12 @@ impl History {
             change: rate(60),
             persist: 0,
             slow_fetch: rate(500),
+            damage: rate(900),
         };
         let persist = 100 + rng.below(900);
         let rates = Rates { persist, ..rates };
-        History { rng, rates, cluster, proposals: 0, counts: Counts::default() }
+        let voters = servers as usize;
+        History { rng, voters, rates, cluster, proposals: 0, counts: Counts::default() }
     }
 
     fn any_server(&mut self) -> ServerId {
@@ -158,6 +166,9 @@ impl History {
             if all || self.chance(self.rates.persist / 2) {
                 self.cluster.persist_hard_state(id);
             }
+            if all || self.chance(self.rates.persist / 2) {
+                self.cluster.persist_copy(id);
+            }
             if all || !self.chance(self.rates.slow_fetch) {
                 let works = all || self.rng.chance(2, 3);
                 self.cluster.fetch(id, works);
@@ -178,6 +189,9 @@ impl History {
         }
         let down = !self.cluster.server(other.0).runs();
         if down && self.rng.chance(1, 40) {
+            if self.chance(self.rates.damage) {
+                self.damage(other);
+            }
             self.cluster.start(other);
             for server in 1..=self.cluster.servers.len() as u32 {
                 if self.rng.chance(1, 2) {
@@ -245,6 +259,18 @@ impl History {
         })
     }
 
+    /// A log is damaged, unless too few of the first voters would be left to elect a PRIMARY.
+    fn damage(&mut self, id: ServerId) {
+        let others = self.cluster.servers.iter().filter(|server| server.id != id);
+        let damaged = others.filter(|server| is_damaged(server.disk.copy)).count();
+        if damaged < (self.voters - 1) / 2 {
+            let log = self.cluster.server(id.0).disk.log.len() as u64;
+            let left = self.rng.below(log + 1) as usize;
+            self.cluster.damage(id, left);
+            self.counts.damaged += 1;
+        }
+    }
+
     /// All faults end, and the servers must agree on a new entry soon.
     fn heal(&mut self) {
         self.cluster.heal();
@@ -270,12 +296,26 @@ impl History {
                 return;
             }
         }
+        if self.stands_still() {
+            self.counts.stuck += 1;
+            return;
+        }
         for server in &self.cluster.servers {
             let (raft, waiting) = (server.raft(), server.disk.waiting());
             eprintln!("{:?}, {waiting} writes wait, {:?}", raft.outline(), raft.backups());
         }
         let (wire, all) = (self.cluster.wire.len(), self.cluster.checker.committed.len());
         panic!("the healed servers did not come together: {wire} under way, {all} committed");
+    }
+
+    /// Whether a majority of what some server takes for the voters is damaged, since others were
+    /// removed: nobody may be left then who can be elected.
+    fn stands_still(&self) -> bool {
+        self.cluster.servers.iter().any(|server| {
+            let members = server.raft().members();
+            let damaged = |id: &&ServerId| is_damaged(self.cluster.server(id.0).disk.copy);
+            members.voters.len() - members.voters.iter().filter(damaged).count() < members.quorum()
+        })
     }
 
     fn one_message_healed(&mut self) {
@@ -300,7 +340,10 @@ impl History {
     fn has_come_together(&self, text: &str) -> bool {
         let committed = &self.cluster.checker.committed;
         let has_it = committed.iter().any(|entry| *entry.payload == *text.as_bytes());
-        let same = |&id: &u32| self.cluster.server(id).applied.len() == committed.len();
+        let same = |&id: &u32| {
+            let server = self.cluster.server(id);
+            server.applied.len() == committed.len() && !server.raft().is_restoring()
+        };
         let members = self.members();
         has_it && !members.is_empty() && members.iter().all(same)
     }
@@ -319,6 +362,10 @@ impl History {
             assert_eq!(server.applied, all[..count], "the same is applied");
             assert!(server.raft().role() != Role::Candidate || server.raft().primary().is_none());
             self.counts.reads += server.grants.len();
+            let is_member = members.contains(&server.id.0);
+            assert!(!is_member || !server.raft().is_restoring(), "all are restored");
+            let restored = |change: &&RoleChange| change.why == Why::Restored;
+            self.counts.restored += server.changes.iter().filter(restored).count();
         }
         self.counts.committed = self.cluster.checker.committed.len();
         self.counts.terms = self.cluster.checker.primaries.len();
@@ -349,6 +396,9 @@ fn random_histories_keep_every_promise_and_come_together_when_healed() {
         sum.committed += counts.committed;
         sum.terms += counts.terms;
         sum.crashes += counts.crashes;
+        sum.damaged += counts.damaged;
+        sum.restored += counts.restored;
+        sum.stuck += counts.stuck;
         sum.cuts += counts.cuts;
         sum.lost += counts.lost;
         sum.doubled += counts.doubled;
@@ -361,6 +411,8 @@ fn random_histories_keep_every_promise_and_come_together_when_healed() {
     if runs >= 100 {
         assert!(sum.terms as u64 > 2 * runs && sum.committed as u64 > 10 * runs, "{sum:?}");
         assert!(sum.changes > 2 * runs && sum.promotions > runs / 4, "{sum:?}");
+        assert!(sum.stuck < runs / 20, "{sum:?}");
+        assert!(sum.damaged > runs && sum.restored as u64 > runs / 2, "{sum:?}");
         assert!(sum.crashes > runs && sum.lost > runs && sum.reads as u64 > runs, "{sum:?}");
     }
 }

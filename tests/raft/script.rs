@@ -20,6 +20,7 @@
 //! | `persist a` | all that `a`'s disk was given is durable; `persist a log`, `persist a vote` a part |
 //! | `fetch a`, `fetch a fails` | the driver reads what was wanted |
 //! | `crash a`, `start a` | what was not durable is gone |
+//! | `damage a 2` | of the log of `a`, which is down, two entries are left |
 //! | `cut a`, `cut a->b`, `heal` | links lose all |
 //! | `settle` | all is delivered and made durable until nothing is left |
 //! | `logs` | shows each server's role, term, log and commit index |
@@ -46,6 +47,9 @@ pub fn tell_output(cluster: &mut Cluster, id: ServerId, output: &Output) {
     if let Some(hard_state) = output.hard_state {
         let vote = hard_state.voted_for.map_or("nobody".to_string(), |id| letter(id).to_string());
         lines.push(format!("{who} saves t{} vote {vote}", hard_state.term));
+    }
+    if let Some(copy) = output.copy {
+        lines.push(format!("{who} saves copy {copy}"));
     }
     if let Some(index) = output.truncate_from {
         lines.push(format!("{who} cuts from {index}"));
@@ -138,6 +142,9 @@ fn event(cluster: &mut Cluster, words: &[&str]) {
         ["fetch", who] => drop(cluster.fetch(ServerId(server(who)), true)),
         ["fetch", who, "fails"] => drop(cluster.fetch(ServerId(server(who)), false)),
         ["crash", who] => cluster.crash(ServerId(server(who))),
+        ["damage", who, left] => {
+            cluster.damage(ServerId(server(who)), number(left) as usize);
+        }
         ["start", who] => cluster.start(ServerId(server(who))),
         ["persist", who] => cluster.persist(ServerId(server(who))),
         ["persist", who, "log"] => while cluster.persist_log(ServerId(server(who))) {},

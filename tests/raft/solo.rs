@@ -36,6 +36,11 @@ impl Solo {
 
     /// The same with another hard state.
     pub fn restored(count: u32, terms: &[u64], hard_state: HardState) -> Solo {
+        Solo::of_copy(count, terms, hard_state, 0)
+    }
+
+    /// The same with a copy of the log that is not the first.
+    pub fn of_copy(count: u32, terms: &[u64], hard_state: HardState, copy: u64) -> Solo {
         let log = entries(1, terms);
         let mut runs: Vec<Run> = Vec::new();
         for entry in &log {
@@ -44,7 +49,7 @@ impl Solo {
             }
         }
         let last_index = log.len() as u64;
-        let restored = Restored { hard_state, runs, last_index, tail: log, commit: 0 };
+        let restored = Restored { hard_state, copy, runs, last_index, tail: log, commit: 0 };
         let config = Config::new(ServerId(1), (1..=count).map(ServerId).collect(), 7);
         let config = Config { read_members, ..config };
         Solo { raft: Raft::new(config, restored, 0).expect("it starts"), now_ms: 0 }

@@ -295,8 +295,9 @@ impl Process {
         let role = self.service.replica.core().role();
         let wishes = &mut self.service.replica.wishes;
         let tells_role = role != Role::Candidate && self.file.role != role.to_string();
-        if !self.saving && (wishes.hard_state.is_some() || tells_role) {
+        if !self.saving && (wishes.hard_state.is_some() || wishes.copy.is_some() || tells_role) {
             self.saving = true;
+            self.file.copy = wishes.copy.take().unwrap_or(self.file.copy);
             self.saved = wishes.hard_state.take().unwrap_or(self.saved);
             self.file.role = role.to_string();
             self.file.term = self.saved.term;
@@ -344,6 +345,9 @@ impl Process {
                 Input::Saved { .. } => {
                     self.saving = false;
                     self.service.replica.hard_state_saved(self.saved);
+                    if self.file.copy > self.service.replica.core().copy() {
+                        self.service.replica.copy_saved(self.file.copy);
+                    }
                 }
                 Input::Spare(state) => self.spare_changed(&state),
                 _ => unreachable!("only these are done by the disk's threads"),

@@ -145,8 +145,14 @@ impl Server {
             payload: entry.payload.into(),
         };
         let tail = report.tail.into_iter().map(entry).collect();
-        let from =
-            Recovered { hard_state: state_of(&file), wal, state, commit: report.commit, tail };
+        let from = Recovered {
+            hard_state: state_of(&file),
+            copy: file.copy,
+            wal,
+            state,
+            commit: report.commit,
+            tail,
+        };
         let now = self.now(now_us);
         let replica =
             Replica::new(config, from, now.monotonic_ms).expect("the disk's log is sound");
@@ -169,6 +175,7 @@ impl Server {
             role: Role::Backup.to_string(),
             term: 0,
             voted_for: String::new(),
+            copy: 0,
         };
         hard_state::save(&mut disk, &file)?;
         Ok(file)

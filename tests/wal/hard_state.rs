@@ -12,6 +12,7 @@ fn state(term: u64) -> HardState {
         role: if term.is_multiple_of(2) { "BACKUP" } else { "PRIMARY" }.into(),
         term,
         voted_for: if term.is_multiple_of(3) { String::new() } else { "b".into() },
+        copy: term / 4,
     }
 }
 

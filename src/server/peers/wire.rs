@@ -18,6 +18,8 @@
 //!      9 heartbeat reply u64 round  u64 verified  u64 match
 //!     10 timeout now     nothing
 //!     11 behind          nothing
+//!     12 of copy         u64 copy, then tag and numbers of the answer: 6, 7 or 9
+//!     13 restore         u64 copy  u64 commit
 //!   2 about     u8 stage  cluster [16]  list [32]  client address text  version text
 //!   3 closing   u8 reason
 //!   4 ping      nothing
@@ -231,7 +233,26 @@ pub fn put_message(out: &mut Vec<u8>, message: &Message) {
         }
         Body::TimeoutNow => numbers(out, 10, &[]),
         Body::Behind => numbers(out, 11, &[]),
+        Body::OfCopy { copy, answer } => {
+            numbers(out, 12, &[*copy]);
+            match answer.as_ref() {
+                Body::Accepted { match_index } => put_answer(out, 6, &[*match_index]),
+                Body::Rejected { prev_index, hint_index, hint_term } => {
+                    put_answer(out, 7, &[*prev_index, *hint_index, *hint_term]);
+                }
+                Body::HeartbeatReply { round, verified, match_index } => {
+                    put_answer(out, 9, &[*round, *verified, *match_index]);
+                }
+                other => unreachable!("no answer to a PRIMARY: {other:?}"),
+            }
+        }
+        Body::Restore { copy, commit } => numbers(out, 13, &[*copy, *commit]),
     }
+}
+
+fn put_answer(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {
+    out.push(tag);
+    numbers.iter().for_each(|&number| put_number(out, number));
 }
 
 /// Appends the block of an append.
@@ -328,23 +349,37 @@ fn message(reader: &mut Reader<'_>, block: &[u8]) -> Result<Message, Malformed> 
             let entries = entries(prev_index, count, block)?;
             Body::Append { prev_index, prev_term, commit, entries }
         }
+        6 | 7 | 9 => answer(reader, tag)?,
+        8 => Body::Heartbeat { round: reader.number()?, commit: reader.number()? },
+        10 => Body::TimeoutNow,
+        11 => Body::Behind,
+        12 => {
+            let copy = reader.number()?;
+            let [tag] = reader.array()?;
+            Body::OfCopy { copy, answer: Box::new(answer(reader, tag)?) }
+        }
+        13 => Body::Restore { copy: reader.number()?, commit: reader.number()? },
+        _ => return Err(Malformed("an unknown message")),
+    };
+    Ok(Message { term, body })
+}
+
+/// What a backup answers to appends and heartbeats.
+fn answer(reader: &mut Reader<'_>, tag: u8) -> Result<Body, Malformed> {
+    Ok(match tag {
         6 => Body::Accepted { match_index: reader.number()? },
         7 => Body::Rejected {
             prev_index: reader.number()?,
             hint_index: reader.number()?,
             hint_term: reader.number()?,
         },
-        8 => Body::Heartbeat { round: reader.number()?, commit: reader.number()? },
         9 => Body::HeartbeatReply {
             round: reader.number()?,
             verified: reader.number()?,
             match_index: reader.number()?,
         },
-        10 => Body::TimeoutNow,
-        11 => Body::Behind,
-        _ => return Err(Malformed("an unknown message")),
-    };
-    Ok(Message { term, body })
+        _ => return Err(Malformed("an unknown answer")),
+    })
 }
 
 fn entries(prev_index: u64, count: usize, block: &[u8]) -> Result<Vec<Entry>, Malformed> {
@@ -491,6 +526,12 @@ mod tests {
             ),
             raft(Body::TimeoutNow, "0a", ""),
             raft(Body::Behind, "0b", ""),
+            raft(
+                Body::OfCopy { copy: 3, answer: Box::new(Body::Accepted { match_index: 1 }) },
+                &format!("0c{three}06{one}"),
+                "",
+            ),
+            raft(Body::Restore { copy: 3, commit: 2 }, &format!("0d{three}{two}"), ""),
             (
                 Frame::About(about),
                 format!("0202{}{}03683a3103302e31", "c1".repeat(16), "11".repeat(32)),
@@ -556,7 +597,7 @@ mod tests {
         ] {
             assert!(append(count, block).is_err(), "{count} {block}");
         }
-        for head in ["", "00", "08", "0100", "010c0000000000000009", "0300", "03ff", "0204"] {
+        for head in ["", "00", "08", "0100", "010e0000000000000009", "0300", "03ff", "0204"] {
             assert!(decode(&hex::decode(head).unwrap(), &[]).is_err(), "{head}");
         }
         for (code, reason) in REASONS {

@@ -81,6 +81,24 @@ pub const KNOWN_RECEIVERS: usize = 1_000;
 pub const SHOWN_SENDERS: usize = 1_000;
 /// Messages whose places a chat remembers for `/delete #SEQ`; past it the oldest is forgotten.
 pub const SHOWN_PLACES: usize = 2_000;
+/// Conversations that the screen lists; past it the one that was silent for longest goes.
+pub const SCREEN_CONVERSATIONS: usize = LIST_PAGE;
+/// Messages that the screen keeps loaded. Past it: conversations that are not looked at are let go
+/// of, then the oldest messages of the one that is; they are loaded again when they are reached.
+pub const SCREEN_MESSAGES: usize = 200_000;
+/// Bytes of the texts that the screen keeps loaded. Past it: as for [`SCREEN_MESSAGES`].
+pub const SCREEN_BYTES: usize = 64 << 20;
+/// Unsent texts that the screen keeps, one a conversation; past it the oldest is given up.
+pub const SCREEN_DRAFTS: usize = 100;
+/// Names that the screen keeps to show who is there, to complete and to pick from; past it further
+/// ones are left out (the picker's filter asks the server).
+pub const SCREEN_NAMES: usize = 5_000;
+/// Rows of what is typed that the screen shows at once; past it they scroll.
+pub const SCREEN_INPUT_ROWS: usize = 8;
+/// Largest screen that is drawn, columns and rows; what is beyond stays empty.
+pub const SCREEN_SIDE: usize = 1_000;
+/// Pages of history that one `/search` loads at most. Past it: it stops and says so.
+pub const SEARCH_PAGES: usize = 150;
 /// Commands that are read ahead from a pipe before the messages among them are synced together.
 pub const PIPE_BATCH: usize = 256;
 /// Clients of one account that run at once with one `--state-dir`; one more is refused.

@@ -43,6 +43,9 @@ pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::
         timeout_ms: parsed.number_as::<u64>("timeout") * 1000,
         action: action(parsed)?,
         limit: parsed.number_as("limit"),
+        plain: parsed.flag("plain"),
+        bell: parsed.flag("bell"),
+        sidebar: parsed.value("sidebar").map(|_| parsed.number_as("sidebar")),
     })
 }
 
@@ -115,6 +118,8 @@ mod tests {
         let options = options_of(&[]).unwrap();
         assert_eq!(options.servers, ["127.0.0.1:7262"]);
         assert_eq!((options.action, options.timeout_ms), (Action::Chat, 10_000));
+        assert!(!options.plain && !options.bell);
+        assert_eq!(options.sidebar, None);
         assert!(matches!(options.password, PasswordFrom::Value(password) if password == "sesame"));
     }
 
@@ -130,6 +135,9 @@ mod tests {
             "--json",
             "--timeout=3",
             "--limit=4",
+            "--plain",
+            "--bell",
+            "--sidebar=20",
             "--history=bob",
         ]);
         let options = options.unwrap();
@@ -140,6 +148,8 @@ mod tests {
         assert!(matches!(options.codec, Codec::Json));
         assert_eq!(options.state_dir, Some(PathBuf::from("d")));
         assert_eq!((options.timeout_ms, options.limit), (3000, 4));
+        assert!(options.plain && options.bell);
+        assert_eq!(options.sidebar, Some(20));
         assert_eq!(options.action, Action::History { with: "bob".into() });
     }
 

@@ -79,6 +79,21 @@ pub const COMMANDS: &[Spec] = &[
         parse: |rest| parse_delete(one(rest)?),
     },
     Spec {
+        name: "/search",
+        args: "[TEXT]",
+        summary: "find TEXT back in this conversation (full screen)",
+        parse: |rest| match rest.trim() {
+            "" => Ok(Command::Search(None)),
+            text => Ok(Command::Search(Some(text.to_string()))),
+        },
+    },
+    Spec {
+        name: "/select",
+        args: "",
+        summary: "select a message, as Alt-Up does (full screen)",
+        parse: |rest| none(rest).map(|()| Command::Select),
+    },
+    Spec {
         name: "/passwd",
         args: "",
         summary: "change the password",
@@ -174,6 +189,10 @@ pub enum Command {
     Read(Option<String>),
     /// Takes back.
     Delete(Which),
+    /// Looks back; `None`: for the same once more.
+    Search(Option<String>),
+    /// Selects a message.
+    Select,
     /// Asks for the passwords.
     ChangePassword,
     /// Asks whether it is meant.

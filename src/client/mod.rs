@@ -9,12 +9,14 @@
 //! | [`commands`]  | the table of commands |
 //! | [`printer`]   | events as lines of text or JSON |
 //! | `line`        | the chat: commands in, printed events out |
-//! | `run`, `pipe`, `oneshot` | the loops: at a terminal, with pipes, for a single thing |
+//! | [`screen`]    | the full screen; pure |
+//! | `run`, [`fullscreen`], `pipe`, `oneshot` | the loops: lines or a screen at a terminal, pipes, a single thing |
 //! | [`show`], [`width`] | what makes others' text harmless; columns of characters |
 
 pub mod commands;
 mod driver;
 pub mod editor;
+pub mod fullscreen;
 mod line;
 mod oneshot;
 mod options;
@@ -22,6 +24,7 @@ mod password;
 mod pipe;
 pub mod printer;
 mod run;
+pub mod screen;
 pub mod session;
 pub mod show;
 pub mod store;

@@ -28,6 +28,12 @@ pub struct Options {
     pub action: Action,
     /// Messages of `--history`; 0 = the server's choice.
     pub limit: u16,
+    /// Lines instead of the full screen, also on a terminal.
+    pub plain: bool,
+    /// The screen rings for new messages.
+    pub bell: bool,
+    /// Columns of the screen's list of conversations; 0 hides it, `None`: as the width asks for.
+    pub sidebar: Option<usize>,
 }
 
 /// Where the password comes from.

@@ -385,7 +385,7 @@ impl Object {
     }
 }
 
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
 /// `2026-11-24T03:41:07Z`.
 pub fn iso(time_ms: u64) -> String {
@@ -394,14 +394,14 @@ pub fn iso(time_ms: u64) -> String {
 }
 
 /// `03:41`, UTC.
-fn clock(time_ms: u64) -> String {
+pub(super) fn clock(time_ms: u64) -> String {
     let minutes = time_ms % DAY_MS / 60_000;
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// `2026-11-24`, UTC. Days into a date of the Gregorian calendar, counted in eras of 400 years that
 /// begin in March (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn date(time_ms: u64) -> String {
+pub(super) fn date(time_ms: u64) -> String {
     let days = time_ms / DAY_MS + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let leap_days = day_of_era / 1_460 + day_of_era / 146_096 - day_of_era / 36_524;

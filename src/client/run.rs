@@ -14,7 +14,7 @@ use super::options::{Action, Error, Options, io_error};
 use super::printer::Style;
 use super::show::messages;
 use super::store::{self, Store};
-use super::{commands, oneshot, password, pipe};
+use super::{commands, fullscreen, oneshot, password, pipe};
 use crate::sys::clock;
 use crate::sys::poll::{self, PollFd};
 use crate::sys::process;
@@ -71,8 +71,11 @@ fn chat(driver: Driver, options: &Options, user: &str, found: &store::Found) -> 
         (false, true) => Style::Terminal { colour: wants_colour() },
         (false, false) => Style::Text,
     };
+    if interactive && !options.plain && !is_dumb() {
+        return fullscreen::run(driver, options, user, found);
+    }
     let mut line = Line::new(style, user, interactive);
-    tell_found(&mut line, &driver, found);
+    tell_found(&driver, found, |text| line.printer.notice(text));
     match interactive {
         true => Terminal::new(driver, line)?.run(),
         false => pipe::run(driver, line, options.timeout_ms, None),
@@ -89,26 +92,32 @@ fn send_lines(driver: Driver, options: &Options, user: &str, to: &str) -> Result
 /// NO_COLOR (no-color.org) counts when it is not empty.
 pub(super) fn wants_colour() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    !set("NO_COLOR") && !is_dumb()
 }
 
-fn tell_found(line: &mut Line, driver: &Driver, found: &store::Found) {
+/// The terminal understands no escape sequences.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Tells what opening the files has found.
+pub(super) fn tell_found(driver: &Driver, found: &store::Found, mut tell: impl FnMut(&str)) {
     if found.shared {
-        line.printer.notice(
+        tell(
             "another client of this account runs here: this one has an outbox of its own, and \
              shows what comes from now on",
         );
     }
     if found.damaged > 0 {
         let path = driver.outbox().display();
-        line.printer.notice(&format!(
+        tell(&format!(
             "{} damaged lines in {path} were passed over; a copy is kept beside it",
             found.damaged
         ));
     }
     let waiting = driver.session.waiting();
     if waiting > 0 {
-        line.printer.notice(&format!("{} in the outbox from before", messages(waiting)));
+        tell(&format!("{} in the outbox from before", messages(waiting)));
     }
 }
 
@@ -169,7 +178,6 @@ impl Terminal {
         let result = self.turns();
         let mut last = Vec::new();
         Editor::erase(&mut last);
-        last.extend_from_slice(BRACKETED_PASTE_OFF);
         let _ = write_out(&last);
         self.raw = None;
         result?;
@@ -290,7 +298,6 @@ impl Terminal {
     fn suspend(&mut self) -> Result<(), Error> {
         let mut out = Vec::new();
         Editor::erase(&mut out);
-        out.extend_from_slice(BRACKETED_PASTE_OFF);
         write_out(&out)?;
         self.raw = None;
         process::stop_self();
@@ -301,7 +308,7 @@ impl Terminal {
 }
 
 fn enter_raw() -> Result<RawMode, Error> {
-    let raw = RawMode::enter(0).map_err(io_error("use the terminal"))?;
+    let raw = RawMode::enter(1, BRACKETED_PASTE_OFF).map_err(io_error("use the terminal"))?;
     write_out(BRACKETED_PASTE_ON)?;
     Ok(raw)
 }

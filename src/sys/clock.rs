@@ -25,6 +25,21 @@ pub fn unix_ms() -> u64 {
     }
 }
 
+/// How far local time is ahead of UTC at a moment, milliseconds; what TZ or the system's settings
+/// say.
+pub fn zone_ms(unix_ms: u64) -> i64 {
+    let Ok(seconds) = libc::time_t::try_from(unix_ms / 1_000) else {
+        return 0;
+    };
+    // SAFETY: `local` is plain data, for which zeros are valid, and lives through the call; both
+    // pointers are valid. On a failure it stays as it is: no offset.
+    unsafe {
+        let mut local: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&seconds, &mut local);
+        i64::from(local.tm_gmtoff) * 1_000
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +53,13 @@ mod tests {
             last = now;
         }
         assert!(monotonic_ms() >= last / 1_000);
+    }
+
+    #[test]
+    fn local_time_is_within_a_day_of_utc_whatever_the_moment() {
+        for unix_ms in [0, unix_ms(), 1 << 52, u64::MAX] {
+            assert!(zone_ms(unix_ms).abs() <= 86_400_000, "{unix_ms}");
+        }
     }
 
     #[test]

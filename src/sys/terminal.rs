@@ -1,13 +1,16 @@
 //! The terminal's settings, changed for as long as a guard lives and restored whatever happens:
 //! when the guard is dropped, when the program panics, and when a signal ends it.
 //!
+//! With them goes a farewell: bytes for the terminal that take back what the program has told it (an
+//! alternate screen, for example), written once for each guard, before the settings.
+//!
 //! The settings from before are kept where a signal handler can read them: in a leaked, immutable
 //! value behind an atomic pointer. There are as many of those as there are different settings.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 use super::{retry, signal};
@@ -21,12 +24,15 @@ const FATAL: [i32; 5] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTER
 struct Saved {
     fd: RawFd,
     settings: libc::termios,
+    farewell: &'static [u8],
 }
 
 /// The guards that live, in the order in which they came (a place that is free again is not used
 /// while a later one is taken). Null = free.
 static ACTIVE: [AtomicPtr<Saved>; GUARDS] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; GUARDS];
+/// Whether the farewell of the guard in the same place is still to be written.
+static OWED: [AtomicBool; GUARDS] = [const { AtomicBool::new(false) }; GUARDS];
 /// All that was ever saved, to be used again; held while guards come and go.
 static KNOWN: Mutex<Vec<&'static Saved>> = Mutex::new(Vec::new());
 
@@ -38,9 +44,10 @@ pub struct RawMode {
 }
 
 impl RawMode {
-    /// Enters raw mode until the value is dropped. Errors: `fd` is no terminal.
-    pub fn enter(fd: RawFd) -> io::Result<RawMode> {
-        let guard = Guard::enter(fd, |settings| {
+    /// Enters raw mode until the value is dropped; then `farewell` is written to `fd`, and on a bad
+    /// end too. Errors: `fd` is no terminal.
+    pub fn enter(fd: RawFd, farewell: &'static [u8]) -> io::Result<RawMode> {
+        let guard = Guard::enter(fd, farewell, |settings| {
             let output = settings.c_oflag;
             // SAFETY: cfmakeraw changes the one live structure it is given.
             unsafe { libc::cfmakeraw(settings) };
@@ -62,7 +69,7 @@ pub struct NoEcho {
 impl NoEcho {
     /// Turns the echo off until the value is dropped. Errors: `fd` is no terminal.
     pub fn enter(fd: RawFd) -> io::Result<NoEcho> {
-        let guard = Guard::enter(fd, |settings| {
+        let guard = Guard::enter(fd, b"", |settings| {
             settings.c_lflag &= !(libc::ECHO | libc::ECHOE | libc::ECHOK);
             settings.c_lflag |= libc::ECHONL | libc::ICANON;
         })?;
@@ -73,14 +80,27 @@ impl NoEcho {
 /// Restores every terminal that a guard has changed, the latest first. Safe in signal handlers and
 /// panic hooks; the guards stay, and restore again when dropped.
 pub fn restore_now() {
-    for place in ACTIVE.iter().rev() {
-        let saved = place.load(Ordering::Acquire);
+    for place in (0..GUARDS).rev() {
+        let saved = ACTIVE[place].load(Ordering::Acquire);
         if !saved.is_null() {
             // SAFETY: what is in ACTIVE points to a leaked, immutable `Saved`; tcsetattr is
             // async-signal-safe.
-            unsafe { libc::tcsetattr((*saved).fd, libc::TCSANOW, &(*saved).settings) };
+            unsafe {
+                say_farewell(place, &*saved);
+                libc::tcsetattr((*saved).fd, libc::TCSANOW, &(*saved).settings);
+            }
         }
     }
+}
+
+/// Writes it, unless it was written. A terminal that takes nothing gets none; nothing is waited for.
+fn say_farewell(place: usize, saved: &Saved) {
+    if !OWED[place].swap(false, Ordering::AcqRel) || saved.farewell.is_empty() {
+        return;
+    }
+    let (start, length) = (saved.farewell.as_ptr().cast(), saved.farewell.len());
+    // SAFETY: pointer and length are those of a live slice; write is async-signal-safe.
+    unsafe { libc::write(saved.fd, start, length) };
 }
 
 /// Columns and rows of a terminal; None when it is none, or does not know.
@@ -98,7 +118,11 @@ struct Guard {
 }
 
 impl Guard {
-    fn enter(fd: RawFd, change: impl Fn(&mut libc::termios)) -> io::Result<Guard> {
+    fn enter(
+        fd: RawFd,
+        farewell: &'static [u8],
+        change: impl Fn(&mut libc::termios),
+    ) -> io::Result<Guard> {
         let settings = settings_of(fd)?;
         restore_on_a_bad_end();
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,11 +131,15 @@ impl Guard {
         if place == GUARDS {
             return Err(io::Error::from(io::ErrorKind::ResourceBusy));
         }
-        let same = known.iter().find(|saved| saved.fd == fd && is_same(&saved.settings, &settings));
+        let is_known = |saved: &&&Saved| {
+            let same = is_same(&saved.settings, &settings);
+            saved.fd == fd && saved.farewell == farewell && same
+        };
+        let same = known.iter().find(is_known);
         let saved: &'static Saved = match same {
             Some(saved) => saved,
             None => {
-                let saved: &'static Saved = Box::leak(Box::new(Saved { fd, settings }));
+                let saved: &'static Saved = Box::leak(Box::new(Saved { fd, settings, farewell }));
                 known.push(saved);
                 saved
             }
@@ -119,6 +147,7 @@ impl Guard {
         let mut changed = settings;
         change(&mut changed);
         // Before the change, so that there is no moment in which a signal finds nothing to restore.
+        OWED[place].store(true, Ordering::Release);
         ACTIVE[place].store(std::ptr::from_ref(saved).cast_mut(), Ordering::Release);
         let guard = Guard { place };
         drop(known);
@@ -132,6 +161,8 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let _known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         let saved = ACTIVE[self.place].load(Ordering::Acquire);
+        // SAFETY: as below.
+        say_farewell(self.place, unsafe { &*saved });
         // SAFETY: a guard's place holds a leaked, immutable `Saved` until here. A terminal that is
         // gone cannot be restored, and need not be.
         let _ =
@@ -186,6 +217,7 @@ extern "C" fn on_fatal_signal(number: libc::c_int) {
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::io::{Read, Write};
     use std::os::fd::{AsRawFd, FromRawFd};
 
     /// Held by each test, since `restore_now` restores the terminals of all.
@@ -219,7 +251,7 @@ mod tests {
         let _alone = alone();
         let (_master, slave) = open_pty();
         let before = flags(&slave);
-        let guard = RawMode::enter(slave.as_raw_fd()).unwrap();
+        let guard = RawMode::enter(slave.as_raw_fd(), b"").unwrap();
         let (local, output) = flags(&slave);
         assert_eq!(local & (libc::ECHO | libc::ICANON | libc::ISIG | libc::IEXTEN), 0);
         assert_ne!(output & libc::OPOST, 0, "a newline still begins a new line");
@@ -250,7 +282,7 @@ mod tests {
         let before = flags(&slave);
         let outer = NoEcho::enter(slave.as_raw_fd()).unwrap();
         let hidden = flags(&slave);
-        let inner = RawMode::enter(slave.as_raw_fd()).unwrap();
+        let inner = RawMode::enter(slave.as_raw_fd(), b"").unwrap();
         restore_now();
         assert_eq!(flags(&slave), before);
         drop(inner);
@@ -260,10 +292,25 @@ mod tests {
     }
 
     #[test]
+    fn the_farewell_is_written_once_for_each_guard() {
+        let _alone = alone();
+        let (mut master, slave) = open_pty();
+        for restores in 0..3 {
+            let guard = RawMode::enter(slave.as_raw_fd(), b"bye.").unwrap();
+            (0..restores).for_each(|_| restore_now());
+            drop(guard);
+            (&slave).write_all(b"next").unwrap();
+            let mut said = [0; 8];
+            master.read_exact(&mut said).unwrap();
+            assert_eq!(&said, b"bye.next", "after {restores}");
+        }
+    }
+
+    #[test]
     fn what_is_no_terminal_is_refused_and_left_alone() {
         let _alone = alone();
         let file = File::open("/dev/null").unwrap();
-        assert!(RawMode::enter(file.as_raw_fd()).is_err());
+        assert!(RawMode::enter(file.as_raw_fd(), b"").is_err());
         assert!(NoEcho::enter(file.as_raw_fd()).is_err());
         assert_eq!(size(file.as_raw_fd()), None);
     }

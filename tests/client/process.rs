@@ -405,6 +405,7 @@ fn at_terminal(server: &Server, user: &str) -> (Pty, Child) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     command.args(["chat", "--servers", &server.address(), "--user", user]);
     command.arg("--state-dir").arg(server.dir.path().join(format!("{user}-terminal")));
+    command.arg("--plain");
     command.env("NO_COLOR", "1").env("TERM", "xterm").env_remove("CHATCTL_PASSWORD");
     let child = spawn_on_pty(&mut command, &pty).expect("it runs");
     pty.read_until("password of ");
@@ -453,6 +454,7 @@ fn colours_are_shown_unless_they_are_not_wanted() {
     {
         let mut pty = Pty::open();
         let mut command = server.client("alice");
+        command.arg("--plain");
         command.env_remove("NO_COLOR").env("TERM", "xterm").env(variable, value);
         let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
         let shown = pty.read_until("logged in as alice");

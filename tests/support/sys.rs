@@ -233,7 +233,9 @@ fn a_program_that_enters_raw_mode_and_ends_badly() {
         return;
     };
     // Forgotten, so that nothing but the hook or the handler restores.
-    std::mem::forget(chatctl::sys::terminal::RawMode::enter(0).expect("standard input is a pty"));
+    std::mem::forget(
+        chatctl::sys::terminal::RawMode::enter(0, b"").expect("standard input is a pty"),
+    );
     println!("raw now");
     match end.as_str() {
         "panic" => panic!("as asked"),

@@ -121,5 +121,25 @@ const FLAGS: &[Flag] = &[
         default: Some("50"),
         ..FLAG
     },
+    Flag {
+        name: "plain",
+        kind: Kind::Switch,
+        help: "Print lines and read a line, also on a terminal that could have the full screen.",
+        ..FLAG
+    },
+    Flag {
+        name: "bell",
+        kind: Kind::Switch,
+        help: "Ring the terminal's bell for new messages (full screen).",
+        ..FLAG
+    },
+    Flag {
+        name: "sidebar",
+        kind: Kind::Number { min: 0, max: 100 },
+        value: "COLUMNS",
+        help: "How wide the list of conversations is (full screen); 0 hides it.",
+        more: "Without it, a fifth of the terminal's width.",
+        ..FLAG
+    },
     CONFIG,
 ];

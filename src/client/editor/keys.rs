@@ -1,16 +1,27 @@
 //! Bytes of a terminal into keys; what is cut by a read waits for the next. Pure.
 //!
 //! Understood: UTF-8; controls; `ESC x` (Alt-x); `ESC [ ... letter` and `ESC O letter` (arrows, Home,
-//! End, Delete, with modifiers); `ESC [ 200 ~` ... `ESC [ 201 ~` (a paste, in which nothing is a
-//! key). What is not understood is passed over.
+//! End, Delete, Page Up and Down, with modifiers); `ESC [ 200 ~` ... `ESC [ 201 ~` (a paste, in which
+//! nothing is a key). What is not understood is passed over. `ESC` alone is a key too, but only time
+//! tells it from the beginning of another: [`Keys::is_in_doubt`], [`Keys::expire`].
 
 /// One key, or a piece of a paste.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// A character to insert; in a paste this may be a line's end or a tab.
+    /// A character to insert.
     Char(char),
+    /// A character of a paste, which may be a line's end or a tab.
+    Pasted(char),
     /// Enter.
     Enter,
+    /// Enter with Alt.
+    AltEnter,
+    /// Tab.
+    Tab,
+    /// Tab with Shift.
+    BackTab,
+    /// Escape, alone.
+    Escape,
     /// A control: `Ctrl('a')`.
     Ctrl(char),
     /// `Alt('b')`.
@@ -31,10 +42,22 @@ pub enum Key {
     Up,
     /// Arrow.
     Down,
+    /// Arrow with Ctrl or Alt.
+    FarUp,
+    /// Arrow with Ctrl or Alt.
+    FarDown,
     /// Home.
     Home,
     /// End.
     End,
+    /// Home with Ctrl or Alt.
+    Top,
+    /// End with Ctrl or Alt.
+    Bottom,
+    /// Page Up.
+    PageUp,
+    /// Page Down.
+    PageDown,
 }
 
 /// The longest escape sequence that is waited for, bytes; a longer one is passed over.
@@ -79,6 +102,23 @@ impl Keys {
         debug_assert!(self.pending.len() <= SEQUENCE_BYTES, "what waits is bounded");
     }
 
+    /// What waits may be Escape, pressed alone: after a moment [`Keys::expire`] says that it was.
+    pub fn is_in_doubt(&self) -> bool {
+        !self.pasting && self.pending.first() == Some(&0x1b)
+    }
+
+    /// No more bytes came in time: what waits is Escape, or a sequence that was cut and is dropped.
+    pub fn expire(&mut self, mut key: impl FnMut(Key)) {
+        if !self.is_in_doubt() {
+            return;
+        }
+        let was_alone = self.pending.len() == 1;
+        self.pending.clear();
+        if was_alone {
+            key(Key::Escape);
+        }
+    }
+
     fn front(&mut self, bytes: &[u8]) -> Front {
         match (self.pasting, bytes[0]) {
             (true, 0x1b) => self.escape_in_paste(bytes),
@@ -88,7 +128,7 @@ impl Keys {
             }
             (false, 0x1b) => self.escape(bytes),
             (false, byte) if byte < 0x80 => Front::Took(1, plain(byte)),
-            _ => character(bytes),
+            (pasting, _) => character(bytes, if pasting { Key::Pasted } else { Key::Char }),
         }
     }
 
@@ -113,6 +153,7 @@ impl Keys {
             },
             Some(0x1b) => Front::Took(1, None),
             Some(0x7f) => Front::Took(2, Some(Key::Ctrl('w'))),
+            Some(b'\r' | b'\n') => Front::Took(2, Some(Key::AltEnter)),
             Some(byte) if byte.is_ascii_graphic() => Front::Took(2, Some(Key::Alt(*byte as char))),
             Some(_) => Front::Took(1, None),
         }
@@ -142,6 +183,8 @@ impl Keys {
             b"1" | b"7" => Some(Key::Home),
             b"4" | b"8" => Some(Key::End),
             b"3" => Some(Key::Delete),
+            b"5" => Some(Key::PageUp),
+            b"6" => Some(Key::PageDown),
             b"200" => {
                 (self.pasting, self.after_return) = (true, false);
                 None
@@ -155,7 +198,7 @@ fn plain(byte: u8) -> Option<Key> {
     match byte {
         b'\r' | b'\n' => Some(Key::Enter),
         0x7f | 0x08 => Some(Key::Backspace),
-        b'\t' => None,
+        b'\t' => Some(Key::Tab),
         0x01..=0x1a => Some(Key::Ctrl((byte + b'a' - 1) as char)),
         0x20..=0x7e => Some(Key::Char(byte as char)),
         _ => None,
@@ -166,33 +209,38 @@ fn plain(byte: u8) -> Option<Key> {
 fn pasted(byte: u8, after_return: bool) -> Option<Key> {
     match byte {
         b'\n' if after_return => None,
-        b'\r' | b'\n' => Some(Key::Char('\n')),
-        b'\t' | 0x20..=0x7e => Some(Key::Char(byte as char)),
+        b'\r' | b'\n' => Some(Key::Pasted('\n')),
+        b'\t' | 0x20..=0x7e => Some(Key::Pasted(byte as char)),
         _ => None,
     }
 }
 
 fn arrow(letter: u8, modified: bool) -> Option<Key> {
     Some(match (letter, modified) {
-        (b'A', _) => Key::Up,
-        (b'B', _) => Key::Down,
+        (b'A', false) => Key::Up,
+        (b'A', true) => Key::FarUp,
+        (b'B', false) => Key::Down,
+        (b'B', true) => Key::FarDown,
         (b'C', false) => Key::Right,
         (b'C', true) => Key::WordRight,
         (b'D', false) => Key::Left,
         (b'D', true) => Key::WordLeft,
-        (b'H', _) => Key::Home,
-        (b'F', _) => Key::End,
+        (b'H', false) => Key::Home,
+        (b'H', true) => Key::Top,
+        (b'F', false) => Key::End,
+        (b'F', true) => Key::Bottom,
+        (b'Z', _) => Key::BackTab,
         _ => return None,
     })
 }
 
-/// One character of UTF-8; bytes that are none are passed over.
-fn character(bytes: &[u8]) -> Front {
+/// One character of UTF-8, as the key it is; bytes that are none are passed over.
+fn character(bytes: &[u8], key: fn(char) -> Key) -> Front {
     let most = bytes.len().min(4);
     match std::str::from_utf8(&bytes[..most]) {
-        Ok(text) => took_char(text),
+        Ok(text) => took_char(text, key),
         Err(error) if error.valid_up_to() > 0 => {
-            took_char(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""))
+            took_char(std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""), key)
         }
         Err(error) => match error.error_len() {
             None => Front::Partial,
@@ -201,9 +249,9 @@ fn character(bytes: &[u8]) -> Front {
     }
 }
 
-fn took_char(text: &str) -> Front {
+fn took_char(text: &str, key: fn(char) -> Key) -> Front {
     match text.chars().next() {
-        Some(char) => Front::Took(char.len_utf8(), (!char.is_control()).then_some(Key::Char(char))),
+        Some(char) => Front::Took(char.len_utf8(), (!char.is_control()).then(|| key(char))),
         None => Front::Took(1, None),
     }
 }

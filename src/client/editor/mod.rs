@@ -13,7 +13,7 @@
 //! | `ESC [ n C` | n columns to the right |
 //! | `ESC [ H`, `ESC [ 2 J` | Ctrl-L: to the top, erases the screen |
 
-mod keys;
+pub mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -102,13 +102,33 @@ impl Editor {
         actions
     }
 
-    fn on_key(&mut self, key: Key) -> Option<Action> {
+    /// Puts the cursor there: a byte index, taken back to a character's boundary.
+    pub fn set_cursor(&mut self, place: usize) {
+        self.cursor = place.min(self.text.len());
+        while !self.text.is_char_boundary(self.cursor) {
+            self.cursor -= 1;
+        }
+    }
+
+    /// Another line instead of the one there is, which is handed back; the cursor behind it.
+    pub fn replace(&mut self, text: String) -> String {
+        let before = std::mem::take(&mut self.text);
+        self.set_text(text);
+        before
+    }
+
+    /// Does what a key says.
+    pub fn on_key(&mut self, key: Key) -> Option<Action> {
         match key {
-            Key::Char(char) => return self.insert(char),
+            Key::Char(char) | Key::Pasted(char) => return self.insert(char),
+            Key::AltEnter => return self.insert('\n'),
             Key::Enter | Key::Ctrl('j' | 'm') => return Some(self.submit()),
             Key::Ctrl('c') => {
                 let cleared = !self.text.is_empty();
-                self.set_text(String::new());
+                let text = self.replace(String::new());
+                if cleared && !self.secret {
+                    self.killed = text;
+                }
                 return Some(Action::Interrupt { cleared });
             }
             Key::Ctrl('d') if self.text.is_empty() => return Some(Action::EndOfInput),
@@ -120,10 +140,16 @@ impl Editor {
             Key::Right | Key::Ctrl('f') => self.cursor = self.right_of(self.cursor),
             Key::WordLeft | Key::Alt('b') => self.cursor = self.word_left(char::is_alphanumeric),
             Key::WordRight | Key::Alt('f') => self.cursor = self.word_right(),
-            Key::Home | Key::Ctrl('a') => self.cursor = 0,
-            Key::End | Key::Ctrl('e') => self.cursor = self.text.len(),
-            Key::Ctrl('k') => self.kill(self.cursor, self.text.len()),
-            Key::Ctrl('u') => self.kill(0, self.cursor),
+            Key::Home | Key::Ctrl('a') => self.cursor = self.row_start(),
+            Key::End | Key::Ctrl('e') => self.cursor = self.row_end(),
+            Key::Top => self.cursor = 0,
+            Key::Bottom => self.cursor = self.text.len(),
+            // At a line's end it joins the next one.
+            Key::Ctrl('k') if self.cursor == self.row_end() => {
+                self.kill(self.cursor, self.right_of(self.cursor));
+            }
+            Key::Ctrl('k') => self.kill(self.cursor, self.row_end()),
+            Key::Ctrl('u') => self.kill(self.row_start(), self.cursor),
             Key::Ctrl('w') => self.kill(self.word_left(|c| !c.is_whitespace()), self.cursor),
             Key::Alt('d') => self.kill(self.cursor, self.word_right()),
             Key::Ctrl('y') => {
@@ -132,8 +158,11 @@ impl Editor {
                     self.killed.push(char);
                 }
             }
-            Key::Up | Key::Ctrl('p') => self.recall(self.recalled + 1),
-            Key::Down | Key::Ctrl('n') => self.recall(self.recalled.saturating_sub(1)),
+            Key::Up | Key::FarUp | Key::Ctrl('p') => self.recall(self.recalled + 1),
+            Key::Down | Key::FarDown | Key::Ctrl('n') => {
+                self.recall(self.recalled.saturating_sub(1));
+            }
+            Key::Tab | Key::BackTab | Key::Escape | Key::PageUp | Key::PageDown => {}
             Key::Ctrl(_) | Key::Alt(_) => {}
         }
         None
@@ -191,6 +220,16 @@ impl Editor {
             self.killed = self.text[from..to].to_string();
             self.remove(from, to);
         }
+    }
+
+    /// Where the line of a text of several begins that the cursor is in.
+    fn row_start(&self) -> usize {
+        self.text[..self.cursor].rfind('\n').map_or(0, |end| end + 1)
+    }
+
+    fn row_end(&self) -> usize {
+        let behind = &self.text[self.cursor..];
+        self.cursor + behind.find('\n').unwrap_or(behind.len())
     }
 
     /// One character to the left; marks go with what they stand on.
@@ -290,7 +329,7 @@ impl Editor {
 }
 
 /// How a character is shown, and its columns.
-fn cell(char: char) -> (String, usize) {
+pub(super) fn cell(char: char) -> (String, usize) {
     if (' '..='~').contains(&char) {
         return (char.to_string(), 1);
     }

@@ -107,6 +107,9 @@ fn enter_interrupt_end_and_suspend_are_told() {
     assert_eq!(editor.feed(b"hi\r"), [Action::Submit("hi".to_string())]);
     assert_eq!(editor.feed(b"half\x03"), [Action::Interrupt { cleared: true }]);
     assert_eq!(editor.text(), "");
+    editor.feed(b"\x19");
+    assert_eq!(editor.text(), "half", "Ctrl-Y brings it back");
+    editor.feed(b"\x15");
     assert_eq!(editor.feed(b"\x03"), [Action::Interrupt { cleared: false }]);
     assert_eq!(editor.feed(b"\x04"), [Action::EndOfInput]);
     assert_eq!(editor.feed(b"x\x04"), [], "with something on the line it deletes");
@@ -121,6 +124,42 @@ fn a_paste_never_submits_and_keeps_its_lines() {
     assert_eq!(editor.text(), "one\ntwo\nthree[A");
     assert_eq!(shown(&mut editor, 40).0, "one\u{240a}two\u{240a}three[A");
     assert_eq!(editor.feed(b"\r"), [Action::Submit("one\ntwo\nthree[A".to_string())]);
+}
+
+#[test]
+fn in_a_text_of_several_lines_keys_keep_to_the_line() {
+    let cases: &[(&[u8], &str, usize)] = &[
+        (b"one\x1b\rtwo", "one\ntwo", 7),
+        (b"one\x1b\rtwo\x01x", "one\nxtwo", 5),
+        (b"one\x1b\rtwo\x1b[1;5Hx\x05y", "xoney\ntwo", 5),
+        (b"one\x1b\rtwo\x15", "one\n", 4),
+        (b"one\x1b\rtwo\x1b[1;3H\x0b\x0b", "two", 0),
+        (b"one\x1b\rtwo\x1b[1;3H\x1b[1;3F!", "one\ntwo!", 8),
+    ];
+    for (bytes, text, cursor) in cases {
+        let editor = typed(bytes);
+        assert_eq!((editor.text(), editor.cursor()), (*text, *cursor), "{bytes:?}");
+    }
+}
+
+#[test]
+fn escape_is_a_key_only_when_nothing_follows_it_in_time() {
+    let mut keys = Keys::default();
+    let mut found = Vec::new();
+    keys.feed(b"\x1b", |key| found.push(key));
+    assert!(keys.is_in_doubt() && found.is_empty());
+    keys.expire(|key| found.push(key));
+    assert_eq!(std::mem::take(&mut found), [Key::Escape]);
+    keys.feed(b"\x1b[5~\x1b[6~\x1b[1;3A\x1b[Z\t\x1b7", |key| found.push(key));
+    let all = [Key::PageUp, Key::PageDown, Key::FarUp, Key::BackTab, Key::Tab, Key::Alt('7')];
+    assert_eq!(std::mem::take(&mut found), all);
+    keys.feed(b"\x1b[", |key| found.push(key));
+    keys.expire(|key| found.push(key));
+    assert!(found.is_empty() && !keys.is_in_doubt(), "a sequence that was cut is dropped");
+    keys.feed(b"\x1b[200~\x1b", |key| found.push(key));
+    assert!(!keys.is_in_doubt(), "a paste may pause anywhere");
+    keys.feed(b"[201~a", |key| found.push(key));
+    assert_eq!(found, [Key::Char('a')]);
 }
 
 #[test]

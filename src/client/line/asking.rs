@@ -108,6 +108,6 @@ impl Line {
 }
 
 /// Another password may help.
-fn can_be_asked(refusal: &Refusal) -> bool {
+pub fn can_be_asked(refusal: &Refusal) -> bool {
     ["bad-token", "wrong-credentials", "bad-password"].contains(&refusal.code.as_str())
 }

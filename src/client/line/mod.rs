@@ -2,7 +2,7 @@
 //! only a terminal has is the prompt and the questions it asks.
 
 mod answers;
-mod asking;
+pub(super) mod asking;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +15,10 @@ use super::session::{Event, Incoming, Refusal, Request, State};
 use super::show::messages;
 use crate::limits;
 use crate::protocol::id;
-pub use answers::conversations;
+pub use answers::{Conversation, conversations};
 use asking::Asking;
+
+const ONLY_THE_SCREEN: &str = "that is for the full screen: chatctl chat without --plain";
 
 /// What an answer is awaited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +195,8 @@ impl Line {
             Command::Status => self.on_status(driver, now_ms),
             Command::Help => self.printer.lines(&commands::help()),
             Command::Quit => self.quitting = true,
+            Command::Search(_) => self.problem("/search", ONLY_THE_SCREEN),
+            Command::Select => self.problem("/select", ONLY_THE_SCREEN),
             Command::Inbox
             | Command::History { .. }
             | Command::List { .. }

@@ -175,6 +175,8 @@ pub struct Session {
     server_state: Option<State>,
     told_state: State,
     token_is_fresh: bool,
+    /// How long the last answer on this connection took, milliseconds.
+    latency_ms: Option<u64>,
     outputs: VecDeque<Output>,
 }
 
@@ -235,6 +237,7 @@ impl Session {
             server_state: None,
             told_state: State::Offline,
             token_is_fresh: false,
+            latency_ms: None,
             outputs: VecDeque::new(),
         };
         if session.phase == Phase::Stopped {
@@ -481,6 +484,24 @@ impl Session {
         &self.address
     }
 
+    /// How long the server took for its last answer, milliseconds; `None` before the first one on a
+    /// connection.
+    pub fn latency_ms(&self) -> Option<u64> {
+        self.latency_ms
+    }
+
+    /// Messages in the outbox that may still be sent here, in their order.
+    pub fn drafts(&self) -> impl Iterator<Item = &Draft> {
+        self.outbox.iter().map(|item| &item.draft)
+    }
+
+    /// Starts from what is newest at the login: what came before is not handed out. To be called
+    /// before anything else.
+    pub fn start_at_newest(&mut self) {
+        self.cursor = None;
+        self.own_recent.clear();
+    }
+
     /// Why the session is not connected, as a sentence without a stop; `None` after a login.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
@@ -563,6 +584,7 @@ impl Session {
         self.refusals = 0;
         self.held_code.clear();
         self.server_state = None;
+        self.latency_ms = None;
         self.want_sync();
         if planted(Mutant::OutboxDroppedEarly) {
             self.outbox.retain(|item| !item.in_flight);

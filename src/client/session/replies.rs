@@ -136,6 +136,10 @@ impl Session {
         let Some(oldest) = self.pending.pop_front() else {
             return self.leave(now_ms, "sent a reply that nobody asked for");
         };
+        if !matches!(oldest.kind, PendingKind::Login(_)) {
+            // A login takes long on purpose.
+            self.latency_ms = Some(now_ms.saturating_sub(oldest.sent_ms));
+        }
         let refusal = message.error.then(|| Refusal::of(&message.body));
         if refusal.as_ref().is_some_and(|refusal| refusal.code == "not-logged-in") {
             // Another session has changed the password, or the login is too old.

@@ -1,0 +1,284 @@
+//! The loop of the full screen: it only moves bytes. Standard input, the socket and signals in; a
+//! frame for standard output each turn, in one write; and what the screen wants done.
+//!
+//! A turn: what the session tells -> the screen -> what it wants done, until nothing more comes of
+//! it; a frame; what was seen by that is marked as read; then wait.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+
+use super::commands::Old;
+use super::driver::Driver;
+use super::options::{Error, Options, io_error};
+use super::run::{INPUT_BYTES, finish, is_ending, tell_found, wants_colour, write_out};
+use super::screen::paint::{self, Painter};
+use super::screen::{Action, Screen, Settings, Status};
+use super::session::{Event, Refusal};
+use super::show::messages;
+use super::store;
+use crate::sys::clock;
+use crate::sys::poll::{self, PollFd};
+use crate::sys::process;
+use crate::sys::signal::{self, Signals};
+use crate::sys::terminal::{self, RawMode};
+
+/// Columns and rows of a terminal that does not say.
+const SIZE: (u16, u16) = (80, 24);
+
+/// The terminal in full, until this is dropped; restored on a bad end too.
+#[derive(Debug)]
+pub struct Stage {
+    _raw: RawMode,
+}
+
+impl Stage {
+    /// Takes the terminal that standard output is.
+    ///
+    /// # Errors
+    /// It is none, or cannot be written.
+    pub fn enter() -> Result<Stage, Error> {
+        let raw = RawMode::enter(1, paint::LEAVE).map_err(io_error("use the terminal"))?;
+        write_out(paint::ENTER)?;
+        Ok(Stage { _raw: raw })
+    }
+}
+
+struct Full {
+    driver: Driver,
+    screen: Screen,
+    painter: Painter,
+    signals: Signals,
+    stage: Option<Stage>,
+    /// The session's numbers of what the screen asked, to its tags.
+    tags: BTreeMap<u64, u64>,
+    /// Bytes for the terminal besides the frame.
+    aside: Vec<u8>,
+    ended: bool,
+}
+
+/// Chats on the whole terminal.
+///
+/// # Errors
+/// What ended it before its time.
+pub fn run(
+    mut driver: Driver,
+    options: &Options,
+    user: &str,
+    found: &store::Found,
+) -> Result<u8, Error> {
+    driver.session.start_at_newest();
+    let watched =
+        [signal::INT, signal::TERM, signal::HUP, signal::QUIT, signal::WINCH, signal::TSTP];
+    let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
+    let settings = Settings { bell: options.bell, sidebar: options.sidebar, zone: clock::zone_ms };
+    let mut screen = Screen::new(user, settings, status_of(&driver));
+    for draft in driver.session.drafts().chain(driver.session.old_drafts()) {
+        screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
+    }
+    tell_found(&driver, found, |text| screen.tell(text));
+    let mut full = Full {
+        driver,
+        screen,
+        painter: Painter::new(wants_colour()),
+        signals,
+        stage: Some(Stage::enter()?),
+        tags: BTreeMap::new(),
+        aside: Vec::new(),
+        ended: false,
+    };
+    full.resize();
+    let result = full.turns();
+    full.stage = None;
+    result?;
+    if let Some(refusal) = full.screen.refused() {
+        let why = format!("the login was refused: {refusal}");
+        full.driver.close()?;
+        return Err(Error::Failed(why));
+    }
+    finish(full.driver, 0)
+}
+
+fn status_of(driver: &Driver) -> Status {
+    let session = &driver.session;
+    Status {
+        state: session.state(),
+        address: session.address().to_string(),
+        trouble: session.trouble().map(str::to_string),
+        waiting: session.waiting() + session.waiting_old() + session.waiting_elsewhere(),
+        latency_ms: session.latency_ms(),
+        outbox: driver.outbox().display().to_string(),
+    }
+}
+
+impl Full {
+    fn turns(&mut self) -> Result<(), Error> {
+        loop {
+            let now_ms = clock::monotonic_ms();
+            self.settle(now_ms)?;
+            self.draw()?;
+            // What was on the screen is read, from now on.
+            if self.settle(now_ms)? {
+                continue;
+            }
+            if let Err(error) = self.driver.shown() {
+                self.screen.tell_wrong(&error.to_string());
+            }
+            if self.ended || self.screen.is_quitting() || self.screen.refused().is_some() {
+                return Ok(());
+            }
+            let mut fds = [
+                PollFd::new(0, true, false),
+                PollFd::new(self.signals.as_raw_fd(), true, false),
+                self.driver.poll_fd(),
+            ];
+            let own = self.screen.deadline().map(|deadline| deadline.saturating_sub(now_ms));
+            let timeout_ms = [self.driver.timeout_ms(now_ms), own].into_iter().flatten().min();
+            poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
+            let now_ms = clock::monotonic_ms();
+            self.driver.turn(now_ms, &fds[2]);
+            if fds[1].ready_read {
+                self.on_signals()?;
+            }
+            if fds[0].ready_read || fds[0].hangup {
+                self.on_input(now_ms)?;
+            }
+            self.screen.on_tick(now_ms);
+        }
+    }
+
+    /// Hands on what the session tells and does what the screen wants, until nothing more comes of
+    /// it. Whether there was anything.
+    fn settle(&mut self, now_ms: u64) -> Result<bool, Error> {
+        let mut was_busy = false;
+        loop {
+            let events = self.driver.events(now_ms);
+            let actions = self.screen.take_actions();
+            if events.is_empty() && actions.is_empty() {
+                return Ok(was_busy);
+            }
+            was_busy = true;
+            for event in events {
+                self.on_event(now_ms, event);
+            }
+            for action in actions {
+                self.on_action(now_ms, action)?;
+            }
+        }
+    }
+
+    fn on_event(&mut self, now_ms: u64, event: Event) {
+        match event {
+            Event::Answer { number, result } => {
+                if let Some(tag) = self.tags.remove(&number) {
+                    self.screen.on_answer(tag, result);
+                }
+            }
+            event => self.screen.on_event(now_ms, event),
+        }
+    }
+
+    fn on_action(&mut self, now_ms: u64, action: Action) -> Result<(), Error> {
+        match action {
+            Action::Send { to, text } => self.send(now_ms, to, text),
+            Action::Ask { tag, request } => match self.driver.session.request(now_ms, request) {
+                Ok(number) => drop(self.tags.insert(number, tag)),
+                Err(_) => {
+                    let text = "too many requests wait for the server; try again later";
+                    self.screen.on_answer(tag, Err(Refusal::new("", text)));
+                }
+            },
+            Action::MarkRead { name, seq } => self.driver.session.mark_read(now_ms, &name, seq),
+            Action::MarkAllRead(name) => {
+                let newest = self.driver.session.known();
+                self.driver.session.mark_read(now_ms, &name, newest);
+            }
+            Action::SetPassword(password) => self.driver.session.set_password(now_ms, password),
+            Action::Old(old) => self.on_old(now_ms, old),
+            Action::Copy(text) => self.aside.extend(paint::copy(&text)),
+            // Once a frame, however many have come.
+            Action::Bell if self.aside.ends_with(paint::BELL) => {}
+            Action::Bell => self.aside.extend_from_slice(paint::BELL),
+            Action::Repaint => self.painter.forget(),
+            Action::Suspend => self.suspend()?,
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, now_ms: u64, to: String, text: String) {
+        match self.driver.send(now_ms, vec![(to.clone(), text.clone())]) {
+            Ok(ids) => {
+                for id in ids {
+                    self.screen.on_taken(&to, &text, id, clock::unix_ms());
+                }
+            }
+            Err(why) => self.screen.on_not_taken(&to, &text, &why.to_string()),
+        }
+    }
+
+    fn on_old(&mut self, now_ms: u64, old: Old) {
+        match old {
+            Old::Show => self.screen.show_old(self.driver.session.old_drafts()),
+            Old::Send => {
+                let count = self.driver.session.send_old(now_ms);
+                self.screen.tell(&format!("{} to be sent now", messages(count)));
+            }
+            Old::Drop => {
+                let ids: Vec<u128> = self.driver.session.old_drafts().map(|old| old.id).collect();
+                match self.driver.drop_old() {
+                    Ok(count) => self.screen.tell(&format!("{} given up", messages(count))),
+                    Err(why) => self.screen.tell_wrong(&why.to_string()),
+                }
+                self.screen.on_dropped(&ids);
+            }
+        }
+    }
+
+    /// Draws what has changed, in one write.
+    fn draw(&mut self) -> Result<(), Error> {
+        self.screen.on_status(status_of(&self.driver));
+        let (buffer, cursor) = self.screen.draw();
+        let mut out = std::mem::take(&mut self.aside);
+        out.append(&mut self.painter.frame(buffer, cursor));
+        write_out(&out)
+    }
+
+    fn resize(&mut self) {
+        let (columns, rows) = terminal::size(1).unwrap_or(SIZE);
+        self.screen.on_resize(columns.into(), rows.into());
+        self.painter.forget();
+    }
+
+    fn on_signals(&mut self) -> Result<(), Error> {
+        while let Some(signal) = self.signals.next() {
+            match signal {
+                signal::WINCH => self.resize(),
+                signal::TSTP => self.suspend()?,
+                _ => self.ended |= is_ending(signal),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_input(&mut self, now_ms: u64) -> Result<(), Error> {
+        let mut bytes = [0; INPUT_BYTES];
+        let count = match io::stdin().lock().read(&mut bytes) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            // The terminal is gone.
+            Err(_) => 0,
+        };
+        self.ended |= count == 0;
+        self.screen.on_bytes(now_ms, &bytes[..count]);
+        Ok(())
+    }
+
+    /// Ctrl-Z: the terminal as it was, the process stopped; later on as before.
+    fn suspend(&mut self) -> Result<(), Error> {
+        self.stage = None;
+        process::stop_self();
+        self.stage = Some(Stage::enter()?);
+        self.resize();
+        Ok(())
+    }
+}

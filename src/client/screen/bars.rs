@@ -1,0 +1,129 @@
+//! The lines around the conversation: the title, the status, the notice, the prompt.
+
+use super::super::session::State;
+use super::super::show;
+use super::cells::{Colour, Style};
+use super::conversation::Loaded;
+use super::{Mode, Screen};
+use crate::limits;
+
+impl Screen {
+    pub(super) fn title(&self) -> String {
+        match &self.mode {
+            Mode::Panel(panel) => format!("{}: PgUp, PgDn scroll, Esc closes", panel.title),
+            Mode::Pick(picker) => picker.title(),
+            Mode::Chat | Mode::Select(_) => match self.current.as_deref() {
+                Some(name) => self.conversation_title(name),
+                None => "chatctl".to_string(),
+            },
+        }
+    }
+
+    fn conversation_title(&self, name: &str) -> String {
+        let mut title = show::line(name).into_owned();
+        if self.online.contains(name) {
+            title.push_str(": online");
+        }
+        let Some(talk) = self.book.get(name) else {
+            return title;
+        };
+        let room = self.book.has_room(name);
+        let loading = match talk.loaded {
+            Loaded::Asked => " - loading",
+            Loaded::From(_) if talk.asked_older => " - loading older messages",
+            Loaded::From(_) if !room => " - older messages are not loaded: too many are",
+            _ => "",
+        };
+        title.push_str(loading);
+        title
+    }
+
+    /// What stands above the status, and whether it is bad news.
+    pub(super) fn notice_text(&self) -> Option<(String, bool)> {
+        if let Some(confirm) = &self.confirm {
+            return Some((confirm.question.clone(), false));
+        }
+        if let Some(search) = &self.search {
+            return Some((search.progress(self.settings.zone), false));
+        }
+        let notice = self.notice.as_ref()?;
+        Some((notice.text.clone(), notice.is_wrong))
+    }
+
+    pub(super) fn prompt(&self) -> String {
+        self.asking.question().unwrap_or("> ").to_string()
+    }
+
+    /// The status from the left on, what matters most first.
+    pub(super) fn status_pieces(&self) -> Vec<(String, Style)> {
+        let status = &self.status;
+        let state_style = match status.state {
+            State::Connected => Style::PLAIN,
+            State::Electing => Style::BOLD.coloured(Colour::Yellow),
+            State::ReadOnly | State::Offline => Style::BOLD.coloured(Colour::Red),
+        };
+        let mut pieces = vec![
+            (format!(" {}  ", show::line(&self.me)), Style::BOLD),
+            (status.state.to_string(), state_style),
+        ];
+        if status.waiting > 0 {
+            pieces.push((format!("  {} waiting", status.waiting), Style::BOLD));
+        }
+        if let (State::Connected, Some(latency_ms)) = (status.state, status.latency_ms) {
+            let text = match latency_ms {
+                0 => "  <1 ms".to_string(),
+                some => format!("  {some} ms"),
+            };
+            pieces.push((text, Style::PLAIN));
+        }
+        let trouble = status.trouble.as_deref().filter(|_| status.state == State::Offline);
+        let server = trouble.unwrap_or(&status.address);
+        pieces.push((format!("  {}", show::line(server)), Style::PLAIN));
+        pieces
+    }
+
+    /// The status at the right: what is not in view.
+    pub(super) fn status_right(&self) -> String {
+        let is_current = |name: &str| self.current.as_deref() == Some(name);
+        let others = self.book.all().iter().filter(|talk| !is_current(&talk.name));
+        let unread: u64 = others.map(|talk| talk.unread()).sum();
+        let mut pieces = Vec::new();
+        if self.current.is_some() && self.drawn.below > 0 {
+            pieces.push(format!("{} more below", self.drawn.below));
+        }
+        if unread > 0 {
+            pieces.push(format!("{unread} unread elsewhere"));
+        }
+        match pieces.is_empty() {
+            true => String::new(),
+            false => format!("  {} ", pieces.join(", ")),
+        }
+    }
+
+    /// What is shown before a conversation is chosen.
+    pub(super) fn welcome(&self) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        if self.status.state == State::Offline {
+            lines.push("Not connected yet.".to_string());
+        }
+        let count = self.book.all().len();
+        lines.push(match count {
+            0 => "There are no conversations yet.".to_string(),
+            1 => "There is one conversation.".to_string(),
+            limits::SCREEN_CONVERSATIONS.. => {
+                format!("These are the newest {count} conversations.")
+            }
+            _ => format!("There are {count} conversations."),
+        });
+        lines.push(String::new());
+        let hints = [
+            ("Alt-1 ... Alt-0", "open one of the list"),
+            ("/to NAME", "begins one"),
+            ("/list", "shows who there is"),
+            ("/help", "shows all commands and keys"),
+            ("/quit", "leaves"),
+        ];
+        lines.extend(hints.map(|(what, does)| format!("{what:<16} {does}")));
+        lines
+    }
+}

@@ -1,0 +1,272 @@
+//! A screen as cells: what is drawn before anything of it is sent to a terminal. Pure.
+//!
+//! A character of two columns has a [`Glyph::Tail`] behind it, always; marks stand in the cell of
+//! the character that they are on.
+
+use super::super::show::MARKS;
+use super::super::width::char_width;
+
+/// One of the colours that every terminal of 16 has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// The terminal's own.
+    #[default]
+    Plain,
+    /// Something is wrong.
+    Red,
+    /// Good.
+    Green,
+    /// To be noticed.
+    Yellow,
+    /// A name.
+    Blue,
+    /// A name.
+    Magenta,
+    /// A name.
+    Cyan,
+}
+
+/// How a cell looks. Without colours the rest has to say it all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// The letters' colour.
+    pub colour: Colour,
+    /// Stronger.
+    pub bold: bool,
+    /// Weaker.
+    pub dim: bool,
+    /// Letters and ground exchanged.
+    pub reverse: bool,
+}
+
+impl Style {
+    /// As the terminal is.
+    pub const PLAIN: Style =
+        Style { colour: Colour::Plain, bold: false, dim: false, reverse: false };
+    /// What is of less interest.
+    pub const DIM: Style = Style { dim: true, ..Style::PLAIN };
+    /// What is of more.
+    pub const BOLD: Style = Style { bold: true, ..Style::PLAIN };
+    /// Bars, and what is selected.
+    pub const BAR: Style = Style { reverse: true, ..Style::PLAIN };
+    /// What went wrong.
+    pub const WRONG: Style = Style { colour: Colour::Red, ..Style::PLAIN };
+
+    /// The same in a colour.
+    pub fn coloured(self, colour: Colour) -> Style {
+        Style { colour, ..self }
+    }
+
+    /// The same in bold.
+    pub fn bolder(self) -> Style {
+        Style { bold: true, ..self }
+    }
+
+    /// The same, reversed.
+    pub fn reversed(self) -> Style {
+        Style { reverse: true, ..self }
+    }
+}
+
+/// What a cell shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Glyph {
+    /// One character.
+    One(char),
+    /// One character with marks.
+    Marked(Box<str>),
+    /// The second column of the character before.
+    Tail,
+}
+
+/// One place of the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// What it shows.
+    pub glyph: Glyph,
+    /// How.
+    pub style: Style,
+}
+
+impl Cell {
+    /// Nothing.
+    pub const BLANK: Cell = Cell { glyph: Glyph::One(' '), style: Style::PLAIN };
+}
+
+/// A screen's cells, row after row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    columns: usize,
+    cells: Vec<Cell>,
+}
+
+impl Buffer {
+    /// An empty screen.
+    pub fn new(columns: usize, rows: usize) -> Buffer {
+        Buffer { columns, cells: vec![Cell::BLANK; columns * rows] }
+    }
+
+    /// Its width.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Its height.
+    pub fn rows(&self) -> usize {
+        self.cells.len().checked_div(self.columns).unwrap_or(0)
+    }
+
+    /// The cells of a row.
+    pub fn row(&self, row: usize) -> &[Cell] {
+        &self.cells[row * self.columns..][..self.columns]
+    }
+
+    /// Writes text into a row from `column` on, up to and without `end`, and gives the column
+    /// behind it. The text has been made harmless; what does not fit is left out.
+    pub fn put(
+        &mut self,
+        row: usize,
+        column: usize,
+        end: usize,
+        text: &str,
+        style: Style,
+    ) -> usize {
+        let end = end.min(self.columns);
+        if row >= self.rows() {
+            return column;
+        }
+        let start = column;
+        let mut column = column;
+        for char in text.chars() {
+            match char_width(char) {
+                0 if column > start => self.put_mark(row, column - 1, char),
+                0 => {}
+                wide if column + wide > end => break,
+                wide => {
+                    self.set(row, column, Glyph::One(char), style);
+                    if wide == 2 {
+                        self.set(row, column + 1, Glyph::Tail, style);
+                    }
+                    column += wide;
+                }
+            }
+        }
+        column
+    }
+
+    /// Makes a stretch of a row blank, in a style.
+    pub fn fill(&mut self, row: usize, column: usize, end: usize, style: Style) {
+        for column in column..end.min(self.columns) {
+            self.set(row, column, Glyph::One(' '), style);
+        }
+    }
+
+    /// Makes a stretch of a row look reversed, whatever it shows.
+    pub fn reverse(&mut self, row: usize, column: usize, end: usize) {
+        for column in column..end.min(self.columns) {
+            self.cells[row * self.columns + column].style.reverse = true;
+        }
+    }
+
+    /// The text of a row, without blanks at its end: for tests and captures.
+    pub fn text(&self, row: usize) -> String {
+        let mut text = String::new();
+        for cell in self.row(row) {
+            match &cell.glyph {
+                Glyph::One(char) => text.push(*char),
+                Glyph::Marked(cluster) => text.push_str(cluster),
+                Glyph::Tail => {}
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    fn set(&mut self, row: usize, column: usize, glyph: Glyph, style: Style) {
+        let place = row * self.columns + column;
+        let last = column + 1 == self.columns;
+        // Half a character is no character: what loses the other half goes.
+        if self.cells[place].glyph == Glyph::Tail && glyph != Glyph::Tail && column > 0 {
+            self.cells[place - 1].glyph = Glyph::One(' ');
+        }
+        if !last && self.cells[place + 1].glyph == Glyph::Tail {
+            self.cells[place + 1].glyph = Glyph::One(' ');
+        }
+        self.cells[place] = Cell { glyph, style };
+    }
+
+    fn put_mark(&mut self, row: usize, column: usize, mark: char) {
+        let mut place = row * self.columns + column;
+        if self.cells[place].glyph == Glyph::Tail {
+            place -= 1;
+        }
+        let glyph = &mut self.cells[place].glyph;
+        let mut cluster = match glyph {
+            Glyph::One(base) => base.to_string(),
+            Glyph::Marked(cluster) => cluster.to_string(),
+            Glyph::Tail => return,
+        };
+        if cluster.chars().count() <= MARKS {
+            cluster.push(mark);
+            *glyph = Glyph::Marked(cluster.into());
+        }
+    }
+
+    /// What must hold: no half characters, no controls.
+    pub fn check_invariants(&self) {
+        for row in 0..self.rows() {
+            let cells = self.row(row);
+            for (column, cell) in cells.iter().enumerate() {
+                let width = match &cell.glyph {
+                    Glyph::One(char) => char_width(*char),
+                    Glyph::Marked(cluster) => cluster.chars().next().map_or(0, char_width),
+                    Glyph::Tail => continue,
+                };
+                assert!(width > 0, "no control and no mark stands alone: {cell:?}");
+                let has_tail = cells.get(column + 1).is_some_and(|cell| cell.glyph == Glyph::Tail);
+                assert_eq!(has_tail, width == 2, "whole characters only: {cell:?} at {column}");
+            }
+            assert!(cells.first().is_none_or(|cell| cell.glyph != Glyph::Tail));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_no_character_is_cut() {
+        let mut buffer = Buffer::new(5, 2);
+        assert_eq!(buffer.put(0, 0, 5, "a\u{4e2d}\u{6587}b", Style::PLAIN), 5);
+        assert_eq!(buffer.text(0), "a\u{4e2d}\u{6587}");
+        assert_eq!(buffer.put(1, 0, 4, "ab\u{4e2d}\u{6587}", Style::PLAIN), 4);
+        assert_eq!(buffer.put(1, 0, 99, "abcdefgh", Style::PLAIN), 5);
+        assert_eq!(buffer.put(7, 0, 99, "nowhere", Style::PLAIN), 0);
+        buffer.check_invariants();
+    }
+
+    #[test]
+    fn what_is_written_over_half_a_character_takes_the_whole_away() {
+        for column in 0..4 {
+            let mut buffer = Buffer::new(6, 1);
+            buffer.put(0, 0, 6, "\u{4e2d}\u{6587}\u{4e2d}", Style::PLAIN);
+            buffer.put(0, column, 6, "x", Style::PLAIN);
+            buffer.check_invariants();
+            buffer.put(0, column + 1, 6, "\u{6587}", Style::PLAIN);
+            buffer.check_invariants();
+            buffer.fill(0, column, column + 1, Style::BAR);
+            buffer.check_invariants();
+        }
+    }
+
+    #[test]
+    fn marks_stand_with_their_character_and_a_flood_of_them_is_cut() {
+        let mut buffer = Buffer::new(4, 1);
+        let flood = "\u{301}".repeat(1_000);
+        buffer.put(0, 0, 4, &format!("e\u{301}\u{4e2d}{flood}"), Style::PLAIN);
+        assert_eq!(buffer.text(0), format!("e\u{301}\u{4e2d}{}", "\u{301}".repeat(MARKS)));
+        buffer.put(0, 0, 4, "\u{301}", Style::PLAIN);
+        buffer.check_invariants();
+    }
+}

@@ -1,0 +1,307 @@
+//! The layout, and everything in its place.
+//!
+//! ```text
+//! 1●bob         3 │ bob: online                      the title
+//! 2 carol         │ ── Tue 2026-11-24 ──────────
+//!                 │ 12:01 bob    hello                the pane
+//!                 │ 12:02 alice✓ hello yourself
+//! what has just been done                             a notice, where there is one
+//!  alice  connected  127.0.0.1:7262  1 ms             the status
+//! > what is typed                                     the input, of up to a third of the rows
+//! ```
+
+use super::super::show;
+use super::super::width::text_width;
+use super::cells::{Buffer, Colour, Style};
+use super::conversation::{Loaded, Place};
+use super::pane::{Look, clipped, padded};
+use super::{Action, Mode, Screen, input, wrap};
+use crate::limits;
+
+/// Narrower than this, there is no list of conversations.
+const SIDEBAR_FROM: usize = 40;
+/// Smaller than this, nothing can be done.
+const LEAST: (usize, usize) = (20, 5);
+
+/// What the last frame showed of the conversation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Drawn {
+    /// The pane's size.
+    pub columns: usize,
+    /// The pane's size.
+    pub rows: usize,
+    /// The entry at the top and its row.
+    pub top: Option<(usize, i32)>,
+    /// The entry at the bottom.
+    pub bottom: Option<usize>,
+    /// Entries below.
+    pub below: usize,
+}
+
+impl Drawn {
+    pub(super) fn look<'a>(
+        &self,
+        me: &'a str,
+        zone: fn(u64) -> i64,
+        selected: Option<Place>,
+    ) -> Look<'a> {
+        Look { me, columns: self.columns, rows: self.rows, zone, selected }
+    }
+}
+
+/// Where things are.
+struct Layout {
+    /// Columns of the list of conversations.
+    sidebar: usize,
+    /// The pane's first column.
+    left: usize,
+    /// The row behind the pane's last.
+    bottom: usize,
+    notice: Option<usize>,
+    status: usize,
+    /// The first row of what is typed, and how many there are.
+    input: (usize, usize),
+}
+
+impl Screen {
+    /// Draws everything, and gives where the cursor is (row, column). What is seen by that is noted,
+    /// and more is asked for where the top is near.
+    pub fn draw(&mut self) -> (Buffer, Option<(usize, usize)>) {
+        let mut buffer = Buffer::new(self.columns, self.rows);
+        if self.columns < LEAST.0 || self.rows < LEAST.1 {
+            buffer.put(0, 0, self.columns, "the terminal is too small", Style::PLAIN);
+            return (buffer, None);
+        }
+        let laid = self.laid_input();
+        let layout = self.layout(laid.rows.len());
+        self.draw_sidebar(&mut buffer, &layout);
+        self.draw_title(&mut buffer, layout.left);
+        let cursor = self.draw_pane(&mut buffer, &layout);
+        if let Some(row) = layout.notice {
+            self.draw_notice(&mut buffer, row);
+        }
+        self.draw_status(&mut buffer, layout.status);
+        let typed_at = self.draw_input(&mut buffer, &layout, &laid);
+        (buffer, Some(cursor.unwrap_or(typed_at)))
+    }
+
+    fn layout(&self, input_rows: usize) -> Layout {
+        let most = limits::SCREEN_INPUT_ROWS.min(self.rows / 3).max(1);
+        let count = input_rows.min(most);
+        let input = (self.rows - count, count);
+        let status = input.0 - 1;
+        let notice = self.notice_text().is_some().then(|| status - 1);
+        let auto = (self.columns / 5).clamp(11, 24);
+        let sidebar = match self.settings.sidebar {
+            _ if self.columns < SIDEBAR_FROM => 0,
+            Some(columns) => columns.min(self.columns / 2),
+            None => auto,
+        };
+        let left = if sidebar > 0 { sidebar + 1 } else { 0 };
+        Layout { sidebar, left, bottom: notice.unwrap_or(status), notice, status, input }
+    }
+
+    // The list of conversations.
+
+    fn draw_sidebar(&self, buffer: &mut Buffer, layout: &Layout) {
+        let (width, bottom) = (layout.sidebar, layout.bottom);
+        if width == 0 {
+            return;
+        }
+        for row in 0..bottom {
+            buffer.put(row, width, width + 1, "│", Style::DIM);
+        }
+        let all = self.book.all();
+        let is_current = |name: &str| self.current.as_deref() == Some(name);
+        let place = all.iter().position(|talk| is_current(&talk.name)).unwrap_or(0);
+        // The one that is shown is in the list, however long it is.
+        let first = if place < bottom { 0 } else { place + 1 - bottom };
+        for (row, talk) in all[first..].iter().take(bottom).enumerate() {
+            let (at, unread) = (first + row, talk.unread());
+            let style = match (is_current(&talk.name), unread > 0) {
+                (true, _) => Style::BAR,
+                (false, true) => Style::BOLD.coloured(Colour::Yellow),
+                (false, false) => Style::PLAIN,
+            };
+            buffer.fill(row, 0, width, if style.reverse { style } else { Style::PLAIN });
+            let number = match at {
+                0..=9 => char::from(b'0' + ((at + 1) % 10) as u8),
+                _ => ' ',
+            };
+            buffer.put(row, 0, width, &number.to_string(), Style { dim: true, ..style });
+            if self.online.contains(&talk.name) {
+                let dot = if style.reverse { style } else { Style::PLAIN.coloured(Colour::Green) };
+                buffer.put(row, 1, width, "●", dot);
+            }
+            let count = match unread {
+                0 => String::new(),
+                1..=999 => format!(" {unread}"),
+                _ => " 999+".to_string(),
+            };
+            let draft = if self.has_draft(&talk.name) { "*" } else { "" };
+            let room = width.saturating_sub(2 + count.len() + draft.len());
+            let name = clipped(&show::line(&talk.name), room) + draft;
+            buffer.put(row, 2, width, &name, style);
+            buffer.put(row, width - count.len(), width, &count, style);
+        }
+    }
+
+    // The conversation, and what may stand in its place.
+
+    fn draw_title(&self, buffer: &mut Buffer, left: usize) {
+        let title = self.title();
+        buffer.fill(0, left, self.columns, Style::BAR);
+        let room = self.columns - left - 1;
+        buffer.put(0, left + 1, self.columns, &clipped(&title, room), Style::BAR.bolder());
+    }
+
+    fn draw_pane(&mut self, buffer: &mut Buffer, layout: &Layout) -> Option<(usize, usize)> {
+        let (columns, rows) = (self.columns - layout.left, layout.bottom - 1);
+        (self.drawn.columns, self.drawn.rows) = (columns, rows);
+        match &self.mode {
+            Mode::Panel(_) => {
+                self.draw_panel(buffer, layout.left);
+                None
+            }
+            Mode::Pick(picker) => {
+                let at = picker.draw(buffer, (layout.left, 1), rows, &self.online);
+                Some(at)
+            }
+            Mode::Chat | Mode::Select(_) => {
+                match self.current.clone() {
+                    Some(name) => self.draw_conversation(buffer, layout.left, &name),
+                    None => self.draw_lines(buffer, layout.left, &self.welcome()),
+                }
+                None
+            }
+        }
+    }
+
+    fn draw_conversation(&mut self, buffer: &mut Buffer, left: usize, name: &str) {
+        let selected = match self.mode {
+            Mode::Select(place) => Some(place),
+            _ => None,
+        };
+        let look = self.drawn.look(&self.me, self.settings.zone, selected);
+        let Some(talk) = self.book.get_mut(name) else {
+            return;
+        };
+        let shown = look.show(talk);
+        // Few messages stand at the bottom, where the next one comes.
+        let first = 1 + self.drawn.rows.saturating_sub(shown.rows.len());
+        for (at, row) in shown.rows.iter().enumerate() {
+            let mut column = left;
+            for (text, style) in &row.spans {
+                column = buffer.put(first + at, column, self.columns, text, *style);
+            }
+            if row.is_selected {
+                buffer.reverse(first + at, left, self.columns);
+            }
+        }
+        (self.drawn.top, self.drawn.bottom) = (shown.top, shown.bottom);
+        self.drawn.below = shown.below;
+        let is_near = shown.top.is_none_or(|(at, _)| at < self.drawn.rows);
+        let wants_older = is_near || talk.unread_back.is_some();
+        let (is_empty, loaded, is_stuck) = (talk.entries.is_empty(), talk.loaded, talk.is_stuck);
+        // Before the unread line is found nothing counts as seen: what is above it was not shown.
+        if talk.unread_back.is_none() && loaded != Loaded::Asked {
+            let had_unread = talk.unread() > 0;
+            if shown.seen > 0 && talk.on_read(shown.seen) && had_unread {
+                let (name, seq) = (name.to_string(), shown.seen);
+                self.actions.push(Action::MarkRead { name, seq });
+            }
+        }
+        if wants_older && !is_stuck && matches!(loaded, Loaded::From(_)) {
+            let whole = limits::HISTORY_PAGE as u16;
+            let page = if shown.top.is_none() { whole } else { whole / 5 };
+            self.load_older(name, page);
+        }
+        if is_empty {
+            let text = match loaded {
+                Loaded::All => "no messages yet",
+                _ => "not loaded yet",
+            };
+            buffer.put(self.drawn.rows, left + 1, self.columns, text, Style::DIM);
+        }
+    }
+
+    /// Lines from the top of the pane on.
+    fn draw_lines(&self, buffer: &mut Buffer, left: usize, lines: &[String]) {
+        let wrapped = self.wrapped(lines, self.drawn.columns);
+        for (at, line) in wrapped.iter().take(self.drawn.rows).enumerate() {
+            buffer.put(1 + at, left + 1, self.columns, line, Style::PLAIN);
+        }
+    }
+
+    fn draw_panel(&mut self, buffer: &mut Buffer, left: usize) {
+        let Mode::Panel(panel) = &self.mode else {
+            return;
+        };
+        let wrapped = self.wrapped(&panel.lines, self.drawn.columns);
+        let top = panel.top.min(wrapped.len().saturating_sub(self.drawn.rows));
+        for (at, line) in wrapped[top..].iter().take(self.drawn.rows).enumerate() {
+            buffer.put(1 + at, left + 1, self.columns, line, Style::PLAIN);
+        }
+        if let Mode::Panel(panel) = &mut self.mode {
+            panel.top = top;
+        }
+    }
+
+    fn wrapped(&self, lines: &[String], columns: usize) -> Vec<String> {
+        let columns = columns.saturating_sub(2).max(1);
+        lines.iter().flat_map(|line| wrap::body(line, columns)).collect()
+    }
+
+    // The bottom.
+
+    fn draw_notice(&self, buffer: &mut Buffer, row: usize) {
+        let Some((text, is_wrong)) = self.notice_text() else {
+            return;
+        };
+        let style = if is_wrong { Style::WRONG.bolder() } else { Style::BOLD };
+        let text = format!("{} {}", if is_wrong { "!" } else { "-" }, show::line(&text));
+        buffer.put(row, 0, self.columns, &clipped(&text, self.columns), style);
+    }
+
+    fn draw_status(&self, buffer: &mut Buffer, row: usize) {
+        buffer.fill(row, 0, self.columns, Style::BAR);
+        let mut column = 0;
+        for (text, style) in self.status_pieces() {
+            column = buffer.put(row, column, self.columns, &text, style.reversed());
+        }
+        let right = self.status_right();
+        let at = self.columns.saturating_sub(text_width(&right));
+        if !right.is_empty() && at > column {
+            buffer.put(row, at, self.columns, &right, Style::BAR.bolder());
+        }
+    }
+
+    /// Columns that the typed text has.
+    pub(super) fn input_columns(&self) -> usize {
+        self.columns.saturating_sub(text_width(&self.prompt())).max(2)
+    }
+
+    fn laid_input(&self) -> input::Rows {
+        match self.asking.is_secret() {
+            true => input::rows("", 0, self.input_columns()),
+            false => input::rows(self.editor.text(), self.editor.cursor(), self.input_columns()),
+        }
+    }
+
+    fn draw_input(
+        &self,
+        buffer: &mut Buffer,
+        layout: &Layout,
+        laid: &input::Rows,
+    ) -> (usize, usize) {
+        let (row, count) = layout.input;
+        let prompt = self.prompt();
+        let left = text_width(&prompt);
+        buffer.put(row, 0, self.columns, &padded(&prompt, left), Style::BOLD);
+        let first = (laid.cursor.0 + 1).saturating_sub(count);
+        for (at, text) in laid.rows[first..].iter().take(count).enumerate() {
+            buffer.put(row + at, left, self.columns, text, Style::PLAIN);
+        }
+        (row + laid.cursor.0 - first, (left + laid.cursor.1).min(self.columns - 1))
+    }
+}

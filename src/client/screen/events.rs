@@ -1,0 +1,131 @@
+//! What the session tells.
+
+use std::collections::HashSet;
+
+use super::super::session::{Draft, Event, Incoming, Refusal};
+use super::super::show::messages;
+use super::conversation::{Loaded, View};
+use super::{Action, Screen};
+use crate::limits;
+use crate::protocol::id;
+
+impl Screen {
+    /// Something happened. Answers to requests come by [`Screen::on_answer`].
+    pub fn on_event(&mut self, now_ms: u64, event: Event) {
+        match event {
+            Event::LoggedIn { name, .. } => self.on_login(now_ms, name),
+            Event::Message(message) => self.on_message(&message),
+            Event::Sent { id, to, body, seq, time } => self.on_sent(id, to, body, seq, time),
+            Event::Failed { draft, refusal } => self.on_failed(&draft, &refusal),
+            Event::Held(refusal) => {
+                self.tell_wrong(&format!("the server takes no messages now, they wait: {refusal}"));
+            }
+            Event::Old(count) => self.tell_wrong(&format!(
+                "{} waited for more than a day, not sent unasked: /waiting shows, /waiting send, \
+                 /waiting drop",
+                messages(count)
+            )),
+            Event::OtherCluster(count) => self.tell_wrong(&format!(
+                "{} written for another cluster; kept in {}",
+                messages(count),
+                self.status.outbox.clone()
+            )),
+            Event::TakenBack(ids) => self.on_taken_back(&ids),
+            Event::ReadMoved { name, seq } => self.on_read_moved(&name, seq),
+            Event::PasswordNeeded => {
+                self.on_password_needed(Refusal::new("bad-token", "the kept login is too old"));
+            }
+            Event::LoginRefused(refusal) => self.on_password_needed(refusal),
+            Event::Cluster(_) => {
+                for talk in self.book.all_mut() {
+                    talk.start_anew();
+                }
+            }
+            Event::State(_) | Event::Token(_) | Event::Answer { .. } => {}
+        }
+    }
+
+    fn on_login(&mut self, now_ms: u64, name: String) {
+        self.me = name;
+        self.end_login();
+        self.ask_inbox();
+        self.who_at = Some(now_ms + super::WHO_MS);
+        self.ask_who(String::new());
+        for talk in self.book.all_mut() {
+            talk.is_stuck = false;
+        }
+        if let Some(current) = self.current.clone() {
+            self.load(&current);
+        }
+    }
+
+    fn on_message(&mut self, message: &Incoming) {
+        let mine = message.from == self.me;
+        let other = if mine { &message.to } else { &message.from };
+        let current = self.current.clone();
+        let is_current = current.as_deref() == Some(other.as_str());
+        let talk = self.book.entry(other, current.as_deref());
+        let was_followed = talk.view == View::Newest;
+        talk.on_push(message, mine);
+        if is_current && !was_followed && !mine && talk.unread_from.is_none() {
+            talk.unread_from = Some(message.seq);
+        }
+        self.note_name(other);
+        if !mine {
+            if self.online.len() < limits::SCREEN_NAMES {
+                self.online.insert(other.clone());
+            }
+            if self.settings.bell {
+                self.actions.push(Action::Bell);
+            }
+        }
+        self.book.sort();
+        self.book.trim(current.as_deref());
+    }
+
+    fn on_sent(&mut self, sent: u128, to: String, body: String, seq: u64, time: u64) {
+        self.last_sent = Some((to.clone(), sent));
+        let current = self.current.clone();
+        let talk = self.book.entry(&to, current.as_deref());
+        match talk.loaded {
+            Loaded::Not => {
+                talk.settle(sent);
+                talk.newest_time = talk.newest_time.max(time);
+            }
+            _ => {
+                let (id, from) = (id::format(sent), self.me.clone());
+                talk.store(&Incoming { id, from, to, body, time, seq }, true);
+            }
+        }
+        self.book.sort();
+        self.book.trim(current.as_deref());
+    }
+
+    fn on_failed(&mut self, draft: &Draft, refusal: &Refusal) {
+        let current = self.current.clone();
+        let talk = self.book.entry(&draft.to, current.as_deref());
+        let unsure = match refusal.code.as_str() {
+            "id-expired" => "perhaps it was sent before; ",
+            _ => "",
+        };
+        talk.fail(draft.id, &format!("{unsure}{refusal}"));
+        self.tell_wrong(&format!("not sent to {}: {refusal}", draft.to));
+    }
+
+    fn on_taken_back(&mut self, ids: &[String]) {
+        let ids: HashSet<u128> = ids.iter().filter_map(|text| id::parse(text)).collect();
+        for talk in self.book.all_mut() {
+            talk.take_back(&ids);
+        }
+        self.ask_inbox();
+    }
+
+    fn on_read_moved(&mut self, name: &str, seq: u64) {
+        if let Some(talk) = self.book.get_mut(name) {
+            talk.on_read(seq);
+            if talk.unread() > 0 {
+                self.ask_inbox();
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! What each key does.
+
+use super::super::editor::Action as Edit;
+use super::super::editor::keys::Key;
+use super::conversation::{Fate, Place, View};
+use super::{Action, Confirm, ESCAPE_MS, Mode, Screen, input};
+use crate::protocol::id;
+
+/// The keys of the screen, as help and the man page show them; the emacs keys of the typed text are
+/// named in a line of their own.
+pub const KEYS: &[(&str, &str)] = &[
+    ("Alt-1 ... Alt-0", "open the first to the tenth conversation of the list"),
+    ("Ctrl-N, Ctrl-P", "the next, the previous conversation"),
+    ("Alt-A", "the next conversation with something unread"),
+    ("PgUp, PgDn", "scroll; older messages are loaded as they are reached"),
+    ("Alt-<, Alt->", "to the oldest message that is loaded, to the newest"),
+    ("Enter", "send; a pasted line end never does"),
+    ("Alt-Enter", "begin another line"),
+    ("Tab", "complete a command or a name"),
+    ("Up, Down", "what was typed before (or between the lines of a text)"),
+    ("Alt-Up, Alt-Down", "select a message: c copies its id, d deletes it, r takes its text"),
+    ("Esc", "leave what is open; stop a search"),
+    ("Ctrl-L", "draw the screen anew"),
+    ("Ctrl-Z", "stop; fg goes on"),
+    ("Ctrl-C", "clear what is typed; twice on an empty line: leave"),
+    ("Ctrl-A E B F K U W Y, Alt-B F D", "move, cut and bring back, as in emacs"),
+];
+
+impl Screen {
+    /// Bytes as they were read from the terminal, cut anywhere.
+    pub fn on_bytes(&mut self, now_ms: u64, bytes: &[u8]) {
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.feed(bytes, |key| self.on_key(key));
+        self.escape_at = keys.is_in_doubt().then_some(now_ms + ESCAPE_MS);
+        self.keys = keys;
+    }
+
+    pub(super) fn on_key(&mut self, key: Key) {
+        let was_interrupted = std::mem::replace(&mut self.interrupted, false);
+        if key != Key::Tab {
+            self.completion = None;
+        }
+        match key {
+            Key::Ctrl('z') => return self.actions.push(Action::Suspend),
+            Key::Ctrl('l') => return self.actions.push(Action::Repaint),
+            Key::Ctrl('c') => return self.on_interrupt(was_interrupted),
+            _ => {}
+        }
+        self.notice = None;
+        if self.confirm.is_some() {
+            return self.on_confirm_key(key);
+        }
+        if self.is_asking() {
+            return self.on_asking_key(key);
+        }
+        match self.mode {
+            Mode::Chat => self.on_chat_key(key),
+            Mode::Select(place) => self.on_select_key(place, key),
+            Mode::Pick(_) => self.on_picker_key(key),
+            Mode::Panel(_) => self.on_panel_key(key),
+        }
+    }
+
+    /// Ctrl-C: closes what is open, clears what is typed, asks, leaves.
+    fn on_interrupt(&mut self, was_interrupted: bool) {
+        self.notice = None;
+        if self.confirm.take().is_some() || self.search.take().is_some() {
+            return;
+        }
+        if self.is_asking() {
+            return self.cancel_asking();
+        }
+        if !matches!(self.mode, Mode::Chat) {
+            self.mode = Mode::Chat;
+            return;
+        }
+        if !self.editor.text().is_empty() {
+            self.editor.on_key(Key::Ctrl('c'));
+            return self.tell("cleared; Ctrl-Y brings it back");
+        }
+        if was_interrupted {
+            self.is_quitting = true;
+            return;
+        }
+        self.interrupted = true;
+        self.tell("leave? Ctrl-C again does, any other key stays");
+    }
+
+    fn on_chat_key(&mut self, key: Key) {
+        match key {
+            Key::Alt(digit @ '0'..='9') => self.open_nth(digit),
+            Key::Alt('a') => self.open_unread(),
+            Key::Ctrl('n') => self.open_beside(1),
+            Key::Ctrl('p') => self.open_beside(-1),
+            Key::PageUp => self.scroll_up(self.page()),
+            Key::PageDown => self.scroll_down(self.page()),
+            Key::Alt('<') => self.to_oldest(),
+            Key::Alt('>') => self.to_newest(),
+            Key::FarUp | Key::Alt('k') => self.select_last(),
+            Key::Escape => self.search = None,
+            Key::Tab => self.complete(),
+            Key::Up if self.move_cursor_by_row(false) => {}
+            Key::Down if self.move_cursor_by_row(true) => {}
+            key => match self.editor.on_key(key) {
+                Some(Edit::Submit(line)) => self.on_line(&line),
+                Some(Edit::EndOfInput) => self.is_quitting = true,
+                Some(Edit::Full) => self.tell_wrong("the text is as long as it can be"),
+                _ => {}
+            },
+        }
+    }
+
+    fn move_cursor_by_row(&mut self, down: bool) -> bool {
+        let (text, cursor) = (self.editor.text(), self.editor.cursor());
+        let laid = input::rows(text, cursor, self.input_columns());
+        match laid.vertical(text, down) {
+            Some(place) => {
+                self.editor.set_cursor(place);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn open_nth(&mut self, digit: char) {
+        let place = (digit as usize - '0' as usize + 9) % 10;
+        match self.book.all().get(place).map(|talk| talk.name.clone()) {
+            Some(name) => self.switch_to(&name),
+            None => self.tell("the list is not so long"),
+        }
+    }
+
+    fn open_beside(&mut self, by: isize) {
+        let all = self.book.all();
+        let is_current = |name: &str| self.current.as_deref() == Some(name);
+        let place = all.iter().position(|talk| is_current(&talk.name));
+        let next = match (place, by) {
+            (None, _) => 0,
+            (Some(place), by) => {
+                (place as isize + by).rem_euclid(all.len().max(1) as isize) as usize
+            }
+        };
+        if let Some(name) = all.get(next).map(|talk| talk.name.clone()) {
+            self.switch_to(&name);
+        }
+    }
+
+    fn open_unread(&mut self) {
+        let is_current = |name: &str| self.current.as_deref() == Some(name);
+        let mut unread = self.book.all().iter().filter(|talk| talk.unread() > 0);
+        match unread.find(|talk| !is_current(&talk.name)).map(|talk| talk.name.clone()) {
+            Some(name) => self.switch_to(&name),
+            None => self.tell("nothing else is unread"),
+        }
+    }
+
+    // Scrolling and selecting.
+
+    fn page(&self) -> usize {
+        self.drawn.rows.saturating_sub(2).max(1)
+    }
+
+    pub(super) fn to_newest(&mut self) {
+        if let Some(talk) = self.current.as_deref().and_then(|name| self.book.get_mut(name)) {
+            talk.view = View::Newest;
+            talk.unread_back = None;
+        }
+    }
+
+    fn to_oldest(&mut self) {
+        let talk = self.current.as_deref().and_then(|name| self.book.get_mut(name));
+        if let Some((talk, first)) = talk.and_then(|talk| {
+            let first = talk.entries.front()?.place;
+            Some((talk, first))
+        }) {
+            talk.is_stuck = false;
+            talk.view = View::From(first, i32::MIN);
+        }
+    }
+
+    pub(super) fn scroll_up(&mut self, count: usize) {
+        let Some((name, (at, row))) = self.current.clone().zip(self.drawn.top) else {
+            return;
+        };
+        let Some(talk) = self.book.get_mut(&name) else {
+            return;
+        };
+        talk.is_stuck = false;
+        let look = self.drawn.look(&self.me, self.settings.zone, None);
+        if let Some((at, row)) = look.back_from(talk, at, row, count) {
+            talk.view = View::From(talk.entries[at].place, row);
+        }
+    }
+
+    fn scroll_down(&mut self, count: usize) {
+        let Some((name, (at, row))) = self.current.clone().zip(self.drawn.top) else {
+            return;
+        };
+        let Some(talk) = self.book.get_mut(&name).filter(|talk| talk.view != View::Newest) else {
+            return;
+        };
+        let look = self.drawn.look(&self.me, self.settings.zone, None);
+        let (at, row) = look.on_from(talk, at, row, count);
+        if let Some(entry) = talk.entries.get(at) {
+            talk.view = View::From(entry.place, row);
+        }
+    }
+
+    pub(super) fn select_last(&mut self) {
+        let talk = self.current.as_deref().and_then(|name| self.book.get(name));
+        let last = self.drawn.bottom.filter(|_| talk.is_some());
+        match talk.zip(last).and_then(|(talk, at)| talk.entries.get(at)) {
+            Some(entry) => self.mode = Mode::Select(entry.place),
+            None => self.tell("there is no message to select"),
+        }
+    }
+
+    fn on_select_key(&mut self, place: Place, key: Key) {
+        match key {
+            Key::Up | Key::FarUp | Key::Char('k') | Key::Alt('k') | Key::Ctrl('p') => {
+                self.select_beside(place, false);
+            }
+            Key::Down | Key::FarDown | Key::Char('j') | Key::Alt('j') | Key::Ctrl('n') => {
+                self.select_beside(place, true);
+            }
+            Key::PageUp => self.scroll_up(self.page()),
+            Key::PageDown => self.scroll_down(self.page()),
+            Key::Char('n') => self.search_again(),
+            Key::Char('c') => self.copy_selected(place),
+            Key::Char('d') | Key::Delete => self.delete_selected(place),
+            Key::Char('r') => self.retype_selected(place),
+            Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Chat,
+            _ => self.tell("c copies the id, d deletes, r takes the text, n finds on, Esc leaves"),
+        }
+    }
+
+    fn select_beside(&mut self, place: Place, newer: bool) {
+        let Some(talk) = self.current.as_deref().and_then(|name| self.book.get(name)) else {
+            return;
+        };
+        let at = talk.entries.partition_point(|entry| entry.place < place);
+        let next = if newer { Some(at + 1) } else { at.checked_sub(1) };
+        let Some(entry) = next.and_then(|next| talk.entries.get(next)) else {
+            return;
+        };
+        self.mode = Mode::Select(entry.place);
+        self.bring_into_view(entry.place);
+    }
+
+    /// Scrolls as little as is needed to show a message.
+    pub(super) fn bring_into_view(&mut self, place: Place) {
+        let Some(talk) = self.current.as_deref().and_then(|name| self.book.get_mut(name)) else {
+            return;
+        };
+        let look = self.drawn.look(&self.me, self.settings.zone, None);
+        let at = talk.entries.partition_point(|entry| entry.place < place);
+        if self.drawn.top.is_some_and(|(top, row)| at < top || at == top && row > 0) {
+            talk.view = View::From(place, i32::MIN);
+        } else if self.drawn.bottom.is_some_and(|bottom| at >= bottom)
+            && let Some((at, row)) = look.back_from(talk, at + 1, i32::MIN, look.rows)
+        {
+            talk.view = View::From(talk.entries[at].place, row);
+        }
+    }
+
+    fn copy_selected(&mut self, place: Place) {
+        let Some(entry) = self.selected(place) else {
+            return;
+        };
+        let id = id::format(entry.id);
+        self.tell(&format!("copied, where the terminal allows it: {id}"));
+        self.actions.push(Action::Copy(id));
+    }
+
+    fn retype_selected(&mut self, place: Place) {
+        let Some(text) = self.selected(place).map(|entry| entry.body.to_string()) else {
+            return;
+        };
+        self.mode = Mode::Chat;
+        match self.editor.text().is_empty() {
+            true => drop(self.editor.replace(text)),
+            false => self.tell_wrong("something else is typed already"),
+        }
+    }
+
+    fn delete_selected(&mut self, place: Place) {
+        let Some((with, entry)) = self.current.clone().zip(self.selected(place)) else {
+            return;
+        };
+        let (id, mine) = (entry.id, entry.mine);
+        match entry.fate {
+            Fate::Stored => self.ask_to_delete(with, id, mine),
+            Fate::Waiting => self.tell_wrong("it waits to be sent; it can be deleted after that"),
+            Fate::Failed(_) => {
+                if let Some(talk) = self.book.get_mut(&with) {
+                    talk.remove(place);
+                }
+                self.mode = Mode::Chat;
+            }
+        }
+    }
+
+    pub(super) fn ask_to_delete(&mut self, with: String, id: u128, mine: bool) {
+        let question = match mine {
+            true => "take this message back, from both sides? y does, any other key does not",
+            false => "remove this message from your side? y does, any other key does not",
+        };
+        self.confirm = Some(Confirm { question: question.to_string(), with, id });
+    }
+
+    fn selected(&self, place: Place) -> Option<&super::conversation::Entry> {
+        let talk = self.book.get(self.current.as_deref()?)?;
+        let at = talk.entries.binary_search_by_key(&place, |entry| entry.place).ok()?;
+        talk.entries.get(at)
+    }
+
+    fn on_confirm_key(&mut self, key: Key) {
+        let Some(confirm) = self.confirm.take() else {
+            return;
+        };
+        if !matches!(key, Key::Char('y' | 'Y')) {
+            return self.tell("nothing was deleted");
+        }
+        self.mode = Mode::Chat;
+        self.delete(confirm.with, confirm.id);
+    }
+
+    fn on_panel_key(&mut self, key: Key) {
+        let page = self.page();
+        let Mode::Panel(panel) = &mut self.mode else {
+            return;
+        };
+        match key {
+            Key::Up | Key::Char('k') | Key::Ctrl('p') => panel.top = panel.top.saturating_sub(1),
+            Key::Down | Key::Char('j') | Key::Ctrl('n') => panel.top += 1,
+            Key::PageUp => panel.top = panel.top.saturating_sub(page),
+            Key::PageDown | Key::Char(' ') => panel.top += page,
+            Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Chat,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The full screen of the chat, sans-I/O: bytes of a terminal and events of the session in, actions
+//! and a buffer of cells out. It reads no clock, socket or file.
+//!
+//! ```text
+//! loop                                    screen
+//!   on_bytes, on_tick, on_resize    ->      keys: hands -> commands, picker, search, ...
+//!   on_event, on_answer, on_status  ->      conversations
+//!   draw()                          <-      cells, and where the cursor is
+//!   take_actions()                  <-      Send, Ask, MarkRead, ...
+//!   deadline()                      <-      when to call on_tick next
+//! ```
+//!
+//! What holds:
+//!
+//! - A received message is taken for read when a row of it was drawn, not before: so [`Screen::draw`]
+//!   is followed by a write, and then by what [`Screen::take_actions`] gives.
+//! - Whatever other people wrote is made harmless before it becomes a cell.
+//! - Everything that is kept has a bound in [`limits`](crate::limits).
+//!
+//! | module         | what it is |
+//! | ---            | --- |
+//! | [`cells`], [`paint`] | a screen as cells; two screens' difference as bytes |
+//! | [`wrap`], [`input`] | text into rows |
+//! | [`conversation`], [`book`] | what is loaded, unread, waiting |
+//! | [`pane`]       | a conversation's rows, and the place on them |
+//! | `hands`, `complete`, `asking`, `picker`, `search` | what the user does |
+//! | `orders`, `answers`, `events` | commands; what the server says |
+//! | `draw`, `bars` | the layout |
+
+mod answers;
+mod asking;
+mod bars;
+pub mod book;
+pub mod cells;
+mod complete;
+pub mod conversation;
+mod draw;
+mod events;
+mod hands;
+pub mod input;
+mod orders;
+pub mod paint;
+pub mod pane;
+mod picker;
+mod search;
+pub mod wrap;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::commands::Old;
+use super::editor::Editor;
+use super::editor::keys::Keys;
+use super::session::{Refusal, Request, State};
+use crate::limits;
+use answers::Asked;
+use asking::Asking;
+use book::Book;
+use complete::Completion;
+use conversation::Place;
+pub use hands::KEYS;
+use picker::Picker;
+use search::Search;
+
+/// An Escape that nothing follows within this was pressed alone, milliseconds.
+pub const ESCAPE_MS: u64 = 60;
+/// Who is there is asked again after this, milliseconds.
+pub const WHO_MS: u64 = 30_000;
+
+/// What the user has chosen, and what the environment says.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Rings for new messages.
+    pub bell: bool,
+    /// Columns of the list of conversations; 0 hides it, `None`: as the width asks for.
+    pub sidebar: Option<usize>,
+    /// Local time less UTC at a moment, both in milliseconds.
+    pub zone: fn(u64) -> i64,
+}
+
+/// How the connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// In one word.
+    pub state: State,
+    /// The server that is (or was last) spoken to.
+    pub address: String,
+    /// Why it is not connected.
+    pub trouble: Option<String>,
+    /// Messages in the outbox.
+    pub waiting: usize,
+    /// How long the server took for its last answer, milliseconds.
+    pub latency_ms: Option<u64>,
+    /// The outbox's file.
+    pub outbox: String,
+}
+
+/// What the loop has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Put a message into the outbox: then [`Screen::on_taken`] or [`Screen::on_not_taken`].
+    Send {
+        /// To whom.
+        to: String,
+        /// The text.
+        text: String,
+    },
+    /// Ask the server: then, in any case, [`Screen::on_answer`] with the tag.
+    Ask {
+        /// Ours.
+        tag: u64,
+        /// What.
+        request: Request,
+    },
+    /// All from `name` up to `seq` was on the screen.
+    MarkRead {
+        /// The other party.
+        name: String,
+        /// The newest that was.
+        seq: u64,
+    },
+    /// All from this party is to count as read.
+    MarkAllRead(String),
+    /// Log in with this password.
+    SetPassword(String),
+    /// Messages that have waited for long: [`Screen::show_old`] for [`Old::Show`].
+    Old(Old),
+    /// Put text into the clipboard.
+    Copy(String),
+    /// Ring.
+    Bell,
+    /// Draw everything anew.
+    Repaint,
+    /// Give the terminal back and stop.
+    Suspend,
+}
+
+/// What the keys are for.
+#[derive(Debug)]
+enum Mode {
+    /// The typed text.
+    Chat,
+    /// A message of the conversation is selected.
+    Select(Place),
+    /// A name is picked.
+    Pick(Picker),
+    /// Lines are shown.
+    Panel(Panel),
+}
+
+/// Lines over the conversation, until they are closed.
+#[derive(Debug)]
+struct Panel {
+    title: String,
+    lines: Vec<String>,
+    /// The first line shown, of those after wrapping.
+    top: usize,
+}
+
+/// A question that `y` answers.
+#[derive(Debug)]
+struct Confirm {
+    question: String,
+    with: String,
+    id: u128,
+}
+
+/// A line for the user above the status.
+#[derive(Debug)]
+struct Notice {
+    text: String,
+    is_wrong: bool,
+}
+
+/// See the module's comment.
+pub struct Screen {
+    settings: Settings,
+    me: String,
+    columns: usize,
+    rows: usize,
+    status: Status,
+
+    keys: Keys,
+    /// When what waits in `keys` is taken for Escape.
+    escape_at: Option<u64>,
+    editor: Editor,
+    completion: Option<Completion>,
+    /// Unsent texts and their cursors, by conversation; the empty name: without one.
+    drafts: VecDeque<(String, String, usize)>,
+    asking: Asking,
+    confirm: Option<Confirm>,
+    mode: Mode,
+    search: Option<Search>,
+    /// What was searched for last.
+    searched: Option<String>,
+    notice: Option<Notice>,
+    interrupted: bool,
+
+    book: Book,
+    current: Option<String>,
+    /// Names that were heard of, for completion.
+    names: BTreeSet<String>,
+    online: BTreeSet<String>,
+    /// The answer to `who` as far as it has come.
+    online_next: BTreeSet<String>,
+    who_at: Option<u64>,
+    is_inbox_asked: bool,
+    is_inbox_old: bool,
+    last_sent: Option<(String, u128)>,
+
+    asked: BTreeMap<u64, Asked>,
+    next_tag: u64,
+    actions: Vec<Action>,
+    is_quitting: bool,
+    refused: Option<Refusal>,
+    /// The pane as it was drawn last: its size, and what was at the top and the bottom.
+    drawn: draw::Drawn,
+}
+
+impl Screen {
+    /// The screen of `me`.
+    pub fn new(me: &str, settings: Settings, status: Status) -> Screen {
+        Screen {
+            settings,
+            me: me.to_string(),
+            columns: 0,
+            rows: 0,
+            status,
+            keys: Keys::default(),
+            escape_at: None,
+            editor: Editor::new(),
+            completion: None,
+            drafts: VecDeque::new(),
+            asking: Asking::Nothing,
+            confirm: None,
+            mode: Mode::Chat,
+            search: None,
+            searched: None,
+            notice: None,
+            interrupted: false,
+            book: Book::default(),
+            current: None,
+            names: BTreeSet::new(),
+            online: BTreeSet::new(),
+            online_next: BTreeSet::new(),
+            who_at: None,
+            is_inbox_asked: false,
+            is_inbox_old: false,
+            last_sent: None,
+            asked: BTreeMap::new(),
+            next_tag: 1,
+            actions: Vec::new(),
+            is_quitting: false,
+            refused: None,
+            drawn: draw::Drawn::default(),
+        }
+    }
+
+    /// The terminal's size.
+    pub fn on_resize(&mut self, columns: usize, rows: usize) {
+        self.columns = columns.min(limits::SCREEN_SIDE);
+        self.rows = rows.min(limits::SCREEN_SIDE);
+    }
+
+    /// How the connection is.
+    pub fn on_status(&mut self, status: Status) {
+        self.status = status;
+    }
+
+    /// Time has passed: to be called at [`Screen::deadline`], harmless at any time.
+    pub fn on_tick(&mut self, now_ms: u64) {
+        if self.escape_at.is_some_and(|at| at <= now_ms) {
+            self.escape_at = None;
+            let mut keys = std::mem::take(&mut self.keys);
+            keys.expire(|key| self.on_key(key));
+            self.keys = keys;
+        }
+        if self.who_at.is_some_and(|at| at <= now_ms) && self.status.state != State::Offline {
+            self.who_at = Some(now_ms + WHO_MS);
+            self.ask_who(String::new());
+        }
+    }
+
+    /// When [`Screen::on_tick`] has something to do.
+    pub fn deadline(&self) -> Option<u64> {
+        let who_at = self.who_at.filter(|_| self.status.state != State::Offline);
+        [self.escape_at, who_at].into_iter().flatten().min()
+    }
+
+    /// What is to be done, in order.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The user has left.
+    pub fn is_quitting(&self) -> bool {
+        self.is_quitting
+    }
+
+    /// The login was refused, and no other password would help.
+    pub fn refused(&self) -> Option<&Refusal> {
+        self.refused.as_ref()
+    }
+
+    /// All conversations, newest first.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The conversation that is shown.
+    pub fn current(&self) -> Option<&str> {
+        self.current.as_deref()
+    }
+
+    /// What is being typed.
+    pub fn typed(&self) -> &str {
+        self.editor.text()
+    }
+
+    /// A message of ours is on disk, in the outbox.
+    pub fn on_taken(&mut self, to: &str, text: &str, id: u128, time: u64) {
+        let current = self.current.clone();
+        let talk = self.book.entry(to, current.as_deref());
+        talk.wait(id, text, time);
+        if current.as_deref() == Some(to) {
+            talk.view = conversation::View::Newest;
+            talk.unread_from = None;
+        }
+        self.note_name(to);
+        self.book.sort();
+        self.book.trim(current.as_deref());
+    }
+
+    /// A message could not be put into the outbox: its text can be sent again.
+    pub fn on_not_taken(&mut self, to: &str, text: &str, why: &str) {
+        self.tell_wrong(&format!("not sent: {why}"));
+        if self.current.as_deref() == Some(to) && self.editor.text().is_empty() {
+            self.editor.replace(text.to_string());
+        }
+    }
+
+    /// Something for the user to know.
+    pub fn tell(&mut self, text: &str) {
+        self.notice = Some(Notice { text: text.to_string(), is_wrong: false });
+    }
+
+    /// Something has gone wrong.
+    pub fn tell_wrong(&mut self, text: &str) {
+        self.notice = Some(Notice { text: text.to_string(), is_wrong: true });
+    }
+
+    fn ask(&mut self, request: Request, asked: Asked) {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.asked.insert(tag, asked);
+        self.actions.push(Action::Ask { tag, request });
+    }
+
+    fn ask_who(&mut self, after: String) {
+        if self.asked.values().any(|asked| *asked == Asked::Who) {
+            return;
+        }
+        if after.is_empty() {
+            self.online_next.clear();
+        }
+        self.ask(Request::Who { pattern: String::new(), after }, Asked::Who);
+    }
+
+    /// The conversations are asked for; while an answer is awaited, once more behind it.
+    fn ask_inbox(&mut self) {
+        if std::mem::replace(&mut self.is_inbox_asked, true) {
+            self.is_inbox_old = true;
+            return;
+        }
+        self.ask(Request::Inbox { cursor: 0 }, Asked::Inbox);
+    }
+
+    /// The newest page of a conversation is asked for, where none was.
+    fn load(&mut self, name: &str) {
+        let Some(talk) = self.book.get_mut(name) else {
+            return;
+        };
+        if talk.loaded != conversation::Loaded::Not {
+            return;
+        }
+        talk.loaded = conversation::Loaded::Asked;
+        let request = Request::History { with: name.into(), before: 0, limit: talk.first_page() };
+        self.ask(request, Asked::History { with: name.to_string(), before: 0 });
+    }
+
+    /// The next older page of a conversation is asked for, where there is one and room for it.
+    fn load_older(&mut self, name: &str, limit: u16) {
+        if !self.book.has_room(name) {
+            return;
+        }
+        let Some(talk) = self.book.get_mut(name) else {
+            return;
+        };
+        let conversation::Loaded::From(before) = talk.loaded else {
+            return;
+        };
+        if std::mem::replace(&mut talk.asked_older, true) {
+            return;
+        }
+        let request = Request::History { with: name.into(), before, limit };
+        self.ask(request, Asked::History { with: name.to_string(), before });
+    }
+
+    fn note_name(&mut self, name: &str) {
+        if self.names.len() < limits::SCREEN_NAMES {
+            self.names.insert(name.to_string());
+        }
+    }
+
+    /// Shows another conversation; the typed text stays with the one before.
+    fn switch_to(&mut self, name: &str) {
+        self.search = None;
+        self.mode = Mode::Chat;
+        if self.current.as_deref() != Some(name) {
+            self.keep_draft();
+            self.current = Some(name.to_string());
+            self.take_draft();
+        }
+        let current = self.current.clone();
+        self.book.entry(name, current.as_deref());
+        self.note_name(name);
+        self.book.open(name);
+        self.load(name);
+        self.book.trim(current.as_deref());
+    }
+
+    fn keep_draft(&mut self) {
+        let name = self.current.clone().unwrap_or_default();
+        self.drafts.retain(|(with, ..)| *with != name);
+        let cursor = self.editor.cursor();
+        let text = self.editor.replace(String::new());
+        if text.is_empty() {
+            return;
+        }
+        if self.drafts.len() >= limits::SCREEN_DRAFTS {
+            self.drafts.pop_front();
+        }
+        self.drafts.push_back((name, text, cursor));
+    }
+
+    fn take_draft(&mut self) {
+        let name = self.current.clone().unwrap_or_default();
+        let place = self.drafts.iter().position(|(with, ..)| *with == name);
+        let Some((_, text, cursor)) = place.and_then(|place| self.drafts.remove(place)) else {
+            self.editor.replace(String::new());
+            return;
+        };
+        self.editor.replace(text);
+        self.editor.set_cursor(cursor);
+    }
+
+    fn has_draft(&self, name: &str) -> bool {
+        self.drafts.iter().any(|(with, ..)| with == name)
+    }
+
+    /// What must hold between two inputs.
+    pub fn check_invariants(&self) {
+        for talk in self.book.all() {
+            talk.check_invariants();
+        }
+        let (messages, bytes) = self.book.size();
+        assert!(messages <= limits::SCREEN_MESSAGES + limits::OUTBOX_MESSAGES);
+        assert!(bytes <= limits::SCREEN_BYTES + limits::OUTBOX_BYTES);
+        assert!(self.book.all().len() <= limits::SCREEN_CONVERSATIONS + limits::OUTBOX_MESSAGES);
+        assert!(self.drafts.len() <= limits::SCREEN_DRAFTS);
+        assert!(self.names.len().max(self.online.len()) <= limits::SCREEN_NAMES);
+    }
+}

@@ -1,0 +1,198 @@
+//! What has changed between two screens, as bytes for a terminal: one write a frame. Pure.
+//!
+//! Sent to the terminal, nothing else:
+//!
+//! | sequence                   | does |
+//! | ---                        | --- |
+//! | `ESC [ ? 1049 h`, `l`      | to the alternate screen, and back |
+//! | `ESC [ ? 2004 h`, `l`      | pastes are told apart from typing, or not |
+//! | `ESC [ ? 7 l`, `h`         | the last column does not wrap, or does |
+//! | `ESC [ ? 25 l`, `h`        | hides the cursor while a frame is drawn, and shows it |
+//! | `ESC [ r ; c H`            | to a row and column, from 1; without numbers to the first |
+//! | `ESC [ n ; ... m`          | a look: 0, then 1 bold, 2 dim, 7 reversed, 31-36 a colour |
+//! | `ESC [ K`                  | erases to the end of the row |
+//! | `ESC [ 2 J`                | erases the screen, when it is entered or left |
+//! | BEL                        | the bell |
+//! | `ESC ] 52 ; c ; base64 BEL` | an id into the clipboard, where the terminal allows it |
+
+use std::io::Write;
+
+use super::cells::{Buffer, Cell, Colour, Glyph, Style};
+use crate::auth::base64;
+
+/// Begins a full screen.
+pub const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[0m\x1b[2J\x1b[H";
+/// Leaves it: the terminal as it was.
+pub const LEAVE: &[u8] = b"\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[?1049l";
+/// The bell.
+pub const BELL: &[u8] = b"\x07";
+/// So many unchanged cells are written again rather than jumped over.
+const JUMP: usize = 6;
+
+/// Remembers what the terminal shows.
+pub struct Painter {
+    shown: Buffer,
+    cursor: Option<(usize, usize)>,
+    colour: bool,
+    /// What the terminal shows is not known.
+    stale: bool,
+}
+
+impl Painter {
+    /// Knows nothing of the terminal yet.
+    pub fn new(colour: bool) -> Painter {
+        Painter { shown: Buffer::new(0, 0), cursor: None, colour, stale: true }
+    }
+
+    /// What the terminal shows is not known any more: the next frame draws everything.
+    pub fn forget(&mut self) {
+        self.stale = true;
+    }
+
+    /// The bytes that make the terminal show `next`, with the cursor at (row, column); none where it
+    /// does already.
+    pub fn frame(&mut self, next: Buffer, cursor: Option<(usize, usize)>) -> Vec<u8> {
+        let mut pen = Pen { out: Vec::new(), colour: self.colour, style: None, at: None };
+        let resized = (self.shown.columns(), self.shown.rows()) != (next.columns(), next.rows());
+        for row in 0..next.rows() {
+            match self.stale || resized {
+                true => pen.whole_row(row, next.row(row)),
+                false => pen.changes(row, self.shown.row(row), next.row(row)),
+            }
+        }
+        let moved = self.cursor != cursor || self.stale || !pen.out.is_empty();
+        (self.shown, self.cursor, self.stale) = (next, cursor, false);
+        if !moved {
+            return Vec::new();
+        }
+        let mut out = Vec::with_capacity(pen.out.len() + 32);
+        if !pen.out.is_empty() {
+            out.extend_from_slice(b"\x1b[?25l");
+            out.append(&mut pen.out);
+            out.extend_from_slice(b"\x1b[0m");
+        }
+        match cursor {
+            Some((row, column)) => {
+                put(&mut out, format_args!("\x1b[{};{}H\x1b[?25h", row + 1, column + 1));
+            }
+            None => out.extend_from_slice(b"\x1b[?25l"),
+        }
+        out
+    }
+}
+
+/// Puts text into the clipboard (OSC 52).
+pub fn copy(text: &str) -> Vec<u8> {
+    format!("\x1b]52;c;{}\x07", base64::encode(text.as_bytes())).into_bytes()
+}
+
+struct Pen {
+    out: Vec<u8>,
+    colour: bool,
+    /// The look that the terminal has; None: not known.
+    style: Option<Style>,
+    /// Where its cursor is; None: not known.
+    at: Option<(usize, usize)>,
+}
+
+impl Pen {
+    fn whole_row(&mut self, row: usize, cells: &[Cell]) {
+        let used = used(cells);
+        for column in 0..used {
+            self.cell(row, column, cells);
+        }
+        self.erase_from(row, used, cells.len());
+    }
+
+    fn changes(&mut self, row: usize, old: &[Cell], new: &[Cell]) {
+        let Some(first) = (0..new.len()).find(|column| old[*column] != new[*column]) else {
+            return;
+        };
+        let last = (0..new.len()).rfind(|column| old[*column] != new[*column]).unwrap_or(first);
+        let used = used(new);
+        let mut column = first;
+        while column <= last && column < used {
+            if old[column] == new[column] {
+                let same = (column..=last).take_while(|at| old[*at] == new[*at]).count();
+                if same > JUMP {
+                    column += same;
+                    continue;
+                }
+            }
+            self.cell(row, column, new);
+            column += 1;
+        }
+        if last >= used {
+            self.erase_from(row, used.max(first), new.len());
+        }
+    }
+
+    fn cell(&mut self, row: usize, column: usize, cells: &[Cell]) {
+        let cell = &cells[column];
+        if cell.glyph == Glyph::Tail {
+            return;
+        }
+        self.move_to(row, column);
+        self.look(cell.style);
+        match &cell.glyph {
+            Glyph::One(char) => put(&mut self.out, format_args!("{char}")),
+            Glyph::Marked(cluster) => self.out.extend_from_slice(cluster.as_bytes()),
+            Glyph::Tail => {}
+        }
+        // Terminals do not agree on every character's width: behind one that is not surely of one
+        // column the cursor is told anew where it is.
+        let sure = matches!(cell.glyph, Glyph::One(char) if char < '\u{300}');
+        self.at = sure.then_some((row, column + 1)).filter(|_| column + 1 < cells.len());
+    }
+
+    fn erase_from(&mut self, row: usize, column: usize, columns: usize) {
+        if column >= columns {
+            return;
+        }
+        self.move_to(row, column);
+        self.look(Style::PLAIN);
+        self.out.extend_from_slice(b"\x1b[K");
+    }
+
+    fn move_to(&mut self, row: usize, column: usize) {
+        if self.at != Some((row, column)) {
+            put(&mut self.out, format_args!("\x1b[{};{}H", row + 1, column + 1));
+            self.at = Some((row, column));
+        }
+    }
+
+    fn look(&mut self, style: Style) {
+        if self.style == Some(style) {
+            return;
+        }
+        self.style = Some(style);
+        self.out.extend_from_slice(b"\x1b[0");
+        let looks = [(style.bold, 1), (style.dim, 2), (style.reverse, 7)];
+        for (_, number) in looks.iter().filter(|(is_set, _)| *is_set) {
+            put(&mut self.out, format_args!(";{number}"));
+        }
+        let number = match style.colour {
+            Colour::Plain => 0,
+            Colour::Red => 31,
+            Colour::Green => 32,
+            Colour::Yellow => 33,
+            Colour::Blue => 34,
+            Colour::Magenta => 35,
+            Colour::Cyan => 36,
+        };
+        if self.colour && number > 0 {
+            put(&mut self.out, format_args!(";{number}"));
+        }
+        self.out.push(b'm');
+    }
+}
+
+/// Cells of a row up to its last one that is not blank.
+fn used(cells: &[Cell]) -> usize {
+    cells.iter().rposition(|cell| *cell != Cell::BLANK).map_or(0, |last| last + 1)
+}
+
+/// Writing to a vector cannot fail.
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+}

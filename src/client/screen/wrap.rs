@@ -1,0 +1,127 @@
+//! Text into rows of a width: between words where it can, never within a character. Pure.
+
+use std::borrow::Cow;
+
+use super::super::show;
+use super::super::width::char_width;
+
+/// What a tab becomes: where it would lead depends on what stands before, which wrapping changes.
+const TAB: &str = "    ";
+
+/// The rows of a message's text, harmless: its own lines kept, the long ones wrapped.
+pub fn body(text: &str, columns: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = match line.contains('\t') {
+            true => Cow::Owned(line.replace('\t', TAB)),
+            false => Cow::Borrowed(line),
+        };
+        let shown = show::line(&line);
+        rows.extend(line_rows(&shown, columns).into_iter().map(str::to_string));
+    }
+    rows
+}
+
+/// The rows of one line that has been made harmless; at least one. A row is longer than `columns`
+/// only where a single character is.
+pub fn line_rows(line: &str, columns: usize) -> Vec<&str> {
+    let mut rows = Vec::new();
+    // Where the row begins, its width so far, and where it could be broken best: (its end, where
+    // the next begins, the width up to there).
+    let (mut start, mut used) = (0, 0);
+    let mut chance: Option<(usize, usize, usize)> = None;
+    let mut after_wide = false;
+    for (at, char) in line.char_indices() {
+        let wide = char_width(char);
+        let behind = at + char.len_utf8();
+        if wide == 0 {
+            continue;
+        }
+        if (wide == 2 || after_wide) && at > start && char != ' ' {
+            chance = Some((at, at, used));
+        }
+        after_wide = wide == 2;
+        if used + wide > columns && at > start {
+            if char == ' ' {
+                // The space is the break.
+                rows.push(&line[start..at]);
+                (start, used, chance) = (behind, 0, None);
+                continue;
+            }
+            let (end, next, before) = chance.take().unwrap_or((at, at, used));
+            rows.push(&line[start..end]);
+            (start, used) = (next, used - before);
+        }
+        used += wide;
+        if char == ' ' && !line[start..at].trim_start().is_empty() {
+            chance = Some((at, behind, used));
+        }
+    }
+    rows.push(&line[start..]);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::width::text_width;
+    use super::*;
+
+    #[test]
+    fn words_stay_whole_where_they_fit() {
+        for (line, columns, rows) in [
+            ("", 5, &[""][..]),
+            ("one", 5, &["one"]),
+            ("one two", 5, &["one", "two"]),
+            ("one two", 7, &["one two"]),
+            ("one two three", 7, &["one two", "three"]),
+            ("one twothree", 7, &["one", "twothre", "e"]),
+            ("abcdefghij", 4, &["abcd", "efgh", "ij"]),
+            ("  indented text", 10, &["  indented", "text"]),
+            ("a  b", 2, &["a ", "b"]),
+            ("\u{4e2d}\u{6587}\u{4e2d}", 5, &["\u{4e2d}\u{6587}", "\u{4e2d}"]),
+            ("ab\u{4e2d}\u{6587}", 3, &["ab", "\u{4e2d}", "\u{6587}"]),
+            ("e\u{301}e\u{301}e\u{301}", 2, &["e\u{301}e\u{301}", "e\u{301}"]),
+            ("\u{4e2d}a", 1, &["\u{4e2d}", "a"]),
+        ] {
+            assert_eq!(line_rows(line, columns), rows, "{line:?} in {columns}");
+        }
+    }
+
+    #[test]
+    fn at_every_width_no_row_is_too_long_and_nothing_but_spaces_is_lost() {
+        let long = "x".repeat(300);
+        let marks = format!("a{} b", "\u{301}".repeat(100));
+        for text in [
+            "the quick brown \u{72d0}\u{72f8} jumps over e\u{301}ve\u{301}rything, ok  ok   ok",
+            &long,
+            &marks,
+            "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f1e9}\u{1f1ea}",
+            "tab\tand\r\n\n  lines\u{202e} \x1b[31mred",
+        ] {
+            for columns in 1..=200 {
+                let rows = body(text, columns);
+                for row in &rows {
+                    let fits = text_width(row) <= columns;
+                    assert!(fits || row.chars().filter(|c| char_width(*c) > 0).count() == 1);
+                }
+                let letters = |text: &str| -> String {
+                    text.chars().filter(|char| !char.is_whitespace()).collect()
+                };
+                let lines: Vec<_> = text
+                    .lines()
+                    .map(|line| show::line(&line.replace('\t', TAB)).into_owned())
+                    .collect();
+                assert_eq!(letters(&rows.concat()), letters(&lines.concat()), "{columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_text_is_wrapped_in_one_pass() {
+        let text = "word ".repeat(13_107);
+        let rows = body(&text, 40);
+        assert_eq!(rows.len(), 13_107 / 8 + 1);
+        assert_eq!(body(&"\n".repeat(65_535), 40).len(), 65_536);
+    }
+}

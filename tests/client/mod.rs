@@ -2,6 +2,7 @@
 
 mod fake;
 mod process;
+mod screen;
 mod scripted;
 mod session;
 mod world;

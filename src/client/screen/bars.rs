@@ -104,16 +104,16 @@ impl Screen {
     pub(super) fn welcome(&self) -> Vec<String> {
         let mut lines = vec![String::new()];
         if self.status.state == State::Offline {
-            lines.push("Not connected yet.".to_string());
+            lines.push(" Not connected yet.".to_string());
         }
         let count = self.book.all().len();
         lines.push(match count {
-            0 => "There are no conversations yet.".to_string(),
-            1 => "There is one conversation.".to_string(),
+            0 => " There are no conversations yet.".to_string(),
+            1 => " There is one conversation.".to_string(),
             limits::SCREEN_CONVERSATIONS.. => {
-                format!("These are the newest {count} conversations.")
+                format!(" The newest {count} conversations are listed.")
             }
-            _ => format!("There are {count} conversations."),
+            _ => format!(" There are {count} conversations."),
         });
         lines.push(String::new());
         let hints = [
@@ -123,7 +123,7 @@ impl Screen {
             ("/help", "shows all commands and keys"),
             ("/quit", "leaves"),
         ];
-        lines.extend(hints.map(|(what, does)| format!("{what:<16} {does}")));
+        lines.extend(hints.map(|(what, does)| format!(" {what:<16} {does}")));
         lines
     }
 }

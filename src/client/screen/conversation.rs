@@ -151,6 +151,11 @@ impl Conversation {
         self.bytes
     }
 
+    /// Where an entry is among those that are loaded, or would be.
+    pub fn at(&self, place: Place) -> usize {
+        self.entries.partition_point(|entry| entry.place < place)
+    }
+
     /// Some of it waits to be sent, or failed.
     pub fn has_local(&self) -> bool {
         self.entries.iter().rev().take_while(|entry| entry.place.local > 0).next().is_some()

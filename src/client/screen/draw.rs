@@ -30,10 +30,10 @@ pub(super) struct Drawn {
     pub columns: usize,
     /// The pane's size.
     pub rows: usize,
-    /// The entry at the top and its row.
-    pub top: Option<(usize, i32)>,
-    /// The entry at the bottom.
-    pub bottom: Option<usize>,
+    /// The message at the top and its row.
+    pub top: Option<(Place, i32)>,
+    /// The message at the bottom.
+    pub bottom: Option<Place>,
     /// Entries below.
     pub below: usize,
 }
@@ -74,9 +74,10 @@ impl Screen {
         }
         let laid = self.laid_input();
         let layout = self.layout(laid.rows.len());
-        self.draw_sidebar(&mut buffer, &layout);
-        self.draw_title(&mut buffer, layout.left);
+        // First, since the others count what has been seen by it.
         let cursor = self.draw_pane(&mut buffer, &layout);
+        self.draw_title(&mut buffer, layout.left);
+        self.draw_sidebar(&mut buffer, &layout);
         if let Some(row) = layout.notice {
             self.draw_notice(&mut buffer, row);
         }
@@ -92,8 +93,9 @@ impl Screen {
         let status = input.0 - 1;
         let notice = self.notice_text().is_some().then(|| status - 1);
         let auto = (self.columns / 5).clamp(11, 24);
+        let has_whole_width = matches!(self.mode, Mode::Panel(_));
         let sidebar = match self.settings.sidebar {
-            _ if self.columns < SIDEBAR_FROM => 0,
+            _ if self.columns < SIDEBAR_FROM || has_whole_width => 0,
             Some(columns) => columns.min(self.columns / 2),
             None => auto,
         };
@@ -200,8 +202,8 @@ impl Screen {
         }
         (self.drawn.top, self.drawn.bottom) = (shown.top, shown.bottom);
         self.drawn.below = shown.below;
-        let is_near = shown.top.is_none_or(|(at, _)| at < self.drawn.rows);
-        let wants_older = is_near || talk.unread_back.is_some();
+        let seeks_line = talk.unread_back.is_some();
+        let wants_older = seeks_line || shown.above < self.drawn.rows;
         let (is_empty, loaded, is_stuck) = (talk.entries.is_empty(), talk.loaded, talk.is_stuck);
         // Before the unread line is found nothing counts as seen: what is above it was not shown.
         if talk.unread_back.is_none() && loaded != Loaded::Asked {
@@ -213,7 +215,7 @@ impl Screen {
         }
         if wants_older && !is_stuck && matches!(loaded, Loaded::From(_)) {
             let whole = limits::HISTORY_PAGE as u16;
-            let page = if shown.top.is_none() { whole } else { whole / 5 };
+            let page = if seeks_line { whole } else { whole / 5 };
             self.load_older(name, page);
         }
         if is_empty {
@@ -227,9 +229,8 @@ impl Screen {
 
     /// Lines from the top of the pane on.
     fn draw_lines(&self, buffer: &mut Buffer, left: usize, lines: &[String]) {
-        let wrapped = self.wrapped(lines, self.drawn.columns);
-        for (at, line) in wrapped.iter().take(self.drawn.rows).enumerate() {
-            buffer.put(1 + at, left + 1, self.columns, line, Style::PLAIN);
+        for (at, line) in self.wrapped(lines).iter().take(self.drawn.rows).enumerate() {
+            buffer.put(1 + at, left, self.columns, line, Style::PLAIN);
         }
     }
 
@@ -237,19 +238,18 @@ impl Screen {
         let Mode::Panel(panel) = &self.mode else {
             return;
         };
-        let wrapped = self.wrapped(&panel.lines, self.drawn.columns);
+        let wrapped = self.wrapped(&panel.lines);
         let top = panel.top.min(wrapped.len().saturating_sub(self.drawn.rows));
         for (at, line) in wrapped[top..].iter().take(self.drawn.rows).enumerate() {
-            buffer.put(1 + at, left + 1, self.columns, line, Style::PLAIN);
+            buffer.put(1 + at, left, self.columns, line, Style::PLAIN);
         }
         if let Mode::Panel(panel) = &mut self.mode {
             panel.top = top;
         }
     }
 
-    fn wrapped(&self, lines: &[String], columns: usize) -> Vec<String> {
-        let columns = columns.saturating_sub(2).max(1);
-        lines.iter().flat_map(|line| wrap::body(line, columns)).collect()
+    fn wrapped(&self, lines: &[String]) -> Vec<String> {
+        lines.iter().flat_map(|line| wrap::body(line, self.drawn.columns.max(1))).collect()
     }
 
     // The bottom.

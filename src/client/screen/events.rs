@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::super::session::{Draft, Event, Incoming, Refusal};
 use super::super::show::messages;
 use super::conversation::{Loaded, View};
-use super::{Action, Screen};
+use super::{Action, Mode, Screen};
 use crate::limits;
 use crate::protocol::id;
 
@@ -64,10 +64,13 @@ impl Screen {
         let other = if mine { &message.to } else { &message.from };
         let current = self.current.clone();
         let is_current = current.as_deref() == Some(other.as_str());
+        let is_covered = !matches!(self.mode, Mode::Chat | Mode::Select(_));
         let talk = self.book.entry(other, current.as_deref());
-        let was_followed = talk.view == View::Newest;
+        let is_followed = talk.view == View::Newest && !is_covered;
+        let was_read = talk.unread() == 0;
         talk.on_push(message, mine);
-        if is_current && !was_followed && !mine && talk.unread_from.is_none() {
+        // It comes out of sight: there reading will go on.
+        if is_current && !is_followed && was_read && talk.unread() > 0 {
             talk.unread_from = Some(message.seq);
         }
         self.note_name(other);

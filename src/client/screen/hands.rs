@@ -23,7 +23,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Ctrl-L", "draw the screen anew"),
     ("Ctrl-Z", "stop; fg goes on"),
     ("Ctrl-C", "clear what is typed; twice on an empty line: leave"),
-    ("Ctrl-A E B F K U W Y, Alt-B F D", "move, cut and bring back, as in emacs"),
+    ("Ctrl-A E B F K U W Y", "move, cut and bring back, as in emacs"),
 ];
 
 impl Screen {
@@ -179,12 +179,13 @@ impl Screen {
     }
 
     pub(super) fn scroll_up(&mut self, count: usize) {
-        let Some((name, (at, row))) = self.current.clone().zip(self.drawn.top) else {
+        let Some((name, (place, row))) = self.current.clone().zip(self.drawn.top) else {
             return;
         };
         let Some(talk) = self.book.get_mut(&name) else {
             return;
         };
+        let at = talk.at(place);
         talk.is_stuck = false;
         let look = self.drawn.look(&self.me, self.settings.zone, None);
         if let Some((at, row)) = look.back_from(talk, at, row, count) {
@@ -193,12 +194,13 @@ impl Screen {
     }
 
     fn scroll_down(&mut self, count: usize) {
-        let Some((name, (at, row))) = self.current.clone().zip(self.drawn.top) else {
+        let Some((name, (place, row))) = self.current.clone().zip(self.drawn.top) else {
             return;
         };
         let Some(talk) = self.book.get_mut(&name).filter(|talk| talk.view != View::Newest) else {
             return;
         };
+        let at = talk.at(place);
         let look = self.drawn.look(&self.me, self.settings.zone, None);
         let (at, row) = look.on_from(talk, at, row, count);
         if let Some(entry) = talk.entries.get(at) {
@@ -208,9 +210,8 @@ impl Screen {
 
     pub(super) fn select_last(&mut self) {
         let talk = self.current.as_deref().and_then(|name| self.book.get(name));
-        let last = self.drawn.bottom.filter(|_| talk.is_some());
-        match talk.zip(last).and_then(|(talk, at)| talk.entries.get(at)) {
-            Some(entry) => self.mode = Mode::Select(entry.place),
+        match talk.and(self.drawn.bottom) {
+            Some(place) => self.mode = Mode::Select(place),
             None => self.tell("there is no message to select"),
         }
     }
@@ -238,7 +239,7 @@ impl Screen {
         let Some(talk) = self.current.as_deref().and_then(|name| self.book.get(name)) else {
             return;
         };
-        let at = talk.entries.partition_point(|entry| entry.place < place);
+        let at = talk.at(place);
         let next = if newer { Some(at + 1) } else { at.checked_sub(1) };
         let Some(entry) = next.and_then(|next| talk.entries.get(next)) else {
             return;
@@ -253,10 +254,10 @@ impl Screen {
             return;
         };
         let look = self.drawn.look(&self.me, self.settings.zone, None);
-        let at = talk.entries.partition_point(|entry| entry.place < place);
-        if self.drawn.top.is_some_and(|(top, row)| at < top || at == top && row > 0) {
+        let at = talk.at(place);
+        if self.drawn.top.is_some_and(|(top, row)| place < top || place == top && row > 0) {
             talk.view = View::From(place, i32::MIN);
-        } else if self.drawn.bottom.is_some_and(|bottom| at >= bottom)
+        } else if self.drawn.bottom.is_some_and(|bottom| place >= bottom)
             && let Some((at, row)) = look.back_from(talk, at + 1, i32::MIN, look.rows)
         {
             talk.view = View::From(talk.entries[at].place, row);

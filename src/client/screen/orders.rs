@@ -103,7 +103,8 @@ impl Screen {
         let mut lines = vec!["Commands".to_string(), String::new()];
         lines.extend(commands::help());
         lines.extend([String::new(), "Keys".to_string(), String::new()]);
-        lines.extend(KEYS.iter().map(|(keys, does)| format!("{keys:<18} {does}")));
+        let column = KEYS.iter().map(|(keys, _)| keys.len()).max().unwrap_or(0) + 2;
+        lines.extend(KEYS.iter().map(|(keys, does)| format!("{keys:column$}{does}")));
         lines.extend(
             ["", "Marks", "", "● online   … waiting   ✓ sent   ! not sent   * draft"]
                 .map(str::to_string),

@@ -48,10 +48,12 @@ pub struct Row {
 pub struct Shown {
     /// Its rows, from the top.
     pub rows: Vec<Row>,
-    /// The entry at the top, and its row there.
-    pub top: Option<(usize, i32)>,
-    /// The entry at the bottom.
-    pub bottom: Option<usize>,
+    /// The message at the top, and its row there.
+    pub top: Option<(Place, i32)>,
+    /// The message at the bottom.
+    pub bottom: Option<Place>,
+    /// How many loaded entries are above.
+    pub above: usize,
     /// The newest received message of which a row is shown.
     pub seen: u64,
     /// Entries below that are not shown.
@@ -161,7 +163,6 @@ impl Look<'_> {
 
     fn show_from(&self, talk: &Conversation, first: usize, row: i32) -> Shown {
         let mut shown = Shown::default();
-        let mut whole = true;
         for at in first..talk.entries.len() {
             if shown.rows.len() >= self.rows {
                 break;
@@ -171,23 +172,22 @@ impl Look<'_> {
             let mut skip = 0;
             if at == first {
                 let row = row.clamp(-above, block.text.len() as i32 - 1);
-                shown.top = Some((at, row));
+                (shown.top, shown.above) = (Some((talk.entries[at].place, row)), at);
                 skip = (row + above) as usize;
             }
             let room = self.rows - shown.rows.len();
             let text_at = block.above.len().saturating_sub(skip);
             let mut rows: Vec<Row> = block.above.into_iter().chain(block.text).skip(skip).collect();
-            whole = rows.len() <= room;
+            let whole = rows.len() <= room;
             let entry = &talk.entries[at];
             if !entry.mine && entry.place.local == 0 && text_at < room {
                 shown.seen = entry.place.seq;
             }
             rows.truncate(room);
             shown.rows.append(&mut rows);
-            shown.bottom = Some(at);
+            shown.bottom = Some(entry.place);
+            shown.below = talk.entries.len() - 1 - at + usize::from(!whole);
         }
-        let behind = shown.bottom.map_or(0, |at| talk.entries.len() - 1 - at);
-        shown.below = behind + usize::from(!whole);
         shown
     }
 

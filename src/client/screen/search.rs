@@ -77,7 +77,7 @@ impl Screen {
         let Some(talk) = self.book.get(&search.with) else {
             return;
         };
-        let end = talk.entries.partition_point(|entry| entry.place < search.before);
+        let end = talk.at(search.before);
         let mut found = None;
         for entry in talk.entries.range(..end).rev() {
             (search.count, search.time) = (search.count + 1, entry.time);
@@ -123,7 +123,7 @@ impl Screen {
         self.mode = Mode::Select(place);
         let look = self.drawn.look(&self.me, self.settings.zone, None);
         if let Some(talk) = self.book.get_mut(&search.with) {
-            let at = talk.entries.partition_point(|entry| entry.place < place);
+            let at = talk.at(place);
             if let Some((at, row)) = look.back_from(talk, at, 0, look.rows / 2) {
                 talk.view = View::From(talk.entries[at].place, row);
             }

@@ -1,0 +1,283 @@
+//! What keys do.
+
+use chatctl::client::screen::Action;
+use chatctl::client::session::Request;
+use chatctl::limits;
+
+use super::seat::{ME, Seat, settings};
+
+/// A conversation with bob of so many messages, all read, opened.
+fn long_talk(count: usize, columns: usize, rows: usize) -> Seat {
+    let mut seat = Seat::with(settings(), columns, rows);
+    for n in 0..count {
+        let (from, to) = if n % 2 == 0 { ("bob", ME) } else { (ME, "bob") };
+        seat.served.store(from, to, &format!("message {n} of many"));
+    }
+    seat.served.store("carol", ME, "hello");
+    seat.served.markers.insert("bob".to_string(), u64::MAX);
+    seat.log_in();
+    seat.keys("/to bob\r");
+    seat
+}
+
+/// The numbers of the messages in view.
+fn in_view(seat: &Seat) -> Vec<usize> {
+    let number = |line: &str| {
+        let (_, rest) = line.split_once("message ")?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    seat.text().lines().filter_map(number).collect()
+}
+
+#[test]
+fn pages_scroll_and_older_messages_are_loaded_as_they_are_reached_in_their_place() {
+    let mut seat = long_talk(3_000, 80, 24);
+    assert_eq!(in_view(&seat).last(), Some(&2_999));
+    let mut seen = in_view(&seat);
+    for _ in 0..400 {
+        let top = in_view(&seat)[0];
+        seat.keys("\x1b[5~");
+        let view = in_view(&seat);
+        assert!(view.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no gap: {view:?}");
+        assert!(view[0] <= top && view.contains(&top), "pages overlap: {top} {view:?}");
+        seen.extend(&view);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, (0..3_000).collect::<Vec<_>>(), "all was in view");
+    let view = in_view(&seat);
+    assert_eq!(view[0], 0, "the beginning is reached");
+    // What comes meanwhile does not move the place.
+    seat.hear("bob", "something new");
+    assert_eq!(in_view(&seat), view);
+    assert!(seat.shows("more below"));
+    seat.keys("\x1b>");
+    assert!(seat.shows("something new"));
+}
+
+#[test]
+fn the_place_is_kept_while_a_page_arrives_and_through_a_resize() {
+    let mut seat = long_talk(500, 80, 24);
+    seat.served.is_silent = true;
+    seat.keys("\x1b[5~\x1b[5~\x1b[5~");
+    let view = in_view(&seat);
+    seat.answer_all();
+    assert_eq!(in_view(&seat), view, "what came above moved nothing");
+    seat.resize(60, 20);
+    assert_eq!(in_view(&seat)[0], view[0]);
+    seat.resize(80, 24);
+    assert_eq!(in_view(&seat), view);
+    seat.keys("\x1b[6~\x1b[6~\x1b[6~\x1b[6~");
+    assert_eq!(in_view(&seat).last(), Some(&499), "and down to the newest");
+}
+
+#[test]
+fn conversations_are_switched_by_number_and_in_turn_and_drafts_stay_with_them() {
+    let mut seat = long_talk(3, 80, 24);
+    seat.keys("for bob");
+    seat.keys("\x1b1");
+    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("carol"), ""));
+    seat.keys("for carol\x1b[D\x1b[D");
+    seat.keys("\x0e");
+    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("bob"), "for bob"));
+    // A connection comes and goes.
+    seat.log_in();
+    seat.keys("\x10!");
+    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("carol"), "for car!ol"));
+    assert!(seat.shows("bob*"), "the list shows that there is a draft");
+    seat.keys("\x1b9");
+    assert!(seat.shows("the list is not so long"));
+    seat.keys("\x15");
+    let count = limits::SCREEN_DRAFTS + 20;
+    (0..count).for_each(|n| drop(seat.keys(&format!("/to p{n:03}\r"))));
+    for _ in 0..count + 2 {
+        seat.keys("\x0e\x15a draft");
+    }
+    let mut kept = 0;
+    for _ in 0..count + 2 {
+        seat.keys("\x0e");
+        kept += usize::from(seat.screen.typed() == "a draft");
+    }
+    assert!((limits::SCREEN_DRAFTS - 1..=limits::SCREEN_DRAFTS + 1).contains(&kept), "{kept}");
+}
+
+#[test]
+fn tab_completes_commands_and_names() {
+    let mut seat = long_talk(3, 80, 24);
+    seat.keys("/hel\t");
+    assert_eq!(seat.screen.typed(), "/help ");
+    seat.keys("\x15/to ca\t");
+    assert_eq!(seat.screen.typed(), "/to carol ");
+    seat.keys("\x15/to bobb\t");
+    assert_eq!(seat.screen.typed(), "/to bobby ", "the server was asked");
+    seat.keys("\x15/to b\t");
+    assert_eq!(seat.screen.typed(), "/to bob", "as far as all agree");
+    seat.keys("\t");
+    assert_eq!(seat.screen.typed(), "/to bob ");
+    seat.keys("\t");
+    assert_eq!(seat.screen.typed(), "/to bobby ");
+    seat.keys("\x15/to zz\t");
+    assert!(seat.shows("no account begins so"));
+    seat.keys("\x15/nonsens\t");
+    assert!(seat.shows("nothing to complete"));
+}
+
+#[test]
+fn the_typed_text_is_recalled_edited_and_moved_in() {
+    let mut seat = long_talk(1, 80, 24);
+    seat.keys("one\rtwo\r\x1b[A\x1b[A");
+    assert_eq!(seat.screen.typed(), "one");
+    seat.keys("\x1b[B");
+    assert_eq!(seat.screen.typed(), "two");
+    seat.keys("\x15first line\x1b\rsecond\x1b[A!");
+    assert_eq!(seat.screen.typed(), "first !line\nsecond", "up stays in the text");
+    seat.keys("\x1b[A");
+    assert_eq!(seat.screen.typed(), "one", "from its first row it leaves it");
+    seat.keys("\x15a word\x17\x17\x19");
+    assert_eq!(seat.screen.typed(), "a ");
+}
+
+#[test]
+fn search_goes_back_through_what_is_not_loaded_shows_how_far_and_stops() {
+    let mut seat = long_talk(5_000, 80, 24);
+    seat.served.is_silent = true;
+    seat.keys("/search message 42 of\r");
+    assert!(seat.shows("searching \"message 42 of\""), "{}", seat.text());
+    seat.keys("\x1b");
+    seat.wait(1_000);
+    assert!(!seat.shows("searching"), "it can be stopped");
+    seat.answer_all();
+    seat.keys("/search message 42 of\r");
+    assert!(in_view(&seat).contains(&42), "{}", seat.text());
+    assert!(seat.shows("found after"));
+    let row = seat.text().lines().position(|line| line.contains("message 42 of")).unwrap();
+    assert!(seat.vt.cell(row, 40).look.contains(&7), "it is selected");
+    seat.keys("q/search MESSAGE\rn");
+    seat.keys("\x1b");
+    seat.wait(1_000);
+    seat.keys("/search nowhere to be found\r");
+    assert!(seat.shows("is in none of 5000 older messages"), "{}", seat.text());
+}
+
+#[test]
+fn a_search_is_bounded_by_pages() {
+    let mut seat = long_talk(limits::SEARCH_PAGES * limits::HISTORY_PAGE + 3_000, 80, 24);
+    seat.keys("/search nowhere to be found\r");
+    assert!(seat.shows("and more are not searched"), "{}", seat.text());
+    let pages = |request: &&Request| matches!(request, Request::History { limit: 1_000, .. });
+    assert_eq!(seat.served.asked.iter().filter(pages).count(), limits::SEARCH_PAGES);
+}
+
+#[test]
+fn a_message_is_selected_to_copy_its_id_or_to_delete_it_after_a_question() {
+    let mut seat = long_talk(40, 80, 24);
+    seat.keys("\x1b[1;3A");
+    seat.keys("\x1b[A\x1b[A");
+    seat.keys("c");
+    let id = seat.served.messages[37].id.clone();
+    assert!(seat.shows(&id), "{}", seat.text());
+    assert_eq!(seat.vt.clipboard, [chatctl::auth::base64::encode(id.as_bytes())]);
+    seat.keys("d");
+    assert!(seat.shows("take this message back, from both sides?"));
+    // Nothing that is pasted answers.
+    seat.keys("\x1b[200~y\x1b[201~");
+    assert!(seat.shows("nothing was deleted"));
+    assert!(seat.shows("message 37 of"));
+    seat.keys("dy");
+    assert!(!seat.shows("message 37 of") && seat.shows("deleted"));
+    assert_eq!(seat.served.messages.len(), 40);
+    for _ in 0..60 {
+        seat.keys("\x1b[1;3A\x1b[A");
+    }
+    assert!(in_view(&seat).contains(&0), "the selection scrolls");
+    seat.keys("dn");
+    assert!(in_view(&seat).contains(&0));
+}
+
+#[test]
+fn names_are_picked_with_a_filter_and_the_server_is_asked_for_what_is_not_here() {
+    let mut seat = Seat::new(80, 24);
+    seat.served.accounts = (0..9_000).map(|n| format!("user{n:04}")).collect();
+    seat.keys("/list\r");
+    assert!(seat.shows("accounts: 5000, not all"), "{}", seat.text());
+    seat.keys("8765");
+    assert!(seat.shows("user8765") && seat.shows("accounts: 1 -"), "{}", seat.text());
+    seat.keys("\r");
+    assert_eq!(seat.screen.current(), Some("user8765"));
+    seat.keys("/who\r");
+    assert!(seat.shows("logged in: 2"));
+    seat.keys("zzz\r");
+    assert!(seat.shows("no name matches"));
+    seat.keys("\x15\x1b[B\x1b[B\x1b[B\x1b[A\r");
+    assert_eq!(seat.screen.current(), Some(ME));
+}
+
+#[test]
+fn ctrl_c_clears_then_asks_once_and_other_keys_stay() {
+    let mut seat = long_talk(1, 80, 24);
+    seat.keys("typed\x03");
+    assert!(seat.screen.typed().is_empty() && !seat.screen.is_quitting());
+    seat.keys("\x19");
+    assert_eq!(seat.screen.typed(), "typed", "Ctrl-Y brings it back");
+    seat.keys("\x03\x03");
+    assert!(seat.shows("leave? Ctrl-C again does") && !seat.screen.is_quitting());
+    seat.keys("a\x7f\x03");
+    assert!(!seat.screen.is_quitting(), "another key came between");
+    seat.keys("\x03");
+    assert!(seat.screen.is_quitting());
+}
+
+#[test]
+fn ctrl_l_draws_all_and_ctrl_z_stops() {
+    let mut seat = long_talk(1, 80, 24);
+    seat.keys("x");
+    let small = seat.frame.len();
+    seat.keys("\x0c");
+    assert!(seat.frame.len() > 10 * small, "{} {small}", seat.frame.len());
+    seat.keys("\x1a");
+    assert_eq!(seat.done, [Action::Suspend]);
+}
+
+#[test]
+fn a_bell_rings_only_when_it_was_asked_for_and_not_for_ones_own() {
+    for bell in [false, true] {
+        let mut seat = Seat::with(chatctl::client::screen::Settings { bell, ..settings() }, 80, 24);
+        seat.log_in();
+        seat.hear("bob", "ding");
+        seat.keys("/to bob\rdong\r");
+        assert_eq!(seat.vt.bells, usize::from(bell));
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_stays_typed() {
+    let mut seat = Seat::new(80, 24);
+    seat.keys("hello?\r");
+    assert!(seat.shows("to whom?"));
+    assert_eq!(seat.screen.typed(), "hello?");
+    seat.keys("\x15/to bob\r");
+    seat.screen.on_not_taken("bob", "too much", "the outbox is full");
+    seat.show();
+    assert!(seat.shows("not sent: the outbox is full"));
+    assert_eq!(seat.screen.typed(), "too much");
+}
+
+#[test]
+fn passwords_are_asked_without_being_shown_and_the_draft_comes_back() {
+    let mut seat = long_talk(1, 80, 24);
+    seat.keys("/passwd\rsecret");
+    assert!(seat.shows("password now:") && !seat.shows("secret"), "{}", seat.text());
+    seat.keys("\rnew\rnewer\r");
+    assert!(seat.shows("the two differ"));
+    seat.keys("/passwd\rsecret\rnew\rnew\r");
+    let asked = Request::ChangePassword { old: "secret".into(), new: "new".into() };
+    assert_eq!(seat.served.asked.last(), Some(&asked));
+    seat.keys("a draft");
+    let refusal = chatctl::client::session::Refusal::new("wrong-credentials", "no");
+    seat.event(chatctl::client::session::Event::LoginRefused(refusal));
+    seat.keys("pw\r");
+    assert_eq!(seat.done, [Action::SetPassword("pw".to_string())]);
+    assert_eq!(seat.screen.typed(), "a draft");
+    seat.keys("\x1b[A\x1b[A\x1b[A");
+    assert!(!seat.screen.typed().contains("secret"), "no password is recalled");
+}

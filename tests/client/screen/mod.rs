@@ -1,0 +1,8 @@
+//! The full screen, without a terminal and with one.
+
+mod golden;
+mod hands;
+mod hostile;
+mod measure;
+mod seat;
+mod truth;

@@ -13,7 +13,7 @@
 //! | ---          | --- |
 //! | [`cli`]      | one table of subcommands and flags; parsing, help, and the small subcommands |
 //! | [`server`]   | the event loop: one `turn()` in a fixed, visible order; the dispatch of requests |
-//! | [`client`]   | the client session (sans-I/O), its outbox, and the line-mode terminal |
+//! | [`client`]   | the client session (sans-I/O), its outbox, the screen and the lines at a terminal |
 //! | [`net`]      | nonblocking connections with bounded buffers, listeners, deadlines |
 //! | [`wal`]      | the write-ahead log: format, recovery, the writer thread |
 //! | [`chat`]     | the state machine: accounts, mailboxes, commands -> effects; pure |

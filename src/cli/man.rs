@@ -10,10 +10,11 @@
 //!
 //! `flags SUBCOMMAND` is the list of its flags, `variables SUBCOMMAND` that of the environment
 //! variables it reads, `subcommands` that of the subcommands, `commands` that of the chat's
-//! commands. `make man` rewrites the sections;
-//! a test, which `make check` runs, fails when a page is not what this makes of it.
+//! commands, `keys` that of its screen's keys. `make man` rewrites the sections; a test, which
+//! `make check` runs, fails when a page is not what this makes of it.
 
 use crate::client::commands::COMMANDS;
+use crate::client::screen::KEYS;
 
 use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
 
@@ -45,6 +46,7 @@ fn generated(section: &str) -> Option<String> {
     match section.split_once(' ') {
         None if section == "subcommands" => Some(subcommands()),
         None if section == "commands" => Some(commands()),
+        None if section == "keys" => Some(keys()),
         Some(("flags", name)) => find(name).map(flags),
         Some(("variables", name)) => find(name).map(variables),
         _ => None,
@@ -71,6 +73,16 @@ fn commands() -> String {
         }
         out.push('\n');
         put_sentences(&mut out, &(upper_first(command.summary) + "."));
+    }
+    out.push_str(".El\n");
+    out
+}
+
+fn keys() -> String {
+    let mut out = String::from(".Bl -tag -width Ds\n");
+    for (keys, does) in KEYS {
+        out.push_str(&format!(".It {}\n", escaped(keys)));
+        put_sentences(&mut out, &(upper_first(does) + "."));
     }
     out.push_str(".El\n");
     out

@@ -36,7 +36,7 @@ pub fn zone_ms(unix_ms: u64) -> i64 {
     unsafe {
         let mut local: libc::tm = std::mem::zeroed();
         libc::localtime_r(&seconds, &mut local);
-        i64::from(local.tm_gmtoff) * 1_000
+        local.tm_gmtoff * 1_000
     }
 }
 

@@ -303,12 +303,14 @@ fn what_is_written_stands_where_it_should() {
     vt.feed("ab\u{4e2d}c\r\nx\u{301}".as_bytes());
     assert_eq!(vt.text(), "ab\u{4e2d}c\nx\u{301}\n\n");
     assert_eq!(vt.cursor(), (1, 1));
-    vt.feed(b"\x1b[1;4Hz\x1b[2;1H\x1b[K\x1b[3;6H12");
-    assert_eq!(vt.text(), "ab zc\n     1\n2\n", "half a character goes; the last row scrolls");
+    vt.feed(b"\x1b[1;4Hz\x1b[2;1H\x1b[K");
+    assert_eq!(vt.text(), "ab zc\n\n\n", "half a character goes");
+    vt.feed(b"\x1b[3;6H12");
+    assert_eq!(vt.text(), "\n     1\n2\n", "the last row scrolls");
     vt.feed(b"\x1b[?7l\x1b[3;6H12\x1b[?1049h");
     assert_eq!((vt.text().as_str(), vt.is_alternate), ("\n\n\n", true));
     vt.feed(b"\x1b[1;31mr\x1b[0mp\x1b[?1049l\x07");
-    assert_eq!((vt.row(2).as_str(), vt.bells), ("2    1", 1));
+    assert_eq!((vt.row(2).as_str(), vt.bells), ("2    2", 1), "no wrapping: written over");
     assert_eq!(vt.not_understood, [] as [&str; 0]);
     vt.feed("\x1b[5A\x1bc\u{9b}\x00\x1b]0;title\x07".as_bytes());
     assert_eq!(vt.not_understood.len(), 5);

@@ -94,8 +94,8 @@ impl Screen {
             Key::Ctrl('p') => self.open_beside(-1),
             Key::PageUp => self.scroll_up(self.page()),
             Key::PageDown => self.scroll_down(self.page()),
-            Key::Alt('<') => self.to_oldest(),
-            Key::Alt('>') => self.to_newest(),
+            Key::Alt('<') => self.show_oldest(),
+            Key::Alt('>') => self.show_newest(),
             Key::FarUp | Key::Alt('k') => self.select_last(),
             Key::Escape => self.search = None,
             Key::Tab => self.complete(),
@@ -160,14 +160,14 @@ impl Screen {
         self.drawn.rows.saturating_sub(2).max(1)
     }
 
-    pub(super) fn to_newest(&mut self) {
+    pub(super) fn show_newest(&mut self) {
         if let Some(talk) = self.current.as_deref().and_then(|name| self.book.get_mut(name)) {
             talk.view = View::Newest;
             talk.unread_back = None;
         }
     }
 
-    fn to_oldest(&mut self) {
+    fn show_oldest(&mut self) {
         let talk = self.current.as_deref().and_then(|name| self.book.get_mut(name));
         if let Some((talk, first)) = talk.and_then(|talk| {
             let first = talk.entries.front()?.place;

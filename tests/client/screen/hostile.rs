@@ -170,8 +170,12 @@ fn random_keys_events_and_sizes_never_panic_and_keep_the_cursor_inside() {
 fn step(seat: &mut Seat, dice: &mut Rng) {
     match dice.below(20) {
         0 => seat.resize(1 + dice.below(120) as usize, 1 + dice.below(50) as usize),
-        1 => drop(seat.hear("bob", HOSTILE[dice.below(HOSTILE.len() as u64) as usize])),
-        2 => drop(seat.hear("carol", "hello")),
+        1 => {
+            seat.hear("bob", HOSTILE[dice.below(HOSTILE.len() as u64) as usize]);
+        }
+        2 => {
+            seat.hear("carol", "hello");
+        }
         3 => seat.wait(dice.below(40_000)),
         4 => seat.served.is_silent = true,
         5 => seat.answer_all(),
@@ -204,7 +208,11 @@ fn step(seat: &mut Seat, dice: &mut Rng) {
             seat.settle();
             seat.show();
         }
-        14 if dice.chance(1, 10) => drop(seat.event(Event::Cluster(u128::from(dice.next())))),
-        _ => drop(seat.keys(KEYS[dice.below(KEYS.len() as u64) as usize])),
+        14 if dice.chance(1, 10) => {
+            seat.event(Event::Cluster(u128::from(dice.next())));
+        }
+        _ => {
+            seat.keys(KEYS[dice.below(KEYS.len() as u64) as usize]);
+        }
     }
 }

@@ -355,6 +355,9 @@ pub mod tests {
                 timeout_ms: 0,
                 action: Action::Chat,
                 limit: 0,
+                plain: true,
+                bell: false,
+                sidebar: None,
             };
             let store =
                 Store::open(&files.0, "alice", &options.servers).expect("the store opens").0;

@@ -134,6 +134,21 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_messages_the_oldest_go() {
+        let mut book = Book::default();
+        let talk = book.entry("bob", None);
+        talk.loaded = Loaded::Asked;
+        for seq in 1..=limits::SCREEN_MESSAGES as u64 + 10 {
+            talk.store(&message(seq, "bob", "x"), false);
+        }
+        talk.add_page(0, &[message(1, "bob", "x")], "me", (1, true));
+        book.trim(Some("bob"));
+        let talk = book.get("bob").expect("it stays");
+        assert_eq!(talk.entries.len(), limits::SCREEN_MESSAGES);
+        assert_eq!((talk.loaded, book.has_room("bob")), (Loaded::From(11), false));
+    }
+
+    #[test]
     fn what_was_not_looked_at_for_longest_goes_first_then_the_oldest_messages() {
         let mut book = Book::default();
         for (name, bytes) in [("old", 1 << 20), ("new", 1 << 20), ("current", 1)] {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use chatctl::client::session::{Draft, Event, Refusal, State};
+use chatctl::limits;
 
 use super::seat::{ME, NOON, Seat, settings};
 
@@ -116,6 +117,8 @@ fn the_input_grows_to_several_lines_and_a_paste_never_sends() {
     golden("pasted-80x24", &seat);
     seat.keys(&format!("\x1b[200~{}\x1b[201~", "many\n".repeat(50)));
     golden("long-input-80x24", &seat);
+    seat.resize(80, 60);
+    assert_eq!(seat.count("  many") + seat.count("> many"), limits::SCREEN_INPUT_ROWS - 1);
 }
 
 #[test]
@@ -147,6 +150,10 @@ fn whatever_the_size_the_screen_is_drawn_and_the_cursor_is_inside() {
             seat.resize(columns, rows);
         }
     }
+    // Of one that is larger than any, a part is drawn.
+    seat.screen.on_resize(3 * limits::SCREEN_SIDE, 2 * limits::SCREEN_SIDE);
+    let (buffer, _) = seat.screen.draw();
+    assert_eq!((buffer.columns(), buffer.rows()), (limits::SCREEN_SIDE, limits::SCREEN_SIDE));
     seat.resize(80, 24);
     assert!(seat.shows("> drafted 日本語 text"));
 }

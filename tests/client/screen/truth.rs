@@ -201,4 +201,9 @@ fn names_and_conversations_are_bounded() {
     seat.show();
     assert_eq!(lengths.last_key_value(), Some((&limits::SCREEN_CONVERSATIONS, &51)));
     seat.screen.check_invariants();
+    seat.keys("/list\r");
+    assert!(seat.shows("accounts: 4"));
+    seat.served.accounts = std::mem::take(&mut seat.served.online);
+    seat.keys("\x03/list\r");
+    assert!(seat.shows(&format!("accounts: {}, not all", limits::SCREEN_NAMES)));
 }

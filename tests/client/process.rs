@@ -13,23 +13,23 @@ use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::sys::signal;
 
 /// A server that can be killed and started again at the same place.
-struct Server {
-    dir: TempDir,
+pub struct Server {
+    pub dir: TempDir,
     child: Option<Child>,
 }
 
 impl Server {
-    fn start(name: &str) -> Server {
+    pub fn start(name: &str) -> Server {
         let mut server = Server { dir: TempDir::new(name), child: None };
         server.start_again();
         server
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("unix:{}", self.dir.path().join("socket").display())
     }
 
-    fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
         command.args(["serve", "--password-iterations", "1000", "--segment-mib", "1"]);
         command.args(["--listen", &self.address()]);
@@ -42,14 +42,14 @@ impl Server {
         self.child = Some(child);
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
     }
 
     /// A client's command, with a state folder of its own for each account.
-    fn client(&self, user: &str) -> Command {
+    pub fn client(&self, user: &str) -> Command {
         self.client_with(user, user, 30)
     }
 
@@ -67,13 +67,13 @@ impl Server {
         command
     }
 
-    fn create(&self, user: &str) {
+    pub fn create(&self, user: &str) {
         let output = self.client(user).args(["--create", "--list"]).output().expect("it runs");
         assert!(output.status.success(), "{output:?}");
     }
 
     /// The texts of a conversation, oldest first, as `user` sees them.
-    fn history(&self, user: &str, with: &str) -> Vec<String> {
+    pub fn history(&self, user: &str, with: &str) -> Vec<String> {
         let mut command = self.client(user);
         command.args(["--json", "--history", with, "--limit", "1000"]);
         let output = command.output().expect("it runs");

@@ -6,6 +6,7 @@ mod failover;
 mod forming;
 mod kills;
 mod many;
+mod screen;
 mod status;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ pub mod server;
 pub mod small_disk;
 pub mod sys;
 pub mod talker;
+pub mod tmux;
 pub mod vt;
 
 use std::path::{Path, PathBuf};

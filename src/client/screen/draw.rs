@@ -22,6 +22,8 @@ use crate::limits;
 const SIDEBAR_FROM: usize = 40;
 /// Smaller than this, nothing can be done.
 const LEAST: (usize, usize) = (20, 5);
+/// A notice has so many rows at most.
+const NOTICE_ROWS: usize = 3;
 
 /// What the last frame showed of the conversation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,7 +93,9 @@ impl Screen {
         let count = input_rows.min(most);
         let input = (self.rows - count, count);
         let status = input.0 - 1;
-        let notice = self.notice_text().is_some().then(|| status - 1);
+        let room = status.saturating_sub(2);
+        let notice_rows = self.notice_rows().0.len().min(room);
+        let notice = (notice_rows > 0).then(|| status - notice_rows);
         let auto = (self.columns / 5).clamp(11, 24);
         let has_whole_width = matches!(self.mode, Mode::Panel(_));
         let sidebar = match self.settings.sidebar {
@@ -254,13 +258,26 @@ impl Screen {
 
     // The bottom.
 
-    fn draw_notice(&self, buffer: &mut Buffer, row: usize) {
+    /// The notice as rows, and whether it is bad news.
+    fn notice_rows(&self) -> (Vec<String>, bool) {
         let Some((text, is_wrong)) = self.notice_text() else {
-            return;
+            return (Vec::new(), false);
         };
+        let text = format!("{} {text}", if is_wrong { "!" } else { "-" });
+        let mut rows = wrap::body(&text.replace('\n', " "), self.columns);
+        if rows.len() > NOTICE_ROWS {
+            rows.truncate(NOTICE_ROWS);
+            rows[NOTICE_ROWS - 1].push('…');
+        }
+        (rows, is_wrong)
+    }
+
+    fn draw_notice(&self, buffer: &mut Buffer, row: usize) {
+        let (rows, is_wrong) = self.notice_rows();
         let style = if is_wrong { Style::WRONG.bolder() } else { Style::BOLD };
-        let text = format!("{} {}", if is_wrong { "!" } else { "-" }, show::line(&text));
-        buffer.put(row, 0, self.columns, &clipped(&text, self.columns), style);
+        for (at, text) in rows.iter().enumerate() {
+            buffer.put(row + at, 0, self.columns, text, style);
+        }
     }
 
     fn draw_status(&self, buffer: &mut Buffer, row: usize) {

@@ -49,7 +49,7 @@ impl Screen {
         self.me = name;
         self.end_login();
         self.ask_inbox();
-        self.who_at = Some(now_ms + super::WHO_MS);
+        self.who_at = Some(now_ms + super::WHO_SOON_MS);
         self.ask_who(String::new());
         for talk in self.book.all_mut() {
             talk.is_stuck = false;

@@ -65,6 +65,8 @@ use search::Search;
 pub const ESCAPE_MS: u64 = 60;
 /// Who is there is asked again after this, milliseconds.
 pub const WHO_MS: u64 = 30_000;
+/// After a login already after this: the others may be on their way back to the same server.
+pub const WHO_SOON_MS: u64 = 2_000;
 
 /// What the user has chosen, and what the environment says.
 #[derive(Clone, Copy, Debug)]

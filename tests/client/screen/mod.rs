@@ -4,5 +4,6 @@ mod golden;
 mod hands;
 mod hostile;
 mod measure;
+mod real;
 mod seat;
 mod truth;

@@ -1,0 +1,214 @@
+//! The program itself on a pseudoterminal: what it takes of the terminal, it gives back.
+
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use chatctl::client::fullscreen::Stage;
+use chatctl::sys::signal;
+
+use super::super::process::Server;
+use crate::support::sys::{Pty, kill, spawn_on_pty};
+use crate::support::vt::Vt;
+
+/// The last thing that is said to a terminal.
+const LEFT: &str = "\x1b[?1049l";
+/// The end of a frame.
+const FRAME: &str = "\x1b[?25h";
+
+/// A client at a terminal of 80x24, logged in, and the terminal's picture of it.
+fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
+    let mut pty = Pty::open();
+    let mut command = server.client(user);
+    command.env("TERM", "xterm").env("TZ", "UTC").env("NO_COLOR", "1");
+    let child = spawn_on_pty(&mut command, &pty).expect("it runs");
+    let mut vt = Vt::new(80, 24);
+    wait_for(&mut pty, &mut vt, "connected");
+    assert!(pty.is_raw() && vt.is_alternate && vt.brackets_pastes && !vt.wraps);
+    (pty, child, vt)
+}
+
+/// Reads frames until one shows this.
+fn wait_for(pty: &mut Pty, vt: &mut Vt, text: &str) {
+    while !vt.text().contains(text) {
+        vt.feed(pty.read_until(FRAME).as_bytes());
+    }
+}
+
+/// The program has told the terminal to be as it was.
+fn says_farewell(pty: &mut Pty, vt: &mut Vt) {
+    vt.feed(pty.read_until(LEFT).as_bytes());
+    assert!(!vt.is_alternate && vt.shows_cursor && vt.wraps && !vt.brackets_pastes);
+    assert_eq!(vt.not_understood, [] as [&str; 0]);
+}
+
+/// The program ends, with this success, and leaves the terminal as it was.
+fn ends(pty: &mut Pty, vt: &mut Vt, mut child: Child, is_well: bool) {
+    says_farewell(pty, vt);
+    assert_eq!(child.wait().expect("it ends").success(), is_well);
+    assert!(pty.echoes() && !pty.is_raw());
+}
+
+#[test]
+fn the_terminal_is_given_back_by_every_way_to_end() {
+    let server = Server::start("screen-ends");
+    server.create("alice");
+    for end in ["/quit\r", "\u{4}", "\u{3}\u{3}", "TERM", "HUP", "INT", "QUIT"] {
+        let (mut pty, child, mut vt) = at_screen(&server, "alice");
+        let signal = match end {
+            "TERM" => signal::TERM,
+            "HUP" => signal::HUP,
+            "INT" => signal::INT,
+            "QUIT" => signal::QUIT,
+            keys => {
+                pty.type_text(keys);
+                0
+            }
+        };
+        if signal != 0 {
+            kill(child.id(), signal).expect("it runs");
+        }
+        println!("by {end:?}");
+        ends(&mut pty, &mut vt, child, true);
+    }
+}
+
+#[test]
+fn a_server_that_is_lost_leaves_the_screen_and_what_is_typed_is_sent_later() {
+    let mut server = Server::start("screen-lost");
+    server.create("alice");
+    server.create("bob");
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    pty.type_text("/to bob\r");
+    wait_for(&mut pty, &mut vt, "no messages yet");
+    server.kill();
+    wait_for(&mut pty, &mut vt, "offline");
+    pty.type_text("typed while it was away\r");
+    wait_for(&mut pty, &mut vt, "alice… typed while it was away");
+    wait_for(&mut pty, &mut vt, "1 waiting");
+    server.start_again();
+    wait_for(&mut pty, &mut vt, "alice✓ typed while it was away");
+    assert_eq!(server.history("bob", "alice"), ["typed while it was away"]);
+    // And the end, with nobody there.
+    server.kill();
+    wait_for(&mut pty, &mut vt, "offline");
+    pty.type_text("kept for the next time\r/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+    pty.read_until("1 message not sent yet");
+    server.start_again();
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    pty.type_text("/to bob\r");
+    wait_for(&mut pty, &mut vt, "alice✓ kept for the next time");
+    pty.type_text("/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+}
+
+/// Not a test by itself: what the next one starts as a program of its own, which the variable tells.
+#[test]
+fn a_program_that_takes_the_screen_and_ends_badly() {
+    let Ok(end) = std::env::var("CHATCTL_TEST_SCREEN_END") else {
+        return;
+    };
+    // Forgotten, so that nothing but the hook or the handler gives it back.
+    std::mem::forget(Stage::enter().expect("standard output is a pty"));
+    println!("on the screen");
+    match end.as_str() {
+        "panic" => panic!("as asked"),
+        _ => loop {
+            std::thread::park();
+        },
+    }
+}
+
+#[test]
+fn a_panic_or_a_fatal_signal_gives_the_terminal_back_too() {
+    for (end, signal) in
+        [("panic", 0), ("hang", signal::TERM), ("hang", signal::HUP), ("hang", signal::INT)]
+    {
+        let mut pty = Pty::open();
+        let mut command = Command::new(std::env::current_exe().expect("it has a path"));
+        let name = "client::screen::real::a_program_that_takes_the_screen_and_ends_badly";
+        command.args(["--exact", name, "--nocapture"]).env("CHATCTL_TEST_SCREEN_END", end);
+        let child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        let mut vt = Vt::new(80, 24);
+        vt.feed(pty.read_until("on the screen").as_bytes());
+        assert!(vt.is_alternate);
+        if signal != 0 {
+            kill(child.id(), signal).expect("it runs");
+        }
+        ends(&mut pty, &mut vt, child, false);
+        if signal == 0 {
+            pty.read_until("as asked");
+        }
+    }
+}
+
+#[test]
+fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
+    let server = Server::start("screen-stop");
+    server.create("alice");
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    pty.type_text("typed\u{1a}");
+    says_farewell(&mut pty, &mut vt);
+    let stopped = |child: &Child| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    };
+    while !stopped(&child) {
+        std::thread::yield_now();
+    }
+    assert!(pty.echoes() && !pty.is_raw(), "the shell has its terminal");
+    // Meanwhile the window has changed.
+    pty.set_size(60, 20);
+    let mut vt = Vt::new(60, 20);
+    kill(child.id(), signal::CONT).expect("it runs");
+    wait_for(&mut pty, &mut vt, "> typed");
+    assert!(pty.is_raw() && vt.row(18).contains("connected"), "{}", vt.text());
+    pty.set_size(40, 10);
+    vt.resize(40, 10);
+    while !vt.row(8).contains("connected") {
+        vt.feed(pty.read_until(FRAME).as_bytes());
+    }
+    pty.type_text("\u{3}/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+}
+
+#[test]
+fn without_a_screen_to_use_it_speaks_lines() {
+    let server = Server::start("screen-plain");
+    server.create("alice");
+    for (flags, term) in [(&["--plain"][..], "xterm"), (&[], "dumb")] {
+        let mut pty = Pty::open();
+        let mut command = server.client("alice");
+        command.args(flags).env("TERM", term);
+        let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        let said = pty.read_until("logged in as alice");
+        assert!(!said.contains("\x1b[?1049h"), "{said:?}");
+        pty.type_text("/quit\r");
+        assert!(child.wait().expect("it ends").success());
+    }
+}
+
+#[test]
+fn an_idle_screen_sleeps() {
+    let server = Server::start("screen-idle");
+    server.create("alice");
+    server.create("bob");
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    pty.type_text("/to bob\r");
+    wait_for(&mut pty, &mut vt, "no messages yet");
+    // Who is there is asked once more soon after the login: what is counted starts behind that.
+    std::thread::sleep(Duration::from_millis(chatctl::client::screen::WHO_SOON_MS + 500));
+    let wakes = || -> u64 {
+        let path = format!("/proc/{}/status", child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1)).expect("a number");
+        number.parse().expect("a number")
+    };
+    let before = wakes();
+    std::thread::sleep(Duration::from_secs(2));
+    let woken = wakes() - before;
+    assert!(woken <= 2, "woken {woken} times in two seconds");
+    pty.type_text("/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+}

@@ -9,10 +9,16 @@ SOAK_SECONDS = 60
 FAILOVER_ROUNDS = 20
 BINARY = target/release/chatctl
 BINDIR = $(DESTDIR)$(PREFIX)/bin
-MANDIR = $(DESTDIR)$(PREFIX)/share/man
+SHAREDIR = $(DESTDIR)$(PREFIX)/share
+MANDIR = $(SHAREDIR)/man
+BASHDIR = $(SHAREDIR)/bash-completion/completions
+ZSHDIR = $(SHAREDIR)/zsh/site-functions
+FISHDIR = $(SHAREDIR)/fish/vendor_completions.d
+# What --version shows beside the version: nothing where this is no clone.
+COMMIT = $(shell test -e .git && git describe --always --dirty --abbrev=12 --exclude='*')
 
 all: ## build the program: target/release/chatctl
-	$(CARGO) build --release
+	CHATCTL_COMMIT=$(COMMIT) $(CARGO) build --release
 
 test: ## run all tests
 	$(CARGO) test
@@ -26,6 +32,15 @@ check: ## formatting, lints, and the man pages: in step with the table, and well
 		! mandoc -Tlint man/* 2>/dev/null | grep -v 'referenced manual not found'; \
 	else \
 		echo "mandoc -Tlint: skipped: mandoc is not installed"; \
+	fi
+	@if command -v groff >/dev/null 2>&1; then \
+		echo "groff -ww -mdoc man/*"; \
+		for page in man/*; do \
+			warnings=$$(groff -ww -mdoc -Tutf8 -z "$$page" 2>&1) && test -z "$$warnings" || \
+				{ echo "$$warnings" >&2; exit 1; }; \
+		done; \
+	else \
+		echo "groff -ww: skipped: groff is not installed"; \
 	fi
 
 man: ## rewrite the man pages' lists of flags from the table
@@ -65,16 +80,21 @@ failover: ## how long clients are without a PRIMARY, by kill -9, silence, SIGTER
 demo: all ## two people chat over five servers, two of which are killed: nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
-install: ## install the program and its man pages below DESTDIR/PREFIX
+install: ## install the program, its man pages and completions for shells below DESTDIR/PREFIX
 	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first" >&2; exit 1; }
 	mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7"
+	mkdir -p "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
 	install -m 755 "$(BINARY)" "$(BINDIR)/chatctl"
 	install -m 644 man/*.1 "$(MANDIR)/man1"
 	install -m 644 man/*.5 "$(MANDIR)/man5"
 	install -m 644 man/*.7 "$(MANDIR)/man7"
+	umask 022; "$(BINARY)" completions bash >"$(BASHDIR)/chatctl"
+	umask 022; "$(BINARY)" completions zsh >"$(ZSHDIR)/_chatctl"
+	umask 022; "$(BINARY)" completions fish >"$(FISHDIR)/chatctl.fish"
 
 uninstall: ## remove what install has put there
 	rm -f "$(BINDIR)/chatctl"
+	rm -f "$(BASHDIR)/chatctl" "$(ZSHDIR)/_chatctl" "$(FISHDIR)/chatctl.fish"
 	for page in man/*.[157]; do \
 		rm -f "$(MANDIR)/man$${page##*.}/$${page##*/}" || exit 1; \
 	done

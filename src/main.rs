@@ -4,9 +4,13 @@ use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
+/// The commit this is built from, as the Makefile tells the compiler. It stands here, and not in the
+/// library, so that another commit alone makes nothing else anew.
+const COMMIT: Option<&str> = option_env!("CHATCTL_COMMIT");
+
 fn main() -> ExitCode {
     end_on_panic();
-    ExitCode::from(chatctl::cli::main())
+    ExitCode::from(chatctl::cli::main(COMMIT))
 }
 
 /// Makes a panic of any thread end the process with one line and exit code 1, and

@@ -1,11 +1,13 @@
 //! The command line: one table of subcommands and flags ([`table`]) drives the parser
-//! ([`parse`]), the help ([`help`]) and the man pages ([`man`]), and says what runs.
+//! ([`parse`]), the help ([`help`]), the man pages ([`man`]) and the completions for shells
+//! ([`completions`]), and says what runs.
 //!
 //! Exit codes: 0 it did what was asked, 1 it could not, 2 the arguments are wrong.
 
 pub mod bench_codec;
 pub mod bench_load;
 pub mod chat;
+pub mod completions;
 pub mod config;
 pub mod dump_log;
 pub mod error;
@@ -28,12 +30,13 @@ use parse::{Environment, Parsed, Request};
 use suggest::nearest;
 use table::SUBCOMMANDS;
 
-/// Runs the program with the process's arguments and gives its exit code.
-pub fn main() -> u8 {
+/// Runs the program with the process's arguments and gives its exit code. `commit` is what it was
+/// built from, where that is known.
+pub fn main(commit: Option<&str>) -> u8 {
     let arguments = std::env::args_os().skip(1).collect();
     let environment = |name: &str| std::env::var_os(name);
     let mut out = io::stdout();
-    let outcome = run(arguments, &environment, &mut out).and_then(|code| {
+    let outcome = run(arguments, &environment, commit, &mut out).and_then(|code| {
         out.flush()?;
         Ok(code)
     });
@@ -52,10 +55,12 @@ pub fn restore_terminal() {
     crate::sys::terminal::restore_now();
 }
 
-/// Runs the program: `arguments` without its own name, what it prints to `out`.
+/// Runs the program: `arguments` without its own name, what it prints to `out`; `commit` as for
+/// [`main`].
 pub fn run(
     arguments: Vec<OsString>,
     environment: Environment<'_>,
+    commit: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
     let arguments = parse::arguments_as_text(arguments)?;
@@ -70,9 +75,7 @@ pub fn run(
             print(out, &help::of(subcommand))
         }
         ("help", [_]) => print(out, &help::overview()),
-        ("--version" | "-V", []) => {
-            print(out, concat!("chatctl ", env!("CARGO_PKG_VERSION"), "\n"))
-        }
+        ("--version" | "-V", []) => print(out, &version(commit)),
         ("--help" | "-h" | "--version" | "-V", [next, ..]) | ("help", [_, next, ..]) => {
             let next = next.escape_debug();
             Err(Error::usage("", format!("unexpected argument '{next}' after {first}")))
@@ -97,6 +100,13 @@ fn bench_codec_command(
         bench_codec::Options { runs: parsed.number_as("runs"), json: parsed.flag("json") };
     bench_codec::run(&options, out)?;
     Ok(0)
+}
+
+/// What `--version` says. A commit that is empty is as good as none.
+fn version(commit: Option<&str>) -> String {
+    let commit = commit.filter(|commit| !commit.is_empty());
+    let from = commit.unwrap_or("commit unknown: not built by make in a clone");
+    format!("chatctl {} ({from})\n", env!("CARGO_PKG_VERSION"))
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {
@@ -130,4 +140,19 @@ fn no_subcommand(name: &str) -> Error {
             None => format!("no subcommand '{shown}'"),
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn the_version_names_the_commit_or_says_why_it_cannot() {
+        let number = env!("CARGO_PKG_VERSION");
+        let known = version(Some("0123456789ab-dirty"));
+        assert_eq!(known, format!("chatctl {number} (0123456789ab-dirty)\n"));
+        for none in [None, Some("")] {
+            assert!(version(none).starts_with(&format!("chatctl {number} (commit unknown")));
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The one table of subcommands and flags. It drives the parser ([`super::parse`]), `--help`
-//! ([`super::help`]) and the generated sections of the man pages ([`super::man`]), so that these
-//! cannot say different things. Each subcommand's row is a file of its own.
+//! ([`super::help`]), the generated sections of the man pages ([`super::man`]) and the completions
+//! for shells ([`super::completions`]), so that these cannot say different things. Each subcommand's row is a file of its own.
 
 mod bench_codec;
 mod bench_load;
 mod chat;
+mod completions;
 mod dump_log;
 mod serve;
 mod status;
@@ -36,7 +37,7 @@ pub struct Subcommand {
 /// An argument that is no flag.
 #[derive(Debug)]
 pub struct Operand {
-    /// Its name in usage lines, upper case.
+    /// Its name in usage lines, upper case; or the words it can be, with bars between them.
     pub name: &'static str,
     /// Whether leaving it out is an error.
     pub required: bool,
@@ -164,6 +165,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     dump_log::SUBCOMMAND,
     bench_codec::SUBCOMMAND,
     bench_load::SUBCOMMAND,
+    completions::SUBCOMMAND,
 ];
 
 /// The subcommand of this name.

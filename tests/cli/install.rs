@@ -1,6 +1,7 @@
 //! `make install` and `make uninstall`, into a folder of the test's own.
 
 use crate::support::TempDir;
+use chatctl::cli::completions;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +28,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn install_puts_the_binary_and_every_page_below_the_prefix_and_uninstall_takes_them_away() {
+fn install_puts_program_pages_and_completions_below_the_prefix_and_uninstall_takes_them_away() {
     let destination = TempDir::new("install");
     let prefix = destination.path().join("opt/chat");
     make("install", destination.path());
@@ -41,7 +42,34 @@ fn install_puts_the_binary_and_every_page_below_the_prefix_and_uninstall_takes_t
         assert!(installed.is_file(), "{} is not installed", installed.display());
         pages += 1;
     }
-    assert_eq!(files(destination.path()).len(), pages + 1, "nothing else is installed");
+    for (shell, place) in [
+        ("bash", "bash-completion/completions/chatctl"),
+        ("zsh", "zsh/site-functions/_chatctl"),
+        ("fish", "fish/vendor_completions.d/chatctl.fish"),
+    ] {
+        let installed = fs::read_to_string(prefix.join("share").join(place)).unwrap();
+        assert_eq!(installed, completions::script(shell).unwrap(), "{place}");
+    }
+    assert_eq!(files(destination.path()).len(), pages + 4, "nothing else is installed");
     make("uninstall", destination.path());
     assert_eq!(files(destination.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn make_tells_the_compiler_which_commit_it_builds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !root.join(".git").exists() {
+        println!("skipped: this is not a clone");
+        return;
+    }
+    let command = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).current_dir(root).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{program}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commit = command("git", &["rev-parse", "--short=12", "HEAD"]);
+    let planned = command("make", &["-n", "all"]);
+    let line = planned.lines().find(|line| line.contains("build --release")).unwrap();
+    let given = line.strip_prefix("CHATCTL_COMMIT=").unwrap().split(' ').next().unwrap();
+    assert_eq!(given.strip_suffix("-dirty").unwrap_or(given), commit.trim());
 }

@@ -45,6 +45,38 @@ fn every_subcommand_has_a_page_whose_flags_come_from_the_table() {
     }
 }
 
+/// The sections that every page of section 1 has, in the order in which manuals have them.
+const SECTIONS: [&str; 8] = [
+    "NAME",
+    "SYNOPSIS",
+    "DESCRIPTION",
+    "ENVIRONMENT",
+    "FILES",
+    "EXIT STATUS",
+    "EXAMPLES",
+    "SEE ALSO",
+];
+
+#[test]
+fn every_page_of_a_command_has_all_sections_in_their_order() {
+    for path in pages().iter().filter(|path| path.extension().is_some_and(|section| section == "1"))
+    {
+        let page = fs::read_to_string(path).unwrap();
+        let headings: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix(".Sh ")).collect();
+        let places: Vec<usize> = SECTIONS
+            .iter()
+            .map(|name| headings.iter().position(|heading| heading == name))
+            .map(|place| place.unwrap_or_else(|| panic!("{}: {headings:?}", path.display())))
+            .collect();
+        assert!(places.is_sorted(), "{}: another order: {headings:?}", path.display());
+        for (name, body) in page.split("\n.Sh ").skip(1).filter_map(|part| part.split_once('\n')) {
+            let words = body.lines().filter(|line| !line.starts_with(".\\\"")).count();
+            assert!(words > 0, "{}: nothing in {name}", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_page_of_the_program_that_a_page_refers_to_exists() {
     let names: Vec<String> =

@@ -1,12 +1,15 @@
 //! The command line from outside: the built binary, its exit codes and what it says.
 
 mod bench_load;
+mod completions;
 mod demo;
 mod dump_log;
+mod examples;
 mod install;
 mod man;
 
 use crate::support::TempDir;
+use chatctl::cli::table;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -38,16 +41,21 @@ fn alone_it_says_on_standard_error_how_to_go_on_and_ends_with_2() {
 
 #[test]
 fn version_and_help_go_to_standard_output_and_end_with_0() {
-    let version = format!("chatctl {}\n", env!("CARGO_PKG_VERSION"));
-    for flag in ["--version", "-V"] {
-        assert_eq!(run(&[flag]), (Some(0), version.clone(), String::new()));
-    }
+    let (code, version, error) = run(&["--version"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    let commit = version.strip_prefix(concat!("chatctl ", env!("CARGO_PKG_VERSION"), " ("));
+    let commit = commit.and_then(|rest| rest.strip_suffix(")\n")).unwrap_or_else(|| {
+        panic!("the version is followed by the commit in brackets: {version}");
+    });
+    let hex = commit.trim_end_matches("-dirty").bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(hex || commit.starts_with("commit unknown"), "{version}");
+    assert_eq!(run(&["-V"]), (Some(0), version, String::new()));
     let (code, overview, error) = run(&["help"]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
     for arguments in [&["--help"][..], &["-h"], &["help", "help"]] {
         assert_eq!(run(arguments), (Some(0), overview.clone(), String::new()));
     }
-    for name in ["serve", "chat", "dump-log", "bench-codec", "bench-load"] {
+    for name in table::SUBCOMMANDS.iter().map(|subcommand| subcommand.name) {
         assert!(overview.contains(name), "{overview}");
         let (code, help, error) = run(&["help", name]);
         assert_eq!((code, error.as_str()), (Some(0), ""));

@@ -1,0 +1,215 @@
+//! The EXAMPLES of the man pages, run as they stand, and what they print held against what the page
+//! shows.
+//!
+//! - The examples of a page run one after the other in one bash, in a fresh directory, which is
+//!   `~` too. They have a network of their own, a loopback device with the addresses of the pages'
+//!   machines, so that addresses and ports are those on the page; and processes of their own, so
+//!   that nothing is left running.
+//! - A line that begins with `$ ` is a command. It goes on in the next line where it ends in a
+//!   backslash, a bar or `&&`. Other lines are what it prints: see [`page::matches`].
+//! - The directories in [`MOVED`] mean directories below the fresh one.
+//! - `cat FILE` of a file that is not there yet makes it: what follows is what it holds.
+//! - `chatctl serve` runs on while the others follow, as in a terminal of its own, in the place of
+//!   the one that the examples before have started; the next command waits until it serves.
+//! - What has to be there before stands in [`stage::STAGES`]; what cannot be run, and why, in
+//!   [`stage::NOT_RUN`].
+
+mod page;
+mod stage;
+
+use crate::support::TempDir;
+use chatctl::sys::process;
+use page::Example;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Directories of the pages' machines that are made below the test's own.
+const MOVED: [&str; 5] =
+    ["/var/lib/chatctl", "/etc/chatctl", "/etc/systemd/system", "/run/chatctl", "/var/tmp"];
+
+/// What stands before every page's examples. `serve` starts a server, `served` waits for those that
+/// were started, `stopped` ends them. A server says on its standard output that it serves.
+const PRELUDE: &str = r#"
+ip link set lo up
+for host in 1 2 3 4; do ip address add 10.0.0.$host/32 dev lo; done
+cd "$HOME"
+umask 077
+servers=0 waited=0 pids=()
+opened() {
+    servers=$((servers + 1))
+    mkfifo "../said/serves.$servers"
+    exec {said}<>"../said/serves.$servers"
+}
+serve() {
+    opened
+    chatctl serve "$@" >&$said 2>>../said/servers &
+    pids[$servers]=$!
+}
+served() {
+    while [ $waited -lt $servers ]; do
+        waited=$((waited + 1))
+        IFS= read -r -t 30 <>"../said/serves.$waited" || echo "server $waited does not serve" >&2
+    done
+}
+stopped() {
+    kill "${pids[@]}"
+    wait "${pids[@]}"
+}
+"#;
+
+fn man() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
+}
+
+/// The pages that have examples, by name. In section 7 these are no commands: the tests of the
+/// protocol hold them.
+fn pages() -> Vec<(String, Vec<Example>)> {
+    let mut pages: Vec<(String, Vec<Example>)> = fs::read_dir(man())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|section| section != "7"))
+        .filter_map(|path| {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            Some((name, page::examples(&fs::read_to_string(path).unwrap())?))
+        })
+        .collect();
+    pages.sort_by(|a, b| a.0.cmp(&b.0));
+    pages
+}
+
+/// How a command is run with a network and processes of its own, or why it cannot be.
+fn apart() -> Result<Command, String> {
+    let make = || {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+        if !process::is_root() {
+            command.arg("--map-root-user");
+        }
+        command
+    };
+    let tried = make().args(["ip", "link", "set", "lo", "up"]).output();
+    let tried = tried.map_err(|error| format!("unshare cannot be run: {error}"))?;
+    match tried.status.success() {
+        true => Ok(make()),
+        false => Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned()),
+    }
+}
+
+/// Whether, and why, an example is passed over.
+fn not_run(page: &str, example: &Example) -> Option<&'static str> {
+    let mut rows = stage::NOT_RUN.iter();
+    let row = rows.find(|(of, begin, _)| *of == page && example.command.starts_with(begin));
+    row.map(|(_, _, why)| *why)
+}
+
+/// The script that runs a page's examples. What the nth prints goes to `said/N`, how it ends to
+/// `said/N.code`.
+fn script(page: &str, examples: &[Example], dir: &Path) -> String {
+    let (_, stage) = stage::STAGES
+        .iter()
+        .find(|(of, _)| *of == page)
+        .unwrap_or_else(|| panic!("{page} has no row in STAGES: what do its examples need?"));
+    let mut script = format!("{PRELUDE}{}\n", stage.join("\n"));
+    for (number, example) in examples.iter().enumerate() {
+        if not_run(page, example).is_some() {
+            continue;
+        }
+        let command = &example.command;
+        if let Some(file) = example.shows_file() {
+            script.push_str(&format!("mkdir -p \"$(dirname {file})\"\n"));
+            script.push_str(&format!("[ -e {file} ] || cat >{file} <<'END'\n"));
+            script.push_str(&format!("{}\nEND\n", example.output.join("\n")));
+        }
+        if example.is_server() {
+            let command = command.trim_end_matches(" &");
+            script
+                .push_str("[ -z \"${example-}\" ] || { kill $example; wait $example; }\nopened\n");
+            script.push_str(&format!("{command} >&$said 2>>../said/servers &\nexample=$!\n"));
+            script.push_str(&format!("served\necho $? >../said/{number}.code\n"));
+            continue;
+        }
+        script.push_str(&format!(
+            "{{\n{command}\n}} >../said/{number} 2>&1 </dev/null\necho $? >../said/{number}.code\n"
+        ));
+    }
+    for moved in MOVED {
+        script = script.replace(moved, &format!("{}{moved}", dir.display()));
+    }
+    script
+}
+
+/// Runs a page's examples and gives what is wrong with them.
+fn faults(page: &str, examples: &[Example], mut command: Command) -> Vec<String> {
+    let dir = TempDir::new("examples");
+    let (home, said) = (dir.path().join("home"), dir.path().join("said"));
+    for folder in [&home, &said] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    for moved in MOVED {
+        fs::create_dir_all(format!("{}{moved}", dir.path().display())).unwrap();
+    }
+    let binary = Path::new(env!("CARGO_BIN_EXE_chatctl")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = command
+        .args(["bash", "-c", &script(page, examples, dir.path())])
+        .stdin(Stdio::null())
+        .env("HOME", &home)
+        .env("PATH", format!("{}:{path}", binary.display()))
+        .env("CHATCTL_PASSWORD", "correct horse")
+        .env_remove("CHATCTL_SERVERS")
+        .env_remove("CHATCTL_PEERS")
+        .env_remove("XDG_STATE_HOME")
+        .output()
+        .expect("bash runs");
+    let mut faults = Vec::new();
+    if !output.stderr.is_empty() {
+        let servers = fs::read_to_string(said.join("servers")).unwrap_or_default();
+        faults.push(format!("{page}: {}\n{servers}", String::from_utf8_lossy(&output.stderr)));
+    }
+    for (number, example) in examples.iter().enumerate() {
+        if not_run(page, example).is_some() {
+            continue;
+        }
+        let text = |name: String| fs::read_to_string(said.join(name)).unwrap_or_default();
+        let code = text(format!("{number}.code"));
+        let printed = text(number.to_string()).replace(&dir.path().display().to_string(), "");
+        let shown = example.output.join("\n");
+        if code.trim() != "0" {
+            faults.push(format!("{page}: {}\nended with {code}{printed}", example.command));
+        } else if !example.output.is_empty() && !page::matches(&shown, &printed) {
+            let command = &example.command;
+            faults.push(format!("{page}: {command}\nprints\n{printed}and not\n{shown}\n"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_examples_of_every_page_do_what_it_says() {
+    let mut wrong = Vec::new();
+    for (page, examples) in pages() {
+        match apart() {
+            Ok(command) => wrong.extend(faults(&page, &examples, command)),
+            Err(why) => println!("skipped: {page}: {why}"),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_page_of_a_command_has_an_example_and_what_is_not_run_is_there() {
+    let pages = pages();
+    for entry in fs::read_dir(man()).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        let has = pages.iter().any(|(page, examples)| *page == name && !examples.is_empty());
+        assert!(has || !name.ends_with(".1"), "{name} has no example");
+    }
+    for (page, begin, why) in stage::NOT_RUN {
+        let examples = pages.iter().find(|(name, _)| name == page).map(|(_, examples)| examples);
+        let is_there = examples.is_some_and(|examples| {
+            examples.iter().any(|example| example.command.starts_with(begin))
+        });
+        assert!(is_there && !why.is_empty(), "{page} has no example that begins with {begin}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What the examples of each page need before they run, and the examples that cannot be run.
+
+/// For each page what has to be there, as lines of shell.
+pub const STAGES: &[(&str, &[&str])] = &[
+    ("chatctl.1", &[CLUSTER]),
+    ("chatctl-bench-codec.1", &[]),
+    ("chatctl-bench-load.1", &[]),
+    ("chatctl-chat.1", &[LONE, "echo 'correct horse' >~/.alice"]),
+    ("chatctl-completions.1", &[]),
+    ("chatctl-dump-log.1", &[LONE, CLUSTER, "stopped"]),
+    ("chatctl-serve.1", &[OTHERS]),
+    ("chatctl-status.1", &[CLUSTER, "kill -9 ${pids[2]}; wait ${pids[2]} 2>/dev/null"]),
+    ("chatctl-wal.5", &[LONE]),
+];
+
+/// A server alone, with two accounts and some messages.
+const LONE: &str = "
+serve --data-dir /var/lib/chatctl --segment-mib 1
+served
+chatctl chat --user bob --create --inbox >/dev/null
+chatctl chat --user alice --create --send bob 'Hello Bob' >/dev/null
+";
+
+/// Three servers, of which the first stands for election before the others, and as many messages.
+const CLUSTER: &str = r#"
+chatctl serve --new-secret secret >/dev/null
+for n in 1 2 3; do
+    id=$(echo abc | cut -c $n)
+    serve --id $id --listen 10.0.0.$n:7262 --data-dir $id/chatctl-data --segment-mib 1 \
+        --cluster a=10.0.0.1:7263,b=10.0.0.2:7263,c=10.0.0.3:7263 \
+        --cluster-secret-file secret --election-timeout-ms $((n * n * 300))
+done
+served
+others=10.0.0.1:7262,10.0.0.2:7262,10.0.0.3:7262
+their() { chatctl chat --servers $others --state-dir others "$@" >/dev/null; }
+their --user bob --create --inbox
+their --user alice --create --send bob Hello
+for question in 'Are you there?' 'Bob?' 'Shall I go on?'; do
+    their --user alice --send bob "$question"
+done
+"#;
+
+/// The two other servers of a cluster, which wait for the first.
+const OTHERS: &str = "
+chatctl serve --new-secret /etc/chatctl/secret >/dev/null
+for n in 2 3; do
+    id=$(echo abc | cut -c $n)
+    chatctl serve --id $id --listen 10.0.0.$n:7262 --data-dir $id --segment-mib 1 \\
+        --cluster a=10.0.0.1:7263,b=10.0.0.2:7263,c=10.0.0.3:7263 \\
+        --cluster-secret-file /etc/chatctl/secret >/dev/null 2>>../said/servers &
+done
+";
+
+/// Examples that are not run: page, how the command begins, why.
+pub const NOT_RUN: &[(&str, &str, &str)] = &[
+    (
+        "chatctl-bench-load.1",
+        "chatctl bench-load --clients 64",
+        "it loads the machine for some ten seconds; a smaller one is run",
+    ),
+    (
+        "chatctl-chat.1",
+        "export CHATCTL_PASSWORD=...",
+        "the three dots are not the password, which is in the environment already",
+    ),
+    ("chatctl-chat.1", "tail -f /dev/null", "it waits for messages without end"),
+    ("chatctl-dump-log.1", "chatctl dump-log -f", "it waits for records without end"),
+    (
+        "chatctl-dump-log.1",
+        "cmp ",
+        "the log of one may not say yet that its last entry is committed",
+    ),
+    ("chatctl-wal.5", "chatctl dump-log /var/lib/chatctl | grep", "the log is whole"),
+];

@@ -7,6 +7,8 @@ FUZZ_RUNS = 1000000
 SIM_SAME_SEEDS = 20
 SOAK_SECONDS = 60
 FAILOVER_ROUNDS = 20
+ATTACK_CONNECTIONS = 10000
+ATTACK_MS = 5000
 BINARY = target/release/chatctl
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 SHAREDIR = $(DESTDIR)$(PREFIX)/share
@@ -77,6 +79,10 @@ failover: ## how long clients are without a PRIMARY, by kill -9, silence, SIGTER
 			$(CARGO) test -q --release --test main weather::failover -- --nocapture || exit 1; \
 	done
 
+attack: ## honest clients of a server under attack: latency, memory (ATTACK_CONNECTIONS=10000)
+	ATTACK_CONNECTIONS=$(ATTACK_CONNECTIONS) ATTACK_MS=$(ATTACK_MS) \
+		$(CARGO) test -q --release --test main weather::attack -- --nocapture
+
 demo: all ## two people chat over five servers, two of which are killed: nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
@@ -102,4 +108,4 @@ uninstall: ## remove what install has put there
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-.PHONY: all test check man bench fuzz sim sim-same mutants soak failover demo install uninstall help
+.PHONY: all test check man bench fuzz sim sim-same mutants soak failover attack demo install uninstall help

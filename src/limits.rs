@@ -159,6 +159,11 @@ pub const EVENTS: usize = 1_024;
 /// Bytes read from one connection in one turn; more wait for the next, so that one connection does
 /// not keep the others waiting.
 pub const TURN_READ_BYTES: usize = 64 * 1024;
+/// Entries read back in one turn for pages of history; the pages behind them come in the next, so
+/// that they do not keep the others waiting. No page is parted.
+pub const TURN_ENTRIES: usize = 500;
+/// Bytes read and thrown away in one turn from a connection that is told to go.
+pub const TURN_DRAIN_BYTES: usize = 4 * 1024;
 /// Bytes of a connection's requests that are held: one payload and what was read with it. At the
 /// bound nothing is read until a request is taken up.
 pub const INPUT_BYTES: usize = FRAME_BYTES + TURN_READ_BYTES;
@@ -198,6 +203,17 @@ pub const STOP_MS: u64 = 2_000;
 pub const MARK_AFTER_MS: u64 = 50;
 /// An fsync that takes longer than this is told, microseconds.
 pub const SLOW_SYNC_US: u64 = 500_000;
+
+/// Memory that a server of so many connections takes at most for all of them and for what is under
+/// way, bytes, when every bound is met at once. What it keeps of what is stored comes on top.
+pub const fn server_bytes(connections: usize) -> usize {
+    // An answer, or a page of them, may go over a connection's bound.
+    let each = INPUT_BYTES + OUTPUT_BYTES + PAGE_BYTES / 16;
+    let log = GATHERED_BYTES + WAL_BATCH_BYTES + RAFT_UNCOMMITTED_BYTES + RAFT_CACHE_BYTES;
+    let jobs = READ_JOBS * 2 * PAGE_BYTES + HASH_JOBS * PASSWORD_BYTES;
+    let peers = RAFT_VOTERS * (PEER_OUTPUT_BYTES + PEER_FRAME_BYTES);
+    connections * each + OUTPUT_TOTAL_BYTES + log + jobs + peers
+}
 
 // The consensus core.
 

@@ -130,7 +130,9 @@ impl Server {
     /// When the next turn is due at the latest, milliseconds; 0: now.
     fn next_ms(&self) -> Option<u64> {
         let links = self.links.as_ref();
-        if !self.service.todo.serve.is_empty()
+        let todo = &self.service.todo;
+        if !todo.serve.is_empty()
+            || !todo.read.is_empty()
             || self.accepting
             || links.is_some_and(Links::is_ready)
         {
@@ -229,21 +231,30 @@ impl Server {
             return;
         }
         let Some(client) = self.service.client(key) else { return };
+        // Whoever is told to go and does not read it is not listened to either.
+        if client.is_leaving() {
+            return;
+        }
         // While a whole request waits for its turn nothing more is read: the sender's own socket
         // holds it back.
         let waited = client.waits;
-        // A connection whose bytes are all understood owns no buffer: it reads into the server's.
-        let owned = socket.conn.input.capacity() > 0;
-        let mut input =
-            std::mem::take(if owned { &mut socket.conn.input } else { &mut self.scratch });
+        // A connection whose bytes are all understood owns no buffer, and what it owns has little
+        // more room than they need: it reads into the server's.
+        let owned = !socket.conn.input.is_empty();
+        let mut input = std::mem::take(&mut self.scratch);
         let mut end = ReadEnd::Blocked;
         if !waited {
-            let room = limits::INPUT_BYTES.saturating_sub(input.len());
-            let before = input.len();
+            let room = limits::INPUT_BYTES.saturating_sub(socket.conn.input.len());
             end = socket.conn.read(&mut input, room.min(limits::TURN_READ_BYTES));
-            if input.len() > before {
+            if !input.is_empty() {
                 self.service.on_activity(key);
             }
+        }
+        if owned {
+            socket.conn.input.extend_from_slice(&input);
+            input.clear();
+            std::mem::swap(&mut self.scratch, &mut input);
+            input = std::mem::take(&mut socket.conn.input);
         }
         match end {
             ReadEnd::Closed => {
@@ -275,7 +286,7 @@ impl Server {
     /// reset it and the answer arrives.
     fn drain(&mut self, key: Key) {
         let Some(socket) = find(&mut self.sockets, key) else { return };
-        match socket.conn.read(&mut self.scratch, limits::TURN_READ_BYTES) {
+        match socket.conn.read(&mut self.scratch, limits::TURN_DRAIN_BYTES) {
             ReadEnd::Blocked => {}
             ReadEnd::Budget => self.service.on_readable(key),
             ReadEnd::Closed | ReadEnd::Broken => self.service.doom(key),
@@ -312,9 +323,15 @@ impl Server {
         }
     }
 
-    /// Reads entries: at once where the system has them in memory, by the thread where it has not.
+    /// Reads entries: at once where the system has them in memory, by the thread where it has not;
+    /// no more in one turn than leaves time for the others.
     fn read_entries(&mut self) {
-        for ReadJob { id, locations } in std::mem::take(&mut self.service.todo.read) {
+        let mut jobs = std::mem::take(&mut self.service.todo.read).into_iter();
+        let mut left = limits::TURN_ENTRIES;
+        while left > 0
+            && let Some(ReadJob { id, locations }) = jobs.next()
+        {
+            left = left.saturating_sub(locations.len());
             let mut buffer = Vec::new();
             let mut ranges = Vec::with_capacity(locations.len());
             let read: Result<(), Option<ReadError>> = locations.iter().try_for_each(|location| {
@@ -336,6 +353,7 @@ impl Server {
                 }
             }
         }
+        self.service.todo.read.splice(..0, jobs);
         while let Some(done) = self.reader.poll() {
             if self.on_wanted_read(&done) {
                 continue;

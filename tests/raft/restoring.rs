@@ -1,5 +1,6 @@
 //! Logs that were damaged: the rules of `restoring.rs`, one a test.
 
+use chatctl::limits;
 use chatctl::raft::{
     Body, HardState, Role, ServerId, TransferError, Why, is_damaged, next_damaged,
 };
@@ -355,4 +356,16 @@ fn a_server_that_is_being_restored_gets_no_vote() {
     assert_eq!(cluster.raft(1).caught_up(), None);
     cluster.settle_for(1_000);
     assert_eq!(cluster.raft(1).caught_up(), Some(ServerId(4)));
+}
+
+#[test]
+fn an_answer_of_an_absurd_copy_is_ignored() {
+    let mut solo = Solo::primary(3, &[1]);
+    solo.persist();
+    for copy in [0, limits::RAFT_COPY + 1, u64::MAX] {
+        solo.hear(2, 2, of_copy(copy, accepted(2)));
+    }
+    assert_eq!((solo.raft.violations(), solo.raft.commit()), (3, 0));
+    solo.hear(2, 2, of_copy(limits::RAFT_COPY, accepted(2)));
+    assert_eq!((solo.raft.violations(), solo.raft.commit()), (3, 2));
 }

@@ -241,6 +241,9 @@ impl Process {
             return;
         }
         let Some(client) = self.service.client(key) else { return };
+        if client.is_leaving() {
+            return;
+        }
         let waited = client.waits;
         if !waited {
             let room = limits::INPUT_BYTES.saturating_sub(conn.input.len());

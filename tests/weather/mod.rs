@@ -10,11 +10,13 @@
 //! | `log.rs`, `checker.rs` | what the servers have; what must hold |
 //! | `kills.rs`, `partitions.rs` | the tests, in short |
 //! | `soak.rs` | everything at once for `SOAK_SECONDS` (`make soak`) |
+//! | `attack/` | what honest clients notice of a server under attack (`make attack`) |
 //! | `failover.rs` | how long it takes until somebody serves again (`make failover`) |
 //!
 //! Each test prints its seed, and takes another from `WEATHER_SEED`. What happens at what instant is
 //! the system's choice all the same: a seed gives the same plan, not the same run.
 
+mod attack;
 mod chatter;
 mod checker;
 mod failover;

@@ -143,6 +143,11 @@ impl Client {
         true
     }
 
+    /// Whether nothing more is read from it.
+    pub fn is_leaving(&self) -> bool {
+        self.life != Life::Open
+    }
+
     /// Whether bytes wait to be written to it.
     pub fn has_unwritten(&self) -> bool {
         self.output.unwritten() > 0

@@ -1,0 +1,242 @@
+//! Those who attack: a thread each, which does as little as it can for what it does to the server.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chatctl::protocol::framing::{self, Codec, Form};
+
+use crate::support::raw_client::{Ask, ask};
+
+/// Connections that log in and then read nothing.
+const DEAF: usize = 100;
+/// Requests that a flood writes at once.
+const FLOOD: usize = 50;
+/// Between two rounds of those that are slow on purpose.
+const ROUND: Duration = Duration::from_millis(10);
+/// How long an attacker waits before it looks whether it is over.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What it waits for at most while it gets ready.
+const READY: Duration = Duration::from_secs(60);
+
+/// What can be done to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// So many connections send a frame byte by byte, each a byte a second.
+    Trickle(usize),
+    /// Connections that are logged in ask for history, are pushed messages, and read nothing.
+    Deaf,
+    /// The same connections write what is no request, and read nothing.
+    Babble,
+    /// Logins with a wrong password, as fast as they are answered.
+    Logins,
+    /// Lines that are no JSON, as fast as they are answered.
+    Malformed,
+    /// Frames whose length is too large, with a connection for each, as fast as one is had.
+    Oversized,
+}
+
+/// An attack under way.
+pub struct Attack {
+    stop: Sender<()>,
+    thread: JoinHandle<Duration>,
+    done: Arc<AtomicU64>,
+}
+
+impl Attack {
+    /// Begins; what needs connections has them when this returns. `token` resumes a session.
+    pub fn begin(kind: Kind, address: &str, token: &str) -> Attack {
+        let (stop, stopped) = mpsc::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let done = Arc::new(AtomicU64::new(0));
+        let mut attacker = Attacker {
+            address: address.to_owned(),
+            token: token.to_owned(),
+            stopped,
+            ready,
+            done: done.clone(),
+        };
+        let thread = std::thread::spawn(move || {
+            attacker.run(kind);
+            cpu_of_this_thread()
+        });
+        is_ready.recv().expect("an attacker gets ready");
+        Attack { stop, thread, done }
+    }
+
+    /// What it has done so far: bytes, answers or connections, as its kind has it.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Ends it, and gives the processor time that it took, the making of connections included.
+    pub fn end(self) -> Duration {
+        drop(self.stop);
+        self.thread.join().expect("an attacker does not fail")
+    }
+}
+
+/// Processor time of the calling thread, as the scheduler counts it.
+fn cpu_of_this_thread() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split(' ').next().and_then(|number| number.parse().ok());
+    Duration::from_nanos(first.unwrap_or(0))
+}
+
+struct Attacker {
+    address: String,
+    token: String,
+    /// Nothing ever comes here; it is closed at the end.
+    stopped: Receiver<()>,
+    ready: Sender<()>,
+    done: Arc<AtomicU64>,
+}
+
+impl Attacker {
+    fn run(&mut self, kind: Kind) {
+        match kind {
+            Kind::Trickle(count) => self.trickle(count),
+            Kind::Deaf => {
+                let history = encoded(Form::Frames, &ask("history").limit(1_000));
+                self.be_deaf(&history);
+            }
+            Kind::Babble => self.be_deaf(&[0xff; 64]),
+            Kind::Logins => {
+                let wrong = ask("login").src("crowd").body("wrong");
+                self.flood(&encoded(Form::Lines, &wrong));
+            }
+            Kind::Malformed => self.flood(b"{\"cmd\": \"send\", \"body\": 7 }\n"),
+            Kind::Oversized => self.oversize(),
+        }
+    }
+
+    /// Whether it is over, after `time` at most.
+    fn is_over(&self, time: Duration) -> bool {
+        self.stopped.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn did(&self, count: usize) {
+        self.done.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    fn connect(&self) -> Option<TcpStream> {
+        let stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        Some(stream)
+    }
+
+    fn trickle(&mut self, count: usize) {
+        let connect = |_| {
+            let stream = self.connect().expect("there is room for so many");
+            stream.set_nonblocking(true).expect("it is open");
+            stream
+        };
+        let mut streams: Vec<TcpStream> = (0..count).map(connect).collect();
+        self.ready.send(()).expect("somebody waits");
+        // A frame of a mebibyte, of which the first bytes say so.
+        let head = [0, 0x10, 0, 0];
+        let (mut next, mut sent) = (0, 0);
+        while !self.is_over(ROUND) {
+            for _ in 0..count.div_ceil(100) {
+                let byte = head.get(sent).copied().unwrap_or(b' ');
+                match streams[next].write(&[byte]) {
+                    Ok(_) => self.did(1),
+                    Err(_) => {
+                        if let Some(stream) = self.connect() {
+                            let _ = stream.set_nonblocking(true);
+                            streams[next] = stream;
+                        }
+                    }
+                }
+                next += 1;
+                if next == count {
+                    (next, sent) = (0, sent + 1);
+                }
+            }
+        }
+    }
+
+    /// Logs in, then writes this again and again and reads nothing.
+    fn be_deaf(&mut self, text: &[u8]) {
+        let resume = encoded(Form::Frames, &ask("resume").src("crowd").body(&self.token));
+        let login = |_| {
+            let mut stream = self.connect().expect("there is room for so many");
+            stream.set_read_timeout(Some(READY)).expect("it is open");
+            stream.write_all(&resume).expect("the server reads");
+            let mut length = [0; 4];
+            stream.read_exact(&mut length).expect("it is answered");
+            stream.set_nonblocking(true).expect("it is open");
+            stream
+        };
+        // Each with where in the text its last write ended.
+        let mut streams: Vec<(TcpStream, usize)> = (0..DEAF).map(|n| (login(n), 0)).collect();
+        self.ready.send(()).expect("somebody waits");
+        let texts = text.repeat(1_000);
+        while !self.is_over(ROUND) {
+            for (stream, at) in &mut streams {
+                while let Ok(count) = stream.write(&texts[*at..])
+                    && count > 0
+                {
+                    *at = (*at + count) % text.len();
+                    self.did(count);
+                }
+            }
+        }
+    }
+
+    /// Writes `line` again and again and waits for the answers, a line each.
+    fn flood(&mut self, line: &[u8]) {
+        self.ready.send(()).expect("somebody waits");
+        let lines = line.repeat(FLOOD);
+        let mut answers = vec![0; 64 << 10];
+        while !self.is_over(Duration::ZERO) {
+            let Some(mut stream) = self.connect() else { continue };
+            while !self.is_over(Duration::ZERO) && stream.write_all(&lines).is_ok() {
+                let mut left = FLOOD;
+                while left > 0 {
+                    match stream.read(&mut answers) {
+                        Ok(count) if count > 0 => {
+                            let ends = answers[..count].iter().filter(|byte| **byte == b'\n');
+                            left = left.saturating_sub(ends.count());
+                        }
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            if self.is_over(Duration::ZERO) {
+                                return;
+                            }
+                        }
+                        _ => break,
+                    }
+                }
+                self.did(FLOOD - left);
+                if left > 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn oversize(&mut self) {
+        self.ready.send(()).expect("somebody waits");
+        let mut frame = vec![0, 0x7f, 0xff, 0xff];
+        frame.resize(16 << 10, b'x');
+        while !self.is_over(Duration::ZERO) {
+            if let Some(mut stream) = self.connect()
+                && stream.write_all(&frame).is_ok()
+            {
+                self.did(1);
+            }
+        }
+    }
+}
+
+fn encoded(form: Form, request: &Ask) -> Vec<u8> {
+    let codec = if form == Form::Lines { Codec::Json } else { Codec::Binary };
+    let mut bytes = Vec::new();
+    framing::put(&mut bytes, form, codec, request);
+    bytes
+}

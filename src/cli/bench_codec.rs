@@ -1,13 +1,22 @@
 //! `chatctl bench-codec`: the sizes and speeds of the two codecs, from the encoders and decoders
 //! that serve and chat use.
 
+mod fields;
+mod picture;
+
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::Instant;
 
+use super::error::Error;
+use super::parse::{Environment, Parsed};
+use super::terminal;
 use crate::limits;
 use crate::protocol::framing::{self, Codec, Form, Split};
 use crate::protocol::{Message, MsgIds, binary, json};
+use fields::{Cost, costs};
+use picture::Bytes;
+pub use picture::Look;
 
 /// What is asked for.
 pub struct Options {
@@ -15,6 +24,8 @@ pub struct Options {
     pub runs: u32,
     /// One JSON object a line in the place of the tables.
     pub json: bool,
+    /// What the output can show of pictures.
+    pub look: Look,
 }
 
 /// A run goes on for at least this long, so that reading the clock is little of it.
@@ -27,6 +38,23 @@ const PAGE_MESSAGES: u64 = 50;
 const ID: &str = "8d4a8912-5776-4438-ac14-8b791cfc63f2";
 const CODECS: [(Codec, &str); 2] = [(Codec::Json, "json"), (Codec::Binary, "binary")];
 
+/// Runs `chatctl bench-codec`.
+pub fn command(
+    parsed: &Parsed,
+    environment: Environment<'_>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    let columns = terminal::columns();
+    let look = Look {
+        columns: columns.unwrap_or(Look::default().columns),
+        blocks: columns.is_some(),
+        colour: terminal::colour(parsed, environment),
+    };
+    let options = Options { runs: parsed.number_as("runs"), json: parsed.flag("json"), look };
+    run(&options, out)?;
+    Ok(0)
+}
+
 /// Measures, and prints as it goes.
 ///
 /// # Errors
@@ -38,20 +66,51 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
     if options.json {
         print_json(runs, &mut clock_ns, out)
     } else {
-        print_tables(runs, &mut clock_ns, out)
+        print_pictures(options.look, out)?;
+        print_times(runs, &mut clock_ns, out)
     }
 }
 
-fn print_tables(
-    runs: u32,
-    clock_ns: &mut dyn FnMut() -> u64,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn print_pictures(look: Look, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "The message of the engineering notebook, in bytes\n")?;
     writeln!(out, "{:<14}{:>8}{:>13}", "form", "payload", "on the wire")?;
     for Size { form, payload, wire } in notebook_sizes() {
         writeln!(out, "{form:<14}{payload:>8}{wire:>13}")?;
     }
+    let of_kind = |kind: &Kind| {
+        let bytes = |codec| {
+            let mut encoded = Vec::new();
+            kind.encode(codec, &mut encoded);
+            encoded.len() / kind.messages.len()
+        };
+        let (json, binary) = (bytes(Codec::Json), bytes(Codec::Binary));
+        Bytes { kind: kind.name, json, binary }
+    };
+    let kinds: Vec<Bytes> = kinds().iter().map(of_kind).collect();
+    writeln!(out, "\nEach kind of message, in bytes of one, and of those of JSON\n")?;
+    look.kinds(&kinds, out)?;
+    for (name, message) in field_messages() {
+        writeln!(out, "\n{name}, field by field: bytes of what it says + around it\n")?;
+        look.fields(&costs(&message), out)?;
+    }
+    Ok(())
+}
+
+/// The messages whose fields are told apart.
+fn field_messages() -> [(&'static str, Message<'static>); 2] {
+    let page = kinds().into_iter().find(|kind| kind.name == "history-page");
+    let delivered = page.and_then(|page| page.messages.into_iter().next());
+    [
+        ("The notebook's message", notebook_message()),
+        ("A delivered message", delivered.unwrap_or_default()),
+    ]
+}
+
+fn print_times(
+    runs: u32,
+    clock_ns: &mut dyn FnMut() -> u64,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     writeln!(out, "\nEach kind of message, in nanoseconds and megabytes (10^6 bytes) a second\n")?;
     writeln!(out, "{:<29}{:^29} {:^29}", "", "encode", "decode")?;
     write!(out, "{:<14}{:<7}{:>8}", "kind", "codec", "bytes")?;
@@ -79,6 +138,21 @@ fn print_json(runs: u32, clock_ns: &mut dyn FnMut() -> u64, out: &mut dyn Write)
     for Size { form, payload, wire } in notebook_sizes() {
         write!(out, r#"{{"kind": "notebook", "form": "{form}", "#)?;
         writeln!(out, r#""payload_bytes": {payload}, "wire_bytes": {wire}}}"#)?;
+    }
+    for (kind, (_, message)) in ["notebook", "delivered"].into_iter().zip(field_messages()) {
+        for Cost { field, json, binary } in costs(&message) {
+            write!(
+                out,
+                r#"{{"kind": "{kind}", "field": "{field}", "json_content": {}, "#,
+                json.content
+            )?;
+            write!(
+                out,
+                r#""json_around": {}, "binary_content": {}, "#,
+                json.around, binary.content
+            )?;
+            writeln!(out, r#""binary_around": {}}}"#, binary.around)?;
+        }
     }
     for kind in kinds() {
         for (codec, codec_name) in CODECS {

@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use error::Error;
-use parse::{Environment, Parsed, Request};
+use parse::{Environment, Request};
 use suggest::nearest;
 use table::SUBCOMMANDS;
 
@@ -88,18 +88,6 @@ pub fn run(
             }
         }
     }
-}
-
-/// Runs `chatctl bench-codec`.
-fn bench_codec_command(
-    parsed: &Parsed,
-    _: Environment<'_>,
-    out: &mut dyn Write,
-) -> Result<u8, Error> {
-    let options =
-        bench_codec::Options { runs: parsed.number_as("runs"), json: parsed.flag("json") };
-    bench_codec::run(&options, out)?;
-    Ok(0)
 }
 
 /// What `--version` says. A commit that is empty is as good as none.

@@ -157,6 +157,10 @@ const COLOR: Flag = Flag {
     ..FLAG
 };
 
+/// `NO_COLOR`, where something is printed in colours.
+const NO_COLOR: Variable =
+    Variable { name: "NO_COLOR", help: "Not empty: no colours, unless --color=always." };
+
 /// Every subcommand, in the order in which help shows them.
 pub const SUBCOMMANDS: &[Subcommand] = &[
     serve::SUBCOMMAND,

@@ -1,15 +1,15 @@
 //! `chatctl bench-codec` in the table.
 
-use super::{FLAG, Flag, Kind, Subcommand};
-use crate::cli::bench_codec_command;
+use super::{COLOR, FLAG, Flag, Kind, NO_COLOR, Subcommand};
+use crate::cli::bench_codec;
 use crate::limits::BENCH_RUNS;
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "bench-codec",
     summary: "compare the sizes and speeds of the two codecs",
-    about: "Encodes and decodes typical messages as JSON and as binary, and prints their sizes \
-            in bytes and the time each takes.",
+    about: "Encodes and decodes typical messages as JSON and as binary, and shows their sizes \
+            in bytes, what each field costs, and the time each takes.",
     operands: &[],
     flags: &[
         Flag {
@@ -28,7 +28,8 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             config: false,
             ..FLAG
         },
+        COLOR,
     ],
-    variables: &[],
-    run: bench_codec_command,
+    variables: &[NO_COLOR],
+    run: bench_codec::command,
 };

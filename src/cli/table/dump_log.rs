@@ -1,6 +1,6 @@
 //! `chatctl dump-log` in the table.
 
-use super::{COLOR, FLAG, Flag, Kind, Operand, Subcommand, Variable};
+use super::{COLOR, FLAG, Flag, Kind, NO_COLOR, Operand, Subcommand, Variable};
 use crate::cli::dump_log;
 
 /// Its row.
@@ -23,7 +23,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
                    cat for nothing.",
         },
         Variable { name: "PAGER", help: "The same, where CHATCTL_PAGER is not set." },
-        Variable { name: "NO_COLOR", help: "Not empty: no colours, unless --color=always." },
+        NO_COLOR,
     ],
     run: dump_log::run,
 };

@@ -275,6 +275,11 @@ pub fn bytes_wanted(bytes: &[u8]) -> usize {
     if possible_length(length) { padded(length) as usize } else { RECORD_HEADER_BYTES }
 }
 
+/// The length that a record's first bytes name.
+pub(super) fn length_of(bytes: &[u8]) -> Option<usize> {
+    bytes.get(..RECORD_HEADER_BYTES).map(|head| u32_at(head, RECORD_LENGTH_AT) as usize)
+}
+
 /// Reads what stands at `offset` of a segment salted with `salt`. `bytes` begin there, and hold
 /// [`bytes_wanted`] bytes or end where the segment does.
 pub fn parse(bytes: &[u8], salt: u32, offset: u32) -> Parsed<'_> {
@@ -313,6 +318,11 @@ pub fn record_of(bytes: &[u8], salt: u32, offset: u32) -> Result<Record<'_>, Bad
     if !is_whole && !planted(Mutant::TornTailTaken) {
         return Err(BadRecord::Checksum);
     }
+    fields_of(bytes)
+}
+
+/// What a record says whose checksum is known to be right.
+pub(super) fn fields_of(bytes: &[u8]) -> Result<Record<'_>, BadRecord> {
     let (term, index) = (u64_at(bytes, RECORD_TERM_AT), u64_at(bytes, RECORD_INDEX_AT));
     let payload = &bytes[RECORD_HEADER_BYTES..];
     let kind = match bytes[RECORD_KIND_AT] {

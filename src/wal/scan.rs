@@ -311,13 +311,12 @@ impl<D: Disk> Scanner<D> {
         Ok(matches!(parse(&bytes[..count], *salt, *offset), Parsed::Record(_)))
     }
 
-    fn record(&mut self, offset: u32) -> io::Result<Item<'_>> {
-        let Scanner { disk, current, .. } = self;
-        let Current { file, salt, window, .. } =
-            current.as_mut().expect("a segment is being gone over");
-        match window.parse_at(disk, *salt, offset)? {
-            Parsed::Record(record) => Ok(Item::Record { file, offset, record }),
-            _ => Err(io::Error::other("the file changed while it was read")),
+    /// The record that a step has just found at `offset`.
+    fn record(&self, offset: u32) -> io::Result<Item<'_>> {
+        let Current { file, window, .. } = self.current();
+        match window.record_at(offset) {
+            Some(record) => Ok(Item::Record { file, offset, record }),
+            None => Err(io::Error::other("the file changed while it was read")),
         }
     }
 

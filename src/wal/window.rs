@@ -4,7 +4,7 @@ use std::io;
 
 use super::disk::Disk;
 use super::format::{ALIGNMENT, RECORD_BYTES, RECORD_HEADER_BYTES, claimed_batch, parse};
-use super::format::{Parsed, bytes_wanted};
+use super::format::{Parsed, Record, bytes_wanted, fields_of, length_of};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -63,6 +63,14 @@ impl Window {
     ) -> io::Result<Parsed<'_>> {
         let wanted = bytes_wanted(self.at(disk, u64::from(offset), RECORD_HEADER_BYTES)?);
         Ok(parse(self.at(disk, u64::from(offset), wanted)?, salt, offset))
+    }
+
+    /// The record that [`parse_at`](Window::parse_at) has just found at `offset`, once more; its
+    /// checksum was right and is not looked at again.
+    pub(super) fn record_at(&self, offset: u32) -> Option<Record<'_>> {
+        let skip = u64::from(offset).checked_sub(self.start)? as usize;
+        let bytes = self.buffer.get(skip..)?;
+        fields_of(bytes.get(..length_of(bytes)?)?).ok()
     }
 
     /// Looks at every aligned place from `from` on for a valid record of a batch above `batch`.

@@ -48,7 +48,7 @@ check: ## formatting, lints, and the man pages: in step with the table, and well
 man: ## rewrite the man pages' lists of flags from the table
 	CHATCTL_REWRITE_MAN=1 $(CARGO) test -q --test main cli::man
 
-bench: all ## load, memory, replay and codecs beside the design's figures (BENCH_SECONDS=5)
+bench: all ## load, memory, replay, log and codecs beside the design's figures (BENCH_SECONDS=5)
 	sh tests/bench.sh target/release/chatctl
 
 fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network

@@ -408,11 +408,9 @@ fn read_records(
                 let location = Location { segment: number, offset, length: record.length() };
                 replay.take(&record, position, location).map_err(|refused| match refused {
                     Refused::Visit { index, why } => RecoverError::Visit { index, why },
-                    Refused::Impossible(why) => RecoverError::Corrupt {
-                        file: name.clone(),
-                        offset: u64::from(offset),
-                        why,
-                    },
+                    Refused::Impossible(why) => {
+                        RecoverError::Corrupt { file: name.clone(), offset: u64::from(offset), why }
+                    }
                 })?;
                 offset += record.padded();
             }

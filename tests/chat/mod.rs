@@ -2,6 +2,7 @@
 
 mod accounts;
 mod delivery;
+mod flat;
 mod golden;
 mod measure;
 pub mod model;

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod fleet;
 pub mod hosts;
+pub mod log;
 pub mod raw_client;
 pub mod relay;
 pub mod server;
@@ -26,10 +27,15 @@ pub struct TempDir {
 impl TempDir {
     /// Makes one whose name holds `name`, this process's id and a counter.
     pub fn new(name: &str) -> TempDir {
+        TempDir::within(&std::env::temp_dir(), name)
+    }
+
+    /// The same under another directory, which is there.
+    pub fn within(directory: &Path, name: &str) -> TempDir {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let file_name = format!("chatctl-{name}-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(file_name);
+        let path = directory.join(file_name);
         std::fs::create_dir_all(&path).expect("a temporary directory can be made");
         TempDir { path }
     }

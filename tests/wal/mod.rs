@@ -5,5 +5,6 @@ mod damage;
 mod full_disk;
 mod hard_state;
 pub mod machine;
+mod measure;
 mod real_disk;
 pub mod sim_disk;

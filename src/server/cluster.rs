@@ -19,6 +19,7 @@ use crate::chat;
 use crate::limits;
 use crate::net::Listen;
 use crate::protocol::name;
+use crate::raft::is_damaged;
 use crate::sys::clock;
 use crate::wal::hard_state::HardState;
 
@@ -183,6 +184,27 @@ pub(super) fn check_log(
         ));
     }
     Ok(())
+}
+
+/// The members, as the log has them; where it is damaged and does not say it any more, as the flags
+/// list them. None for a server that is alone.
+pub(super) fn members(
+    options: &Options,
+    state: &HardState,
+    members: &[chat::Member],
+) -> Result<Vec<Member>, Error> {
+    if !members.is_empty() || !is_damaged(state.copy) {
+        check_log(options, state, members)?;
+        return Ok(members.iter().cloned().map(Member::from).collect());
+    }
+    if options.cluster.is_empty() {
+        return Err(Error::Cluster(format!(
+            "the log in {} is damaged, and does not say any more which servers there are: give \
+             --cluster, so that they can restore it",
+            options.data_dir.display()
+        )));
+    }
+    Ok(listed_members(options, state))
 }
 
 /// The members, as the flags list them before the cluster is formed. Only the own incarnation is

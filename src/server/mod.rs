@@ -6,12 +6,14 @@
 //! | [`start`]    | start and stop |
 //! | [`turn`]     | one round of the loop, in the order of durability: sockets, threads, clocks |
 //! | [`cluster`], [`form`] | which servers there are; how they become a cluster |
+//! | [`damage`]   | a log that is damaged: set aside, restored by others |
 //! | [`links`], [`peering`] | the sockets to them; their part in a turn |
 //! | [`service`]  | what is done for clients, without any of these |
 //! | [`peers`]    | what servers say to each other, without any of these |
 //! | [`replica`]  | the core, the log and the state, tied together, without any of these |
 
 pub mod cluster;
+mod damage;
 mod form;
 mod links;
 pub mod options;
@@ -64,6 +66,10 @@ struct Server {
     /// The peers' port; none for a server that is alone.
     links: Option<Links>,
     wanted: peering::WantedReads,
+    /// The log was damaged and did not say which servers there are: the flags did.
+    believes_flags: bool,
+    /// What a read has found damaged, so that this server ends.
+    damage: Option<String>,
     /// At a stop: whether another server was told to be PRIMARY.
     handing_over: bool,
     /// What is read from a connection that owns no buffer.
@@ -97,6 +103,8 @@ pub enum Error {
     Disk(io::Error),
     /// Waiting for events failed.
     Poll(io::Error),
+    /// A read has found the log damaged, and others can go on without this server.
+    Damaged(String),
     /// The core cannot go on from what the disk has.
     Core(raft::StartError),
     /// An entry of the log cannot be applied.
@@ -123,6 +131,11 @@ impl fmt::Display for Error {
                  at the disk, then start again"
             ),
             Error::Poll(error) => write!(f, "waiting for events failed: {error}"),
+            Error::Damaged(error) => write!(
+                f,
+                "the log is damaged: {error}; the other servers go on: start this one again, then \
+                 they restore it"
+            ),
             Error::Core(error) => write!(f, "{error}"),
             Error::Entry(error) => write!(f, "{error}"),
             Error::Cluster(error) => write!(f, "{error}"),

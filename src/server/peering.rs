@@ -134,6 +134,7 @@ impl Server {
                 Ok(Some(range)) => payloads.push(Arc::from(&buffer[range])),
                 Ok(None) => break,
                 Err(error) => {
+                    self.on_read_failed(&error);
                     self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
                     return Some(payloads);
                 }
@@ -158,6 +159,7 @@ impl Server {
         let payloads = match &done.result {
             Ok(payloads) => payloads.iter().map(|payload| Arc::from(payload.as_slice())).collect(),
             Err(error) => {
+                self.on_read_failed(error);
                 self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
                 Vec::new()
             }
@@ -202,7 +204,10 @@ impl Server {
             let _ = writeln!(text, "{key} {value}"); // writing to a String cannot fail
         };
         put("id", &self.hard_state.id);
-        put("role", &core.role());
+        match core.is_restoring() {
+            true => put("role", &"RESTORING"),
+            false => put("role", &core.role()),
+        }
         put("term", &core.term());
         put("commit", &core.commit());
         put("applied", &replica.state().applied());

@@ -12,9 +12,9 @@ use super::replica::{Recovered, Replica};
 use super::service::{Now, Service, Serving, Settings};
 use super::trace::Trace;
 use super::turn::Waiting;
-use super::{Error, Options, Server, TraceLevel};
+use super::{Error, Options, Server, TraceLevel, damage};
 use crate::auth::hasher::Hasher;
-use crate::chat::{self, State};
+use crate::chat::State;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::{Deadlines, Listen, Listener};
@@ -22,7 +22,7 @@ use crate::raft::{self, Role, ServerId};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{self, DataDir, Disk, Identity, Reader, Writer};
+use crate::wal::{self, DataDir, Disk, Identity, Reader, RecoverError, Writer};
 
 /// The number of a server that is alone, and the name it goes by.
 const LONE: ServerId = ServerId(1);
@@ -92,12 +92,11 @@ impl Server {
             }
             links = Some(opened);
         }
-        let recovered = recover(&directory, &hard_state, options.segment_mib, trace)?;
-        let members = recovered.state.members().to_vec();
-        cluster::check_log(&options, &hard_state, &members)?;
+        let recovered = recover(&directory, &mut hard_state, &options, trace)?;
+        let members = cluster::members(&options, &hard_state, recovered.state.members())?;
+        let believes_flags = recovered.state.members().is_empty() && !members.is_empty();
         if links.is_none() && !members.is_empty() {
-            let members = members.iter().cloned().map(Member::from).collect();
-            links = Some(open(&hard_state, members, &waiting)?);
+            links = Some(open(&hard_state, members.clone(), &waiting)?);
         }
         let now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
         let config = config(&options, &hard_state, &members)?;
@@ -106,6 +105,10 @@ impl Server {
         let service = Service::new(settings, replica, random()?, now);
         let parts = Parts { options, trace, waiting, signals, listeners, directory, hard_state };
         let mut server = Server::assemble(parts, service, links, now)?;
+        server.believes_flags = believes_flags;
+        if server.service.replica.core().is_restoring() {
+            damage::tell(trace);
+        }
         // Some have said it while the cluster was formed.
         server.learn_addresses();
         if server.links.is_none() {
@@ -146,6 +149,8 @@ impl Server {
             hasher: Hasher::spawn(limits::HASH_JOBS, wake).map_err(thread)?,
             links,
             wanted: WantedReads::default(),
+            believes_flags: false,
+            damage: None,
             handing_over: false,
             scratch: Vec::new(),
             accepting: false,
@@ -247,7 +252,7 @@ fn tell_cluster(
 fn config(
     options: &Options,
     hard_state: &HardState,
-    members: &[chat::Member],
+    members: &[Member],
 ) -> Result<raft::Config, Error> {
     let seed = u64::from_be_bytes(random()?);
     let place = members.iter().position(|member| member.name == hard_state.id);
@@ -289,22 +294,28 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
 }
 
 /// Reads the log back. What is not known to be committed is committed again by the core, once it
-/// is PRIMARY.
+/// is PRIMARY. What is damaged is set aside, where others can restore it.
 fn recover(
     directory: &DataDir,
-    saved: &HardState,
-    segment_mib: u32,
+    saved: &mut HardState,
+    options: &Options,
     trace: Trace,
 ) -> Result<Recovered, Error> {
-    let forgets = planted(Mutant::DuplicatesForgotten) && saved.term > 0;
-    let mut state = if forgets { State::with_window(1) } else { State::new() };
-    let mut visit = |index: u64, _term: u64, payload: &[u8]| {
-        state.apply(index, payload).map(drop).map_err(|error| error.to_string())
-    };
-    let identity = Identity { cluster: saved.cluster };
-    let recovery = wal::Options { expect: Some(identity), segment_bytes: segment_mib << 20 };
-    let (wal, report) =
-        wal::recover(&mut directory.wal_disk(), &recovery, &mut visit).map_err(Error::Recover)?;
+    let mut state = empty_state(saved);
+    let there = damage::check_there(directory, saved);
+    let read = there.and_then(|()| read_log(directory, saved, options, &mut state));
+    let (wal, report) = match read {
+        Err(RecoverError::Corrupt { file, why, .. })
+            if damage::others_restore(options, saved, state.members()) =>
+        {
+            trace.wrong(format_args!("{file}: {why}"));
+            damage::set_aside(directory, saved, options, trace)?;
+            state = empty_state(saved);
+            read_log(directory, saved, options, &mut state)
+        }
+        read => read,
+    }
+    .map_err(Error::Recover)?;
     for line in report.torn_tail.iter().chain(&report.notes) {
         trace.info(line);
     }
@@ -317,6 +328,26 @@ fn recover(
     let tail = report.tail.into_iter().map(entry).collect();
     let (copy, commit) = (saved.copy, report.commit);
     Ok(Recovered { hard_state, copy, wal, state, commit, tail })
+}
+
+fn empty_state(saved: &HardState) -> State {
+    let forgets = planted(Mutant::DuplicatesForgotten) && saved.term > 0;
+    if forgets { State::with_window(1) } else { State::new() }
+}
+
+fn read_log(
+    directory: &DataDir,
+    saved: &HardState,
+    options: &Options,
+    state: &mut State,
+) -> Result<(wal::Wal, wal::Report), RecoverError> {
+    let mut visit = |index: u64, _term: u64, payload: &[u8]| {
+        state.apply(index, payload).map(drop).map_err(|error| error.to_string())
+    };
+    let identity = Identity { cluster: saved.cluster };
+    let segment_bytes = options.segment_mib << 20;
+    let recovery = wal::Options { expect: Some(identity), segment_bytes };
+    wal::recover(&mut directory.wal_disk(), &recovery, &mut visit)
 }
 
 /// Where clients come, as they were bound.

@@ -89,6 +89,7 @@ impl Server {
         self.serve_connections();
         self.hash_passwords();
         self.read_entries();
+        self.end_if_damaged()?;
         self.pass_deadlines();
         self.append_mark();
         self.advance()?;
@@ -367,7 +368,8 @@ impl Server {
         }
     }
 
-    fn on_fetch_failed(&mut self, id: u64, error: &dyn std::fmt::Display) {
+    fn on_fetch_failed(&mut self, id: u64, error: &ReadError) {
+        self.on_read_failed(error);
         self.trace.wrong(format_args!("the log cannot be read: {error}"));
         let refusal = refuse("busy", "the server cannot read its log: its operator is told");
         self.service.on_fetch_failed(id, &refusal);
@@ -404,6 +406,7 @@ impl Server {
     /// Has the core decide and what is committed applied, and hands the disk what it is to keep.
     fn advance(&mut self) -> Result<(), Error> {
         self.service.advance().map_err(Error::Entry)?;
+        self.check_believed()?;
         self.read_wanted();
         self.send_to_peers();
         let role = self.service.replica.core().role();

@@ -5,6 +5,7 @@
 //! | name | what it is |
 //! | --- | --- |
 //! | `00000001.wal` | segment 1: numbers are decimal, from 1, eight digits or more |
+//! | `00000003.wal.damaged` | segment 3, set aside: a member of a cluster found it damaged; kept for the operator |
 //! | `00000002.new` | segment 2 being made: nothing in it counts; a crash leaves it, recovery removes it |
 //!
 //! The newest segments are the active one, which takes records, and a spare, which has a header
@@ -38,7 +39,8 @@
 //!
 //! What a crash leaves: a batch of which any subset of the sectors arrived, at the end of the
 //! newest segment that has records; a file `N.new`; segments that recovery had replaced and not
-//! yet removed. Everything else is corruption and refused. [`recovery`] has the table. Recovery
+//! yet removed. Everything else is corruption: refused, or set aside where other servers can restore
+//! it (`set_aside.rs`). [`recovery`] has the table. Recovery
 //! always goes on in a fresh segment and never writes into one that has records.
 
 mod bookkeeping;
@@ -55,6 +57,7 @@ pub mod recovery;
 mod replay;
 mod restart;
 pub mod scan;
+mod set_aside;
 mod survey;
 mod window;
 mod writer;
@@ -68,6 +71,7 @@ pub use format::Identity;
 pub use perform::{SpareRequest, SpareState, make_spare, perform};
 pub use reader::{Full, ReadDone, ReadError, Reader};
 pub use recovery::{Entry, Options, RecoverError, Report, recover};
+pub use set_aside::{has_segments, set_aside};
 pub use writer::{Done, Writer};
 
 /// A record's place.

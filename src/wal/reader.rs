@@ -23,11 +23,13 @@ pub struct ReadError {
     pub offset: u32,
     /// What is wrong: the disk's error, or damage.
     pub why: String,
+    /// Whether it is damage: what stands there is not what was written.
+    pub damaged: bool,
 }
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ReadError { file, offset, why } = self;
+        let ReadError { file, offset, why, .. } = self;
         write!(f, "{} at byte {offset}: {why}", file.display())
     }
 }
@@ -191,11 +193,16 @@ impl Files {
         let Location { segment, offset, length } = location;
         let Files { directory, open } = self;
         let path = || directory.join(segment_name(segment));
-        let failed = |why: String| ReadError { file: path(), offset, why };
+        let failed = |why: String| ReadError { file: path(), offset, why, damaged: true };
         if length as usize > RECORD_BYTES {
             return Err(failed(format!("no record is {length} bytes long")));
         }
-        let io_failed = |error: io::Error| failed(error.to_string());
+        let io_failed = |error: io::Error| ReadError {
+            // A file that is gone or cut is damage, what the disk says of itself is not.
+            damaged: [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof]
+                .contains(&error.kind()),
+            ..failed(error.to_string())
+        };
         let open = look_up(open, segment, path).map_err(io_failed)?;
         let salt = match open.salt {
             Some(salt) => salt,

@@ -67,6 +67,9 @@
 //! **FULL.** The fresh segment is as small as it can be; then the one before is shortened, which
 //! gives back the room that was preallocated there.
 //!
+//! Where other servers have what is missing, a member of a cluster does not stay refused for HEADER,
+//! MISSING, SHORT, CORRUPT and IMPOSSIBLE: see `set_aside.rs`.
+//!
 //! # Why the last batch is copied
 //!
 //! The page cache may show records that the disk never got: after a failed sync, or when the
@@ -269,6 +272,14 @@ pub fn recover<'v>(
         bytes,
     });
     Ok((wal, report))
+}
+
+/// Whether the log of a directory is sound, as [`recover`] would find it.
+pub(super) fn judge(disk: &mut impl Disk, options: &Options) -> Result<(), RecoverError> {
+    let survey = survey(disk, options)?;
+    let mut visit = |_: u64, _: u64, _: &[u8]| Ok(());
+    let mut replay = Replay::new(&mut visit);
+    read_chain(disk, &survey.chain, &mut replay).map(drop)
 }
 
 /// What reading the chain came to, besides what the replay holds.

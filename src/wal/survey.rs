@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::disk::Disk;
 use super::format::{BadHeader, HEADER_BYTES, Header, RECORDS_START};
 use super::recovery::{Options, RecoverError, io_error};
+use super::set_aside::set_aside_number;
 use super::window::Window;
 use super::{segment_name, segment_number, unfinished_number};
 
@@ -36,6 +37,11 @@ pub(super) fn survey(disk: &mut impl Disk, options: &Options) -> Result<Survey, 
     let mut survey = Survey::default();
     let mut numbers = Vec::new();
     for name in disk.list().map_err(io_error("the log's directory"))? {
+        if let Some(number) = set_aside_number(&name) {
+            // Its number is never given again.
+            survey.highest = survey.highest.max(number);
+            continue;
+        }
         let number = segment_number(&name);
         let Some(known) = number.or(unfinished_number(&name)) else { continue };
         survey.highest = survey.highest.max(known);

@@ -8,7 +8,7 @@ use chatctl::limits;
 use crate::support::TempDir;
 use crate::support::cluster::{Cluster, free_port, make_secret, name_of};
 
-fn status(servers: &str, secret: &Path, flags: &[&str]) -> Output {
+pub(super) fn status(servers: &str, secret: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     command.args(["status", "--servers", servers, "--cluster-secret-file"]).arg(secret);
     command.args(flags).output().unwrap()

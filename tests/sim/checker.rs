@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use chatctl::chat::Command;
-use chatctl::raft::{Body, HardState, Outgoing, Role, ServerId};
+use chatctl::raft::{Body, HardState, Outgoing, Role, ServerId, is_damaged};
 use chatctl::wal::Batch;
 
 use super::kept::{Brief, Kept};
@@ -106,7 +106,17 @@ impl Checker {
             assert!(kept.hard_state.term == term, "server {from}: a term, then what is said in it");
             assert!(durable >= match_index, "server {from}: synced before acknowledged (§5.3)");
         };
-        match outgoing.message.body {
+        let (body, votes) = match &outgoing.message.body {
+            Body::OfCopy { copy, answer } => {
+                // That it is whole may be durable, and not known yet.
+                let is_it = *copy == kept.copy || is_damaged(*copy) && copy + 1 == kept.copy;
+                assert!(is_it, "server {from}: of the copy that is on the disk");
+                (answer.as_ref(), false)
+            }
+            body => (body, matches!(body, Body::Vote { .. } | Body::VoteReply { granted: true })),
+        };
+        assert!(!votes || !is_damaged(kept.copy), "server {from} votes while it is restored");
+        match *body {
             Body::Vote { .. } => promised(Some(from)),
             Body::VoteReply { granted: true } => {
                 promised(Some(outgoing.to));
@@ -166,7 +176,7 @@ impl Checker {
         let payload = self.entries.get(&(index, term)).cloned();
         let payload = payload.expect("what is committed was written somewhere");
         let brief = Brief { term, crc: crc32fast::hash(&payload) };
-        let copies = servers.iter().filter(|server| server.kept.has(index, brief)).count();
+        let copies = servers.iter().filter(|server| server.kept.had(index, brief)).count();
         let majority = servers.len() / 2 + 1;
         assert!(copies >= majority, "committed entry {index} is durable on {copies} servers only");
         if !payload.is_empty() {

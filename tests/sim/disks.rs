@@ -1,11 +1,13 @@
 //! The disks' threads: jobs that take their time, and what a crash leaves of them.
 
 use chatctl::wal::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, record_of};
-use chatctl::wal::{self, Disk, Identity, Location, hard_state, perform, segment_name};
+use chatctl::wal::{
+    self, Disk, Identity, Location, RecoverError, hard_state, perform, segment_name,
+};
 
 use super::kept::Brief;
 use super::process::Input;
-use super::server::{CLUSTER, Job, state_of};
+use super::server::{CLUSTER, Job, options, state_of};
 use super::world::{Event, MS, World};
 use crate::wal::sim_disk::{Fault, SimDisk};
 
@@ -52,6 +54,7 @@ impl World {
                 if worked {
                     self.checker.on_saved(server.kept.hard_state, state_of(file));
                     server.kept.hard_state = state_of(file);
+                    server.kept.copy = file.copy;
                 }
                 Input::Saved { worked }
             }
@@ -117,12 +120,59 @@ impl World {
         payloads
     }
 
-    /// What would a loss of power everywhere leave now? A majority must have all that is committed.
+    /// Something happens to a log at rest, unless too few would be left to elect a PRIMARY. Damage that
+    /// looks like a write that was cut short cannot be told from one: it is left out.
+    pub fn damage(&mut self, place: usize) {
+        let others = (0..self.servers.len()).filter(|other| *other != place);
+        let damaged = others.filter(|other| self.servers[*other].is_restoring()).count();
+        if damaged >= (self.servers.len() - 1) / 2 {
+            return;
+        }
+        let disk = self.servers[place].log_disk.fork();
+        disk.fail_no_more();
+        let mut files: Vec<_> = disk.snapshot().into_iter().collect();
+        files.retain(|(name, bytes)| name.ends_with(".wal") && !bytes.is_empty());
+        if files.is_empty() {
+            return;
+        }
+        let (name, mut bytes) = files[self.rng.below(files.len() as u64) as usize].clone();
+        let (at, kind) = (self.rng.below(bytes.len() as u64) as usize, self.rng.below(4));
+        let sector = at & !511..bytes.len().min((at & !511) + 512);
+        match kind {
+            0 => bytes[at] ^= 1 << self.rng.below(8),
+            1 => bytes[sector].fill(0),
+            _ => bytes.truncate(at),
+        }
+        let harm = |disk: &SimDisk| match kind {
+            3 => disk.lose(&name),
+            _ => disk.set_content(&name, &bytes),
+        };
+        harm(&disk);
+        let result = wal::recover(&mut disk.clone(), &options(&self.common), &mut |_, _, _| Ok(()));
+        if !matches!(result, Err(RecoverError::Corrupt { .. })) {
+            self.counts.damage_left_out += 1;
+            return;
+        }
+        self.note_of(place, &format!("has {name} damaged at byte {at}, kind {kind}"));
+        self.counts.damaged += 1;
+        let server = &mut self.servers[place];
+        harm(&server.log_disk);
+        server.is_damaged = true;
+    }
+
+    /// What would a loss of power everywhere leave now? A majority must have all that is committed; of
+    /// those whose logs were damaged, it is what they had.
     pub fn check_disks(&mut self) {
         self.counts.durable_checks += 1;
         let committed = &self.checker.committed;
         let mut copies = vec![0; committed.len()];
         for server in &self.servers {
+            if server.is_restoring() {
+                for (copies, (index, entry)) in copies.iter_mut().zip((1..).zip(committed)) {
+                    *copies += usize::from(server.kept.had(index, entry.brief));
+                }
+                continue;
+            }
             let disk = server.log_disk.fork();
             disk.restart(|_| false);
             disk.set_capacity(u64::MAX);

@@ -37,6 +37,8 @@ impl World {
         for place in (1..servers).rev() {
             places.swap(place, self.rng.below(place as u64 + 1) as usize);
         }
+        // What is damaged is a minority, and cannot elect a PRIMARY.
+        places.sort_by_key(|place| self.servers[*place].is_restoring());
         for &dead in &places[servers / 2 + 1..] {
             let server = &mut self.servers[dead];
             server.dead = true;
@@ -80,7 +82,9 @@ impl World {
         let same = |world: &World| {
             places.iter().all(|place| {
                 let process = world.servers[*place].process.as_ref();
-                process.is_some_and(|p| p.service.replica.state().applied() == last(world))
+                let restored = !world.servers[*place].is_restoring();
+                restored
+                    && process.is_some_and(|p| p.service.replica.state().applied() == last(world))
             })
         };
         let together = self.run(self.now_us + 60_000 * MS, same);

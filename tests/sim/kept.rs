@@ -2,6 +2,8 @@
 //! whose sync has returned, read from the bytes that were written. The server's own opinion is held
 //! against it.
 
+use std::collections::BTreeSet;
+
 use chatctl::raft::{HardState, ServerId};
 use chatctl::wal::{Batch, Entry};
 
@@ -28,19 +30,49 @@ pub struct Kept {
     /// The entry at index i is at i - 1.
     pub log: Vec<Brief>,
     pub hard_state: HardState,
+    /// The number of the log's copy.
+    pub copy: u64,
+    /// Logs that were damaged, as they were before.
+    pub lost: Vec<Vec<Brief>>,
+    /// Every entry that was ever there, with its index.
+    ever: BTreeSet<(usize, Brief)>,
 }
 
 impl Kept {
     /// The batch's sync has returned.
     pub fn synced(&mut self, batch: &Batch) {
         for change in &changes_of(batch).0 {
-            apply(&mut self.log, change);
+            self.change(change);
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        apply(&mut self.log, change);
+        if let Some(last) = self.log.last() {
+            self.ever.insert((self.log.len(), *last));
         }
     }
 
     /// Whether the entry at `index` is `brief`, durably.
     pub fn has(&self, index: u64, brief: Brief) -> bool {
         self.log.get(index as usize - 1) == Some(&brief)
+    }
+
+    /// Whether the entry at `index` is `brief`, or was until the log was damaged.
+    pub fn had(&self, index: u64, brief: Brief) -> bool {
+        let lost = |log: &Vec<Brief>| log.get(index as usize - 1) == Some(&brief);
+        self.has(index, brief) || self.lost.iter().any(lost)
+    }
+
+    /// As [`Kept::recovered`], after damage: how much is left is unknown, but it was there once.
+    pub fn damaged(&mut self, found: Vec<Brief>, in_flight: Option<&Batch>) {
+        self.lost.push(self.log.clone());
+        for change in &in_flight.map_or(Vec::new(), |batch| changes_of(batch).0) {
+            self.change(change);
+        }
+        let was_there = |(index, brief)| self.ever.contains(&(index, brief));
+        assert!((1..).zip(found.iter().copied()).all(was_there), "what is left was there once");
+        self.log = found;
     }
 
     /// A recovery has found `found`: it must be what was durable and, of the batch that was being
@@ -58,6 +90,7 @@ impl Kept {
             fits,
             "recovered {has} entries that are not the {had} durable ones and a torn tail"
         );
+        self.ever.extend((1..).zip(found.iter().copied()));
         self.log = found;
     }
 

@@ -124,6 +124,7 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("failed syncs", sum.sync_errors, seeds / 10),
         ("full disks", sum.full_disks, seeds / 10),
         ("client crashes", sum.client_crashes, seeds / 4),
+        ("damaged logs", sum.damaged, seeds / 2),
         ("torn writes", sum.torn_tails, seeds / 4),
         ("bytes lost", sum.unsynced_lost, seeds / 10),
         ("redirects", sum.redirects, seeds / 10),

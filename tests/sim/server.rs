@@ -5,7 +5,7 @@ use chatctl::chat::{Command, Member, State};
 use chatctl::raft::{self, Config, HardState, Role, ServerId};
 use chatctl::server::replica::{Recovered, Replica};
 use chatctl::server::service::{Now, Service, Settings};
-use chatctl::wal::{self, Batch, Identity, SpareRequest, hard_state};
+use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state};
 
 use super::clock::{Clock, Us};
 use super::kept::{Brief, Kept, voted_for};
@@ -48,11 +48,26 @@ pub struct Server {
     pub paused_until: Us,
     /// It is not started again for now.
     pub dead: bool,
+    /// Its log was damaged, and it has not been started since.
+    pub is_damaged: bool,
     /// When its next turn is due.
     pub turn_at: Option<Us>,
     /// What its writer thread has to do, the first of it under way; and the other thread's.
     pub jobs: Vec<Job>,
     pub spare: Option<SpareRequest>,
+}
+
+/// What a recovery gives.
+struct Read {
+    wal: wal::Wal,
+    report: wal::Report,
+    state: State,
+    entries: Vec<Brief>,
+}
+
+pub fn options(common: &Common) -> wal::Options {
+    let expect = Some(Identity { cluster: CLUSTER });
+    wal::Options { expect, segment_bytes: common.segment_bytes }
 }
 
 /// What the writer thread does, in order.
@@ -74,6 +89,7 @@ impl Server {
             epoch: 0,
             paused_until: 0,
             dead: false,
+            is_damaged: false,
             turn_at: None,
             jobs: Vec::new(),
             spare: None,
@@ -103,27 +119,28 @@ impl Server {
     pub fn start(&mut self, common: &Common, now_us: Us, seed: u64) -> bool {
         self.epoch += 1;
         let mut rng = Rng::new(seed);
-        let Ok(file) = self.load_state(&mut rng) else { return false };
-        let mut state = State::with_window(common.id_window);
-        let mut entries = Vec::new();
-        let mut visit = |index: u64, term: u64, payload: &[u8]| {
-            entries.push(Brief { term, crc: crc32fast::hash(payload) });
-            state.apply(index, payload).map(drop).map_err(|error| error.to_string())
+        let Ok(mut file) = self.load_state(&mut rng) else { return false };
+        let read = match self.read_log(common, &file) {
+            Err(RecoverError::Corrupt { .. }) if self.is_damaged => {
+                let aside = self.set_aside(common, &mut file);
+                aside.and_then(|()| self.recover(common))
+            }
+            read => read,
         };
-        let expect = Some(Identity { cluster: CLUSTER });
-        let options = wal::Options { expect, segment_bytes: common.segment_bytes };
-        let recovered = wal::recover(&mut self.log_disk.clone(), &options, &mut visit);
-        let (wal, report) = match recovered {
-            Ok(recovered) => recovered,
-            Err(wal::RecoverError::Io { .. }) => return false,
+        let Read { wal, report, state, entries } = match read {
+            Ok(read) => read,
+            Err(RecoverError::Io { .. }) => return false,
             Err(error) => panic!("server {} does not start: {error}", self.id),
         };
-        entries.extend(report.tail.iter().map(Brief::of));
         let in_flight = self.jobs.iter().find_map(|job| match job {
             Job::Batch(batch) => Some(batch),
             Job::Save(_) => None,
         });
-        self.kept.recovered(entries, in_flight);
+        match std::mem::take(&mut self.is_damaged) {
+            true => self.kept.damaged(entries, in_flight),
+            false => self.kept.recovered(entries, in_flight),
+        }
+        self.kept.copy = file.copy;
         let saving = self.jobs.iter().find_map(|job| match job {
             Job::Save(file) => Some(state_of(file)),
             Job::Batch(_) => None,
@@ -161,6 +178,53 @@ impl Server {
         let service = Service::new(settings(self.id, common), replica, secret, now);
         self.process = Some(Process::new(service, file, now));
         true
+    }
+
+    /// As a server does: where it has been in a term, it has had a log.
+    fn read_log(
+        &mut self,
+        common: &Common,
+        file: &hard_state::HardState,
+    ) -> Result<Read, RecoverError> {
+        if file.term > 0 && !wal::has_segments(&mut self.log_disk)? {
+            let (file, why) = (wal::segment_name(1), "missing".to_owned());
+            return Err(RecoverError::Corrupt { file, offset: 0, why });
+        }
+        self.recover(common)
+    }
+
+    fn recover(&mut self, common: &Common) -> Result<Read, RecoverError> {
+        let mut state = State::with_window(common.id_window);
+        let mut entries = Vec::new();
+        let mut visit = |index: u64, term: u64, payload: &[u8]| {
+            entries.push(Brief { term, crc: crc32fast::hash(payload) });
+            state.apply(index, payload).map(drop).map_err(|error| error.to_string())
+        };
+        let options = options(common);
+        let (wal, report) = wal::recover(&mut self.log_disk.clone(), &options, &mut visit)?;
+        entries.extend(report.tail.iter().map(Brief::of));
+        Ok(Read { wal, report, state, entries })
+    }
+
+    fn set_aside(
+        &mut self,
+        common: &Common,
+        file: &mut hard_state::HardState,
+    ) -> Result<(), RecoverError> {
+        file.copy = raft::next_damaged(file.copy);
+        for _ in 0..2 {
+            hard_state::save(&mut self.state_disk, file).map_err(|_| RecoverError::Io {
+                file: hard_state::FILE.to_owned(),
+                error: std::io::Error::other("the power was cut"),
+            })?;
+        }
+        self.kept.copy = file.copy;
+        wal::set_aside(&mut self.log_disk, &options(common)).map(drop)
+    }
+
+    /// Whether its log was damaged and is not restored yet.
+    pub fn is_restoring(&self) -> bool {
+        self.is_damaged || raft::is_damaged(self.kept.copy)
     }
 
     fn load_state(&mut self, rng: &mut Rng) -> Result<hard_state::HardState, hard_state::Error> {

@@ -21,6 +21,8 @@ pub struct Weather {
     pub delay_us: Us,
     pub sync_us: Us,
     pub crash_in_recovery: u64,
+    /// Per mille of starts: the log was damaged meanwhile.
+    pub damage: u64,
     kill: u64,
     power: u64,
     all_at_once: u64,
@@ -60,6 +62,7 @@ impl Weather {
             double: rate(100),
             late: rate(60),
             crash_in_recovery: rate(300),
+            damage: rate(700),
             kill: rate(20),
             power: rate(12),
             all_at_once: rate(3),
@@ -87,6 +90,7 @@ impl Weather {
     pub fn clear(&mut self) {
         (self.delay_us, self.sync_us) = (300, 500);
         (self.lose, self.double, self.late, self.crash_in_recovery) = (0, 0, 0, 0);
+        self.damage = 0;
         self.stalled.clear();
         self.failing.clear();
         self.until = 0;

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use chatctl::auth::hasher;
-use chatctl::raft::{Message, ServerId};
+use chatctl::raft::{self, Message, ServerId};
 use chatctl::wal::{SpareRequest, SpareState};
 
 use super::chatter::Chatter;
@@ -246,7 +246,11 @@ impl World {
         if server.runs() || server.dead {
             return;
         }
+        if self.chance(self.weather.damage) {
+            self.damage(place);
+        }
         let seed = self.rng.next();
+        let server = &mut self.servers[place];
         let had = server.kept.log.len();
         let started = server.start(&self.common, self.now_us, seed);
         let (id, has, state) = (server.id, server.kept.log.len(), server.kept.hard_state);
@@ -262,6 +266,7 @@ impl World {
         self.servers[place].log_disk.fail_no_more();
         let term = state.term;
         self.note(format_args!("{id} starts with {has} entries ({had} known), term {term}"));
+        self.counts.restoring += u64::from(raft::is_damaged(self.servers[place].kept.copy));
         self.look_at(place);
         self.wake_server(place, 0);
         for peer in 0..self.servers.len() {

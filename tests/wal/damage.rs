@@ -10,30 +10,30 @@ use super::machine::{Machine, Model, OPTIONS, SEGMENT_BYTES};
 use super::sim_disk::SimDisk;
 use crate::support::{Rng, env_number};
 
-const HEADER_BYTES: usize = 64;
-const RECORDS_START: usize = 4096;
+pub(super) const HEADER_BYTES: usize = 64;
+pub(super) const RECORDS_START: usize = 4096;
 
 /// A log and all there is to know of it.
-struct Sound {
-    disk: SimDisk,
-    records: Vec<Known>,
-    last_batch: u64,
+pub(super) struct Sound {
+    pub(super) disk: SimDisk,
+    pub(super) records: Vec<Known>,
+    pub(super) last_batch: u64,
     /// The whole log.
-    entries: Vec<Entry>,
-    newest: String,
+    pub(super) entries: Vec<Entry>,
+    pub(super) newest: String,
 }
 
 /// A record, its place, and the log before it.
-struct Known {
-    file: String,
-    place: Range<usize>,
-    batch: u64,
-    before: Vec<Entry>,
+pub(super) struct Known {
+    pub(super) file: String,
+    pub(super) place: Range<usize>,
+    pub(super) batch: u64,
+    pub(super) before: Vec<Entry>,
 }
 
 /// A log of several segments, batches and truncations, written by two lives of a server. The last
 /// batch has entries, or nothing but its mark.
-fn sound(ends_with_mark: bool) -> Sound {
+pub(super) fn sound(ends_with_mark: bool) -> Sound {
     let disk = SimDisk::new(5);
     let (mut model, mut rng) = (Model::default(), Rng::new(5));
     for life in 1..=2 {
@@ -112,7 +112,10 @@ fn fill_in_logs(disk: &SimDisk, records: &mut [Known]) {
 }
 
 /// Recovers; whatever happens, what is visited is a beginning of the log.
-fn recover_checked(disk: &SimDisk, sound: &Sound) -> Result<(Report, Vec<Entry>), RecoverError> {
+pub(super) fn recover_checked(
+    disk: &SimDisk,
+    sound: &Sound,
+) -> Result<(Report, Vec<Entry>), RecoverError> {
     let before = disk.snapshot();
     let mut entries = Vec::new();
     let mut visit = |index, term, payload: &[u8]| {

@@ -36,6 +36,11 @@ pub enum Change {
 }
 
 impl Model {
+    /// A log of which this is durable.
+    pub fn of(durable: Vec<Entry>, durable_commit: u64) -> Model {
+        Model { durable, durable_commit, in_flight: None }
+    }
+
     fn submitted(&mut self, batch: &Batch) {
         assert!(self.in_flight.is_none(), "one batch is in flight at a time");
         let (changes, commit) = changes_of(batch);

@@ -7,4 +7,5 @@ mod hard_state;
 pub mod machine;
 mod measure;
 mod real_disk;
+mod set_aside;
 pub mod sim_disk;

@@ -215,6 +215,13 @@ impl SimDisk {
         inner.files.insert(id, File { cache, platter, ..File::default() });
     }
 
+    /// Loses a file behind everybody's back.
+    pub fn lose(&self, name: &str) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.names.remove(name);
+        inner.durable_names.remove(name);
+    }
+
     /// All files' names and bytes.
     pub fn snapshot(&self) -> BTreeMap<String, Vec<u8>> {
         let names: Vec<String> = self.inner.borrow().names.keys().cloned().collect();

@@ -27,6 +27,8 @@ pub enum Serving {
 
 const READ_ONLY: Refusal =
     refuse("read-only", "no majority of the servers is reachable: nothing can be changed");
+const RESTORING: Refusal =
+    refuse("busy", "the log of this server was damaged and is being restored: ask another server");
 const UNKNOWN: Refusal =
     refuse("outcome-unknown", "this server is PRIMARY no longer: ask again with the same id");
 
@@ -173,7 +175,12 @@ impl Service {
             Serving::Electing(_) => return Ok(Some(Next::Later)),
             Serving::ReadOnly => {
                 let takes = row.request == Request::Deliver && asked.message.limit != 0;
-                return if row.changes || takes { Err(READ_ONLY) } else { Ok(None) };
+                return match self.replica.core().is_restoring() {
+                    _ if row.changes || takes => Err(READ_ONLY),
+                    // It may lack even what it has shown before.
+                    true => Err(RESTORING),
+                    false => Ok(None),
+                };
             }
         }
         // The log orders sends by itself; anything else looks at the state first.

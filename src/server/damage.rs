@@ -1,0 +1,108 @@
+//! A server whose log is damaged: whether others can restore it, and what it does until they have.
+//! Why that is safe says `raft/restoring.rs`, what becomes of the files `wal/set_aside.rs`.
+//!
+//! | found | by | what is done |
+//! | --- | --- | --- |
+//! | at a start | a server that is alone, or has not formed its cluster yet | it does not start, and changes nothing |
+//! | at a start | a member of a cluster | what is damaged is set aside; it is restored by the PRIMARY |
+//! | while it runs | the PRIMARY, when a majority of others is whole and answers | it ends, and is restored after its next start |
+//! | while it runs | any other | what was asked for is refused with `busy`, as long as it is |
+//!
+//! The last two rows are about what a read finds in a segment that was whole at the start. A PRIMARY
+//! without such a majority goes on: to end then would take from the clients what is not damaged.
+
+use super::cluster;
+use super::trace::Trace;
+use super::{Error, Options, Server};
+use crate::chat;
+use crate::raft::{self, BackupStatus, Role};
+use crate::wal::hard_state::{self, HardState};
+use crate::wal::{self, DataDir, Identity, ReadError, RecoverError};
+
+/// That a server that has been in a term has any log: where all segments are gone, nothing in the
+/// log's own directory tells.
+pub(super) fn check_there(directory: &DataDir, saved: &HardState) -> Result<(), RecoverError> {
+    if saved.term == 0 || wal::has_segments(&mut directory.wal_disk())? {
+        return Ok(());
+    }
+    let why = format!("all segments are missing, though {} is there", hard_state::FILE);
+    Err(RecoverError::Corrupt { file: wal::segment_name(1), offset: 0, why })
+}
+
+/// Whether this is a member of a cluster, whose others have what is damaged here: by the log, as far
+/// as it can be read, or by the flags, where that is not far enough.
+pub(super) fn others_restore(
+    options: &Options,
+    saved: &HardState,
+    members: &[chat::Member],
+) -> bool {
+    let listed = members.is_empty() && !options.cluster.is_empty();
+    saved.term > 0 && (members.len() > 1 || listed)
+}
+
+/// Sets aside what is damaged, after it is saved that something is.
+pub(super) fn set_aside(
+    directory: &DataDir,
+    saved: &mut HardState,
+    options: &Options,
+    trace: Trace,
+) -> Result<(), Error> {
+    saved.copy = raft::next_damaged(saved.copy);
+    // Twice, so that both lines of the file say so: should one be damaged as well, the other does.
+    for _ in 0..2 {
+        hard_state::save(&mut directory.disk(), saved).map_err(Error::State)?;
+    }
+    let expect = Some(Identity { cluster: saved.cluster });
+    let options = wal::Options { expect, segment_bytes: options.segment_mib << 20 };
+    let lines = wal::set_aside(&mut directory.wal_disk(), &options).map_err(Error::Recover)?;
+    lines.iter().for_each(|line| trace.wrong(line));
+    Ok(())
+}
+
+/// Tells the operator that the log is to be restored.
+pub(super) fn tell(trace: Trace) {
+    trace.wrong(
+        "the log is damaged: this server neither votes nor acknowledges until the PRIMARY has \
+         restored it. Where a majority is damaged or gone there may be none: see DAMAGE in \
+         chatctl-serve(1)",
+    );
+}
+
+impl Server {
+    /// Where the log did not even say which servers there are, the flags were believed. Once the log
+    /// is restored it is asked whether they were right.
+    pub(super) fn check_believed(&mut self) -> Result<(), Error> {
+        let replica = &self.service.replica;
+        let members = replica.state().members();
+        if !self.believes_flags || replica.core().is_restoring() || members.is_empty() {
+            return Ok(());
+        }
+        self.believes_flags = false;
+        cluster::check_log(&self.options, &self.hard_state, members)?;
+        let listed = self.options.cluster.iter().map(|one| (&one.name, &one.address));
+        if listed.eq(members.iter().map(|member| (&member.name, &member.address))) {
+            return Ok(());
+        }
+        Err(Error::Cluster(
+            "the log is restored, and has other servers than --cluster: start again, then the \
+             log's are taken"
+                .to_owned(),
+        ))
+    }
+
+    /// What was read from the log is not what was written there.
+    pub(super) fn on_read_failed(&mut self, error: &ReadError) {
+        let core = self.service.replica.core();
+        let whole = |backup: &&BackupStatus| backup.votes && backup.heard && !backup.restoring;
+        let others = core.backups().iter().filter(whole).count();
+        let goes_on_without = core.role() == Role::Primary && others >= core.members().quorum();
+        if error.damaged && goes_on_without {
+            self.damage = Some(error.to_string());
+        }
+    }
+
+    /// Ends where that was noticed.
+    pub(super) fn end_if_damaged(&mut self) -> Result<(), Error> {
+        self.damage.take().map_or(Ok(()), |damage| Err(Error::Damaged(damage)))
+    }
+}

@@ -39,7 +39,7 @@ fn two_people_talk_on_through_a_failover_and_see_the_same_once_in_one_order() {
     tmux.open("bob", 200, 60, &client(&cluster, "bob"));
     tmux.open("again", 100, 40, &client(&cluster, "alice"));
     for (window, other) in [("alice", "bob"), ("bob", "alice"), ("again", "bob")] {
-        tmux.until(window, "it is connected", |text| text.contains("connected"));
+        tmux.until(window, "it is connected", |text| text.contains("  connected"));
         tmux.line(window, &format!("/to {other}"));
         tmux.until(window, "it is open", |text| text.contains(&format!("│ {other}")));
     }

@@ -86,7 +86,7 @@ impl Screen {
     pub(super) fn status_right(&self) -> String {
         let is_current = |name: &str| self.current.as_deref() == Some(name);
         let others = self.book.all().iter().filter(|talk| !is_current(&talk.name));
-        let unread: u64 = others.map(|talk| talk.unread()).sum();
+        let unread = others.fold(0u64, |sum, talk| sum.saturating_add(talk.unread()));
         let mut pieces = Vec::new();
         if self.current.is_some() && self.drawn.below > 0 {
             pieces.push(format!("{} more below", self.drawn.below));

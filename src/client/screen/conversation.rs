@@ -183,7 +183,7 @@ impl Conversation {
     pub fn on_push(&mut self, message: &Incoming, mine: bool) {
         self.newest_time = self.newest_time.max(message.time);
         if !mine && message.seq > self.counted.max(self.read_to) {
-            self.unread += 1;
+            self.unread = self.unread.saturating_add(1);
         }
         self.counted = self.counted.max(message.seq);
         if self.loaded != Loaded::Not {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::session::{Draft, Event, Incoming, Refusal};
+use super::super::session::{Draft, Event, Incoming, Refusal, State};
 use super::super::show::messages;
 use super::conversation::{Loaded, View};
 use super::{Action, Mode, Screen};
@@ -40,6 +40,10 @@ impl Screen {
                 for talk in self.book.all_mut() {
                     talk.start_anew();
                 }
+            }
+            Event::State(State::Connected) => {
+                // Bad news from before is none any more.
+                self.notice = self.notice.take().filter(|notice| !notice.is_wrong);
             }
             Event::State(_) | Event::Token(_) | Event::Answer { .. } => {}
         }

@@ -1,8 +1,9 @@
 //! What other people may send, and whatever may be typed: nothing reaches the terminal that it would
 //! obey, nothing moves what stands around it, nothing panics.
 
-use chatctl::client::session::{Draft, Event, Refusal, State};
+use chatctl::client::session::{Draft, Event, Incoming, Refusal, State};
 use chatctl::limits;
+use chatctl::protocol::Message;
 
 use super::seat::{ME, Seat, settings};
 use crate::support::{Rng, env_number};
@@ -76,6 +77,48 @@ fn without_colours_everything_is_still_told_apart() {
             assert!(numbers.split(';').all(|n| ["0", "1", "2", "7"].contains(&n)), "{numbers:?}");
         }
     }
+}
+
+#[test]
+fn a_server_that_says_anything_panics_nothing() {
+    let most = u64::MAX;
+    let inbox =
+        format!("bob\t{most}\t{most}\t{most}\ncarol\t{most}\t0\t{most}\n\x1b\t1\t1\t1\n\t\t");
+    let names = "a,\u{202e},,bob,\x1b[2J,".repeat(2_000);
+    for (seq, time) in [(0, 0), (most, most), (1, most), (most - 1, 1)] {
+        for body in [&inbox, &names, &"more".to_string(), &String::new()] {
+            let mut seat = Seat::new(80, 24);
+            let said = Message {
+                cmd: "deliver".into(),
+                src: "bob".into(),
+                to: ME.into(),
+                body: body.clone().into(),
+                seq,
+                time,
+                limit: 1,
+                ..Message::default()
+            };
+            seat.keys("/to bob\r");
+            seat.event(Event::Message(Incoming::of(&said)));
+            seat.event(Event::ReadMoved { name: "bob".to_string(), seq });
+            let last = Message { cmd: "history".into(), to: "zz".into(), ..said.clone() };
+            seat.served.lie = Some(vec![said.clone(), said, last]);
+            // It never comes to an end with its names: what is asked is bounded all the same.
+            seat.served.is_silent = true;
+            seat.log_in();
+            for keys in ["/list\r", "\x1b1", "\x1b2", "\x1b[5~", "/search x\r", "\x1b<", "b\t"] {
+                seat.keys("\x03").keys(keys);
+                seat.answer_held();
+            }
+            seat.event(Event::Message(Incoming { seq, ..incoming("bob", most) }));
+            seat.event(Event::TakenBack(vec!["nonsense".to_string()]));
+        }
+    }
+}
+
+fn incoming(from: &str, time: u64) -> Incoming {
+    let text = |text: &str| text.to_string();
+    Incoming { id: text(""), from: text(from), to: text(ME), body: text("hello"), time, seq: 3 }
 }
 
 /// What may be typed or pasted, cut anywhere.

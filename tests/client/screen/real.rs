@@ -22,7 +22,7 @@ fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
     command.env("TERM", "xterm").env("TZ", "UTC").env("NO_COLOR", "1");
     let child = spawn_on_pty(&mut command, &pty).expect("it runs");
     let mut vt = Vt::new(80, 24);
-    wait_for(&mut pty, &mut vt, "connected");
+    wait_for(&mut pty, &mut vt, &format!("{user}  connected"));
     assert!(pty.is_raw() && vt.is_alternate && vt.brackets_pastes && !vt.wraps);
     (pty, child, vt)
 }
@@ -162,10 +162,10 @@ fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
     let mut vt = Vt::new(60, 20);
     kill(child.id(), signal::CONT).expect("it runs");
     wait_for(&mut pty, &mut vt, "> typed");
-    assert!(pty.is_raw() && vt.row(18).contains("connected"), "{}", vt.text());
+    assert!(pty.is_raw() && vt.row(18).contains("alice  connected"), "{}", vt.text());
     pty.set_size(40, 10);
     vt.resize(40, 10);
-    while !vt.row(8).contains("connected") {
+    while !vt.row(8).contains("alice  connected") {
         vt.feed(pty.read_until(FRAME).as_bytes());
     }
     pty.type_text("\u{3}/quit\r");

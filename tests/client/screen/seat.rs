@@ -27,6 +27,8 @@ pub struct Served {
     pub asked: Vec<Request>,
     /// Most names in a page.
     pub page: usize,
+    /// What every answer is instead of a true one.
+    pub lie: Option<Vec<Message<'static>>>,
     held: VecDeque<(u64, Request)>,
 }
 
@@ -186,6 +188,15 @@ impl Seat {
         self.show();
     }
 
+    /// What is held back now is answered; what that makes it ask is held back again.
+    pub fn answer_held(&mut self) {
+        for (tag, request) in std::mem::take(&mut self.served.held) {
+            self.answer(tag, &request);
+        }
+        self.settle();
+        self.show();
+    }
+
     /// All that was asked is refused.
     pub fn refuse_all(&mut self, code: &str, text: &str) {
         while let Some((tag, _)) = self.served.held.pop_front() {
@@ -257,6 +268,7 @@ impl Served {
             is_silent: false,
             asked: Vec::new(),
             page: 500,
+            lie: None,
             held: VecDeque::new(),
         }
     }
@@ -286,6 +298,9 @@ impl Served {
     }
 
     fn frames(&mut self, request: &Request) -> Vec<Message<'static>> {
+        if let Some(lie) = &self.lie {
+            return lie.clone();
+        }
         match request {
             Request::Inbox { .. } => vec![self.inbox()],
             Request::History { with, before, limit } => self.history(with, *before, *limit),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chatctl::client::screen::{WHO_MS, WHO_SOON_MS};
-use chatctl::client::session::{Event, Incoming, State};
+use chatctl::client::session::{Event, Incoming, Refusal, State};
 use chatctl::limits;
 
 use super::seat::{ME, Seat, settings};
@@ -84,7 +84,12 @@ fn a_failover_leaves_the_screen_takes_what_is_typed_and_puts_everything_in_its_p
     let stored = Incoming { id: text, ..stored };
     seat.event(Event::Message(stored.clone()));
     assert_eq!((seat.count("while it"), seat.count("…")), (1, 1));
+    let refusal = Refusal::new("read-only", "no majority of the servers is reachable");
+    seat.event(Event::Held(refusal));
+    assert!(seat.shows("no majority"), "{}", seat.text());
     (seat.is_connected, seat.status.state) = (true, State::Connected);
+    seat.event(Event::State(State::Connected));
+    assert!(!seat.shows("no majority"), "bad news of before");
     seat.log_in();
     let (first, to, body) = seat.outbox.pop_front().unwrap();
     let (seq, time) = (stored.seq, stored.time);

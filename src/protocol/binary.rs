@@ -21,6 +21,9 @@ type Result<T> = std::result::Result<T, DecodeError>;
 
 /// Bytes that are not texts: the lengths, `error`, `limit`, `time`, `seq`.
 const FIXED_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 2 + 2 + 8 + 8;
+/// Texts up to this many bytes in all are written into room that is made for the whole message at
+/// once: for longer ones, clearing that room takes more than it saves.
+const SHORT_BYTES: usize = 256;
 
 /// Appends `message`.
 ///
@@ -28,11 +31,17 @@ const FIXED_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 2 + 2 + 8 + 8;
 /// Where the message does not pass [`Message::check`]: whoever made it should have asked.
 pub fn encode(message: &Message, out: &mut Vec<u8>) {
     message.assert_fits();
+    let texts = message.cmd.len() + message.src.len() + message.to.len() + message.body.len();
+    if let MsgIds::One(id) = &message.msg_ids
+        && texts + id.len() <= SHORT_BYTES
+        && json::is_plain(id)
+    {
+        return encode_short(message, id, texts, out);
+    }
     let ids_guess = match &message.msg_ids {
         MsgIds::One(id) => id.len() + 2,
         MsgIds::Many(ids) => ids.iter().map(|id| id.len() + 4).sum(),
     };
-    let texts = message.cmd.len() + message.src.len() + message.to.len() + message.body.len();
     out.reserve(FIXED_BYTES + texts + ids_guess);
     for text in [&message.cmd, &message.src, &message.to] {
         out.push(text.len() as u8);
@@ -51,6 +60,57 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) {
     if message.time != 0 || message.seq != 0 {
         out.extend_from_slice(&message.time.to_be_bytes());
         out.extend_from_slice(&message.seq.to_be_bytes());
+    }
+}
+
+/// Appends a message as most are: `texts` bytes of short texts, and one id, which is written as it
+/// is.
+fn encode_short(message: &Message, id: &str, texts: usize, out: &mut Vec<u8>) {
+    let has_last_tail = message.time != 0 || message.seq != 0;
+    let last_tail = if has_last_tail { 8 + 8 } else { 0 };
+    let quoted = id.len() + 2;
+    let start = out.len();
+    out.resize(start + FIXED_BYTES - 8 - 8 + texts + quoted + last_tail, 0);
+    let mut rest = &mut out[start..];
+    for text in [&message.cmd, &message.src, &message.to] {
+        rest[0] = text.len() as u8;
+        rest = put(text.as_bytes(), &mut rest[1..]);
+    }
+    rest[..2].copy_from_slice(&(message.body.len() as u16).to_be_bytes());
+    rest = put(message.body.as_bytes(), &mut rest[2..]);
+    rest[0] = u8::from(message.error);
+    rest[1..3].copy_from_slice(&(quoted as u16).to_be_bytes());
+    rest[3] = b'"';
+    rest = put(id.as_bytes(), &mut rest[4..]);
+    rest[0] = b'"';
+    rest[1..3].copy_from_slice(&message.limit.to_be_bytes());
+    if has_last_tail {
+        rest[3..11].copy_from_slice(&message.time.to_be_bytes());
+        rest[11..].copy_from_slice(&message.seq.to_be_bytes());
+    }
+}
+
+/// Copies a text to the beginning of `room`, and gives what is behind it. Short texts go in two
+/// pieces of fixed length that may overlap, which takes less than a call that copies any length.
+#[inline]
+fn put<'r>(text: &[u8], room: &'r mut [u8]) -> &'r mut [u8] {
+    let (to, behind) = room.split_at_mut(text.len());
+    match text.len() {
+        4..=8 => put_twice::<4>(text, to),
+        16..=32 => put_twice::<16>(text, to),
+        33..=64 => put_twice::<32>(text, to),
+        _ => to.copy_from_slice(text),
+    }
+    behind
+}
+
+/// Copies what is `N` to twice `N` bytes long, its first `N` and its last.
+#[inline]
+fn put_twice<const N: usize>(text: &[u8], to: &mut [u8]) {
+    if let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) {
+        to[..N].copy_from_slice(first);
+        let at = to.len() - N;
+        to[at..].copy_from_slice(last);
     }
 }
 

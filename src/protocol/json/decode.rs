@@ -46,7 +46,13 @@ pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
 #[inline]
 pub(in crate::protocol) fn plain_id(text: &str) -> Option<&str> {
     let id = text.strip_prefix('"')?.strip_suffix('"')?;
-    (scan::find_special(id.as_bytes(), 0) == id.len()).then_some(id)
+    is_plain(id).then_some(id)
+}
+
+/// Whether a text is written in JSON as it is.
+#[inline]
+pub(in crate::protocol) fn is_plain(text: &str) -> bool {
+    scan::find_special(text.as_bytes(), 0) == text.len()
 }
 
 /// Reads what the binary form has in the place of `msg_ids`: a JSON string or an array of strings.

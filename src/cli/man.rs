@@ -16,6 +16,12 @@
 use crate::client::commands::COMMANDS;
 use crate::client::screen::KEYS;
 
+use crate::limits::{
+    BODY_BYTES, HASH_JOBS, HISTORY_PAGE, ID_WINDOW, LIMITER_ADDRESSES, LIST_PAGE, NAME_BYTES,
+    OUTBOX_BYTES, OUTBOX_MESSAGES, OUTPUT_BYTES, OUTPUT_TOTAL_BYTES, PASSWORD_BYTES, PAYLOAD_BYTES,
+    RAFT_CACHE_BYTES, RAFT_VOTERS, SENDS_IN_FLIGHT,
+};
+
 use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
 
 const BEGIN: &str = ".\\\" begin ";
@@ -46,6 +52,7 @@ fn generated(section: &str) -> Option<String> {
     match section.split_once(' ') {
         None if section == "subcommands" => Some(subcommands()),
         None if section == "commands" => Some(commands()),
+        None if section == "limits" => Some(limits()),
         None if section == "keys" => Some(keys()),
         Some(("flags", name)) => find(name).map(flags),
         Some(("variables", name)) => find(name).map(variables),
@@ -86,6 +93,43 @@ fn keys() -> String {
     }
     out.push_str(".El\n");
     out
+}
+
+/// The bounds of [`crate::limits`] that those who chat or run a server may meet.
+fn limits() -> String {
+    let messages = |count: usize, bytes: usize| format!("{count}, of {}", size(bytes));
+    let rows = [
+        ("Servers of a cluster", RAFT_VOTERS.to_string()),
+        ("Name of an account", size(NAME_BYTES)),
+        ("Password", size(PASSWORD_BYTES)),
+        ("Text of a message", size(BODY_BYTES)),
+        ("A request or an answer", size(PAYLOAD_BYTES)),
+        ("Messages in a page of history", HISTORY_PAGE.to_string()),
+        ("Names in a page of a list", LIST_PAGE.to_string()),
+        ("Newest messages of a sender that are surely known again", ID_WINDOW.to_string()),
+        ("Messages in a client's outbox", messages(OUTBOX_MESSAGES, OUTBOX_BYTES)),
+        ("Sends of a connection without answer yet", SENDS_IN_FLIGHT.to_string()),
+        ("Answers that a connection leaves unread", size(OUTPUT_BYTES)),
+        ("Answers that all connections leave unread", size(OUTPUT_TOTAL_BYTES)),
+        ("Entries kept in memory for the other servers", size(RAFT_CACHE_BYTES)),
+        ("Password checks that wait", HASH_JOBS.to_string()),
+        ("Addresses whose logins are counted", LIMITER_ADDRESSES.to_string()),
+    ];
+    let mut out = String::from(".Bl -tag -width Ds\n");
+    for (what, most) in rows {
+        out.push_str(&format!(".It {}\n{most}.\n", escaped(what)));
+    }
+    out.push_str(".El\n");
+    out
+}
+
+/// A number of bytes in the unit in which it is whole.
+fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 1 << 20 && bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        bytes if bytes >= 1 << 10 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
 }
 
 fn upper_first(text: &str) -> String {
@@ -204,6 +248,14 @@ mod tests {
         assert!(fresh.contains(".It Fl -runs Ar N\n") && !fresh.contains("old"));
         assert!(fresh.ends_with(".El\n.\\\" end\nafter\n"));
         assert_eq!(refreshed(&fresh).unwrap(), fresh, "a second time changes nothing");
+    }
+
+    #[test]
+    fn the_limits_are_those_of_the_program_in_whole_units() {
+        assert_eq!([size(65_535), size(1 << 20), size(2_048)], ["65535 bytes", "1 MiB", "2 KiB"]);
+        let limits = limits();
+        let text = format!(".It Text of a message\n{BODY_BYTES} bytes.\n");
+        assert!(limits.contains(&text), "{limits}");
     }
 
     #[test]

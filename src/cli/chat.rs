@@ -154,6 +154,17 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_file_sets_the_screen() {
+        let name = format!("chatctl-screen-{}.conf", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, "bell = true\nsidebar = 0\nplain = false\n").unwrap();
+        let options = options_of(&["--config", file.to_str().unwrap()]);
+        std::fs::remove_file(&file).unwrap();
+        let options = options.unwrap();
+        assert_eq!((options.bell, options.sidebar, options.plain), (true, Some(0), false));
+    }
+
+    #[test]
     fn an_action_takes_the_operand_that_belongs_to_it() {
         let send =
             |text: Option<&str>| Action::Send { to: "bob".into(), text: text.map(Into::into) };

@@ -10,7 +10,8 @@
 //! | [`printer`]   | events as lines of text or JSON |
 //! | `line`        | the chat: commands in, printed events out |
 //! | [`screen`]    | the full screen; pure |
-//! | `run`, [`fullscreen`], `pipe`, `oneshot` | the loops: lines or a screen at a terminal, pipes, a single thing |
+//! | `run`, [`fullscreen`] | the loops at a terminal: lines, the screen |
+//! | `pipe`, `oneshot` | the loops with pipes, and for a single thing |
 //! | [`show`], [`width`] | what makes others' text harmless; columns of characters |
 
 pub mod commands;

@@ -189,9 +189,14 @@ impl Screen {
             _ => None,
         };
         let look = self.drawn.look(&self.me, self.settings.zone, selected);
+        let has_room = self.book.has_room(name);
         let Some(talk) = self.book.get_mut(name) else {
             return;
         };
+        if !has_room {
+            // The line is further back than can be loaded: reading goes on from here.
+            talk.unread_back = None;
+        }
         let shown = look.show(talk);
         // Few messages stand at the bottom, where the next one comes.
         let first = 1 + self.drawn.rows.saturating_sub(shown.rows.len());

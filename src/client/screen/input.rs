@@ -97,21 +97,8 @@ mod tests {
             ("\x1b\t", 2, 10, &["\u{241b}\u{2409}"], (0, 2)),
         ] {
             let laid = rows(text, cursor, columns);
-            assert_eq!(
-                (&laid.rows[..], laid.cursor),
-                (&expected.map_strings()[..], at),
-                "{text:?}"
-            );
-        }
-    }
-
-    trait MapStrings {
-        fn map_strings(&self) -> Vec<String>;
-    }
-
-    impl MapStrings for [&str] {
-        fn map_strings(&self) -> Vec<String> {
-            self.iter().map(|text| text.to_string()).collect()
+            assert_eq!(laid.rows, expected, "{text:?}");
+            assert_eq!(laid.cursor, at, "{text:?}");
         }
     }
 

@@ -43,6 +43,10 @@ impl Stored {
         for name in stored.names.clone() {
             stored.change(&Command::Create { time: 1, name: &name, verifier: VERIFIER });
         }
+        // Everybody has a conversation with everybody, however few messages follow.
+        for (from, to) in (0..ACCOUNTS).flat_map(|one| (0..one).map(move |other| (one, other))) {
+            stored.send_between(from, to, "hello");
+        }
         stored
     }
 
@@ -57,6 +61,10 @@ impl Stored {
     fn send(&mut self, body: &str) {
         let from = self.rng.below(ACCOUNTS);
         let to = (from + 1 + self.rng.below(ACCOUNTS - 1)) % ACCOUNTS;
+        self.send_between(from, to, body);
+    }
+
+    fn send_between(&mut self, from: u64, to: u64, body: &str) {
         let id = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
         let names = std::mem::take(&mut self.names);
         let (from, to) = (&names[from as usize], &names[to as usize]);

@@ -217,7 +217,8 @@ pub const fn server_bytes(connections: usize) -> usize {
 
 // The consensus core.
 
-/// Servers with a vote in one cluster. More: the server does not start.
+/// Servers in one cluster, with a vote or without. More: the server does not start, and no other is
+/// added.
 pub const RAFT_VOTERS: usize = 9;
 /// Newest term that is believed; a message of a later one is ignored. Three thousand elections a
 /// second take 100,000 years to get there.
@@ -268,6 +269,9 @@ pub const PEER_OPERATORS: usize = 16;
 pub const PEER_DIAL_FIRST_MS: u64 = 20;
 /// See [`PEER_DIAL_FIRST_MS`].
 pub const PEER_DIAL_MOST_MS: u64 = 100;
+/// How long the one that is to be dialled waits before it dials itself: it may have been removed, and
+/// is not told otherwise, milliseconds.
+pub const PEER_CALL_MS: u64 = 5_000;
 /// Wait after a peer has refused this server, milliseconds.
 pub const PEER_DIAL_REFUSED_MS: u64 = 2_000;
 /// Election timeouts of silence after which a connection to a peer is taken for broken.
@@ -278,8 +282,19 @@ pub const PEER_TELL_AGAIN_MS: u64 = 10_000;
 pub const PEER_TOLD: usize = 64;
 /// How long a server that forms a cluster waits for the same others before it tells so, milliseconds.
 pub const FORMING_TELL_MS: u64 = 250;
+/// How often a server whose cluster is not formed yet asks those that are not connected whether they
+/// have one already, milliseconds.
+pub const FORMING_PROBE_MS: u64 = 1_000;
+/// How long a change of the members may take before the operator is told that it is not known what
+/// became of it, milliseconds.
+pub const CHANGE_MS: u64 = 10_000;
 /// Reads for backups that have fallen behind, under way at a time. At the bound: tried again later.
 pub const PEER_READS: usize = 16;
+/// How long `members` waits for one server's answer before it asks the next, and before it asks again
+/// where a change could not be made yet, milliseconds.
+pub const MEMBERS_ASK_MS: u64 = 2_000;
+/// See [`MEMBERS_ASK_MS`].
+pub const MEMBERS_AGAIN_MS: u64 = 100;
 /// Servers that `status` asks. Past it: a usage error, and of those that it is told of: left out.
 pub const STATUS_SERVERS: usize = 32;
 /// How long a connection that was refused is kept, after the reason was written, so that it arrives,

@@ -117,6 +117,9 @@ mutants! {
     NonvoterCounted "nonvoter-counted":
         "a non-voter's copies and votes count",
         ["raft::members::s4_2_1_a_non_voter_counts_for_nothing"];
+    OldIncarnationLetIn "old-incarnation-let-in":
+        "a data directory is let in that is not the member's of that name",
+        ["peers::mesh::the_wrong_one_is_refused"];
 
     // The log on disk.
     SyncLeftOut "sync-left-out":

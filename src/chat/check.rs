@@ -28,12 +28,16 @@ impl State {
         if let Some(founding) = &self.founding {
             digest.bytes(&founding.cluster);
             digest.bytes(&founding.token_secret);
-            for member in &founding.members {
-                digest.bytes(member.name.as_bytes());
-                digest.bytes(member.address.as_bytes());
-                digest.bytes(&member.incarnation.to_be_bytes());
-            }
         }
+        for member in self.members() {
+            digest.bytes(member.name.as_bytes());
+            digest.bytes(member.address.as_bytes());
+            digest.number(member.incarnation);
+            digest.number(u64::from(member.number));
+            digest.number(u64::from(member.votes));
+        }
+        digest.number(u64::from(self.servers.last_number));
+        self.servers.incarnations.iter().for_each(|&incarnation| digest.number(incarnation));
         for ordinal in 0..self.messages.len() as u32 {
             let id = self.messages.id(ordinal);
             digest.number(self.messages.index(ordinal));

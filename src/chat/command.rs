@@ -14,7 +14,9 @@
 //!   7 passwd       name  verifier text
 //!   8 delete       name
 //!   9 found        cluster [16]  token secret [32]  u8 count, count x (name, address text,
-//!                  u64 incarnation), one or more, names strictly rising
+//!                  u64 incarnation), one or more, names strictly rising; numbered from 1, all vote
+//!  10 members      u8 count, count x (name, address text, u64 incarnation, u32 number, u8 votes),
+//!                  one or more, names strictly rising, numbers different and not 0, one votes
 //! ```
 //! Bytes left over are an error. Kinds are never used again for anything else; 0 is reserved. Names
 //! are folded, `[a-z0-9][a-z0-9._-]{0,31}`. No bytes at all are a no-op: a new PRIMARY's first
@@ -23,6 +25,10 @@
 use super::messages::U48;
 use crate::limits::{BODY_BYTES, NAME_BYTES, PEER_ADDRESS_BYTES, RAFT_VOTERS};
 use std::fmt;
+
+/// The kinds that name servers.
+const FOUND_WITH_MEMBERS: u8 = 9;
+const MEMBERS: u8 = 10;
 
 /// The version of the payload's form that is written, and the only one that is read.
 const VERSION: u8 = 1;
@@ -39,6 +45,13 @@ pub enum Command<'a> {
         /// What tokens are derived from.
         token_secret: [u8; 32],
         /// The servers it was formed of, by name; none for a server that is alone.
+        members: Vec<Member>,
+    },
+    /// Which servers there are from here on.
+    Members {
+        /// When.
+        time: u64,
+        /// All of them, by name.
         members: Vec<Member>,
     },
     /// A new account.
@@ -112,8 +125,8 @@ pub enum Command<'a> {
     },
 }
 
-/// A server that a cluster was formed of. The incarnation was made at random with its data directory:
-/// a server with another one has another directory.
+/// A server of a cluster. The incarnation was made at random with its data directory: a server with
+/// another one has another directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its name, folded.
@@ -122,6 +135,10 @@ pub struct Member {
     pub address: String,
     /// Its directory's.
     pub incarnation: u64,
+    /// Its number, by which the consensus core knows it; never given to another server.
+    pub number: u32,
+    /// Whether it has a vote, or is only sent the log.
+    pub votes: bool,
 }
 
 /// A message that is to be deleted.
@@ -168,7 +185,7 @@ impl fmt::Display for CommandError {
             ),
             CommandError::UnknownKind(kind) => write!(
                 f,
-                "its command is of kind {kind}, this program knows 1 to 9: start the version of \
+                "its command is of kind {kind}, this program knows 1 to 10: start the version of \
                  chatctl that wrote it, or a newer one"
             ),
             CommandError::Malformed { kind, why } => write!(
@@ -216,6 +233,7 @@ impl<'a> Command<'a> {
     pub fn time(&self) -> u64 {
         match *self {
             Command::Found { time, .. }
+            | Command::Members { time, .. }
             | Command::Create { time, .. }
             | Command::Send { time, .. }
             | Command::Take { time, .. }
@@ -229,7 +247,7 @@ impl<'a> Command<'a> {
     fn tag(&self) -> u8 {
         match self {
             Command::Found { members, .. } if members.is_empty() => 1,
-            Command::Found { .. } => 9,
+            Command::Found { .. } => FOUND_WITH_MEMBERS,
             Command::Create { .. } => 2,
             Command::Send { .. } => 3,
             Command::Take { .. } => 4,
@@ -237,6 +255,7 @@ impl<'a> Command<'a> {
             Command::DeleteMsgs { .. } => 6,
             Command::Passwd { .. } => 7,
             Command::Delete { .. } => 8,
+            Command::Members { .. } => MEMBERS,
         }
     }
 
@@ -251,6 +270,7 @@ impl<'a> Command<'a> {
                 out.extend_from_slice(token_secret);
                 put_members(out, members);
             }
+            Command::Members { members, .. } => put_seats(out, members),
             Command::Create { name, verifier, .. } | Command::Passwd { name, verifier, .. } => {
                 put_name(out, name);
                 put_text(out, verifier);
@@ -286,6 +306,11 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Whether entries of this kind name servers.
+    pub(super) fn names_members(kind: u8) -> bool {
+        matches!(kind, FOUND_WITH_MEMBERS | MEMBERS)
+    }
+
     /// Reads a payload that is not empty.
     pub fn decode(payload: &'a [u8]) -> Result<Command<'a>, CommandError> {
         let (version, rest) = payload.split_first().unwrap_or((&0, &[]));
@@ -313,7 +338,8 @@ fn kind_name(tag: u8) -> Option<&'static str> {
         6 => "delete_msgs",
         7 => "passwd",
         8 => "delete",
-        9 => "found",
+        FOUND_WITH_MEMBERS => "found",
+        MEMBERS => "members",
         _ => return None,
     })
 }
@@ -346,11 +372,37 @@ fn put_members(out: &mut Vec<u8>, members: &[Member]) {
         return;
     }
     out.push(members.len() as u8);
-    for Member { name, address, incarnation } in members {
-        put_name(out, name);
-        put_text(out, address);
-        put_number(out, *incarnation);
+    for (number, member) in (1..).zip(members) {
+        assert!(member.number == number && member.votes, "a founder's number is its place");
+        put_member(out, member);
     }
+}
+
+fn put_seats(out: &mut Vec<u8>, members: &[Member]) {
+    assert!(is_seated(members), "a change of the members is checked before it is proposed");
+    out.push(members.len() as u8);
+    for member in members {
+        put_member(out, member);
+        out.extend_from_slice(&member.number.to_be_bytes());
+        out.push(u8::from(member.votes));
+    }
+}
+
+fn put_member(out: &mut Vec<u8>, member: &Member) {
+    put_name(out, &member.name);
+    put_text(out, &member.address);
+    put_number(out, member.incarnation);
+}
+
+/// What holds of every list of members.
+fn is_seated(members: &[Member]) -> bool {
+    let mut numbers: Vec<u32> = members.iter().map(|member| member.number).collect();
+    numbers.sort_unstable();
+    (1..=RAFT_VOTERS).contains(&members.len())
+        && members.is_sorted_by(|low, high| low.name < high.name)
+        && numbers.is_sorted_by(|low, high| low < high)
+        && numbers[0] > 0
+        && members.iter().any(|member| member.votes)
 }
 
 /// What is still to be read of a command of a known kind.
@@ -392,6 +444,7 @@ impl<'a> Reader<'a> {
             6 => Command::DeleteMsgs { time, name: self.name()?, targets: self.targets()? },
             7 => Command::Passwd { time, name: self.name()?, verifier: self.text()? },
             8 => Command::Delete { time, name: self.name()? },
+            MEMBERS => Command::Members { time, members: self.seats()? },
             _ => Command::Found {
                 time,
                 cluster: self.array()?,
@@ -443,18 +496,39 @@ impl<'a> Reader<'a> {
         if !(1..=RAFT_VOTERS).contains(&usize::from(count)) {
             return Err(self.malformed("its members are none or too many"));
         }
-        let mut members = Vec::new();
-        for _ in 0..count {
-            let (name, address) = (self.name()?.to_owned(), self.text()?.to_owned());
-            if address.len() > PEER_ADDRESS_BYTES {
-                return Err(self.malformed("a member's address is too long"));
-            }
-            members.push(Member { name, address, incarnation: self.number()? });
-        }
+        let members: Vec<Member> =
+            (1..=count.into()).map(|number| self.member(number)).collect::<Result<_, _>>()?;
         if !members.is_sorted_by(|low, high| low.name < high.name) {
             return Err(self.malformed("its members' names do not rise"));
         }
         Ok(members)
+    }
+
+    fn member(&mut self, number: u32) -> Result<Member, CommandError> {
+        let (name, address) = (self.name()?.to_owned(), self.text()?.to_owned());
+        if address.len() > PEER_ADDRESS_BYTES {
+            return Err(self.malformed("a member's address is too long"));
+        }
+        Ok(Member { name, address, incarnation: self.number()?, number, votes: true })
+    }
+
+    fn seats(&mut self) -> Result<Vec<Member>, CommandError> {
+        let [count] = self.array()?;
+        let mut members = Vec::new();
+        for _ in 0..count {
+            let member = self.member(0)?;
+            let number = u32::from_be_bytes(self.array()?);
+            let votes = match self.array()? {
+                [0] => false,
+                [1] => true,
+                _ => return Err(self.malformed("a member's vote is neither 0 nor 1")),
+            };
+            members.push(Member { number, votes, ..member });
+        }
+        match is_seated(&members) {
+            true => Ok(members),
+            false => Err(self.malformed("no cluster has such members")),
+        }
     }
 
     fn seqs(&mut self) -> Result<Vec<u64>, CommandError> {

@@ -12,6 +12,8 @@ pub enum Effect {
     Founded,
     /// It had them already; nothing changed.
     AlreadyFounded,
+    /// Other servers keep the log from here on.
+    MembersChanged,
     /// A new account.
     Created {
         /// Its number.

@@ -1,7 +1,7 @@
 //! What the server asks the state. Nothing here changes it.
 
 use super::accounts::{AccountId, Mailbox};
-use super::command::{Member, Target};
+use super::command::Target;
 use super::glob::{NamePage, Pattern};
 use super::messages::{RECEIVER_SEES, SENDER_SEES, TAKEN};
 use super::ordinals::Ordinals;
@@ -123,12 +123,6 @@ impl State {
     /// What tokens are derived from, once the log has said it.
     pub fn token_secret(&self) -> Option<[u8; 32]> {
         self.founding.as_ref().map(|founding| founding.token_secret)
-    }
-
-    /// The servers that the cluster was formed of, by name; none before the log has said it, and for
-    /// a server that is alone.
-    pub fn members(&self) -> &[Member] {
-        self.founding.as_ref().map_or(&[], |founding| &founding.members)
     }
 
     /// The highest time of any entry, milliseconds since the Unix epoch.

@@ -1,9 +1,10 @@
 //! The state, and what each command does to it.
 
 use super::accounts::{AccountId, Accounts, TakenBack};
-use super::command::{Command, CommandError, Member, Target};
+use super::command::{Command, CommandError, Target};
 use super::effect::{Effect, Gone};
 use super::hash::Keys;
+use super::members::Servers;
 use super::messages::{BACKWARD, Messages, RECEIVER_SEES, Row, SENDER_SEES, TAKEN, U48};
 use super::pairs::Pairs;
 use crate::limits::ID_WINDOW;
@@ -18,6 +19,7 @@ pub struct State {
     pub(super) pairs: Pairs,
     pub(super) messages: Messages,
     pub(super) founding: Option<Founding>,
+    pub(super) servers: Servers,
     pub(super) keys: Keys,
     pub(super) window: usize,
     pub(super) applied: u64,
@@ -29,7 +31,6 @@ pub struct State {
 pub(super) struct Founding {
     pub(super) cluster: [u8; 16],
     pub(super) token_secret: [u8; 32],
-    pub(super) members: Vec<Member>,
 }
 
 /// An entry that cannot be applied: nothing changed, and nothing after it may be applied.
@@ -81,6 +82,7 @@ impl State {
             pairs: Pairs::new(keys),
             messages: Messages::new(keys),
             founding: None,
+            servers: Servers::default(),
             keys,
             window: window.max(1),
             applied: 0,
@@ -109,7 +111,14 @@ impl State {
         self.last_time = self.last_time.max(command.time());
         Ok(match command {
             Command::Found { cluster, token_secret, members, .. } => {
-                self.on_found(Founding { cluster, token_secret, members })
+                if self.founding.is_none() {
+                    self.servers.set(members);
+                }
+                self.on_found(Founding { cluster, token_secret })
+            }
+            Command::Members { members, .. } => {
+                self.servers.set(members);
+                Effect::MembersChanged
             }
             Command::Create { name, verifier, .. } => self.on_create(name, verifier),
             Command::Send { time, from, to, id, known, body } => match self.accounts.live(from) {

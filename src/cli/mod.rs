@@ -13,6 +13,8 @@ pub mod dump_log;
 pub mod error;
 pub mod help;
 pub mod man;
+pub mod members;
+pub mod operator;
 mod pager;
 pub mod parse;
 mod progress;

@@ -1,24 +1,16 @@
 //! `chatctl status`: what every server of a cluster says of itself, over the peers' port.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::dump_log::text::put_json;
 use super::error::Error;
+use super::operator::{self, Answer};
 use super::parse::{Environment, Parsed};
 use crate::auth::hmac;
 use crate::limits;
-use crate::server::peers::handshake::{Dialing, Identity, Kind};
-use crate::server::peers::secret;
-use crate::server::peers::session::{Block, LENGTH_BYTES};
-use crate::server::peers::wire::{self, Frame, Reason};
-use crate::sys::entropy;
-
-/// What one server says, `key value` by `key value`; or why it says nothing.
-type Answer = Result<Vec<(String, String)>, String>;
+use crate::server::peers::wire::Frame;
 
 /// A row of the table.
 struct Row {
@@ -31,15 +23,7 @@ struct Row {
 /// Runs `chatctl status`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
     let name = parsed.subcommand().name;
-    let file = parsed.value("cluster-secret-file").map(PathBuf::from);
-    let file = file.ok_or_else(|| parsed.wrong("--cluster-secret-file is needed"))?;
-    let secret = secret::read(&file).map_err(|error| Error::failed(name, error))?;
-    let servers = parsed.value("servers").unwrap_or_default();
-    let addresses: Vec<String> = servers.split(',').map(str::to_owned).collect();
-    if addresses.len() > limits::STATUS_SERVERS {
-        let most = limits::STATUS_SERVERS;
-        return Err(parsed.wrong(format!("--servers: {most} servers at most")));
-    }
+    let (addresses, secret) = operator::reads(parsed)?;
     let patience = Duration::from_millis(parsed.number_as("timeout-ms"));
     let rows = gather(addresses, &secret, patience);
     let text = if parsed.flag("json") { json(&rows) } else { table(&rows) };
@@ -85,7 +69,8 @@ fn ask_all(servers: Vec<(String, String)>, secret: &hmac::Key, patience: Duratio
             .into_iter()
             .map(|(id, address)| {
                 scope.spawn(move || {
-                    let answer = ask(&address, secret, patience);
+                    let by = Instant::now() + patience;
+                    let answer = operator::ask(&address, &Frame::Ask, secret, by);
                     let mut row = Row { id, address, answer };
                     if let Some(id) = row.get("id") {
                         row.id = id.to_owned();
@@ -96,78 +81,6 @@ fn ask_all(servers: Vec<(String, String)>, secret: &hmac::Key, patience: Duratio
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("asking does not panic")).collect()
     })
-}
-
-/// Connects, proves the secret, and asks.
-fn ask(address: &str, secret: &hmac::Key, patience: Duration) -> Answer {
-    let by = Instant::now() + patience;
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
-        _ => error.to_string(),
-    };
-    let mut found = address.to_socket_addrs().map_err(failed)?;
-    let found = found.next().ok_or("no such address")?;
-    let mut stream = TcpStream::connect_timeout(&found, patience).map_err(failed)?;
-    stream.set_write_timeout(Some(patience)).map_err(failed)?;
-
-    let me =
-        Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
-    let mut out = Vec::new();
-    let dialing = Dialing::new(&me, "", entropy::array().map_err(failed)?, &mut out);
-    stream.write_all(&out).map_err(failed)?;
-    let welcome = read(&mut stream, limits::PEER_HANDSHAKE_BYTES, by).map_err(failed)?;
-    out.clear();
-    let refused = |reason: Reason| reason.to_string();
-    let (_, mut session) = dialing.on_welcome(secret, &welcome, &mut out).map_err(refused)?;
-    let head = |out: &mut Vec<u8>| wire::put_head(out, &Frame::Ask);
-    session.sealer.seal(&mut out, head, &Block::default());
-    stream.write_all(&out).map_err(failed)?;
-    loop {
-        let frame = read(&mut stream, limits::PEER_FRAME_BYTES, by).map_err(failed)?;
-        let (head, block) = session.opener.open(&frame).map_err(refused)?;
-        match wire::decode(head, block) {
-            Ok(Frame::Status(text)) => return Ok(text.lines().map(pair).collect()),
-            Ok(Frame::Closing(reason)) => return Err(reason.to_string()),
-            Ok(_) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-    }
-}
-
-fn pair(line: &str) -> (String, String) {
-    let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-    (key.to_owned(), value.to_owned())
-}
-
-/// A frame without the length before it.
-fn read(stream: &mut TcpStream, most: usize, by: Instant) -> io::Result<Vec<u8>> {
-    let mut length = [0; LENGTH_BYTES];
-    read_exact(stream, &mut length, by)?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > most {
-        return Err(io::Error::other("what answers there is no chatctl peers' port"));
-    }
-    let mut frame = vec![0; length];
-    read_exact(stream, &mut frame, by)?;
-    Ok(frame)
-}
-
-fn read_exact(stream: &mut TcpStream, mut buffer: &mut [u8], by: Instant) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let left = by.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => buffer = &mut buffer[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 impl Row {
@@ -186,14 +99,7 @@ impl Row {
 
     /// Names and addresses of the servers that it names.
     fn members(&self) -> Vec<(String, String)> {
-        let pairs = self.answer.as_deref().unwrap_or_default();
-        let members = pairs.iter().filter(|(key, _)| key == "member");
-        members
-            .filter_map(|(_, value)| {
-                let mut words = value.split(' ');
-                Some((words.next()?.to_owned(), words.next()?.to_owned()))
-            })
-            .collect()
+        operator::members(self.answer.as_deref().unwrap_or_default())
     }
 
     /// How many committed entries it has not applied yet, as far as anybody knows.
@@ -283,7 +189,7 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Row> {
-        let answer = |text: &str| Ok(text.lines().map(pair).collect());
+        let answer = |text: &str| Ok(text.lines().map(operator::pair).collect());
         let row = |id: &str, address: &str, answer| Row {
             id: id.to_owned(),
             address: address.to_owned(),

@@ -7,6 +7,7 @@ mod bench_load;
 mod chat;
 mod completions;
 mod dump_log;
+mod members;
 mod serve;
 mod status;
 
@@ -161,11 +162,32 @@ const COLOR: Flag = Flag {
 const NO_COLOR: Variable =
     Variable { name: "NO_COLOR", help: "Not empty: no colours, unless --color=always." };
 
+/// `--servers`, where a command goes to the peers' port.
+const PEERS: Flag = Flag {
+    name: "servers",
+    value: "HOST:PORT,...",
+    help: "Where one server or more listen for their peers: the addresses of --cluster of chatctl \
+           serve.",
+    more: "The others are asked too, as far as one of these names them.",
+    default: Some("127.0.0.1:7263"),
+    env: Some("CHATCTL_PEERS"),
+    ..FLAG
+};
+
+/// `--cluster-secret-file`, where a command goes to the peers' port.
+const SECRET: Flag = Flag {
+    name: "cluster-secret-file",
+    value: "FILE",
+    help: "The cluster's secret; mode 0600 is insisted on.",
+    ..FLAG
+};
+
 /// Every subcommand, in the order in which help shows them.
 pub const SUBCOMMANDS: &[Subcommand] = &[
     serve::SUBCOMMAND,
     chat::SUBCOMMAND,
     status::SUBCOMMAND,
+    members::SUBCOMMAND,
     dump_log::SUBCOMMAND,
     bench_codec::SUBCOMMAND,
     bench_load::SUBCOMMAND,

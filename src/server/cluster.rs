@@ -13,13 +13,11 @@ use super::peers::secret;
 use super::peers::wire::Stage;
 use super::start::random;
 use super::trace::Trace;
-use super::{Error, Options};
+use super::{Error, Options, standing};
 use crate::auth::sha256::Sha256;
-use crate::chat;
 use crate::limits;
 use crate::net::Listen;
 use crate::protocol::name;
-use crate::raft::is_damaged;
 use crate::sys::clock;
 use crate::wal::hard_state::HardState;
 
@@ -107,6 +105,7 @@ pub fn check_flags(options: &Options) -> Result<(), String> {
 pub(super) fn check_directory(options: &Options, state: &HardState) -> Result<(), Error> {
     if let Some(id) = &options.id
         && *id != state.id
+        && !standing::may_be_renamed(state)
     {
         return Err(Error::Cluster(format!(
             "the data directory {} is of server {}, not of {id}: check --id and --data-dir",
@@ -151,71 +150,16 @@ pub(super) fn client_address(
     Ok(address)
 }
 
-/// The members that the log has, against the flags and the directory. The log outranks the flags.
-pub(super) fn check_log(
-    options: &Options,
-    state: &HardState,
-    members: &[chat::Member],
-) -> Result<(), Error> {
-    let directory = options.data_dir.display();
-    if members.is_empty() {
-        return match options.cluster.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Cluster(format!(
-                "the data directory {directory} is of a server that is alone: start it without \
-                 --cluster, or give another --data-dir"
-            ))),
-        };
-    }
-    match members.iter().find(|member| member.name == state.id) {
-        Some(member) if member.incarnation == state.incarnation => {}
-        _ => {
-            return Err(Error::Cluster(format!(
-                "the data directory {directory} does not belong together: its log is of a cluster \
-                 that has no server {} with this {}",
-                state.id,
-                crate::wal::hard_state::FILE
-            )));
-        }
-    }
-    if options.cluster_secret_file.is_none() {
-        return Err(Error::Cluster(
-            "a server of a cluster needs --cluster-secret-file, the same as the others".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// The members, as the log has them; where it is damaged and does not say it any more, as the flags
-/// list them. None for a server that is alone.
-pub(super) fn members(
-    options: &Options,
-    state: &HardState,
-    members: &[chat::Member],
-) -> Result<Vec<Member>, Error> {
-    if !members.is_empty() || !is_damaged(state.copy) {
-        check_log(options, state, members)?;
-        return Ok(members.iter().cloned().map(Member::from).collect());
-    }
-    if options.cluster.is_empty() {
-        return Err(Error::Cluster(format!(
-            "the log in {} is damaged, and does not say any more which servers there are: give \
-             --cluster, so that they can restore it",
-            options.data_dir.display()
-        )));
-    }
-    Ok(listed_members(options, state))
-}
-
 /// The members, as the flags list them before the cluster is formed. Only the own incarnation is
 /// known then.
 pub(super) fn listed_members(options: &Options, state: &HardState) -> Vec<Member> {
-    let member = |listed: &Listed| Member {
+    let member = |(place, listed): (usize, &Listed)| Member {
         name: listed.name.clone(),
         address: listed.address.clone(),
         incarnation: (listed.name == state.id).then_some(state.incarnation),
+        number: mesh::id_of(place),
     };
-    options.cluster.iter().map(member).collect()
+    options.cluster.iter().enumerate().map(member).collect()
 }
 
 /// Opens the peers' port.

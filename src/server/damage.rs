@@ -11,7 +11,6 @@
 //! The last two rows are about what a read finds in a segment that was whole at the start. A PRIMARY
 //! without such a majority goes on: to end then would take from the clients what is not damaged.
 
-use super::cluster;
 use super::trace::Trace;
 use super::{Error, Options, Server};
 use crate::chat;
@@ -69,27 +68,6 @@ pub(super) fn tell(trace: Trace) {
 }
 
 impl Server {
-    /// Where the log did not even say which servers there are, the flags were believed. Once the log
-    /// is restored it is asked whether they were right.
-    pub(super) fn check_believed(&mut self) -> Result<(), Error> {
-        let replica = &self.service.replica;
-        let members = replica.state().members();
-        if !self.believes_flags || replica.core().is_restoring() || members.is_empty() {
-            return Ok(());
-        }
-        self.believes_flags = false;
-        cluster::check_log(&self.options, &self.hard_state, members)?;
-        let listed = self.options.cluster.iter().map(|one| (&one.name, &one.address));
-        if listed.eq(members.iter().map(|member| (&member.name, &member.address))) {
-            return Ok(());
-        }
-        Err(Error::Cluster(
-            "the log is restored, and has other servers than --cluster: start again, then the \
-             log's are taken"
-                .to_owned(),
-        ))
-    }
-
     /// What was read from the log is not what was written there.
     pub(super) fn on_read_failed(&mut self, error: &ReadError) {
         let core = self.service.replica.core();

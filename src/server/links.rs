@@ -100,8 +100,7 @@ impl Links {
             self.read(place);
         }
         self.mesh.tick();
-        while let Some((key, id)) = self.mesh.next_dial() {
-            let address = self.mesh.members()[super::peers::mesh::place_of(id)].address.clone();
+        while let Some((key, address)) = self.mesh.next_dial() {
             match address.parse() {
                 Ok(address) => self.connect(key, address, registry),
                 Err(_) => self.resolver.ask(key, address),

@@ -5,15 +5,18 @@
 //! | this one     | what a server consists of |
 //! | [`start`]    | start and stop |
 //! | [`turn`]     | one round of the loop, in the order of durability: sockets, threads, clocks |
-//! | [`cluster`], [`form`] | which servers there are; how they become a cluster |
+//! | [`cluster`], [`standing`], [`entering`], [`form`] | which servers there are, what this one is; how it gets in |
+//! | [`changing`] | other servers come and go |
 //! | [`damage`]   | a log that is damaged: set aside, restored by others |
 //! | [`links`], [`peering`] | the sockets to them; their part in a turn |
 //! | [`service`]  | what is done for clients, without any of these |
 //! | [`peers`]    | what servers say to each other, without any of these |
 //! | [`replica`]  | the core, the log and the state, tied together, without any of these |
 
+mod changing;
 pub mod cluster;
 mod damage;
+mod entering;
 mod form;
 mod links;
 pub mod options;
@@ -21,6 +24,7 @@ mod peering;
 pub mod peers;
 pub mod replica;
 pub mod service;
+mod standing;
 mod start;
 mod trace;
 mod turn;
@@ -66,10 +70,10 @@ struct Server {
     /// The peers' port; none for a server that is alone.
     links: Option<Links>,
     wanted: peering::WantedReads,
-    /// The log was damaged and did not say which servers there are: the flags did.
-    believes_flags: bool,
     /// What a read has found damaged, so that this server ends.
     damage: Option<String>,
+    /// A change of the members that an operator waits for.
+    changing: Option<changing::Changing>,
     /// At a stop: whether another server was told to be PRIMARY.
     handing_over: bool,
     /// What is read from a connection that owns no buffer.

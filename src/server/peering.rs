@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::links::Links;
-use super::peers::mesh::{Event, id_of};
+use super::peers::mesh::Event;
 use super::service::Serving;
 use super::trace::Trace;
 use super::{Server, TraceLevel};
@@ -38,8 +38,10 @@ impl Server {
                 Event::Up(id) => self.service.replica.peer_up(now_ms, id),
                 Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
                 Event::About(_) => self.learn_addresses(),
-                // Who asks for the status gets it; who forms a cluster learns that this one is.
-                Event::Adopt(..) => {}
+                // This server is a member, and its log begins already.
+                Event::Adopt(..) | Event::Join(..) => {}
+                Event::Change(key, change) => self.on_change(key, change),
+                Event::Probed(address, identity) => self.on_probed(&address, identity),
                 Event::Asked(key) => {
                     let status = self.status();
                     if let Some(links) = &mut self.links {
@@ -53,8 +55,7 @@ impl Server {
     /// Where clients reach the peers, as these say it: for those who come to the wrong server.
     pub(super) fn learn_addresses(&mut self) {
         let Some(links) = &self.links else { return };
-        for place in 0..links.mesh.members().len() {
-            let id = id_of(place);
+        for id in links.mesh.members().iter().map(|member| member.number) {
             if let Some((about, _)) = links.mesh.standing(id) {
                 self.service.set_peer_address(id, about.client_address.clone());
             }
@@ -220,11 +221,16 @@ impl Server {
         if let Some(links) = &self.links {
             let name = |id| links.mesh.name_of(id);
             put("primary", &core.primary().map_or("-", name));
-            for (place, member) in links.mesh.members().iter().enumerate() {
-                let (name, address) = (&member.name, &member.address);
-                let up = id_of(place);
-                let up = up == core.id() || links.mesh.is_up(up);
-                put("member", &format_args!("{name} {address} {}", if up { "up" } else { "down" }));
+            for member in links.mesh.members() {
+                let (name, address, id) = (&member.name, &member.address, member.number);
+                let up = if id == core.id() || links.mesh.is_up(id) { "up" } else { "down" };
+                let votes = if core.members().is_voter(id) { "voter" } else { "non-voter" };
+                let directory = member.incarnation.unwrap_or(0);
+                let rest = format_args!("{up} {votes} {directory:016x} {id}");
+                put("member", &format_args!("{name} {address} {rest}"));
+            }
+            for backup in core.backups() {
+                put("match", &format_args!("{} {}", name(backup.id), backup.match_index));
             }
         }
         text

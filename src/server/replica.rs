@@ -11,11 +11,11 @@
 
 use std::collections::VecDeque;
 
-use crate::chat::{ApplyError, Effect, State};
+use crate::chat::{self, ApplyError, Effect, Member, State};
 use crate::mutants::{Mutant, planted};
 use crate::raft::{
-    Config, Entry, HardState, Mark, Message, Outgoing, Payload, ProposeError, Raft, ReadError,
-    ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
+    ChangeError, Config, Entry, HardState, Mark, Members, Message, Outgoing, Payload, ProposeError,
+    Raft, ReadError, ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
 };
 use crate::wal::format::RECORD_HEADER_BYTES;
 use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal};
@@ -45,6 +45,9 @@ pub struct Recovered {
     pub commit: u64,
     /// The log's entries behind `commit`.
     pub tail: Vec<Entry>,
+    /// The servers as the log has them up to `commit`, or as they are known before the log has this
+    /// one among them; none for a server that is alone.
+    pub members: Vec<Member>,
 }
 
 /// What is to be done outside, in the order in which it came up. Whoever does it takes it out.
@@ -60,6 +63,8 @@ pub struct Wishes {
     pub wanted: Vec<Wanted>,
     /// Tell these to the operator, and to the clients what concerns them.
     pub changes: Vec<RoleChange>,
+    /// These are the servers from now on.
+    pub members: Option<Vec<Member>>,
 }
 
 /// The copy.
@@ -71,6 +76,9 @@ pub struct Replica {
     pub wishes: Wishes,
     /// Which batch makes which state of the core's log durable.
     marks: VecDeque<(u64, Mark)>,
+    /// The servers as the entry at each index has them: the newest that is known to be committed, and
+    /// those after it. The last counts.
+    members: Vec<(u64, Vec<Member>)>,
     /// Entries in the log that are not applied yet, as far as they are committed.
     committed: VecDeque<Entry>,
     /// How many payloads were proposed since the core was last asked what to do, and their bytes:
@@ -84,7 +92,12 @@ pub struct Replica {
 impl Replica {
     /// Goes on from what the disk kept.
     pub fn new(config: Config, from: Recovered, now_ms: u64) -> Result<Replica, StartError> {
-        let Recovered { hard_state, copy, wal, state, commit, tail } = from;
+        let Recovered { hard_state, copy, wal, state, commit, tail, members } = from;
+        let config = with_members(config, &members);
+        let mut members = vec![(0, members)];
+        for entry in tail.iter().filter(|entry| entry.index > commit) {
+            members.extend(chat::members_in(&entry.payload).map(|list| (entry.index, list)));
+        }
         let run = |(first_index, term)| Run { first_index, term };
         let runs = wal.term_runs().map(run).collect();
         let last_index = wal.last_index();
@@ -96,6 +109,7 @@ impl Replica {
             state,
             wishes: Wishes::default(),
             marks: VecDeque::new(),
+            members,
             committed: VecDeque::new(),
             proposed: (0, 0),
             granted: VecDeque::new(),
@@ -139,6 +153,19 @@ impl Replica {
         Ok(index)
     }
 
+    /// Has the log say that these are the servers; the entry's index.
+    pub fn change_members(&mut self, payload: Vec<u8>) -> Result<u64, ChangeError> {
+        let bytes = payload.len();
+        let index = self.core.change_members(payload.into())?;
+        self.proposed = (self.proposed.0 + 1, self.proposed.1 + bytes);
+        Ok(index)
+    }
+
+    /// The servers that count, by name; none for a server that is alone.
+    pub fn members(&self) -> &[Member] {
+        self.members.last().map_or(&[], |(_, list)| list)
+    }
+
     /// Whether a command of so many bytes has room in the log as it is on the disk. Where it has
     /// not, it is proposed once the next segment is made, or refused when that fails.
     pub fn has_room(&self, bytes: usize) -> bool {
@@ -179,9 +206,17 @@ impl Replica {
         wishes.changes.extend(output.changes);
         if let Some(index) = output.truncate_from {
             self.wal.truncate_from(index);
+            let before = self.members.len();
+            self.members.retain(|(of, _)| *of < index);
+            if self.members.len() < before {
+                self.wishes.members = Some(self.members().to_vec());
+            }
         }
         for entry in &output.append {
             self.wal.append_entry(entry.term, entry.index, &entry.payload);
+            if let Some(list) = chat::members_in(&entry.payload) {
+                self.on_members(entry.index, list);
+            }
         }
         if let Some(mark) = output.mark {
             self.marks.push_back((self.wal.newest_batch(), mark));
@@ -194,6 +229,14 @@ impl Replica {
         }
         self.granted.extend(output.reads);
         self.refused.extend(output.reads_refused);
+    }
+
+    fn on_members(&mut self, index: u64, list: Vec<Member>) {
+        let commit = self.core.commit();
+        let after = self.members.partition_point(|(of, _)| *of <= commit);
+        self.members.drain(..after.saturating_sub(1));
+        self.wishes.members = Some(list.clone());
+        self.members.push((index, list));
     }
 
     /// What has gathered, to be written and synced; none while a batch is on its way: the next is
@@ -319,4 +362,30 @@ impl Replica {
             self.wal.append_mark();
         }
     }
+}
+
+/// How the core finds the servers in the log's entries.
+fn read_members(payload: &[u8]) -> Option<Members> {
+    chat::members_in(payload).map(|list| numbers_of(&list))
+}
+
+fn numbers_of(list: &[Member]) -> Members {
+    let of = |votes: bool| {
+        let members = list.iter().filter(move |member| member.votes == votes);
+        members.map(|member| ServerId(member.number)).collect()
+    };
+    Members { voters: of(true), nonvoters: of(false) }
+}
+
+/// The settings of a server of these; who is not among them yet has no vote.
+fn with_members(config: Config, list: &[Member]) -> Config {
+    if list.is_empty() {
+        return Config { read_members, ..config };
+    }
+    let mut members = numbers_of(list);
+    if !members.has(config.id) {
+        members.nonvoters.push(config.id);
+    }
+    let Members { voters, nonvoters } = members;
+    Config { read_members, voters, nonvoters, ..config }
 }

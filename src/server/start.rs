@@ -3,30 +3,25 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use super::cluster::{self, Listed};
-use super::form::Former;
+use super::cluster;
+use super::entering::{Entered, Entering};
 use super::links::Links;
 use super::peering::WantedReads;
-use super::peers::mesh::{Member, id_of};
-use super::replica::{Recovered, Replica};
+use super::replica::Replica;
 use super::service::{Now, Service, Serving, Settings};
+use super::standing::{LONE, LONE_NAME};
 use super::trace::Trace;
 use super::turn::Waiting;
 use super::{Error, Options, Server, TraceLevel, damage};
 use crate::auth::hasher::Hasher;
-use crate::chat::State;
+use crate::chat;
 use crate::limits;
-use crate::mutants::{Mutant, planted};
 use crate::net::{Deadlines, Listen, Listener};
 use crate::raft::{self, Role, ServerId};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{self, DataDir, Disk, Identity, Reader, RecoverError, Writer};
-
-/// The number of a server that is alone, and the name it goes by.
-const LONE: ServerId = ServerId(1);
-const LONE_NAME: &str = "lone";
+use crate::wal::{DataDir, Disk, Reader, Writer};
 
 /// Serves until a signal says stop. The line with the addresses goes to standard output, since
 /// scripts want it; traces go to standard error.
@@ -66,52 +61,29 @@ impl Server {
         let mut hard_state = hard_state(&directory, &options)?;
         cluster::check_directory(&options, &hard_state)?;
         let client_address = cluster::client_address(&options, &addresses, trace)?;
-        let open = |hard_state: &HardState, members, waiting: &Waiting| {
-            let waker = waiting.waker.clone();
-            let mut links = cluster::links(&options, hard_state, members, &client_address, waker)?;
-            links.register(waiting.poll.registry()).map_err(poll)?;
-            tell_cluster(trace, &options, hard_state, &links, &client_address);
-            Ok(links)
+        let mut entering = Entering {
+            options: &options,
+            directory: &directory,
+            hard_state: &mut hard_state,
+            waiting: &mut waiting,
+            signals: &mut signals,
+            client_address: &client_address,
+            trace,
         };
-
-        let mut links = None;
-        if hard_state.term == 0 && !options.cluster.is_empty() {
-            let members = cluster::listed_members(&options, &hard_state);
-            let mut opened = open(&hard_state, members, &waiting)?;
-            let mut former = Former {
-                directory: &directory,
-                hard_state: &mut hard_state,
-                links: &mut opened,
-                waiting: &mut waiting,
-                signals: &mut signals,
-                segment_mib: options.segment_mib,
-                trace,
-            };
-            if !former.form()? {
-                return Ok(None);
-            }
-            links = Some(opened);
-        }
-        let recovered = recover(&directory, &mut hard_state, &options, trace)?;
-        let members = cluster::members(&options, &hard_state, recovered.state.members())?;
-        let believes_flags = recovered.state.members().is_empty() && !members.is_empty();
-        if links.is_none() && !members.is_empty() {
-            links = Some(open(&hard_state, members.clone(), &waiting)?);
-        }
+        let Some(Entered { links, recovered, id }) = entering.enter()? else { return Ok(None) };
         let now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
-        let config = config(&options, &hard_state, &members)?;
+        let config = config(&options, id)?;
         let replica = Replica::new(config, recovered, now.monotonic_ms).map_err(Error::Core)?;
         let settings = settings(&options, &hard_state, client_address);
         let service = Service::new(settings, replica, random()?, now);
         let parts = Parts { options, trace, waiting, signals, listeners, directory, hard_state };
         let mut server = Server::assemble(parts, service, links, now)?;
-        server.believes_flags = believes_flags;
         if server.service.replica.core().is_restoring() {
             damage::tell(trace);
         }
         // Some have said it while the cluster was formed.
         server.learn_addresses();
-        if server.links.is_none() {
+        if server.service.replica.members().is_empty() {
             server.found()?;
         }
         server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
@@ -149,8 +121,8 @@ impl Server {
             hasher: Hasher::spawn(limits::HASH_JOBS, wake).map_err(thread)?,
             links,
             wanted: WantedReads::default(),
-            believes_flags: false,
             damage: None,
+            changing: None,
             handing_over: false,
             scratch: Vec::new(),
             accepting: false,
@@ -178,8 +150,8 @@ impl Server {
         );
     }
 
-    /// Takes turns until this server is PRIMARY and, in an empty log, has said what this cluster is.
-    /// Nobody is let in before.
+    /// Takes turns until this server is PRIMARY and, in an empty log, has said what this cluster is;
+    /// where it has a peers' port, also which server this is. Nobody is let in before.
     fn found(&mut self) -> Result<(), Error> {
         let mut asked = false;
         while !asked || self.service.replica.state().cluster().is_none() {
@@ -192,6 +164,18 @@ impl Server {
                     self.service.found(self.hard_state.cluster, random()?);
                 }
             }
+        }
+        let Some(listed) = self.options.cluster.first().filter(|_| self.links.is_some()) else {
+            return Ok(());
+        };
+        let (name, address) = (listed.name.clone(), listed.address.clone());
+        let (incarnation, number) = (self.hard_state.incarnation, LONE.0);
+        let own = chat::Member { name, address, incarnation, number, votes: true };
+        let taken = self.service.change_members(vec![own]);
+        taken.map_err(|error| Error::Cluster(error.to_string()))?;
+        while self.service.replica.state().members().is_empty() {
+            self.waiting.waker.wake().map_err(Error::Poll)?;
+            self.turn()?;
         }
         Ok(())
     }
@@ -216,55 +200,13 @@ struct Parts {
     hard_state: HardState,
 }
 
-/// What a server of a cluster says of itself at its start.
-fn tell_cluster(
-    trace: Trace,
-    options: &Options,
-    hard_state: &HardState,
-    links: &Links,
-    client_address: &str,
-) {
-    let members = links.mesh.members();
-    let own = members.iter().find(|member| member.name == hard_state.id);
-    let peer_address = own.map_or("?", |member| &member.address);
-    let others = members.iter().filter(|member| member.name != hard_state.id);
-    let others: Vec<&str> = others.map(|member| member.name.as_str()).collect();
-    let others = match others.is_empty() {
-        true => String::new(),
-        false => format!("; with {}", others.join(", ")),
-    };
-    let survives = cluster::survives(members.len());
-    trace.info(format_args!(
-        "server {}: clients at {client_address}, peers at {peer_address}{others}: {survives}",
-        hard_state.id
-    ));
-    let same = |(listed, member): (&Listed, &Member)| {
-        listed.name == member.name && listed.address == member.address
-    };
-    let listed = &options.cluster;
-    let differs = listed.len() != members.len() || !listed.iter().zip(members).all(same);
-    if differs && !listed.is_empty() {
-        trace.info("--cluster differs from the members that the log has: the log's are taken");
-    }
-}
-
-/// The core's settings: alone, or with the log's members.
-fn config(
-    options: &Options,
-    hard_state: &HardState,
-    members: &[Member],
-) -> Result<raft::Config, Error> {
+/// The core's settings. Which servers there are is told to the replica.
+fn config(options: &Options, id: ServerId) -> Result<raft::Config, Error> {
     let seed = u64::from_be_bytes(random()?);
-    let place = members.iter().position(|member| member.name == hard_state.id);
-    let id = place.map_or(LONE, id_of);
-    let voters = match members.len() {
-        0 => vec![LONE],
-        count => (0..count).map(id_of).collect(),
-    };
     Ok(raft::Config {
         election_timeout_ms: options.election_timeout_ms,
         heartbeat_ms: options.heartbeat_ms,
-        ..raft::Config::new(id, voters, seed)
+        ..raft::Config::new(id, vec![LONE], seed)
     })
 }
 
@@ -291,63 +233,6 @@ fn counted(count: u64, what: &str) -> String {
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
     entropy::array().map_err(|error| Error::System("the system gives no random bytes", error))
-}
-
-/// Reads the log back. What is not known to be committed is committed again by the core, once it
-/// is PRIMARY. What is damaged is set aside, where others can restore it.
-fn recover(
-    directory: &DataDir,
-    saved: &mut HardState,
-    options: &Options,
-    trace: Trace,
-) -> Result<Recovered, Error> {
-    let mut state = empty_state(saved);
-    let there = damage::check_there(directory, saved);
-    let read = there.and_then(|()| read_log(directory, saved, options, &mut state));
-    let (wal, report) = match read {
-        Err(RecoverError::Corrupt { file, why, .. })
-            if damage::others_restore(options, saved, state.members()) =>
-        {
-            trace.wrong(format_args!("{file}: {why}"));
-            damage::set_aside(directory, saved, options, trace)?;
-            state = empty_state(saved);
-            read_log(directory, saved, options, &mut state)
-        }
-        read => read,
-    }
-    .map_err(Error::Recover)?;
-    for line in report.torn_tail.iter().chain(&report.notes) {
-        trace.info(line);
-    }
-    let voted_for = saved.voted_for.parse().map(ServerId).ok();
-    let hard_state = raft::HardState { term: saved.term, voted_for };
-    let entry = |entry: wal::Entry| {
-        let wal::Entry { term, index, payload } = entry;
-        raft::Entry { term, index, payload: payload.into() }
-    };
-    let tail = report.tail.into_iter().map(entry).collect();
-    let (copy, commit) = (saved.copy, report.commit);
-    Ok(Recovered { hard_state, copy, wal, state, commit, tail })
-}
-
-fn empty_state(saved: &HardState) -> State {
-    let forgets = planted(Mutant::DuplicatesForgotten) && saved.term > 0;
-    if forgets { State::with_window(1) } else { State::new() }
-}
-
-fn read_log(
-    directory: &DataDir,
-    saved: &HardState,
-    options: &Options,
-    state: &mut State,
-) -> Result<(wal::Wal, wal::Report), RecoverError> {
-    let mut visit = |index: u64, _term: u64, payload: &[u8]| {
-        state.apply(index, payload).map(drop).map_err(|error| error.to_string())
-    };
-    let identity = Identity { cluster: saved.cluster };
-    let segment_bytes = options.segment_mib << 20;
-    let recovery = wal::Options { expect: Some(identity), segment_bytes };
-    wal::recover(&mut directory.wal_disk(), &recovery, &mut visit)
 }
 
 /// Where clients come, as they were bound.

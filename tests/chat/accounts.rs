@@ -2,7 +2,7 @@
 
 use super::Chat;
 use chatctl::chat::glob::Pattern;
-use chatctl::chat::{Command, Effect, State};
+use chatctl::chat::{Command, Effect, Member, State};
 use chatctl::limits;
 
 #[test]
@@ -126,4 +126,32 @@ fn the_largest_pages_fit_into_a_body() {
     let digits = u64::MAX.to_string().len();
     let lines = limits::LIST_PAGE * (limits::NAME_BYTES + 3 * (digits + 1) + 1);
     assert!(names <= limits::BODY_BYTES && lines <= limits::BODY_BYTES, "{names} {lines}");
+}
+
+#[test]
+fn the_newest_members_count_and_no_number_or_directory_comes_back() {
+    let member = |name: &str, incarnation, number, votes| Member {
+        name: name.to_owned(),
+        address: format!("{name}:1"),
+        incarnation,
+        number,
+        votes,
+    };
+    let mut chat = Chat::new(&[]);
+    assert_eq!((chat.state.members(), chat.state.next_number()), (&[][..], 2));
+    let lists = [
+        vec![member("a", 7, 1, true)],
+        vec![member("a", 7, 1, true), member("b", 8, 2, false)],
+        vec![member("a", 7, 1, true)],
+    ];
+    for (members, next) in lists.iter().zip([2, 3, 3]) {
+        let before = chat.state.digest();
+        let members = members.clone();
+        let effect = chat.apply(|time| Command::Members { time, members: members.clone() });
+        assert_eq!(effect, Effect::MembersChanged);
+        assert_eq!(chat.state.members(), members);
+        assert_eq!(chat.state.next_number(), next);
+        assert_ne!(chat.state.digest(), before);
+    }
+    assert!(chat.state.was_member(8) && !chat.state.was_member(9));
 }

@@ -7,6 +7,10 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Each kind, and its bytes in hexadecimal.
+fn member(name: &str, address: &str, incarnation: u64, number: u32, votes: bool) -> Member {
+    Member { name: name.into(), address: address.into(), incarnation, number, votes }
+}
+
 pub fn vectors() -> Vec<(Command<'static>, String)> {
     let time = 0x0123_4567_89ab;
     let head = |kind: &str| format!("01{kind}00000123456789ab");
@@ -60,10 +64,7 @@ pub fn vectors() -> Vec<(Command<'static>, String)> {
                 time,
                 cluster: [0xc1; 16],
                 token_secret: [0x5e; 32],
-                members: vec![
-                    Member { name: "a".into(), address: "h:1".into(), incarnation: 7 },
-                    Member { name: "b".into(), address: "".into(), incarnation: 1 << 56 },
-                ],
+                members: vec![member("a", "h:1", 7, 1, true), member("b", "", 1 << 56, 2, true)],
             },
             head("09")
                 + &"c1".repeat(16)
@@ -71,6 +72,16 @@ pub fn vectors() -> Vec<(Command<'static>, String)> {
                 + "02"
                 + "01610003683a310000000000000007"
                 + "016200000100000000000000",
+        ),
+        (
+            Command::Members {
+                time,
+                members: vec![member("a", "h:1", 7, 9, false), member("b", "", 1 << 56, 2, true)],
+            },
+            head("0a")
+                + "02"
+                + "01610003683a3100000000000000070000000900"
+                + "0162000001000000000000000000000201",
         ),
     ]
 }
@@ -110,6 +121,8 @@ fn fields_out_of_their_form_are_malformed() {
     };
     let found = |members: &str| format!("0109 0000000000000001 {} {members}", "00".repeat(48));
     let member = "0161 0000 0000000000000001";
+    let members = |members: &str| format!("010a 0000000000000001 {members}");
+    let (a, b) = ("0161 0000 0000000000000001", "0162 0000 0000000000000002");
     let cases = [
         ("0108 0001000000000000 03616e6e", "its time is 2^48 or more"),
         ("0108 0000000000000001 00", "a name is not a folded name"),
@@ -119,6 +132,12 @@ fn fields_out_of_their_form_are_malformed() {
         ("0107 0000000000000001 03616e6e 0001ff", "a text is not UTF-8"),
         (&found("00"), "its members are none or too many"),
         (&found("0a"), "its members are none or too many"),
+        (&members("00"), "no cluster has such members"),
+        (&members(&format!("01 {a} 00000001 02")), "neither 0 nor 1"),
+        (&members(&format!("01 {a} 00000000 01")), "no cluster has such members"),
+        (&members(&format!("01 {a} 00000001 00")), "no cluster has such members"),
+        (&members(&format!("02 {a} 00000003 01 {b} 00000003 01")), "no cluster has such members"),
+        (&members(&format!("02 {b} 00000003 01 {a} 00000004 01")), "no cluster has such members"),
         (&found(&format!("02{member}{member}")), "its members' names do not rise"),
         ("0104 0000000000000001 03616e6e 0002 0000000000000003 0000000000000003", "do not rise"),
     ];

@@ -78,6 +78,7 @@ impl Model {
     pub fn apply(&mut self, index: u64, command: &Command) -> Outcome {
         self.last_time = self.last_time.max(command.time());
         match command {
+            Command::Members { .. } => Outcome::Nothing,
             Command::Found { .. } if self.founded => Outcome::AlreadyFounded,
             Command::Found { .. } => {
                 self.founded = true;

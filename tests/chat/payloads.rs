@@ -20,7 +20,7 @@ fn an_unknown_version_or_kind_is_an_error_that_names_the_entry_and_what_to_do() 
         (&[2, 1, 0][..], CommandError::UnknownVersion(2)),
         (&[0, 1, 0], CommandError::UnknownVersion(0)),
         (&[1, 0, 0], CommandError::UnknownKind(0)),
-        (&[1, 10, 0], CommandError::UnknownKind(10)),
+        (&[1, 11, 0], CommandError::UnknownKind(11)),
         (&[1, 8, 0], CommandError::Malformed { kind: "delete", why: "it ends early" }),
     ] {
         let error = state.apply(7, payload).unwrap_err();

@@ -159,6 +159,7 @@ impl World {
             Effect::None => Outcome::Nothing,
             Effect::Founded => Outcome::Founded,
             Effect::AlreadyFounded => Outcome::AlreadyFounded,
+            Effect::MembersChanged => Outcome::Nothing,
             Effect::Created { account } => Outcome::Created(self.name(account)),
             Effect::NameTaken { account } => Outcome::NameTaken { live: account.is_some() },
             Effect::Stored { from, to, id, time, seq } => {

@@ -7,6 +7,7 @@ mod dump_log;
 mod examples;
 mod install;
 mod man;
+mod members;
 
 use crate::support::TempDir;
 use chatctl::cli::table;

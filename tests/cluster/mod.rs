@@ -7,6 +7,7 @@ mod failover;
 mod forming;
 mod kills;
 mod many;
+mod members;
 mod screen;
 mod status;
 

@@ -2,7 +2,7 @@
 
 use chatctl::auth::hmac;
 use chatctl::limits::{PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES};
-use chatctl::raft::{Body, Entry, Message};
+use chatctl::raft::{Body, Entry, Message, ServerId};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
 use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::session::{Block, Opener, Sealer};
@@ -171,10 +171,11 @@ fn a_changed_handshake_never_ends_in_a_proven_connection() {
 /// A mesh that is given anything at all, on connections in any state.
 #[test]
 fn whatever_comes_to_the_peers_port_no_connection_keeps_more_than_it_may() {
-    let member = |name: &str, address: &str| Member {
+    let member = |name: &str, address: &str, number: u32| Member {
         name: name.to_owned(),
         address: address.to_owned(),
         incarnation: Some(7),
+        number: ServerId(number),
     };
     let server = |name: &str| Identity {
         kind: Kind::Server,
@@ -186,7 +187,7 @@ fn whatever_comes_to_the_peers_port_no_connection_keeps_more_than_it_may() {
     fuzz("peers", |rng| {
         let settings = Settings {
             me: server("b"),
-            members: vec![member("a", "h:1"), member("b", "h:2")],
+            members: vec![member("a", "h:1", 1), member("b", "h:2", 2)],
             secret: secret.clone(),
             about: empty_about([3; 32], String::new()),
             silence_ms: 1_000,

@@ -121,7 +121,7 @@ impl World {
             self.net.read(place);
             self.net.meshes[place].tick();
             while let Some((key, id)) = self.net.meshes[place].next_dial() {
-                self.net.dial(place, key, id);
+                self.net.dial(place, key, &id);
             }
             self.net.write(place);
             self.act(place);

@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 
 use chatctl::auth::hmac;
 use chatctl::net::Key;
-use chatctl::raft::ServerId;
 use chatctl::server::peers::handshake::{Identity, Kind};
-use chatctl::server::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of, place_of};
+use chatctl::server::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of};
 
 /// Silence after which a connection is closed here, milliseconds.
 const SILENCE_MS: u64 = 2_000;
@@ -48,6 +47,7 @@ fn members(count: usize) -> Vec<Member> {
         name: name_of(place),
         address: format!("h:{place}"),
         incarnation: Some(100 + place as u64),
+        number: id_of(place),
     };
     (0..count).map(member).collect()
 }
@@ -117,8 +117,8 @@ impl Net {
             self.meshes[place].set_now(self.now_ms);
             moved |= self.read(place);
             self.meshes[place].tick();
-            while let Some((key, id)) = self.meshes[place].next_dial() {
-                self.dial(place, key, id);
+            while let Some((key, address)) = self.meshes[place].next_dial() {
+                self.dial(place, key, &address);
                 moved = true;
             }
             moved |= self.write(place);
@@ -126,9 +126,10 @@ impl Net {
         moved
     }
 
-    fn dial(&mut self, from: usize, key: Key, to: ServerId) {
+    fn dial(&mut self, from: usize, key: Key, address: &str) {
         self.dials += 1;
-        let Some(to) = self.routes[place_of(to)] else {
+        let place = address.strip_prefix("h:").and_then(|place| place.parse::<usize>().ok());
+        let Some(to) = place.and_then(|place| self.routes[place]) else {
             return self.meshes[from].on_broken(key, "nobody is there");
         };
         self.meshes[to].set_now(self.now_ms);

@@ -166,6 +166,7 @@ impl Server {
             hard_state: state_of(&file),
             copy: file.copy,
             wal,
+            members: state.members().to_vec(),
             state,
             commit: report.commit,
             tail,
@@ -270,6 +271,8 @@ fn first_entry(common: &Common) -> Vec<u8> {
         name: name_of(ServerId(id)),
         address: format!("s{id}:7263"),
         incarnation: u64::from(id),
+        number: id,
+        votes: true,
     };
     let members = (1..=common.servers).map(member).collect();
     let mut entry = Vec::new();

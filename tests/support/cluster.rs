@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -46,15 +46,26 @@ pub fn name_of(place: usize) -> String {
 impl Cluster {
     /// So many servers that are not started yet.
     pub fn new(name: &str, count: usize, flags: &[&str]) -> Cluster {
+        Cluster::with_spares(name, count, 0, flags)
+    }
+
+    /// The same, and so many more, each of which is to be let in: it is given the list of the others
+    /// and itself.
+    pub fn with_spares(name: &str, formed: usize, spares: usize, flags: &[&str]) -> Cluster {
+        let count = formed + spares;
         let home = TempDir::new(name);
         let secret = home.path().join("secret");
         make_secret(&secret);
         let local = || format!("127.0.0.1:{}", free_port());
         let peers: Vec<String> = (0..count).map(|_| local()).collect();
         let addresses: Vec<String> = (0..count).map(|_| local()).collect();
-        let list = list_of(&peers);
+        let first = list_of(&peers[..formed]);
         let launches = (0..count).map(|place| {
             let name = name_of(place);
+            let list = match place < formed {
+                true => first.clone(),
+                false => format!("{first},{name}={}", peers[place]),
+            };
             Launch::on(&home.path().join(&name))
                 .listen(&[&addresses[place]])
                 .flags(&["--id", &name, "--cluster", &list])
@@ -168,6 +179,42 @@ impl Cluster {
         self.put(place, starting);
     }
 
+    /// Runs `chatctl members` with these arguments, and asks these servers.
+    pub fn members(&self, ask: &[usize], arguments: &[&str]) -> Output {
+        let peers: Vec<&str> = ask.iter().map(|&place| self.peers[place].as_str()).collect();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command.args(["members", "--servers", &peers.join(","), "--cluster-secret-file"]);
+        command.arg(self.secret()).args(arguments).output().unwrap()
+    }
+
+    /// The same; it does what it is asked.
+    pub fn members_ok(&self, ask: &[usize], arguments: &[&str]) -> String {
+        let output = self.members(ask, arguments);
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {out}{error}\n{}", self.traces());
+        out
+    }
+
+    /// Starts one that is empty, lets it in, and waits until it has a vote.
+    pub fn let_in(&mut self, ask: &[usize], place: usize) {
+        let mut starting = self.spawn(place);
+        starting.process().wait_for_trace("has a cluster already");
+        let name = name_of(place);
+        let added = format!("{name}={}", self.peers[place]);
+        self.members_ok(ask, &["add", &added]);
+        self.put(place, starting);
+        self.wait_until_it_votes(ask, &name);
+    }
+
+    /// Waits until a server has a vote.
+    pub fn wait_until_it_votes(&self, ask: &[usize], name: &str) {
+        self.wait("it gets no vote", || {
+            let list = text(&self.members(ask, &["list"]).stdout);
+            let line = list.lines().find(|line| line.split_whitespace().next() == Some(name));
+            line.is_some_and(|line| line.split_whitespace().nth(2) == Some("voter"))
+        });
+    }
+
     /// What one answers to `server_status`, by key.
     pub fn status(&self, place: usize) -> Option<Vec<(String, String)>> {
         self.servers[place].as_ref()?;
@@ -241,8 +288,9 @@ impl Cluster {
         for server in self.servers.iter_mut().flatten() {
             assert!(server.wait().status.success());
         }
-        let logs: Vec<Vec<String>> =
-            (0..self.len()).map(|place| entries(&self.home.path().join(name_of(place)))).collect();
+        let of = |place| self.home.path().join(name_of(place));
+        let all = (0..self.len()).filter(|&place| of(place).join("wal").exists());
+        let logs: Vec<Vec<String>> = all.map(|place| entries(&of(place))).collect();
         let shortest = logs.iter().map(Vec::len).min().unwrap_or(0);
         assert!(shortest > 0, "a log is empty");
         for (place, log) in logs.iter().enumerate() {
@@ -252,6 +300,10 @@ impl Cluster {
         }
         self.servers.iter_mut().for_each(|server| *server = None);
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The list that is given to every server.

@@ -88,7 +88,7 @@ impl Filter {
 /// Whether an account does what a command says, or it is done to it.
 fn concerns(command: &Command<'_>, user: &str) -> bool {
     match command {
-        Command::Found { .. } => false,
+        Command::Found { .. } | Command::Members { .. } => false,
         Command::Send { from, to, .. } => *from == user || *to == user,
         Command::Read { name, from, .. } => *name == user || *from == user,
         Command::Create { name, .. }

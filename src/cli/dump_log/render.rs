@@ -57,7 +57,7 @@ pub fn colour(content: Content<'_>) -> &'static str {
         Content::Mark | Content::Entry([]) => "2",
         Content::Truncate => "33",
         Content::Entry(payload) => match Command::decode(payload) {
-            Ok(Command::Found { .. }) => "1;36",
+            Ok(Command::Found { .. } | Command::Members { .. }) => "1;36",
             Ok(Command::Create { .. } | Command::Passwd { .. } | Command::Delete { .. }) => "32",
             Ok(Command::Take { .. } | Command::Read { .. }) => "36",
             Ok(Command::DeleteMsgs { .. }) => "35",
@@ -125,6 +125,16 @@ fn content(command: &Command<'_>) -> String {
                 |member: &Member| format!(", member {} at {}", member.name, member.address);
             let members: String = members.iter().map(member).collect();
             format!("cluster {cluster}, token secret {HIDDEN}{members}")
+        }
+        Command::Members { members, .. } => {
+            let member = |member: &Member| {
+                let Member { name, address, number, incarnation, votes } = member;
+                let votes = if *votes { "voter" } else { "non-voter" };
+                format!(
+                    "{name} at {address}, number {number}, {votes}, directory {incarnation:016x}"
+                )
+            };
+            members.iter().map(member).collect::<Vec<_>>().join("; ")
         }
         Command::Create { name, .. } => format!("{name}, verifier {HIDDEN}"),
         Command::Passwd { name, .. } => format!("{name}, new verifier {HIDDEN}"),
@@ -195,6 +205,15 @@ fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Obj
                 .text("token_secret", HIDDEN);
             for member in members {
                 object.text(&format!("member_{}", member.name), &member.address);
+            }
+            object
+        }
+        Command::Members { members, .. } => {
+            for member in members {
+                let votes = if member.votes { "voter" } else { "nonvoter" };
+                let Member { name, address, number, incarnation, .. } = member;
+                let value = format!("{address} {number} {votes} {incarnation:016x}");
+                object.text(&format!("member_{name}"), &value);
             }
             object
         }

@@ -7,8 +7,9 @@ use crate::chat::{Command, Effect, State};
 use crate::wal::format::{self, Kind, RECORD_HEADER_BYTES, Record};
 
 /// The kinds of records, in the order in which they are told.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 13] = [
     "found",
+    "members",
     "create",
     "send",
     "take",
@@ -194,6 +195,7 @@ impl Dead {
             Effect::Deleted { count, .. } => *count == 0,
             Effect::None
             | Effect::Founded
+            | Effect::MembersChanged
             | Effect::Created { .. }
             | Effect::Stored { .. }
             | Effect::AccountDeleted { .. } => false,

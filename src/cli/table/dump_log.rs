@@ -78,6 +78,7 @@ const FLAGS: &[Flag] = &[
         name: "kind",
         kind: Kind::Choice(&[
             "found",
+            "members",
             "create",
             "send",
             "take",
@@ -90,8 +91,8 @@ const FLAGS: &[Flag] = &[
             "mark",
         ]),
         value: "KIND",
-        help: "Leave out records of other kinds than KIND: found, create, send, take, read, \
-               delete_msgs, passwd, delete, no-op, truncate or mark.",
+        help: "Leave out records of other kinds than KIND: found, members, create, send, take, \
+               read, delete_msgs, passwd, delete, no-op, truncate or mark.",
         repeatable: true,
         config: false,
         ..FLAG

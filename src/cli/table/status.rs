@@ -1,6 +1,6 @@
 //! `chatctl status` in the table.
 
-use super::{CONFIG, FLAG, Flag, Kind, Subcommand};
+use super::{CONFIG, FLAG, Flag, Kind, PEERS, SECRET, Subcommand};
 use crate::cli::status;
 
 /// Its row.
@@ -11,22 +11,8 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             it has come, its disk. It ends with 1 when no server is PRIMARY.",
     operands: &[],
     flags: &[
-        Flag {
-            name: "servers",
-            value: "HOST:PORT,...",
-            help: "Where one server or more listen for their peers: the addresses of --cluster of \
-                   chatctl serve.",
-            more: "The others are asked too, as far as one of these names them.",
-            default: Some("127.0.0.1:7263"),
-            env: Some("CHATCTL_PEERS"),
-            ..FLAG
-        },
-        Flag {
-            name: "cluster-secret-file",
-            value: "FILE",
-            help: "The cluster's secret; mode 0600 is insisted on.",
-            ..FLAG
-        },
+        PEERS,
+        SECRET,
         CONFIG,
         Flag {
             name: "timeout-ms",

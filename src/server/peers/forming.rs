@@ -143,7 +143,8 @@ impl Forming {
         let members = mesh.members().iter().enumerate().map(|(place, member)| {
             let incarnation = incarnation(id_of(place)).or(member.incarnation);
             let (name, address) = (member.name.clone(), member.address.clone());
-            Member { name, address, incarnation: incarnation.expect("all are connected") }
+            let incarnation = incarnation.expect("all are connected");
+            Member { name, address, incarnation, number: id_of(place).0, votes: true }
         });
         Step::Make(members.collect())
     }

@@ -31,10 +31,12 @@ use crate::auth::{equal_constant_time, hmac};
 use crate::limits::NAME_BYTES;
 
 /// The newest version of the peers' protocol that this program speaks, and the oldest: the one
-/// before it, once there is one.
-pub const NEWEST: u16 = 1;
+/// before it.
+pub const NEWEST: u16 = 2;
 /// See [`NEWEST`].
 pub const OLDEST: u16 = 1;
+/// From this version on a server knows changes of the members.
+pub const MEMBERS_VERSION: u16 = 2;
 
 const MAGIC: &[u8; 8] = b"chatctlP";
 const HELLO: u8 = 1;
@@ -85,6 +87,8 @@ pub struct Session {
     pub sealer: Sealer,
     /// For what is read.
     pub opener: Opener,
+    /// The version of the protocol that both speak.
+    pub version: u16,
 }
 
 /// The side that dialled, waiting for the welcome.
@@ -135,7 +139,7 @@ impl Dialing {
         confirm.extend_from_slice(&transcript.mac(DIALER_PROOF));
         put_frame(out, &confirm);
         let claim = Claim { identity, meant: String::new() };
-        Ok((claim, transcript.session(DIALER_KEY, ACCEPTOR_KEY)))
+        Ok((claim, transcript.session(DIALER_KEY, ACCEPTOR_KEY, version)))
     }
 }
 
@@ -173,7 +177,8 @@ impl Accepting {
         welcome.extend_from_slice(&transcript.mac(ACCEPTOR_PROOF));
         put_frame(out, &welcome);
         let proof = transcript.mac(DIALER_PROOF);
-        Ok(Accepting { claim, proof, session: transcript.session(ACCEPTOR_KEY, DIALER_KEY) })
+        let session = transcript.session(ACCEPTOR_KEY, DIALER_KEY, version);
+        Ok(Accepting { claim, proof, session })
     }
 
     /// The confirmation has come.
@@ -279,9 +284,9 @@ impl<'s> Transcript<'s> {
         code.finish()
     }
 
-    fn session(&self, own: &[u8], other: &[u8]) -> Session {
+    fn session(&self, own: &[u8], other: &[u8], version: u16) -> Session {
         let (sealer, opener) = (Sealer::new(&self.mac(own)), Opener::new(&self.mac(other)));
-        Session { sealer, opener }
+        Session { sealer, opener, version }
     }
 }
 

@@ -7,9 +7,11 @@
 //! | [`handshake`] | both sides prove the cluster's secret |
 //! | [`session`]   | the sequence number and the code around every later frame |
 //! | [`mesh`]      | the connections: who dials whom, when again, who is up |
+//! | [`change`]    | what an operator may ask to be changed of the members |
 //! | [`forming`]   | how empty servers become a cluster |
 //! | [`secret`]    | the file with the cluster's secret |
 
+pub mod change;
 pub mod forming;
 pub mod handshake;
 pub mod mesh;

@@ -26,6 +26,8 @@
 //!   5 adopt     nothing; block: the log's first entry
 //!   6 ask       nothing: an operator asks for the status
 //!   7 status    block: `key value` lines
+//!   8 change    u8 verb  name text  address text: an operator asks for a change of the members
+//!   9 join      block: the entry that names the members, of which the receiver is one
 //! entry  u64 term  u32 length  payload; indexes follow the append's prev index
 //! ```
 //! Bytes left over, flags above 1 and unknown tags are errors. Tags are never used again for
@@ -34,6 +36,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::change::{Change, put_change, read_change};
 use crate::limits::{PEER_ADDRESS_BYTES, RAFT_TERM, WAL_ENTRY_BYTES};
 use crate::raft::{Body, Entry, Message};
 
@@ -55,8 +58,12 @@ pub enum Frame {
     Adopt(Vec<u8>),
     /// Tell your status.
     Ask,
-    /// The status.
+    /// The status, or what became of a change.
     Status(String),
+    /// Change the members.
+    Change(Change),
+    /// You are a member; these are all.
+    Join(Vec<u8>),
 }
 
 /// How far a server has come in forming a cluster. Each stage is durable before it is told.
@@ -161,10 +168,12 @@ impl fmt::Display for Reason {
             Reason::Secret => "wrong secret: give every server the same --cluster-secret-file",
             Reason::Cluster => "wrong cluster: its data directory is of another cluster",
             Reason::Id => "wrong id: another server answers at this address; compare --cluster",
-            Reason::Stranger => "wrong id: the cluster has no server of this name",
+            Reason::Stranger => {
+                "wrong id: the cluster has no server of this name; chatctl members add lets one in"
+            }
             Reason::Incarnation => {
                 "wrong incarnation: its data directory is not the one that the cluster was formed \
-                 with; restore that one"
+                 with; restore that one, or let this one in with chatctl members replace"
             }
             Reason::Code => "wrong code: a frame was changed on its way",
             Reason::Sequence => "wrong sequence: a frame was left out or came twice",
@@ -193,6 +202,8 @@ const PING: u8 = 4;
 const ADOPT: u8 = 5;
 const ASK: u8 = 6;
 const STATUS: u8 = 7;
+const CHANGE: u8 = 8;
+const JOIN: u8 = 9;
 
 /// Appends the head of a message. The block of an append is [`put_entries`]'s.
 pub fn put_message(out: &mut Vec<u8>, message: &Message) {
@@ -281,6 +292,11 @@ pub fn put_head(out: &mut Vec<u8>, frame: &Frame) {
         Frame::Adopt(_) => out.push(ADOPT),
         Frame::Ask => out.push(ASK),
         Frame::Status(_) => out.push(STATUS),
+        Frame::Change(change) => {
+            out.push(CHANGE);
+            put_change(out, change);
+        }
+        Frame::Join(_) => out.push(JOIN),
     }
 }
 
@@ -307,12 +323,17 @@ pub fn decode(head: &[u8], block: &[u8]) -> Result<Frame, Malformed> {
             Frame::Closing(Reason::of_code(code).ok_or(Malformed("an unknown reason"))?)
         }
         PING => Frame::Ping,
-        ADOPT if block.len() > WAL_ENTRY_BYTES => return Err(Malformed("a long first entry")),
+        ADOPT | JOIN if block.len() > WAL_ENTRY_BYTES => return Err(Malformed("a long entry")),
         ADOPT => {
             has_block = true;
             Frame::Adopt(block.to_vec())
         }
+        JOIN => {
+            has_block = true;
+            Frame::Join(block.to_vec())
+        }
         ASK => Frame::Ask,
+        CHANGE => Frame::Change(read_change(&mut reader)?),
         STATUS => {
             has_block = true;
             let text = str::from_utf8(block).map_err(|_| Malformed("a status that is no text"))?;
@@ -469,6 +490,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::change::Verb;
     use super::*;
     use crate::auth::hex;
 
@@ -494,6 +516,8 @@ mod tests {
             version: "0.1".into(),
         };
         let entries = vec![entry(8, 4, b"ab"), entry(9, 5, b"")];
+        let (name, address) = ("b".into(), "h:1".into());
+        let change = Change { verb: Verb::Add, name, address };
         vec![
             raft(
                 Body::PreVote { for_term: 1, last_index: 2, last_term: 3 },
@@ -542,6 +566,8 @@ mod tests {
             (Frame::Adopt(vec![1, 2]), "05".into(), "0102".into()),
             (Frame::Ask, "06".into(), String::new()),
             (Frame::Status("id a\n".into()), "07".into(), "696420610a".into()),
+            (Frame::Change(change), "0801016203683a31".into(), String::new()),
+            (Frame::Join(vec![3]), "09".into(), "03".into()),
         ]
     }
 
@@ -568,7 +594,7 @@ mod tests {
             for length in 0..head.len() {
                 assert!(decode(&head[..length], &block).is_err(), "{frame:?} {length}");
             }
-            let free = matches!(frame, Frame::Adopt(_) | Frame::Status(_));
+            let free = matches!(frame, Frame::Adopt(_) | Frame::Status(_) | Frame::Join(_));
             for length in 0..block.len() {
                 assert!(free || decode(&head, &block[..length]).is_err(), "{frame:?} {length}");
             }
@@ -597,7 +623,18 @@ mod tests {
         ] {
             assert!(append(count, block).is_err(), "{count} {block}");
         }
-        for head in ["", "00", "08", "0100", "010e0000000000000009", "0300", "03ff", "0204"] {
+        for head in [
+            "",
+            "00",
+            "08",
+            "080401620161",
+            "0a",
+            "0100",
+            "010e0000000000000009",
+            "0300",
+            "03ff",
+            "0204",
+        ] {
             assert!(decode(&hex::decode(head).unwrap(), &[]).is_err(), "{head}");
         }
         for (code, reason) in REASONS {

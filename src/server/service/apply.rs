@@ -92,7 +92,7 @@ impl Service {
             Effect::IdExpired => Err(ID_EXPIRED),
             Effect::NoSuchUser => Err(NO_SUCH_USER),
             Effect::AccountGone => Err(GONE),
-            Effect::None | Effect::Founded | Effect::AlreadyFounded => {
+            Effect::None | Effect::Founded | Effect::AlreadyFounded | Effect::MembersChanged => {
                 unreachable!("nobody asks for these")
             }
         };

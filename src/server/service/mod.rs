@@ -9,6 +9,7 @@
 //! | [`request`]  | the table of requests |
 //! | [`accounts`], [`messages`], [`queries`] | the requests |
 //! | [`apply`]    | committed entries to replies and pushes |
+//! | [`members`]  | which servers there are, as the log is to say it |
 //! | [`pages`]    | answers of several frames, read from the log |
 //! | [`serving`]  | whether this server may answer at all |
 //! | [`client`], [`sessions`], [`limiter`] | connections, logins, attempts |
@@ -18,6 +19,7 @@ mod apply;
 mod client;
 mod dispatch;
 mod limiter;
+mod members;
 mod messages;
 mod pages;
 mod queries;

@@ -46,6 +46,7 @@ impl Service {
         self.apply_committed()?;
         self.update_serving();
         self.take_granted();
+        self.promote();
         self.replica.route();
         Ok(())
     }

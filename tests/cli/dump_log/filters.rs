@@ -100,7 +100,7 @@ fn flags_that_contradict_each_other_or_mean_nothing_are_refused() {
         (&["--until=2026-02-30"], "--until: '2026-02-30' is wrong; expected a time in UTC"),
         (&["--since=1h", "--until=2h"], "--since is later than --until"),
         (&["--user=a/b"], "--user: 'a/b' is wrong; no account can have that name"),
-        (&["--kind=letter"], "--kind: 'letter' is wrong; expected found, create,"),
+        (&["--kind=letter"], "--kind: 'letter' is wrong; expected found, members, create,"),
         (&["--color=red"], "--color: 'red' is wrong; expected auto, always or never"),
         (&["--digest=0"], "--digest: '0' is wrong; expected a whole number from 1 up"),
     ] {

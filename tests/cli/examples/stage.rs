@@ -8,6 +8,7 @@ pub const STAGES: &[(&str, &[&str])] = &[
     ("chatctl-chat.1", &[LONE, "echo 'correct horse' >~/.alice"]),
     ("chatctl-completions.1", &[]),
     ("chatctl-dump-log.1", &[LONE, CLUSTER, "stopped"]),
+    ("chatctl-members.1", &[CLUSTER, FOURTH]),
     ("chatctl-serve.1", &[OTHERS]),
     ("chatctl-status.1", &[CLUSTER, "kill -9 ${pids[2]}; wait ${pids[2]} 2>/dev/null"]),
     ("chatctl-wal.5", &[LONE]),
@@ -51,6 +52,14 @@ for n in 2 3; do
 done
 ";
 
+/// A fourth server, which waits until it is let in.
+const FOURTH: &str = r#"
+chatctl serve --id d --listen 10.0.0.4:7262 --data-dir d --segment-mib 1 \
+    --cluster a=10.0.0.1:7263,d=10.0.0.4:7263 --cluster-secret-file secret \
+    >/dev/null 2>>../said/servers &
+until grep -q 'has a cluster already' ../said/servers; do sleep 0.05; done
+"#;
+
 /// Examples that are not run: page, how the command begins, why.
 pub const NOT_RUN: &[(&str, &str, &str)] = &[
     (
@@ -70,5 +79,7 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "cmp ",
         "the log of one may not say yet that its last entry is committed",
     ),
+    ("chatctl-members.1", "chatctl serve --id d", "it is started before, and waits"),
+    ("chatctl-members.1", "chatctl members replace b", "the disk of b is whole"),
     ("chatctl-wal.5", "chatctl dump-log /var/lib/chatctl | grep", "the log is whole"),
 ];

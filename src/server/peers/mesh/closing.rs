@@ -3,7 +3,7 @@
 use super::super::handshake;
 use super::super::session::Block;
 use super::super::wire::{Frame, Reason};
-use super::{Conn, Event, Mesh, State, id_of};
+use super::{Conn, Event, Mesh, State};
 use crate::limits;
 use crate::net::Key;
 use crate::server::TraceLevel;
@@ -33,6 +33,7 @@ impl Mesh {
         handshake::put_refusal(conn.output.buffer(&mut self.spares), reason);
         let who = self.who(key);
         self.tell_once(format!("refused: {who}: {reason}"));
+        self.end_probe(key, &reason.to_string());
         self.give_up(key, limits::PEER_DIAL_REFUSED_MS);
     }
 
@@ -47,6 +48,7 @@ impl Mesh {
             None => self.who(key),
         };
         self.write_frame(key, &Frame::Closing(reason), &Block::default());
+        self.end_probe(key, &reason.to_string());
         match reason {
             Reason::Replaced | Reason::Stopping => {}
             Reason::Silence => self.tell_once(format!("closed: {who}: {reason}")),
@@ -68,6 +70,7 @@ impl Mesh {
 
     pub(super) fn fail(&mut self, key: Key, why: &str) {
         let who = self.who(key);
+        self.end_probe(key, why);
         self.todo.tell.push((TraceLevel::Debug, format!("closed: {who}: {why}")));
         self.give_up(key, 0);
     }
@@ -78,18 +81,19 @@ impl Mesh {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let was_dead = matches!(conn.state, State::Dead) && self.todo.close.contains(&key);
         conn.state = State::Dead;
-        let place = conn.peer;
+        let id = conn.peer;
         if was_dead {
             return;
         }
         self.todo.close.push(key);
-        let Some(place) = place else { return };
+        let Some(id) = id else { return };
+        let Some(place) = self.place_of(id) else { return };
         let peer = &mut self.peers[place];
         if peer.current == Some(key) {
             peer.current = None;
             let name = &self.members[place].name;
             self.todo.tell.push((TraceLevel::Info, format!("peer {name} is down")));
-            self.todo.events.push_back(Event::Lost(id_of(place)));
+            self.todo.events.push_back(Event::Lost(id));
         } else if peer.current.is_some() || !peer.dialing {
             return;
         }
@@ -98,7 +102,8 @@ impl Mesh {
         peer.delay_ms = doubled_ms.min(limits::PEER_DIAL_MOST_MS).max(wait_ms);
         let jitter = u64::from_be_bytes(*random.first_chunk().expect("there are sixteen"));
         let half_ms = peer.delay_ms / 2;
-        peer.dial_at_ms = self.now_ms + half_ms + jitter % (half_ms + 1);
+        let call_ms = if place < self.place { limits::PEER_CALL_MS } else { 0 };
+        peer.dial_at_ms = self.now_ms + call_ms + half_ms + jitter % (half_ms + 1);
         if wait_ms > 0 {
             peer.delay_ms = 0;
         }
@@ -110,8 +115,8 @@ impl Mesh {
 
     pub(super) fn who(&self, key: Key) -> String {
         match self.conns.get(key) {
-            Some(Conn { peer: Some(place), origin, .. }) => {
-                format!("peer {} at {origin}", self.members[*place].name)
+            Some(Conn { peer: Some(id), origin, .. }) => {
+                format!("peer {} at {origin}", self.name_of(*id))
             }
             Some(conn) => conn.origin.clone(),
             None => "?".to_owned(),
@@ -146,7 +151,8 @@ mod tests {
     fn what_was_told_is_remembered_up_to_a_bound_and_the_oldest_may_be_told_again() {
         let kind = Kind::Server;
         let me = Identity { kind, name: "a".into(), cluster: [5; 16], incarnation: 1 };
-        let member = Member { name: "a".into(), address: "h:1".into(), incarnation: Some(1) };
+        let (incarnation, number) = (Some(1), crate::raft::ServerId(1));
+        let member = Member { name: "a".into(), address: "h:1".into(), incarnation, number };
         let settings = Settings {
             me,
             members: vec![member],

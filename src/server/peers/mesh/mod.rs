@@ -8,6 +8,8 @@
 //! of two connections the other has kept; one that dials has only to dial again. When it does while
 //! its old connection still seems to stand (its end was lost on the way), the newer takes the
 //! older one's place, which is no loss of the peer. A peer is lost when its last connection is closed.
+//! The other dials only when it was not dialled for long: it may have been removed meanwhile, and
+//! learns it by being refused.
 //!
 //! # What holds
 //!
@@ -17,12 +19,14 @@
 //! - A connection on which nothing comes for some election timeouts is closed: TCP alone would find
 //!   out only minutes later that a partition is over. Pings see to it that something comes.
 
+mod changing;
 mod closing;
 mod receiving;
 
 use std::collections::VecDeque;
 use std::mem;
 
+use super::change::Change;
 use super::handshake::{Accepting, Dialing, Identity, Session};
 use super::session::Block;
 use super::wire::{self, About, Frame, Reason, Stage};
@@ -43,12 +47,14 @@ pub struct Member {
     pub address: String,
     /// Its directory's, once it is known.
     pub incarnation: Option<u64>,
+    /// Its number.
+    pub number: ServerId,
 }
 
 impl From<chat::Member> for Member {
     fn from(member: chat::Member) -> Member {
-        let chat::Member { name, address, incarnation } = member;
-        Member { name, address, incarnation: Some(incarnation) }
+        let chat::Member { name, address, incarnation, number, .. } = member;
+        Member { name, address, incarnation: Some(incarnation), number: ServerId(number) }
     }
 }
 
@@ -56,7 +62,7 @@ impl From<chat::Member> for Member {
 pub struct Settings {
     /// This server.
     pub me: Identity,
-    /// The cluster's servers by name, this one included; a server's number is its place, from 1.
+    /// The cluster's servers by name, this one included.
     pub members: Vec<Member>,
     /// The cluster's secret.
     pub secret: hmac::Key,
@@ -81,8 +87,14 @@ pub enum Event {
     About(ServerId),
     /// A peer says what the log begins with.
     Adopt(ServerId, Vec<u8>),
+    /// A peer says that this server is one of the cluster's, and which others are.
+    Join(ServerId, Vec<u8>),
     /// An operator asks for the status: [`Mesh::answer`].
     Asked(Key),
+    /// An operator asks for a change of the members: [`Mesh::answer`].
+    Change(Key, Change),
+    /// Who answers at an address that was asked for by [`Mesh::probe`], or why nobody does.
+    Probed(String, Result<Identity, String>),
 }
 
 /// What is to be done outside. Whoever does it takes it out.
@@ -114,8 +126,10 @@ enum State {
 
 struct Conn {
     state: State,
-    /// A peer's place among the members, where it is known; an operator has none.
-    peer: Option<usize>,
+    /// A peer's number, where it is known; an operator has none.
+    peer: Option<ServerId>,
+    /// The address that is asked who answers there, and nothing else.
+    probe: Option<String>,
     /// From where, for the operator.
     origin: String,
     output: Output,
@@ -131,6 +145,10 @@ struct Peer {
     current: Option<Key>,
     about: Option<About>,
     incarnation: Option<u64>,
+    /// The version of the protocol that is spoken with it.
+    version: u16,
+    /// It was told on this connection that it is a member.
+    invited: bool,
     dialing: bool,
     dial_at_ms: u64,
     delay_ms: u64,
@@ -148,6 +166,8 @@ pub struct Mesh {
     now_ms: u64,
     conns: Slots<Conn>,
     peers: Vec<Peer>,
+    /// Addresses to be asked who answers there, as the server of this name.
+    probes: VecDeque<(String, String)>,
     told: VecDeque<(u64, String)>,
     spares: Spares,
     /// What is to be done outside.
@@ -160,12 +180,15 @@ impl Mesh {
         let Settings { me, members, secret, about, silence_ms, seed } = settings;
         let place = members.iter().position(|member| member.name == me.name);
         let place = place.expect("a server is among its cluster's");
-        let peers = members.iter().map(|_| Peer { dial_at_ms: now_ms, ..Peer::default() });
+        let wait_ms = |at| if at < place { limits::PEER_CALL_MS } else { 0 };
+        let peer = |at| Peer { dial_at_ms: now_ms + wait_ms(at), ..Peer::default() };
+        let peers = (0..members.len()).map(peer);
         Mesh {
             me,
             place,
             peers: peers.collect(),
             members,
+            probes: VecDeque::new(),
             secret,
             about,
             silence_ms,
@@ -180,27 +203,27 @@ impl Mesh {
 
     /// This server's number.
     pub fn id(&self) -> ServerId {
-        id_of(self.place)
+        self.members[self.place].number
     }
 
-    /// The cluster's servers, by number.
+    /// The cluster's servers, by name.
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
     /// Which server has this number.
     pub fn name_of(&self, id: ServerId) -> &str {
-        self.members.get(place_of(id)).map_or("?", |member| &member.name)
+        self.place_of(id).map_or("?", |place| &self.members[place].name)
     }
 
     /// Whether a peer is connected.
     pub fn is_up(&self, id: ServerId) -> bool {
-        self.peers.get(place_of(id)).is_some_and(|peer| peer.current.is_some())
+        self.peer(id).is_some_and(|peer| peer.current.is_some())
     }
 
     /// How a connected peer stands, and its incarnation.
     pub fn standing(&self, id: ServerId) -> Option<(&About, u64)> {
-        let peer = self.peers.get(place_of(id)).filter(|peer| peer.current.is_some())?;
+        let peer = self.peer(id).filter(|peer| peer.current.is_some())?;
         Some((peer.about.as_ref()?, peer.incarnation?))
     }
 
@@ -218,14 +241,17 @@ impl Mesh {
         }
     }
 
-    /// What the log says of the cluster's servers.
-    pub fn set_members(&mut self, members: Vec<Member>) {
-        assert_eq!(members.len(), self.members.len(), "a cluster keeps its servers");
-        self.members = members;
+    fn others(&self) -> Vec<ServerId> {
+        let others = self.members.iter().map(|member| member.number);
+        others.filter(|&id| id != self.id()).collect()
     }
 
-    fn others(&self) -> Vec<ServerId> {
-        (0..self.peers.len()).filter(|&place| place != self.place).map(id_of).collect()
+    fn place_of(&self, id: ServerId) -> Option<usize> {
+        self.members.iter().position(|member| member.number == id)
+    }
+
+    fn peer(&self, id: ServerId) -> Option<&Peer> {
+        self.place_of(id).map(|place| &self.peers[place])
     }
 
     /// It is now `now_ms`.
@@ -236,7 +262,8 @@ impl Mesh {
     /// When [`Mesh::tick`] is to be called at the latest, milliseconds.
     pub fn next_ms(&self) -> Option<u64> {
         let conns = self.conns.keys().filter_map(|key| self.deadline_of(self.conns.get(key)?));
-        let dials = (self.place + 1..self.peers.len())
+        let dials = (0..self.peers.len())
+            .filter(|&place| place != self.place)
             .map(|place| &self.peers[place])
             .filter(|peer| peer.current.is_none() && !peer.dialing)
             .map(|peer| peer.dial_at_ms);
@@ -273,16 +300,23 @@ impl Mesh {
         }
     }
 
-    /// The next peer that is to be dialled now: the connection to be opened, and where to.
-    pub fn next_dial(&mut self) -> Option<(Key, ServerId)> {
+    /// The next address that is to be dialled now: the connection to be opened, and where to.
+    pub fn next_dial(&mut self) -> Option<(Key, String)> {
+        if let Some(probe) = self.next_probe() {
+            return Some(probe);
+        }
         let now_ms = self.now_ms;
-        let place = (self.place + 1..self.peers.len()).find(|&place| {
+        let place = (0..self.peers.len()).find(|&place| {
             let peer = &self.peers[place];
-            peer.current.is_none() && !peer.dialing && peer.dial_at_ms <= now_ms
+            place != self.place
+                && peer.current.is_none()
+                && !peer.dialing
+                && peer.dial_at_ms <= now_ms
         })?;
         let member = &self.members[place];
         let mut conn = self.conn(member.address.clone());
-        conn.peer = Some(place);
+        conn.peer = Some(member.number);
+        let address = member.address.clone();
         let nonce = self.nonce();
         let hello = conn.output.buffer(&mut self.spares);
         let dialing = Dialing::new(&self.me, &self.members[place].name, nonce, hello);
@@ -290,7 +324,7 @@ impl Mesh {
         self.peers[place].dialing = true;
         let key = self.conns.insert(conn);
         self.mark_dirty(key);
-        Some((key, id_of(place)))
+        Some((key, address))
     }
 
     /// Somebody has connected, from `origin`.
@@ -318,6 +352,7 @@ impl Mesh {
         Conn {
             state: State::Hello,
             peer: None,
+            probe: None,
             origin,
             output: Output::default(),
             dirty: false,
@@ -367,7 +402,7 @@ impl Mesh {
 
     /// Sends a frame to a peer that is connected.
     pub fn send_frame(&mut self, to: ServerId, frame: &Frame, block: &Block) {
-        let Some(key) = self.peers.get(place_of(to)).and_then(|peer| peer.current) else { return };
+        let Some(key) = self.peer(to).and_then(|peer| peer.current) else { return };
         let waiting = self.conns.get(key).map_or(0, |conn| conn.output.unwritten());
         if waiting + block.len() <= limits::PEER_OUTPUT_BYTES {
             self.write_frame(key, frame, block);
@@ -417,12 +452,12 @@ fn block_of(entries: &[Entry]) -> Block {
     Block::new(bytes)
 }
 
-/// The number of the server in this place of the list.
+/// The number of the server in this place of the list that a cluster is formed of.
 pub fn id_of(place: usize) -> ServerId {
     ServerId(place as u32 + 1)
 }
 
-/// Back from its number; past every list for 0.
+/// Back from such a number; past every list for 0.
 pub fn place_of(id: ServerId) -> usize {
     (id.0 as usize).wrapping_sub(1)
 }

@@ -5,9 +5,11 @@ use std::mem;
 use super::super::handshake::{Accepting, Claim, Kind, Session};
 use super::super::session::{Block, LENGTH_BYTES};
 use super::super::wire::{self, Frame, Reason};
-use super::{Conn, Event, Mesh, State, id_of};
+use super::{Conn, Event, Mesh, State};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
+use crate::raft::ServerId;
 use crate::server::TraceLevel;
 
 impl Mesh {
@@ -81,7 +83,12 @@ impl Mesh {
     /// The other side has proven the secret: whether what it says of itself is right.
     fn on_proven(&mut self, key: Key, claim: &Claim, session: Session) {
         let Some(conn) = self.conns.get_mut(key) else { return };
+        let version = session.version;
         conn.state = State::Open(Box::new(session));
+        if let Some(address) = conn.probe.take() {
+            self.todo.events.push_back(Event::Probed(address, Ok(claim.identity.clone())));
+            return self.fail(key, "it has said who it is");
+        }
         let dialled = conn.peer;
         let place = match self.check(claim, dialled) {
             Ok(place) => place,
@@ -98,11 +105,13 @@ impl Mesh {
         let peer = &mut self.peers[place];
         peer.incarnation = Some(claim.identity.incarnation);
         peer.about = None;
+        peer.version = version;
+        peer.invited = false;
         peer.dialing = false;
         peer.delay_ms = 0;
         let old = peer.current.replace(key);
         if let Some(conn) = self.conns.get_mut(key) {
-            conn.peer = Some(place);
+            conn.peer = Some(self.members[place].number);
         }
         if let Some(old) = old {
             self.close(old, Reason::Replaced);
@@ -110,12 +119,12 @@ impl Mesh {
             let name = &self.members[place].name;
             self.todo.tell.push((TraceLevel::Info, format!("peer {name} is up")));
         }
-        self.todo.events.push_back(Event::Up(id_of(place)));
+        self.todo.events.push_back(Event::Up(self.members[place].number));
         self.write_frame(key, &Frame::About(self.about.clone()), &Block::default());
     }
 
     /// The place of the peer that makes this claim, none for an operator.
-    fn check(&self, claim: &Claim, dialled: Option<usize>) -> Result<Option<usize>, Reason> {
+    fn check(&self, claim: &Claim, dialled: Option<ServerId>) -> Result<Option<usize>, Reason> {
         let Claim { identity, meant } = claim;
         if !meant.is_empty() && *meant != self.me.name {
             return Err(Reason::Id);
@@ -130,11 +139,12 @@ impl Mesh {
         }
         let place = self.members.iter().position(|member| member.name == identity.name);
         let place = place.filter(|&place| place != self.place).ok_or(Reason::Stranger)?;
-        if dialled.is_some_and(|dialled| dialled != place) {
+        if dialled.is_some_and(|dialled| dialled != self.members[place].number) {
             return Err(Reason::Id);
         }
         let known = self.members[place].incarnation;
-        if known.is_some_and(|known| known != identity.incarnation) {
+        let other = known.is_some_and(|known| known != identity.incarnation);
+        if other && !planted(Mutant::OldIncarnationLetIn) {
             return Err(Reason::Incarnation);
         }
         Ok(Some(place))
@@ -142,26 +152,31 @@ impl Mesh {
 
     fn on_open_frame(&mut self, key: Key, frame: Frame) {
         let Some(conn) = self.conns.get(key) else { return };
-        let Some(place) = conn.peer else {
+        let Some(id) = conn.peer else {
             match frame {
                 Frame::Ask => self.todo.events.push_back(Event::Asked(key)),
+                Frame::Change(change) => {
+                    self.todo.events.push_back(Event::Change(key, change));
+                }
                 Frame::Closing(_) => self.fail(key, "the operator has finished"),
                 Frame::Ping => {}
                 _ => self.close(key, Reason::Malformed),
             }
             return;
         };
-        let id = id_of(place);
         match frame {
             Frame::Raft(message) => self.todo.events.push_back(Event::Raft(id, message)),
             Frame::About(about) => {
-                self.peers[place].about = Some(about);
+                if let Some(place) = self.place_of(id) {
+                    self.peers[place].about = Some(about);
+                }
                 self.todo.events.push_back(Event::About(id));
             }
             Frame::Closing(reason) => self.fail_refused(key, reason),
             Frame::Ping => {}
             Frame::Adopt(payload) => self.todo.events.push_back(Event::Adopt(id, payload)),
-            Frame::Ask | Frame::Status(_) => self.close(key, Reason::Malformed),
+            Frame::Join(payload) => self.todo.events.push_back(Event::Join(id, payload)),
+            Frame::Ask | Frame::Status(_) | Frame::Change(_) => self.close(key, Reason::Malformed),
         }
     }
 }

@@ -1,0 +1,270 @@
+//! `chatctl members`: which servers a cluster has, and how that is changed. The PRIMARY does it; it is
+//! looked for first, and again where it hands over meanwhile.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::dump_log::text::put_json;
+use super::error::Error;
+use super::operator;
+use super::parse::{Environment, Parsed};
+use crate::auth::hmac;
+use crate::limits;
+use crate::server::Listed;
+use crate::server::cluster::server_name;
+use crate::server::peers::change::{Change, Verb};
+use crate::server::peers::wire::Frame;
+
+/// What a server says, `key value` by `key value`.
+type Pairs = Vec<(String, String)>;
+
+/// Whom to ask, and how long.
+struct Operator {
+    name: &'static str,
+    addresses: Vec<String>,
+    secret: hmac::Key,
+    by: Instant,
+}
+
+/// Runs `chatctl members`.
+pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
+    let change = change(parsed)?;
+    let (addresses, secret) = operator::reads(parsed)?;
+    let patience = Duration::from_millis(parsed.number_as("timeout-ms"));
+    let name = parsed.subcommand().name;
+    let operator = Operator { name, addresses, secret, by: Instant::now() + patience };
+    let Some(change) = change else {
+        let (_, answer) = operator.primary()?;
+        let rows = rows(&answer);
+        let text = if parsed.flag("json") { json(&rows) } else { table(&rows) };
+        out.write_all(text.as_bytes())?;
+        return Ok(0);
+    };
+    operator.ask_for(&change)?;
+    let name = &change.name;
+    match change.verb {
+        Verb::Remove => writeln!(out, "{name} is no member any more")?,
+        Verb::Add | Verb::Replace => {
+            writeln!(out, "{name} is a member, without a vote until it has caught up")?;
+        }
+    }
+    Ok(0)
+}
+
+/// The change that the arguments ask for; none for the list.
+fn change(parsed: &Parsed) -> Result<Option<Change>, Error> {
+    let [action, rest @ ..] = parsed.positionals() else { return Ok(None) };
+    let verb = match action.as_str() {
+        "list" => {
+            return match rest {
+                [] => Ok(None),
+                _ => Err(parsed.wrong("list takes no NAME")),
+            };
+        }
+        "add" => Verb::Add,
+        "remove" => Verb::Remove,
+        "replace" => Verb::Replace,
+        other => {
+            let other = other.escape_debug();
+            let wrong = format!("'{other}' is none of list, add, remove, replace");
+            return Err(parsed.wrong(wrong));
+        }
+    };
+    let Some(server) = rest.first() else {
+        return Err(parsed.wrong(format!("{action} needs the server's NAME")));
+    };
+    if parsed.flag("json") {
+        return Err(parsed.wrong("--json is for list"));
+    }
+    let with_address = server.contains('=');
+    match verb {
+        Verb::Add if !with_address => return Err(parsed.wrong("add needs NAME=HOST:PORT")),
+        Verb::Remove if with_address => return Err(parsed.wrong("remove needs a NAME only")),
+        _ => {}
+    }
+    if with_address {
+        let Listed { name, address } = server.parse().map_err(|why: String| parsed.wrong(why))?;
+        return Ok(Some(Change { verb, name, address }));
+    }
+    let name = server_name(server).map_err(|why| parsed.wrong(format!("'{server}': {why}")))?;
+    Ok(Some(Change { verb, name, address: String::new() }))
+}
+
+impl Operator {
+    /// The PRIMARY's address at its peers' port, and what it says of itself.
+    fn primary(&self) -> Result<(String, Pairs), Error> {
+        loop {
+            let mut why = "no server is PRIMARY".to_owned();
+            for address in &self.addresses {
+                match self.primary_by(address) {
+                    Ok(found) => return Ok(found),
+                    Err(reason) => why = format!("{address}: {reason}"),
+                }
+            }
+            self.wait(&why)?;
+        }
+    }
+
+    /// The same, as one server tells it.
+    fn primary_by(&self, address: &str) -> Result<(String, Pairs), String> {
+        let at_most = Instant::now() + Duration::from_millis(limits::MEMBERS_ASK_MS);
+        let ask =
+            |address: &str| operator::ask(address, &Frame::Ask, &self.secret, self.by.min(at_most));
+        let answer = ask(address)?;
+        let role = |answer: &Pairs| operator::value(answer, "role").unwrap_or("-").to_owned();
+        if role(&answer) == "PRIMARY" {
+            return Ok((address.to_owned(), answer));
+        }
+        let primary = operator::value(&answer, "primary").unwrap_or("-").to_owned();
+        let members = operator::members(&answer);
+        let Some((_, there)) = members.into_iter().find(|(name, _)| *name == primary) else {
+            return Err(format!("no server is PRIMARY, this one is {}", role(&answer)));
+        };
+        let answer = ask(&there)?;
+        match role(&answer).as_str() {
+            "PRIMARY" => Ok((there, answer)),
+            other => Err(format!("{primary} is {other}")),
+        }
+    }
+
+    /// Has the PRIMARY make the change.
+    fn ask_for(&self, change: &Change) -> Result<(), Error> {
+        loop {
+            let (address, _) = self.primary()?;
+            let frame = Frame::Change(change.clone());
+            let answer = operator::ask(&address, &frame, &self.secret, self.by);
+            let answer = answer.map_err(|why| {
+                let what = "what became of it is not known, look with chatctl members list";
+                Error::failed(self.name, format!("{address}: {why}; {what}"))
+            })?;
+            let value = |key: &str| operator::value(&answer, key).unwrap_or_default();
+            let why = value("why");
+            match value("result") {
+                "done" => return Ok(()),
+                "later" | "elsewhere" => self.wait(why)?,
+                "unknown" => {
+                    let what = "it is not known whether that was done";
+                    return Err(Error::failed(self.name, format!("{what}: {why}")));
+                }
+                _ => return Err(Error::failed(self.name, format!("refused: {why}"))),
+            }
+        }
+    }
+
+    /// A moment, after which things may be otherwise; an error when the time is over.
+    fn wait(&self, why: &str) -> Result<(), Error> {
+        let again = Instant::now() + Duration::from_millis(limits::MEMBERS_AGAIN_MS);
+        if again >= self.by {
+            return Err(Error::failed(self.name, format!("not done in time: {why}")));
+        }
+        std::thread::sleep(again - Instant::now());
+        Ok(())
+    }
+}
+
+/// A row of the list, cell by cell.
+type Row = Vec<String>;
+
+/// The columns: heading, and key of the JSON objects.
+const COLUMNS: [(&str, &str); 8] = [
+    ("NAME", "name"),
+    ("ADDRESS", "address"),
+    ("VOTE", "vote"),
+    ("UP", "up"),
+    ("MATCH", "match"),
+    ("LAG", "lag"),
+    ("NUMBER", "number"),
+    ("DIRECTORY", "directory"),
+];
+
+/// The rows that the PRIMARY's answer has.
+fn rows(answer: &[(String, String)]) -> Vec<Row> {
+    let last = operator::value(answer, "last").unwrap_or("0");
+    let matches = |name: &str| {
+        let matches = answer.iter().filter(|(key, _)| key == "match");
+        let mut pairs = matches.filter_map(|(_, value)| value.split_once(' '));
+        // The PRIMARY has all of its own log.
+        pairs.find(|(of, _)| *of == name).map_or(last, |(_, index)| index).to_owned()
+    };
+    let members = answer.iter().filter(|(key, _)| key == "member");
+    let row = |(_, value): &(String, String)| {
+        let mut words = value.split(' ').map(|word| word.escape_debug().to_string());
+        let mut word = || words.next().unwrap_or_else(|| "-".to_owned());
+        let (name, address, up, vote) = (word(), word(), word(), word());
+        let (directory, number) = (word(), word());
+        let index = matches(&name);
+        let lag = |index: u64| last.parse().unwrap_or(index).saturating_sub(index);
+        let lag = index.parse().map_or_else(|_| "-".to_owned(), |index| lag(index).to_string());
+        vec![name, address, vote, up, index, lag, number, directory]
+    };
+    members.map(row).collect()
+}
+
+fn table(rows: &[Row]) -> String {
+    let headings = COLUMNS.iter().map(|(heading, _)| (*heading).to_owned()).collect();
+    let lines: Vec<Row> = std::iter::once(headings).chain(rows.iter().cloned()).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        for (place, cell) in line.iter().enumerate() {
+            let width = if place + 1 == line.len() { 0 } else { widths[place] + 2 };
+            let _ = write!(text, "{cell:<width$}"); // writing to a String cannot fail
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A JSON object a line.
+fn json(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        for ((_, key), cell) in COLUMNS.iter().zip(row) {
+            text.push_str(if *key == "name" { "{" } else { ", " });
+            put_json(&mut text, key);
+            text.push_str(": ");
+            let is_number = *key != "directory" && cell.parse::<u64>().is_ok();
+            if is_number { text.push_str(cell) } else { put_json(&mut text, cell) }
+        }
+        text.push_str("}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> Pairs {
+        let text = "id a\nrole PRIMARY\nlast 91\nprimary a\n\
+                    member a h:1 up voter 00000000000000a1 1\n\
+                    member b h:22 down voter 00000000000000b1 2\n\
+                    member d h:4 up non-voter 00000000000000d1 5\nmatch b 80\nmatch d 3\n";
+        text.lines().map(operator::pair).collect()
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_member() {
+        let expected = "\
+NAME  ADDRESS  VOTE       UP    MATCH  LAG  NUMBER  DIRECTORY
+a     h:1      voter      up    91     0    1       00000000000000a1
+b     h:22     voter      down  80     11   2       00000000000000b1
+d     h:4      non-voter  up    3      88   5       00000000000000d1
+";
+        assert_eq!(table(&rows(&answer())), expected);
+    }
+
+    #[test]
+    fn each_member_is_a_json_object() {
+        let lines = json(&rows(&answer()));
+        assert_eq!(
+            lines.lines().nth(2),
+            Some(
+                "{\"name\": \"d\", \"address\": \"h:4\", \"vote\": \"non-voter\", \"up\": \"up\", \
+                 \"match\": 3, \"lag\": 88, \"number\": 5, \"directory\": \"00000000000000d1\"}"
+            )
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! From a data directory to a server's place in its cluster: the log is read back, and where it does
+//! not say yet what this server is, the others are waited for.
+
+use super::cluster::{self, Listed};
+use super::form::{Former, Outcome};
+use super::links::Links;
+use super::peers::mesh::{self, Member};
+use super::replica::Recovered;
+use super::standing::{self, Known, LONE, Standing};
+use super::trace::Trace;
+use super::turn::Waiting;
+use super::{Error, Options, damage};
+use crate::chat::{self, State};
+use crate::limits;
+use crate::mutants::{Mutant, planted};
+use crate::raft::{self, ServerId};
+use crate::sys::clock;
+use crate::sys::signal::Signals;
+use crate::wal::hard_state::{self, HardState};
+use crate::wal::{self, DataDir, Identity, RecoverError};
+
+/// What a server enters with.
+pub(super) struct Entering<'a> {
+    pub options: &'a Options,
+    pub directory: &'a DataDir,
+    pub hard_state: &'a mut HardState,
+    pub waiting: &'a mut Waiting,
+    pub signals: &'a mut Signals,
+    pub client_address: &'a str,
+    pub trace: Trace,
+}
+
+/// What it is then.
+pub(super) struct Entered {
+    /// The peers' port; none for a server that is alone.
+    pub links: Option<Links>,
+    /// The log and the state.
+    pub recovered: Recovered,
+    /// Its number.
+    pub id: ServerId,
+}
+
+impl Entering<'_> {
+    /// None: a signal said stop before.
+    pub(super) fn enter(&mut self) -> Result<Option<Entered>, Error> {
+        let options = self.options;
+        let mut links = None;
+        let mut joined = None;
+        if self.hard_state.term == 0 && !options.cluster.is_empty() {
+            let mut opened = self.open_listed()?;
+            match self.former(&mut opened).form()? {
+                Outcome::Stopped => return Ok(None),
+                Outcome::Formed => {}
+                Outcome::Joined(members) => joined = Some(members),
+            }
+            links = Some(opened);
+        }
+        let mut recovered = recover(self.directory, self.hard_state, options, self.trace)?;
+        let tail = recovered.tail.iter().rev();
+        let newest = tail.filter_map(|entry| chat::members_in(&entry.payload)).next();
+        let newest = newest.unwrap_or_else(|| recovered.members.clone());
+        let known = Known {
+            committed: &recovered.members,
+            newest: &newest,
+            was_member: recovered.state.was_member(self.hard_state.incarnation),
+        };
+        let standing = match joined {
+            Some(_) => Standing::Joining,
+            None => standing::of(options, self.hard_state, &known)?,
+        };
+        let id = match standing {
+            Standing::Alone => {
+                self.rename()?;
+                if !options.cluster.is_empty() && links.is_none() {
+                    links = Some(self.open_listed()?);
+                }
+                LONE
+            }
+            Standing::Member(id) => {
+                if links.is_none() {
+                    links = Some(self.open(&newest)?);
+                }
+                id
+            }
+            Standing::Joining => {
+                if joined.is_none() {
+                    let mut opened = self.open_listed()?;
+                    match self.former(&mut opened).join()? {
+                        Outcome::Joined(members) => joined = Some(members),
+                        _ => return Ok(None),
+                    }
+                    links = Some(opened);
+                }
+                recovered.members = joined.unwrap_or_default();
+                let own = standing::find(&recovered.members, self.hard_state);
+                ServerId(own.expect("who is let in is a member").number)
+            }
+        };
+        Ok(Some(Entered { links, recovered, id }))
+    }
+
+    fn former<'b>(&'b mut self, links: &'b mut Links) -> Former<'b> {
+        Former {
+            directory: self.directory,
+            hard_state: self.hard_state,
+            links,
+            waiting: self.waiting,
+            signals: self.signals,
+            segment_mib: self.options.segment_mib,
+            trace: self.trace,
+            probe_ms: clock::monotonic_ms() + limits::FORMING_PROBE_MS,
+            found: Vec::new(),
+        }
+    }
+
+    /// Opens the peers' port for the servers that the flags list.
+    fn open_listed(&mut self) -> Result<Links, Error> {
+        let members = cluster::listed_members(self.options, self.hard_state);
+        let survives = cluster::survives(members.len());
+        self.open_for(members, &survives)
+    }
+
+    /// Opens it for the servers that the log has.
+    fn open(&mut self, members: &[chat::Member]) -> Result<Links, Error> {
+        let survives = standing::survive(members);
+        let mut list: Vec<Member> = members.iter().cloned().map(Member::from).collect();
+        // Who is on its way out goes on listening until it knows that for good.
+        if standing::find(members, self.hard_state).is_none() {
+            list = cluster::listed_members(self.options, self.hard_state);
+        }
+        self.open_for(list, &survives)
+    }
+
+    fn open_for(&mut self, members: Vec<mesh::Member>, survives: &str) -> Result<Links, Error> {
+        let poll = |error| Error::System("cannot poll", error);
+        let (options, waker) = (self.options, self.waiting.waker.clone());
+        let address = self.client_address;
+        let mut links = cluster::links(options, self.hard_state, members, address, waker)?;
+        links.register(self.waiting.poll.registry()).map_err(poll)?;
+        tell_cluster(self.trace, options, self.hard_state, &links, address, survives);
+        Ok(links)
+    }
+
+    /// A server that was alone gets the name that the flags give it.
+    fn rename(&mut self) -> Result<(), Error> {
+        match &self.options.id {
+            Some(id) if *id != self.hard_state.id => {
+                self.hard_state.id.clone_from(id);
+                hard_state::save(&mut self.directory.disk(), self.hard_state).map_err(Error::State)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a server of a cluster says of itself at its start.
+fn tell_cluster(
+    trace: Trace,
+    options: &Options,
+    hard_state: &HardState,
+    links: &Links,
+    client_address: &str,
+    survives: &str,
+) {
+    let members = links.mesh.members();
+    let own = members.iter().find(|member| member.name == hard_state.id);
+    let peer_address = own.map_or("?", |member| &member.address);
+    let others = members.iter().filter(|member| member.name != hard_state.id);
+    let others: Vec<&str> = others.map(|member| member.name.as_str()).collect();
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!("; with {}", others.join(", ")),
+    };
+    trace.info(format_args!(
+        "server {}: clients at {client_address}, peers at {peer_address}{others}: {survives}",
+        hard_state.id
+    ));
+    let same = |(listed, member): (&Listed, &Member)| {
+        listed.name == member.name && listed.address == member.address
+    };
+    let listed = &options.cluster;
+    let differs = listed.len() != members.len() || !listed.iter().zip(members).all(same);
+    if differs && !listed.is_empty() {
+        trace.info("--cluster differs from the members that the log has: the log's are taken");
+    }
+}
+
+/// Reads the log back. What is not known to be committed is committed again by the core, once it
+/// is PRIMARY. What is damaged is set aside, where others can restore it.
+fn recover(
+    directory: &DataDir,
+    saved: &mut HardState,
+    options: &Options,
+    trace: Trace,
+) -> Result<Recovered, Error> {
+    let mut state = empty_state(saved);
+    let there = damage::check_there(directory, saved);
+    let read = there.and_then(|()| read_log(directory, saved, options, &mut state));
+    let (wal, report) = match read {
+        Err(RecoverError::Corrupt { file, why, .. })
+            if damage::others_restore(options, saved, state.members()) =>
+        {
+            trace.wrong(format_args!("{file}: {why}"));
+            damage::set_aside(directory, saved, options, trace)?;
+            state = empty_state(saved);
+            read_log(directory, saved, options, &mut state)
+        }
+        read => read,
+    }
+    .map_err(Error::Recover)?;
+    for line in report.torn_tail.iter().chain(&report.notes) {
+        trace.info(line);
+    }
+    let voted_for = saved.voted_for.parse().map(ServerId).ok();
+    let hard_state = raft::HardState { term: saved.term, voted_for };
+    let entry = |entry: wal::Entry| {
+        let wal::Entry { term, index, payload } = entry;
+        raft::Entry { term, index, payload: payload.into() }
+    };
+    let tail = report.tail.into_iter().map(entry).collect();
+    let (copy, commit) = (saved.copy, report.commit);
+    let members = state.members().to_vec();
+    Ok(Recovered { hard_state, copy, wal, state, commit, tail, members })
+}
+
+fn empty_state(saved: &HardState) -> State {
+    let forgets = planted(Mutant::DuplicatesForgotten) && saved.term > 0;
+    if forgets { State::with_window(1) } else { State::new() }
+}
+
+fn read_log(
+    directory: &DataDir,
+    saved: &HardState,
+    options: &Options,
+    state: &mut State,
+) -> Result<(wal::Wal, wal::Report), RecoverError> {
+    let mut visit = |index: u64, _term: u64, payload: &[u8]| {
+        state.apply(index, payload).map(drop).map_err(|error| error.to_string())
+    };
+    let identity = Identity { cluster: saved.cluster };
+    let segment_bytes = options.segment_mib << 20;
+    let recovery = wal::Options { expect: Some(identity), segment_bytes };
+    wal::recover(&mut directory.wal_disk(), &recovery, &mut visit)
+}

@@ -1,0 +1,110 @@
+//! How the members change, and how a server is asked who it is before it becomes one.
+
+use std::mem;
+
+use super::super::handshake::{Dialing, Identity, Kind, MEMBERS_VERSION};
+use super::super::session::Block;
+use super::super::wire::{Frame, Reason, Stage};
+use super::{Event, Member, Mesh, Peer, State};
+use crate::limits;
+use crate::net::Key;
+use crate::raft::ServerId;
+use crate::server::TraceLevel;
+
+impl Mesh {
+    /// These are the cluster's servers from now on, by name, this one included. Connections to those
+    /// that are no more, or were replaced, are closed.
+    pub fn set_members(&mut self, members: Vec<Member>) {
+        let place = members.iter().position(|member| member.name == self.me.name);
+        self.place = place.expect("a server is among its cluster's");
+        let before = mem::replace(&mut self.members, members);
+        let mut old: Vec<Option<Peer>> = mem::take(&mut self.peers).into_iter().map(Some).collect();
+        let mut renamed: Vec<(ServerId, ServerId)> = Vec::new();
+        for (at, member) in self.members.iter().enumerate() {
+            let was = before.iter().position(|other| other.name == member.name);
+            let kept = was.and_then(|was| old[was].take_if(|peer| is_same(peer, member)));
+            if let Some(was) = was.filter(|_| kept.is_some()) {
+                renamed.push((before[was].number, member.number));
+            }
+            let wait_ms = if at < self.place { limits::PEER_CALL_MS } else { 0 };
+            let fresh = || Peer { dial_at_ms: self.now_ms + wait_ms, ..Peer::default() };
+            self.peers.push(kept.unwrap_or_else(fresh));
+        }
+        let keys: Vec<Key> = self.conns.keys().collect();
+        for key in keys {
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            let Some(id) = conn.peer else { continue };
+            let now = renamed.iter().find(|(before, _)| *before == id);
+            conn.peer = now.map(|(_, now)| *now);
+            if conn.peer.is_none() {
+                let name = before.iter().find(|member| member.number == id);
+                let name = name.map_or_else(String::new, |member| member.name.clone());
+                let is_known = self.members.iter().any(|member| member.name == name);
+                let reason = if is_known { Reason::Incarnation } else { Reason::Stranger };
+                self.close_as(key, reason, Some(name));
+            }
+        }
+    }
+
+    /// A connected peer that speaks a version of the protocol without changes of the members, other
+    /// than the one of this name.
+    pub fn too_old(&self, except: &str) -> Option<&str> {
+        let mut all = self.members.iter().zip(&self.peers);
+        let old = |(member, peer): &(&Member, &Peer)| {
+            peer.current.is_some() && peer.version < MEMBERS_VERSION && member.name != except
+        };
+        all.find(old).map(|(member, _)| member.name.as_str())
+    }
+
+    /// Connected peers that do not take part yet, and were not told that they may.
+    pub fn uninvited(&self) -> Vec<ServerId> {
+        let waits = |(_, peer): &(&Member, &Peer)| {
+            let stage = peer.about.as_ref().map(|about| about.stage);
+            peer.current.is_some() && !peer.invited && stage.is_some_and(|s| s != Stage::Started)
+        };
+        self.members.iter().zip(&self.peers).filter(waits).map(|(m, _)| m.number).collect()
+    }
+
+    /// Tells such a peer that it is a member, and which others are.
+    pub fn invite(&mut self, id: ServerId, members: &Block) {
+        if let Some(place) = self.place_of(id) {
+            self.peers[place].invited = true;
+            self.send_frame(id, &Frame::Join(Vec::new()), members);
+        }
+    }
+
+    /// Has the server `name` asked, at `address`, who it is: [`Event::Probed`].
+    pub fn probe(&mut self, name: String, address: String) {
+        self.probes.push_back((name, address));
+    }
+
+    /// The next of those, as an operator would ask: that makes it nobody's peer.
+    pub(super) fn next_probe(&mut self) -> Option<(Key, String)> {
+        let (name, address) = self.probes.pop_front()?;
+        let mut conn = self.conn(address.clone());
+        conn.probe = Some(address.clone());
+        let (kind, cluster) = (Kind::Operator, [0; 16]);
+        let me = Identity { kind, name: String::new(), cluster, incarnation: 0 };
+        let nonce = self.nonce();
+        let hello = conn.output.buffer(&mut self.spares);
+        conn.state = State::Dialing(Dialing::new(&me, &name, nonce, hello));
+        let key = self.conns.insert(conn);
+        self.mark_dirty(key);
+        Some((key, address))
+    }
+
+    /// A connection ends: what was to be found out by it was not.
+    pub(super) fn end_probe(&mut self, key: Key, why: &str) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if let Some(address) = conn.probe.take() {
+            self.todo.tell.push((TraceLevel::Debug, format!("asked {address}: {why}")));
+            self.todo.events.push_back(Event::Probed(address, Err(why.to_owned())));
+        }
+    }
+}
+
+/// Whether what is connected as this peer, if anything is, is the member's directory.
+fn is_same(peer: &Peer, member: &Member) -> bool {
+    let (heard, known) = (peer.incarnation, member.incarnation);
+    heard.is_none() || known.is_none() || heard == known
+}

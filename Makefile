@@ -38,7 +38,7 @@ check: ## formatting, lints, and the man pages: in step with the table, and well
 	@if command -v groff >/dev/null 2>&1; then \
 		echo "groff -ww -mdoc man/*"; \
 		for page in man/*; do \
-			warnings=$$(groff -ww -mdoc -Tutf8 -z "$$page" 2>&1) && test -z "$$warnings" || \
+			warnings=$$(groff -Kutf8 -ww -mdoc -Tutf8 -z "$$page" 2>&1) && test -z "$$warnings" || \
 				{ echo "$$warnings" >&2; exit 1; }; \
 		done; \
 	else \

@@ -18,6 +18,7 @@ pub mod operator;
 mod pager;
 pub mod parse;
 mod progress;
+pub mod recover;
 pub mod serve;
 pub mod status;
 pub mod suggest;

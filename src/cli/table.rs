@@ -8,6 +8,7 @@ mod chat;
 mod completions;
 mod dump_log;
 mod members;
+mod recover;
 mod serve;
 mod status;
 
@@ -188,6 +189,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     chat::SUBCOMMAND,
     status::SUBCOMMAND,
     members::SUBCOMMAND,
+    recover::SUBCOMMAND,
     dump_log::SUBCOMMAND,
     bench_codec::SUBCOMMAND,
     bench_load::SUBCOMMAND,

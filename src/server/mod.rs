@@ -31,6 +31,7 @@ mod turn;
 
 pub use cluster::Listed;
 pub use options::{Options, TraceLevel};
+pub use standing::{LONE, LONE_NAME};
 pub use start::run;
 
 use std::{fmt, io};

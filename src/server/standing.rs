@@ -7,9 +7,9 @@ use crate::raft::{self, ServerId};
 use crate::wal::hard_state::HardState;
 
 /// The number of a server that is alone, and the name it goes by.
-pub(super) const LONE: ServerId = ServerId(1);
+pub const LONE: ServerId = ServerId(1);
 /// See [`LONE`].
-pub(super) const LONE_NAME: &str = "lone";
+pub const LONE_NAME: &str = "lone";
 
 /// What it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

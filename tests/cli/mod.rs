@@ -8,6 +8,7 @@ mod examples;
 mod install;
 mod man;
 mod members;
+mod recover;
 
 use crate::support::TempDir;
 use chatctl::cli::table;

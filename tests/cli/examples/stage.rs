@@ -9,6 +9,7 @@ pub const STAGES: &[(&str, &[&str])] = &[
     ("chatctl-completions.1", &[]),
     ("chatctl-dump-log.1", &[LONE, CLUSTER, "stopped"]),
     ("chatctl-members.1", &[CLUSTER, FOURTH]),
+    ("chatctl-recover.1", &[CLUSTER, "stopped"]),
     ("chatctl-serve.1", &[OTHERS]),
     ("chatctl-status.1", &[CLUSTER, "kill -9 ${pids[2]}; wait ${pids[2]} 2>/dev/null"]),
     ("chatctl-wal.5", &[LONE]),

@@ -441,9 +441,9 @@ mod tests {
         let (ones, twos, fives) = ("01".repeat(32), "02".repeat(32), "05".repeat(16));
         let a = "0000000000000061";
         let start =
-            format!("0000004a63686174 63746c50 01 0001 0001 01 {fives} {a} {ones} 0161 0162");
+            format!("0000004a63686174 63746c50 01 0001 0002 01 {fives} {a} {ones} 0161 0162");
         assert_eq!(hex::encode(&hello), start.replace(' ', ""));
-        let start = format!("0000005d 02 0001 {fives} 0000000000000062 {twos} 0162");
+        let start = format!("0000005d 02 0002 {fives} 0000000000000062 {twos} 0162");
         assert!(hex::encode(&welcome).starts_with(&start.replace(' ', "")));
         assert!(hex::encode(&confirm).starts_with("0000002103"));
     }

@@ -380,6 +380,8 @@ impl Mesh {
     pub fn send(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
         let mut blocks: Vec<(u64, usize, u64, Block)> = Vec::new();
         for Outgoing { to, message } in messages {
+            let version = self.peer(to).map_or(0, |peer| peer.version);
+            let Some(message) = wire::for_version(message, version) else { continue };
             let Body::Append { entries, .. } = &message.body else {
                 self.send_frame(to, &Frame::Raft(message), &Block::default());
                 continue;

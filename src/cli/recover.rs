@@ -134,7 +134,11 @@ fn read(
 /// Makes the new directory beside the old one, then gives each the other's place. Where the old one
 /// is from then on.
 fn replace(old: &DataDir, saved: &HardState, last_index: u64) -> io::Result<PathBuf> {
-    let path = old.path().to_owned();
+    // One that ends with its own name: `.` has none.
+    let path = match old.path().file_name() {
+        Some(_) => old.path().to_owned(),
+        None => fs::canonicalize(old.path())?,
+    };
     let beside = |end: &str| {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(end);
@@ -147,7 +151,10 @@ fn replace(old: &DataDir, saved: &HardState, last_index: u64) -> io::Result<Path
     }
     let kept = (1..).map(|time| beside(&format!(".before-recover-{time}")));
     let kept = { kept }.find(|kept| !kept.exists()).expect("some name is free");
-    make(&fresh, old, saved, last_index)?;
+    if let Err(error) = make(&fresh, old, saved, last_index) {
+        let _ = fs::remove_dir_all(&fresh);
+        return Err(error);
+    }
     fs::rename(&path, &kept)?;
     fs::rename(&fresh, &path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

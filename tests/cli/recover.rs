@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use super::{chatctl, said};
 use crate::support::TempDir;
@@ -15,6 +15,10 @@ use crate::support::talker::Talker;
 fn recover(flags: &[&str], directory: &Path, answer: &str) -> Output {
     let mut command = chatctl(&["recover"]);
     command.args(flags).arg(directory);
+    run(command, answer)
+}
+
+fn run(mut command: Command, answer: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // It may have ended before it asks.
@@ -94,7 +98,10 @@ fn what_is_before_damage_is_taken_and_the_damage_is_told() {
     let (file, mut bytes, at) = found.expect("it is there");
     bytes[at] ^= 1;
     fs::write(file, bytes).unwrap();
-    let (code, out, error) = said(&recover(&["--force", "--yes"], &directory, ""));
+    // The directory is named by where one stands.
+    let mut command = chatctl(&["recover", "--force", "--yes", "."]);
+    command.current_dir(&directory);
+    let (code, out, error) = said(&run(command, ""));
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("Behind them it is damaged, and what is there is lost"), "{out}");
     let server = Launch::on(&directory).start();

@@ -6,6 +6,16 @@
 use super::super::show::MARKS;
 use super::super::width::char_width;
 
+/// Has a terminal draw the character before as an emoji, in two columns or not.
+const EMOJI_STYLE: char = '\u{fe0f}';
+
+/// Whether a character makes one emoji of itself and that before it. Terminals differ in whether they
+/// do that, and so in how many columns it takes: the emoji are shown one by one, and the tone of a
+/// skin not at all.
+fn fuses_emoji(char: char) -> bool {
+    matches!(char, '\u{200d}' | '\u{1f3fb}'..='\u{1f3ff}')
+}
+
 /// One of the colours that every terminal of 16 has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {
@@ -137,15 +147,24 @@ impl Buffer {
         }
         let start = column;
         let mut column = column;
+        let mut before = 0;
         for char in text.chars() {
-            match char_width(char) {
+            let width = char_width(char);
+            let fuses = before == 2 && fuses_emoji(char) || char == EMOJI_STYLE;
+            let char = if fuses && width > 0 { ' ' } else { char };
+            if width > 0 {
+                before = width;
+            }
+            match width {
+                0 if fuses => {}
                 0 if column > start => self.put_mark(row, column - 1, char),
                 0 => {}
                 wide if column + wide > end => break,
                 wide => {
                     self.set(row, column, Glyph::One(char), style);
                     if wide == 2 {
-                        self.set(row, column + 1, Glyph::Tail, style);
+                        let second = if fuses { Glyph::One(' ') } else { Glyph::Tail };
+                        self.set(row, column + 1, second, style);
                     }
                     column += wide;
                 }
@@ -258,6 +277,22 @@ mod tests {
             buffer.fill(0, column, column + 1, Style::BAR);
             buffer.check_invariants();
         }
+    }
+
+    #[test]
+    fn no_character_is_sent_that_some_terminals_make_one_of_and_others_not() {
+        let mut buffer = Buffer::new(12, 4);
+        let family = "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467}!";
+        assert_eq!(buffer.put(0, 0, 12, family, Style::PLAIN), 7);
+        assert_eq!(buffer.text(0), "\u{1f469}\u{1f469}\u{1f467}!");
+        buffer.put(1, 0, 12, "\u{1f44d}\u{1f3fd}!", Style::PLAIN);
+        assert_eq!(buffer.text(1), "\u{1f44d}  !");
+        buffer.put(2, 0, 12, "\u{2764}\u{fe0f}!", Style::PLAIN);
+        assert_eq!(buffer.text(2), "\u{2764}!");
+        // On a letter a joiner stays: scripts need it.
+        buffer.put(3, 0, 12, "\u{915}\u{94d}\u{200d}\u{937}", Style::PLAIN);
+        assert_eq!(buffer.text(3), "\u{915}\u{94d}\u{200d}\u{937}");
+        buffer.check_invariants();
     }
 
     #[test]

@@ -231,6 +231,10 @@ impl Screen {
             Key::Char('d') | Key::Delete => self.delete_selected(place),
             Key::Char('r') => self.retype_selected(place),
             Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Chat,
+            Key::Char('/') => {
+                self.mode = Mode::Chat;
+                self.on_chat_key(key);
+            }
             _ => self.tell("c copies the id, d deletes, r takes the text, n finds on, Esc leaves"),
         }
     }
@@ -319,10 +323,11 @@ impl Screen {
         let Some(confirm) = self.confirm.take() else {
             return;
         };
+        // What is typed next is meant for the input again.
+        self.mode = Mode::Chat;
         if !matches!(key, Key::Char('y' | 'Y')) {
             return self.tell("nothing was deleted");
         }
-        self.mode = Mode::Chat;
         self.delete(confirm.with, confirm.id);
     }
 

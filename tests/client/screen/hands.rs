@@ -185,7 +185,10 @@ fn a_message_is_selected_to_copy_its_id_or_to_delete_it_after_a_question() {
     seat.keys("\x1b[200~y\x1b[201~");
     assert!(seat.shows("nothing was deleted"));
     assert!(seat.shows("message 37 of"));
-    seat.keys("dy");
+    // After the question, and with a slash at any time, what is typed is for the input again.
+    seat.keys("dear\x15\x1b[1;3A/to");
+    assert_eq!(seat.screen.typed(), "/to");
+    seat.keys("\x15\x1b[1;3A\x1b[A\x1b[Ady");
     assert!(!seat.shows("message 37 of") && seat.shows("deleted"));
     assert_eq!(seat.served.messages.len(), 40);
     for _ in 0..60 {

@@ -479,20 +479,19 @@ impl Server {
     /// is room.
     fn spare_changed(&mut self, state: &SpareState) {
         let was_full = self.service.replica.full();
-        self.service.spare_changed(state);
-        let replica = &mut self.service.replica;
+        let hands_over = self.service.spare_changed(state);
         match state {
             SpareState::Failed(error) if !was_full => {
                 self.trace.wrong(format_args!(
                     "no room for the next segment of the log: {error}; changes are refused with \
                      disk-full until there is, what is stored can be read"
                 ));
-                if replica.hand_over(self.now.monotonic_ms) {
-                    self.trace.info("handing over to a server that has room");
-                }
             }
             SpareState::Ready if was_full => self.trace.info("there is room for the log again"),
             _ => {}
+        }
+        if hands_over {
+            self.trace.info("handing over to a server that has room");
         }
     }
 

@@ -352,19 +352,13 @@ impl Process {
                         self.service.replica.copy_saved(self.file.copy);
                     }
                 }
-                Input::Spare(state) => self.spare_changed(&state),
+                Input::Spare(state) => {
+                    self.service.spare_changed(&state);
+                }
                 _ => unreachable!("only these are done by the disk's threads"),
             }
         }
         Ok(())
-    }
-
-    fn spare_changed(&mut self, state: &SpareState) {
-        let was_full = self.service.replica.full();
-        self.service.spare_changed(state);
-        if matches!(state, SpareState::Failed(_)) && !was_full {
-            self.service.replica.hand_over(self.now.monotonic_ms);
-        }
     }
 
     fn write_connections(&mut self) {

@@ -115,10 +115,20 @@ pub struct Todo {
     pub tell: Vec<(TraceLevel, String)>,
 }
 
+/// What a server whose disk is full has done about it.
+#[derive(Default)]
+struct NoRoom {
+    /// How often it has handed over, up to where the rests no longer grow.
+    hand_overs: u32,
+    /// Failures to make a spare segment that are still to be let pass.
+    rests: u32,
+}
+
 /// The service.
 pub struct Service {
     settings: Settings,
     now: Now,
+    no_room: NoRoom,
     random: Random,
     /// The log and the state.
     pub replica: Replica,
@@ -155,6 +165,7 @@ impl Service {
             limiter: Limiter::new(settings.logins_per_minute),
             settings,
             now,
+            no_room: NoRoom::default(),
             random: Random::new(seed),
             last_time: replica.state().last_time(),
             replica,
@@ -286,10 +297,24 @@ impl Service {
         self.wake_stalled();
     }
 
-    /// What became of the log's spare segment.
-    pub fn spare_changed(&mut self, state: &SpareState) {
+    /// What became of the log's spare segment. A PRIMARY without room hands over, also one that was
+    /// elected while it had none; true when it does. Where nobody has room, rests that grow keep the
+    /// servers from handing over to each other all the time: what is stored is read meanwhile.
+    pub fn spare_changed(&mut self, state: &SpareState) -> bool {
         self.replica.spare_changed(state);
         self.wake_stalled();
+        match state {
+            SpareState::Ready => self.no_room = NoRoom::default(),
+            SpareState::Failed(_) if self.no_room.rests > 0 => self.no_room.rests -= 1,
+            SpareState::Failed(_) if self.replica.hand_over(self.now.monotonic_ms) => {
+                let NoRoom { hand_overs, rests } = &mut self.no_room;
+                *hand_overs = (*hand_overs + 1).min(6);
+                *rests = (1 << *hand_overs) - 1;
+                return true;
+            }
+            SpareState::Failed(_) => {}
+        }
+        false
     }
 
     /// Puts the log's first command into its order: what this cluster is.

@@ -1,7 +1,6 @@
 //! `chatctl members`: which servers a cluster has, and how that is changed. The PRIMARY does it; it is
 //! looked for first, and again where it hands over meanwhile.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -206,15 +205,7 @@ fn table(rows: &[Row]) -> String {
     let lines: Vec<Row> = std::iter::once(headings).chain(rows.iter().cloned()).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        for (place, cell) in line.iter().enumerate() {
-            let width = if place + 1 == line.len() { 0 } else { widths[place] + 2 };
-            let _ = write!(text, "{cell:<width$}"); // writing to a String cannot fail
-        }
-        text.push('\n');
-    }
-    text
+    operator::lay_out(&lines, &widths)
 }
 
 /// A JSON object a line.

@@ -1,5 +1,6 @@
 //! How an operator's commands talk to servers: over the peers' port, under the cluster's secret.
 
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
@@ -36,6 +37,19 @@ pub fn reads(parsed: &Parsed) -> Result<(Vec<String>, hmac::Key), Error> {
 /// The first value of a key.
 pub fn value<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
     pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+}
+
+/// Lines of cells as text, each cell but a line's last as wide as its column and two spaces.
+pub fn lay_out(lines: &[Vec<String>], widths: &[usize]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        for (place, cell) in line.iter().enumerate() {
+            let width = if place + 1 == line.len() { 0 } else { widths[place] + 2 };
+            let _ = write!(text, "{cell:<width$}"); // writing to a String cannot fail
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Names and addresses of the servers that an answer names.

@@ -1,6 +1,5 @@
 //! `chatctl status`: what every server of a cluster says of itself, over the peers' port.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -147,15 +146,7 @@ fn table(rows: &[Row]) -> String {
         whole.filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..=COLUMNS.len()).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        for (place, cell) in line.iter().enumerate() {
-            let width = if place + 1 == line.len() { 0 } else { widths[place] + 2 };
-            let _ = write!(text, "{cell:<width$}"); // writing to a String cannot fail
-        }
-        text.push('\n');
-    }
-    text
+    operator::lay_out(&lines, &widths)
 }
 
 /// A JSON object a line.

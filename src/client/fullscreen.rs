@@ -5,13 +5,12 @@
 //! it; a frame; what was seen by that is marked as read; then wait.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 
 use super::commands::Old;
 use super::driver::Driver;
 use super::options::{Error, Options, io_error};
-use super::run::{INPUT_BYTES, finish, is_ending, tell_found, wants_colour, write_out};
+use super::run::{INPUT_BYTES, finish, is_ending, read_typed, tell_found, wants_colour, write_out};
 use super::screen::paint::{self, Painter};
 use super::screen::{Action, Screen, Settings, Status};
 use super::session::{Event, Refusal};
@@ -262,12 +261,7 @@ impl Full {
 
     fn on_input(&mut self, now_ms: u64) -> Result<(), Error> {
         let mut bytes = [0; INPUT_BYTES];
-        let count = match io::stdin().lock().read(&mut bytes) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            // The terminal is gone.
-            Err(_) => 0,
-        };
+        let Some(count) = read_typed(&mut bytes) else { return Ok(()) };
         self.ended |= count == 0;
         self.screen.on_bytes(now_ms, &bytes[..count]);
         Ok(())

@@ -130,6 +130,15 @@ pub(super) fn write_out(bytes: &[u8]) -> Result<(), Error> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(io_error("write to standard output"))
 }
 
+/// What was typed: how many bytes, 0 when the terminal is gone; none when a signal came first.
+pub(super) fn read_typed(bytes: &mut [u8]) -> Option<usize> {
+    match io::stdin().lock().read(bytes) {
+        Ok(count) => Some(count),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+        Err(_) => Some(0),
+    }
+}
+
 /// Signals that end the client.
 pub(super) fn is_ending(signal: i32) -> bool {
     [signal::INT, signal::TERM, signal::HUP, signal::QUIT].contains(&signal)
@@ -263,12 +272,7 @@ impl Terminal {
 
     fn on_input(&mut self, now_ms: u64) -> Result<(), Error> {
         let mut bytes = [0; INPUT_BYTES];
-        let count = match io::stdin().lock().read(&mut bytes) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            // The terminal is gone.
-            Err(_) => 0,
-        };
+        let Some(count) = read_typed(&mut bytes) else { return Ok(()) };
         if count == 0 {
             self.ended = true;
             return Ok(());

@@ -64,6 +64,7 @@ impl Raft {
         if let Some(primacy) = self.primacy() {
             if let Some(backup) = primacy.backups.iter_mut().find(|backup| backup.id == id) {
                 backup.begin_anew();
+                backup.lost = true;
             }
             primacy.transfer = primacy.transfer.filter(|transfer| transfer.to != id);
         } else if self.primary == Some(id) {

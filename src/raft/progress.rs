@@ -58,6 +58,8 @@ pub(super) struct Progress {
     pub(super) heard: bool,
     /// Answered between the two checks before.
     pub(super) was_heard: bool,
+    /// Its connection was lost, and it was not heard since.
+    pub(super) lost: bool,
     /// The newest heartbeat answered.
     pub(super) acked_round: u64,
     sounding: Option<Sounding>,
@@ -80,9 +82,21 @@ impl Progress {
             fetch_paused: false,
             heard: false,
             was_heard: false,
+            lost: false,
             acked_round: 0,
             sounding: None,
         }
+    }
+
+    /// It has answered.
+    pub(super) fn hear(&mut self) {
+        self.heard = true;
+        self.lost = false;
+    }
+
+    /// Whether it has answered within the last election timeout or two, as far as is known.
+    pub(super) fn answers(&self) -> bool {
+        (self.heard || self.was_heard) && !self.lost
     }
 
     /// The last index on its way or there.
@@ -182,7 +196,7 @@ impl Progress {
             return;
         }
         self.acked_round = round;
-        self.heard = true;
+        self.hear();
         self.fetch_paused = false;
         let Some(sounding) = self.sounding.filter(|sounding| round >= sounding.round) else {
             return;

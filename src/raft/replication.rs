@@ -118,7 +118,7 @@ impl Raft {
             self.violation("an acknowledgment past the log's end");
             return;
         }
-        backup.heard = true;
+        backup.hear();
         if backup.on_accepted(match_index) {
             self.on_match_grown(from);
         }
@@ -134,7 +134,7 @@ impl Raft {
             self.violation("a refusal of what was never sent");
             return;
         }
-        backup.heard = true;
+        backup.hear();
         backup.on_rejected(prev, hint);
     }
 

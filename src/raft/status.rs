@@ -19,7 +19,7 @@ pub struct BackupStatus {
     pub next: u64,
     /// Appends under way to it.
     pub in_flight: usize,
-    /// It has answered within the last election timeout or two.
+    /// It has answered within the last election timeout or two, and its connection stands.
     pub heard: bool,
     /// It has a vote.
     pub votes: bool,
@@ -130,7 +130,7 @@ impl Raft {
             match_index: backup.match_index,
             next: backup.next,
             in_flight: backup.in_flight.len(),
-            heard: backup.heard || backup.was_heard,
+            heard: backup.answers(),
             votes: backup.votes,
             restoring: is_damaged(backup.copy),
         });

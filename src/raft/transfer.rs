@@ -64,7 +64,7 @@ impl Raft {
     /// The backup that would need least to take over, among those that have answered lately.
     pub fn successor(&self) -> Option<ServerId> {
         let State::Primary(primacy) = &self.state else { return None };
-        let takes_over = |backup: &&Progress| backup.counts() && (backup.heard || backup.was_heard);
+        let takes_over = |backup: &&Progress| backup.counts() && backup.answers();
         let alive = primacy.backups.iter().filter(takes_over);
         let best = alive.max_by_key(|backup| (backup.match_index, std::cmp::Reverse(backup.id)));
         best.map(|backup| backup.id)

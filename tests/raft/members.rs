@@ -369,3 +369,18 @@ fn a_configuration_that_no_cluster_can_have_is_no_start() {
         assert!(error.to_string().contains(what), "{error}");
     }
 }
+
+#[test]
+fn who_is_connected_no_more_counts_as_answering_no_more_until_it_is_heard_again() {
+    let mut cluster = three_and(0);
+    cluster.settle();
+    cluster.isolate(3);
+    cluster.peer_lost(1, 3);
+    let (answering, quorum) = (vec![ServerId(1)], 2);
+    let refused = ChangeError::NoMajority { answering, quorum };
+    assert_eq!(cluster.change(1, &[1, 3], &[]), Err(refused), "no election timeout has passed");
+    cluster.heal();
+    cluster.peer_up(1, 3);
+    cluster.settle_for(200);
+    cluster.change(1, &[1, 3], &[]).expect("it answers again");
+}

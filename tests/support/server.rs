@@ -283,6 +283,11 @@ impl TestServer {
         self.traces.wait(|all, _| all.contains(text));
     }
 
+    /// Waits until it has said something so often.
+    pub fn wait_for_traces(&self, text: &str, times: usize) {
+        self.traces.wait(|all, _| all.matches(text).count() >= times);
+    }
+
     /// Kills it as a power failure would, but for what the system still holds in memory.
     pub fn kill9(&mut self) {
         self.child.kill().expect("it is ours");

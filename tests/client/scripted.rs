@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chatctl::client::session::{Draft, Event, Request, Session, State};
+use chatctl::client::session::{Draft, Event, READ_ONLY_MS, Request, Session, State};
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};
@@ -420,6 +420,38 @@ fn markers_of_one_conversation_are_told_together_and_again_after_a_lost_connecti
     world.drop_connection();
     world.calm();
     assert_eq!(world.cluster.reads_seen, [("bob".to_string(), 100)]);
+}
+
+#[test]
+fn a_server_that_stays_read_only_is_left_for_the_next_of_the_list() {
+    let mut cluster = Cluster::new(1, 3);
+    cluster.faults = false;
+    let mut world = World::new(cluster);
+    world.drain();
+    world.calm();
+    // It is none of the cluster's any more, or the others do not reach it.
+    world.cluster.primary = 1;
+    let mut status = push("server_status");
+    status.body = "read-only: no majority of the servers is reachable".into();
+    say(&mut world, &status);
+    assert_eq!(world.session.state(), State::ReadOnly);
+    world.events.clear();
+    world.pass_time(READ_ONLY_MS - 1);
+    assert_eq!(world.session.address(), world.cluster.addresses[0]);
+    world.pass_time(1);
+    world.calm();
+    assert_eq!(world.session.address(), world.cluster.addresses[1]);
+    assert_eq!(states(&world), [State::Electing, State::Connected], "it is not told as a loss");
+}
+
+#[test]
+fn a_server_that_stays_read_only_is_kept_where_there_is_no_other() {
+    let mut world = online();
+    let mut status = push("server_status");
+    status.body = "read-only: no majority of the servers is reachable".into();
+    say(&mut world, &status);
+    world.pass_time(READ_ONLY_MS + 1);
+    assert_eq!(world.session.state(), State::ReadOnly);
 }
 
 #[test]

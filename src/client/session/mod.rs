@@ -56,6 +56,10 @@ pub const BACKOFF_MOST_MS: u64 = 5_000;
 /// Online for so long, a connection counts as a good one and the back-off starts anew, milliseconds.
 pub const SETTLED_MS: u64 = 2_000;
 
+/// A server that says for so long that it is read-only is left for the next of the list, milliseconds:
+/// others may have a majority that it does not reach, or it is none of the cluster's any more.
+pub const READ_ONLY_MS: u64 = 10_000;
+
 /// Where the session is with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -173,6 +177,8 @@ pub struct Session {
     markers: VecDeque<(String, u64)>,
 
     server_state: Option<State>,
+    /// When a server that is read-only is left.
+    leave_at: Option<u64>,
     told_state: State,
     token_is_fresh: bool,
     /// How long the last answer on this connection took, milliseconds.
@@ -235,6 +241,7 @@ impl Session {
             next_number: 1,
             markers: VecDeque::new(),
             server_state: None,
+            leave_at: None,
             told_state: State::Offline,
             token_is_fresh: false,
             latency_ms: None,
@@ -405,7 +412,7 @@ impl Session {
                 let again = self.requests.iter().filter_map(requests::Waiting::wakes_at).min();
                 let flying = self.outbox.front().is_some_and(|item| item.in_flight);
                 let pause = self.pause.filter(|_| !self.outbox.is_empty() && !flying);
-                [Some(reply), pause, again].into_iter().flatten().min()
+                [Some(reply), pause, again, self.leave_at].into_iter().flatten().min()
             }
         }
     }
@@ -584,6 +591,7 @@ impl Session {
         self.refusals = 0;
         self.held_code.clear();
         self.server_state = None;
+        self.leave_at = None;
         self.latency_ms = None;
         self.want_sync();
         if planted(Mutant::OutboxDroppedEarly) {

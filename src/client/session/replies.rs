@@ -1,7 +1,10 @@
 //! What the server says: one switch, a handler a message.
 
 use super::wire::request;
-use super::{Draft, Event, Incoming, LoginKind, PendingKind, Phase, Refusal, Session, State, Sync};
+use super::{
+    Draft, Event, Incoming, LoginKind, PendingKind, Phase, READ_ONLY_MS, Refusal, Session, State,
+    Sync,
+};
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::protocol::{Message, id};
@@ -12,7 +15,9 @@ impl Session {
         match message.cmd.as_ref() {
             "redirect" => self.on_redirect(now_ms, &message),
             "lagging" => self.on_lagging(message.seq),
-            "server_status" if pushed_state(&message).is_some() => self.on_state_push(&message),
+            "server_status" if pushed_state(&message).is_some() => {
+                self.on_state_push(now_ms, &message)
+            }
             "deliver" | "taken_back" | "read_moved" if message.limit == 0 && !message.error => {
                 self.on_push(&message);
             }
@@ -44,6 +49,14 @@ impl Session {
         self.phase = Phase::Waiting { until: now_ms + wait_ms };
     }
 
+    /// The server has been read-only for long: the next one may not be.
+    pub(super) fn leave_read_only(&mut self, now_ms: u64) {
+        self.drop_connection();
+        self.is_moving = true;
+        self.next_server = (self.next_server + 1) % self.servers.len();
+        self.phase = Phase::Waiting { until: now_ms };
+    }
+
     fn on_lagging(&mut self, seq: u64) {
         self.known = self.known.max(seq);
         self.missed = self.missed.max(seq);
@@ -52,9 +65,14 @@ impl Session {
         }
     }
 
-    fn on_state_push(&mut self, message: &Message<'_>) {
+    fn on_state_push(&mut self, now_ms: u64, message: &Message<'_>) {
         let state = pushed_state(message);
         self.server_state = state;
+        let has_others = self.servers.len() > 1;
+        self.leave_at = match state {
+            Some(State::ReadOnly) if has_others => self.leave_at.or(Some(now_ms + READ_ONLY_MS)),
+            _ => None,
+        };
         if state == Some(State::Connected) && self.pause.is_some() {
             self.pause = Some(0);
         }

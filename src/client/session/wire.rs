@@ -191,6 +191,8 @@ impl Session {
                 };
                 if late {
                     self.leave(now_ms, "has stopped answering");
+                } else if self.leave_at.is_some_and(|at| now_ms >= at) {
+                    self.leave_read_only(now_ms);
                 }
             }
             _ => {}

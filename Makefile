@@ -70,7 +70,7 @@ mutants: ## plant one bug after the other: some test must notice each
 	CARGO="$(CARGO)" sh tests/mutants.sh
 
 # As root also with partitions. WEATHER_SEED, SOAK_SERVERS and SOAK_PACE_MS come from the environment.
-soak: ## bad weather over five servers for SOAK_SECONDS=60: kills, pauses, partitions; nothing is lost
+soak: ## bad weather over five servers, which come and go, for SOAK_SECONDS=60; nothing is lost
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main weather::soak -- --nocapture
 
 failover: ## how long clients are without a PRIMARY, by kill -9, silence, SIGTERM (FAILOVER_ROUNDS=20)

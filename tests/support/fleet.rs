@@ -14,7 +14,7 @@ use chatctl::sys::signal;
 
 use super::hosts::{self, Hosts};
 use super::raw_client::{RawClient, ask, is_push};
-use super::small_disk::SmallDisk;
+use super::small_disk::{self, SmallDisk};
 use super::{TempDir, eventually, sys};
 
 /// How long a server may take for what it does by itself.
@@ -82,6 +82,19 @@ pub fn status_of(address: &str, patience: Duration) -> io::Result<Status> {
     }
 }
 
+/// What a server is to its cluster, as its operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// One of its members, with a vote.
+    Member,
+    /// It runs on an empty directory, or did: it has no vote, unless that was given to it since.
+    Coming,
+    /// It is to be no member any more, and may be none already.
+    Leaving,
+    /// No member.
+    Out,
+}
+
 /// One server.
 struct Node {
     name: String,
@@ -89,6 +102,7 @@ struct Node {
     peer_address: String,
     process: Option<Child>,
     is_stopped: bool,
+    standing: Standing,
 }
 
 /// How many servers, the first of all, have small disks, and how small.
@@ -112,47 +126,43 @@ pub struct Fleet {
 impl Fleet {
     /// Starts `servers` servers on this host's loopback and waits for a PRIMARY.
     pub fn start(name: &str, servers: usize, flags: &[&str]) -> Fleet {
-        let (address, port) = free_ports(servers);
-        let places = (0..servers as u16).map(|place| {
-            let at = |port: u16| format!("{address}:{port}");
-            (at(port + 2 * place), at(port + 2 * place + 1))
-        });
-        Fleet::start_at(name, places.collect(), None, flags, SmallDisks::default())
+        Fleet::start_at(name, (servers, 0), None, flags, SmallDisks::default())
     }
 
     /// As `start`, each on a host of its own.
     pub fn start_on(hosts: Hosts, name: &str, servers: usize, flags: &[&str]) -> Fleet {
-        Fleet::start_on_disks(hosts, name, servers, flags, SmallDisks::default())
+        Fleet::start_at(name, (servers, 0), Some(hosts), flags, SmallDisks::default())
     }
 
-    /// As `start_on`, some of them with small disks. The calling thread has mounts of its own.
-    pub fn start_on_disks(
-        hosts: Hosts,
+    /// Beside those that are started, places for so many spares; on hosts, where there are some, of
+    /// which the first have small disks. The calling thread has mounts of its own then.
+    pub fn start_with_spares(
+        hosts: Option<Hosts>,
         name: &str,
-        servers: usize,
-        flags: &[&str],
+        (servers, spares): (usize, usize),
         small: SmallDisks,
     ) -> Fleet {
-        let places = (0..servers).map(|place| {
-            let address = hosts::address(place);
-            (format!("{address}:7262"), format!("{address}:{}", hosts::PEER_PORT))
-        });
-        Fleet::start_at(name, places.collect(), Some(hosts), flags, small)
+        Fleet::start_at(name, (servers, spares), hosts, &[], small)
     }
 
     fn start_at(
         name: &str,
-        places: Vec<(String, String)>,
+        (servers, spares): (usize, usize),
         hosts: Option<Hosts>,
         flags: &[&str],
         small: SmallDisks,
     ) -> Fleet {
+        let places: Vec<(String, String)> = match &hosts {
+            Some(_) => (0..servers + spares).map(on_host).collect(),
+            None => on_loopback(servers + spares),
+        };
         let nodes = places.into_iter().zip('a'..).map(|((address, peer_address), name)| Node {
             name: name.to_string(),
             address,
             peer_address,
             process: None,
             is_stopped: false,
+            standing: Standing::Member,
         });
         let mut fleet = Fleet {
             nodes: nodes.collect(),
@@ -161,6 +171,7 @@ impl Fleet {
             home: TempDir::new(name),
             hosts,
         };
+        (servers..fleet.size()).for_each(|spare| fleet.set_standing(spare, Standing::Out));
         for place in 0..small.servers {
             let disk = SmallDisk::mount(&fleet.data_dir(place), small.bytes);
             fleet.disks.push(disk.expect("root mounts what it likes"));
@@ -183,14 +194,35 @@ impl Fleet {
         self.home.path().join("secret")
     }
 
-    /// How many servers there are, running or not.
+    /// How many servers there are, running or not, members or not.
     pub fn size(&self) -> usize {
         self.nodes.len()
     }
 
-    /// How many of them make a majority.
+    /// All but those that are surely no members.
+    pub fn places(&self) -> Vec<usize> {
+        self.standing_as(|standing| standing != Standing::Out)
+    }
+
+    /// Those of a kind.
+    pub fn standing_as(&self, is_it: impl Fn(Standing) -> bool) -> Vec<usize> {
+        (0..self.size()).filter(|place| is_it(self.nodes[*place].standing)).collect()
+    }
+
+    /// What one is to the cluster from now on.
+    pub fn set_standing(&mut self, place: usize, standing: Standing) {
+        self.nodes[place].standing = standing;
+    }
+
+    /// How many make a majority, however many of those that come or leave are members.
     pub fn majority(&self) -> usize {
-        self.size() / 2 + 1
+        self.places().len() / 2 + 1
+    }
+
+    /// Whether those with a vote are a majority even without these.
+    pub fn can_do_without(&self, hurt: &[usize]) -> bool {
+        let members = self.standing_as(|standing| standing == Standing::Member);
+        members.iter().filter(|place| !hurt.contains(place)).count() >= self.majority()
     }
 
     /// Where clients reach each of them.
@@ -236,11 +268,11 @@ impl Fleet {
         self.disks[place].fill(room);
     }
 
-    /// The servers with a running process that is not stopped.
+    /// The members with a running process that is not stopped.
     pub fn live(&self) -> Vec<usize> {
         let live =
             |place: &usize| self.nodes[*place].process.is_some() && !self.nodes[*place].is_stopped;
-        (0..self.size()).filter(live).collect()
+        self.places().into_iter().filter(live).collect()
     }
 
     /// Starts a server that does not run, and does not wait for it.
@@ -251,8 +283,9 @@ impl Fleet {
         command.args(["serve", "--listen", &node.address]).args(FLAGS).args(&self.flags);
         command.arg("--data-dir").arg(self.data_dir(place));
         if self.size() > 1 {
-            let listed = |node: &Node| format!("{}={}", node.name, node.peer_address);
-            let list: Vec<String> = self.nodes.iter().map(listed).collect();
+            let mut listed = self.places();
+            listed.extend((!listed.contains(&place)).then_some(place));
+            let list: Vec<String> = listed.into_iter().map(|place| self.listed(place)).collect();
             command.args(["--id", &node.name, "--cluster", &list.join(",")]);
             command.args(["--advertise", &node.address]);
             command.arg("--cluster-secret-file").arg(self.secret());
@@ -270,9 +303,40 @@ impl Fleet {
         self.nodes[place].process = Some(child.expect("the program can be started"));
     }
 
-    /// Starts all that do not run.
+    /// A server as it is listed in `--cluster` and let in.
+    pub fn listed(&self, place: usize) -> String {
+        let Node { name, peer_address, .. } = &self.nodes[place];
+        format!("{name}={peer_address}")
+    }
+
+    /// `chatctl members`, which asks all members.
+    pub fn members(&self, arguments: &[&str]) -> Command {
+        let asked = self.places().into_iter().map(|place| self.nodes[place].peer_address.as_str());
+        let mut command = self.program();
+        command.args(["members", "--servers", &asked.collect::<Vec<_>>().join(",")]);
+        command.arg("--cluster-secret-file").arg(self.secret()).args(arguments);
+        command
+    }
+
+    /// Kills a server and takes all that its data directory has, but not the room on a full disk.
+    pub fn wipe(&mut self, place: usize) {
+        self.kill(place);
+        let Ok(entries) = std::fs::read_dir(self.data_dir(place)) else { return };
+        for entry in entries {
+            let path = entry.expect("a directory can be read").path();
+            let removed = match path.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false if path.ends_with(small_disk::BALLAST) => Ok(()),
+                false => std::fs::remove_file(&path),
+            };
+            removed.expect("what is in it can be removed");
+        }
+    }
+
+    /// Starts all members that do not run, but those that leave.
     pub fn start_all(&mut self) {
-        for place in 0..self.size() {
+        let stays = |standing| matches!(standing, Standing::Member | Standing::Coming);
+        for place in self.standing_as(stays) {
             if self.nodes[place].process.is_none() {
                 self.start_one(place);
             }
@@ -345,12 +409,17 @@ impl Fleet {
         status
     }
 
-    /// Takes note of servers that have ended though nobody asked them to: a failure.
+    /// Takes note of servers that have ended though nobody asked them to: a failure, but of those that
+    /// were taken out.
     pub fn check_alive(&mut self) {
-        for place in 0..self.size() {
-            let Some(child) = &mut self.nodes[place].process else { continue };
+        for node in &mut self.nodes {
+            let Some(child) = &mut node.process else { continue };
             let status = child.try_wait().expect("it is ours");
-            assert!(status.is_none(), "server {} has ended: {status:?}", self.nodes[place].name);
+            let may_end = matches!(node.standing, Standing::Leaving | Standing::Out);
+            assert!(status.is_none() || may_end, "server {} has ended: {status:?}", node.name);
+            if status.is_some() {
+                node.process = None;
+            }
         }
     }
 
@@ -393,14 +462,14 @@ impl Fleet {
         });
     }
 
-    /// Waits until every server runs, knows the same PRIMARY, and has committed the same as it, and
+    /// Waits until every member runs, knows the same PRIMARY, and has committed the same as it, and
     /// gives that.
     pub fn wait_until_together(&mut self) -> Status {
         let started = Instant::now();
         loop {
             self.check_alive();
             let all: Vec<Option<Status>> =
-                (0..self.size()).map(|place| self.status(place)).collect();
+                self.places().into_iter().map(|place| self.status(place)).collect();
             let primary = all.iter().flatten().find(|status| status.is_primary());
             let same = |status: &Option<Status>| {
                 let known = |status: &Status| (status.term, status.commit, status.primary.clone());
@@ -456,6 +525,19 @@ impl Drop for Fleet {
             }
         }
     }
+}
+
+/// Where clients and peers reach a server that has a host of its own.
+fn on_host(place: usize) -> (String, String) {
+    let address = hosts::address(place);
+    (format!("{address}:7262"), format!("{address}:{}", hosts::PEER_PORT))
+}
+
+/// Where they reach servers of this host.
+fn on_loopback(servers: usize) -> Vec<(String, String)> {
+    let (address, port) = free_ports(servers);
+    let at = |port: u16| format!("{address}:{port}");
+    (0..servers as u16).map(|place| (at(port + 2 * place), at(port + 2 * place + 1))).collect()
 }
 
 /// Ports for some servers at a loopback address that is this process's alone, below those that the

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The file that takes the room.
-const BALLAST: &str = "ballast";
+pub const BALLAST: &str = "ballast";
 
 /// One, mounted over a directory until it is dropped. Only the thread that mounted it, and what that
 /// starts, see it, and only after [`super::sys::own_mounts`].

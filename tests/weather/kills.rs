@@ -22,9 +22,9 @@ pub fn some_two(fleet: &Fleet, rng: &mut Rng) -> Vec<usize> {
     places
 }
 
-/// So many different servers.
+/// So many different members.
 pub fn some(fleet: &Fleet, count: usize, rng: &mut Rng) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..fleet.size()).collect();
+    let mut places = fleet.places();
     for place in (1..places.len()).rev() {
         places.swap(place, rng.below(place as u64 + 1) as usize);
     }

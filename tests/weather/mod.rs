@@ -1,5 +1,5 @@
 //! Bad weather: several servers as real processes, clients that never rest, and everything that may
-//! happen to servers meanwhile: kill -9, SIGSTOP, SIGTERM, partitions.
+//! happen to servers meanwhile: kill -9, SIGSTOP, SIGTERM, partitions, members that come and go.
 //!
 //! | file | what it has |
 //! | --- | --- |
@@ -9,6 +9,7 @@
 //! | `tally.rs` | what they tell each other |
 //! | `log.rs`, `checker.rs` | what the servers have; what must hold |
 //! | `kills.rs`, `partitions.rs` | the tests, in short |
+//! | `operator.rs` | who adds, removes and replaces servers meanwhile |
 //! | `soak.rs` | everything at once for `SOAK_SECONDS` (`make soak`) |
 //! | `attack/` | what honest clients notice of a server under attack (`make attack`) |
 //! | `failover.rs` | how long it takes until somebody serves again (`make failover`) |
@@ -23,6 +24,7 @@ mod failover;
 mod kills;
 mod line;
 mod log;
+mod operator;
 mod partitions;
 mod play;
 mod receiver;

@@ -12,7 +12,7 @@ use super::log::Log;
 use super::receiver::{Receiver, Seen};
 use super::sender::{Sender, Sendings};
 use super::tally::{Alarm, Stage, Tally};
-use crate::support::fleet::{Fleet, status_of};
+use crate::support::fleet::{Fleet, Standing, status_of};
 use crate::support::raw_client::ask;
 use crate::support::{Rng, env_number};
 
@@ -221,28 +221,43 @@ fn watch(servers: &[String], tally: &Tally) {
     }
 }
 
-/// Every server's log has the same; the messages that are stored in it, and up to where each log
-/// itself says that it is committed.
-fn check_logs(fleet: &mut Fleet, outcome: &mut Outcome) -> (Vec<Seen>, Vec<u64>) {
+/// Every member's log has the same; the messages that are stored in it, and up to where each log
+/// itself says that it is committed. A server that was taken out has the same up to there.
+fn check_logs(fleet: &mut Fleet, outcome: &mut Outcome) -> (Vec<Seen>, Vec<(usize, u64)>) {
     let agreed = fleet.wait_until_together();
-    let logs: Vec<Log> = (0..fleet.size()).map(|place| Log::read(&fleet.data_dir(place))).collect();
-    for (place, log) in logs.iter().enumerate() {
-        let name = fleet.name(place);
+    let read = |place: usize| (place, Log::read(&fleet.data_dir(place)));
+    let logs: Vec<(usize, Log)> = fleet.places().into_iter().map(read).collect();
+    let (_, first) = &logs[0];
+    for (place, log) in &logs {
+        let name = fleet.name(*place);
         assert!(log.commit <= agreed.commit, "server {name} has more committed than it says");
-        logs[0].check_same(log, agreed.commit, name);
+        first.check_same(log, agreed.commit, name);
     }
-    outcome.elections = logs[0].terms;
-    (logs[0].messages(agreed.commit), logs.iter().map(|log| log.commit).collect())
+    for place in fleet.standing_as(|standing| standing == Standing::Out) {
+        if fleet.data_dir(place).join("wal").exists() {
+            let (_, log) = read(place);
+            assert!(log.commit <= agreed.commit, "{} is behind the others", fleet.name(place));
+            first.check_same(&log, log.commit, fleet.name(place));
+        }
+    }
+    outcome.elections = first.terms;
+    let commits = logs.iter().map(|(place, log)| (*place, log.commit)).collect();
+    (first.messages(agreed.commit), commits)
 }
 
-/// Every server, left alone, shows everybody the same history, as far as it can know that it is one:
+/// Every member, left alone, shows everybody the same history, as far as it can know that it is one:
 /// the last thing that it heard to be committed may not be written down.
-fn check_histories(fleet: &mut Fleet, clients: &Clients, stored: &[Seen], commits: &[u64]) {
+fn check_histories(
+    fleet: &mut Fleet,
+    clients: &Clients,
+    stored: &[Seen],
+    commits: &[(usize, u64)],
+) {
     let all: Vec<usize> = (0..fleet.size()).collect();
     fleet.kill_all(&all);
     fleet.set_flag("--read-only-after-ms", "50");
     let tally = Tally::default();
-    for (place, commit) in commits.iter().enumerate() {
+    for &(place, commit) in commits {
         fleet.start_one(place);
         let address = fleet.addresses()[place].clone();
         for name in clients.receivers.iter().chain(&clients.chats) {
@@ -252,7 +267,7 @@ fn check_histories(fleet: &mut Fleet, clients: &Clients, stored: &[Seen], commit
             let due: Vec<&Seen> = checker::seen_by(name, stored).collect();
             let differs = due.iter().zip(&has).find(|(due, has)| *due != has);
             assert_eq!(differs, None, "server {}, {name}", fleet.name(place));
-            let least = due.partition_point(|seen| seen.seq <= *commit);
+            let least = due.partition_point(|seen| seen.seq <= commit);
             let right = least..=due.len();
             assert!(right.contains(&has.len()), "server {}, {name}: {right:?}", fleet.name(place));
         }

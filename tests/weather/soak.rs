@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::kills::some;
-use super::play::{CAST, Cast, PATIENCE, dice, play};
+use super::operator::Operator;
+use super::play::{CAST, Cast, PATIENCE, dice, play, repair};
 use super::tally::{Stage, Tally};
 use crate::support::fleet::{Fleet, SmallDisks};
 use crate::support::hosts::{Hosts, possible};
@@ -14,6 +15,8 @@ use crate::support::{Rng, env_number, sys};
 /// How long where nothing else is asked for: enough to see that it works.
 const SECONDS: u64 = 5;
 const SERVERS: u64 = 5;
+/// Places for servers that are let in meanwhile.
+const SPARES: usize = 2;
 
 /// What has happened.
 #[derive(Default)]
@@ -46,20 +49,24 @@ impl fmt::Display for Happened {
 fn bad_weather_loses_nothing() {
     let seconds = env_number("SOAK_SECONDS", SECONDS);
     let servers = env_number("SOAK_SERVERS", SERVERS) as usize;
-    match possible().and_then(|()| Hosts::make(servers)) {
+    // A server that was founded alone has no port for others.
+    let spares = if servers > 1 { SPARES } else { 0 };
+    match possible().and_then(|()| Hosts::make(servers + spares)) {
         Ok(hosts) => {
-            let clients = hosts.file(servers);
+            let clients = hosts.file(servers + spares);
             sys::in_namespace(&clients, || {
                 let relay = Relay::between(&hosts, 1);
                 let relay = relay.map_err(|why| println!("skipped: delays and stalls: {why}")).ok();
                 let small = small_disks(servers, seconds);
-                let fleet = Fleet::start_on_disks(hosts, "soak", servers, &[], small);
+                let fleet = Fleet::start_with_spares(Some(hosts), "soak", (servers, spares), small);
                 soak(fleet, seconds, Sky::new(true, relay));
             });
         }
         Err(why) => {
             println!("skipped: partitions, delays, stalls and full disks: {why}");
-            soak(Fleet::start("soak", servers, &[]), seconds, Sky::new(false, None));
+            let none = SmallDisks::default();
+            let fleet = Fleet::start_with_spares(None, "soak", (servers, spares), none);
+            soak(fleet, seconds, Sky::new(false, None));
         }
     }
 }
@@ -82,6 +89,7 @@ struct Sky {
     full: Option<(usize, u64)>,
     relay: Option<Relay>,
     happened: Happened,
+    operator: Operator,
 }
 
 fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
@@ -96,11 +104,15 @@ fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
                 told = Instant::now();
                 let left = until.saturating_duration_since(told).as_secs();
                 println!("{left} s to go: {} acknowledged, {}", tally.count(), sky.happened);
+                println!("{}", sky.operator.changes);
             }
         }
+        repair(fleet);
+        sky.operator.settle(fleet, tally);
     });
-    println!("{seconds} s of bad weather over {} servers", fleet.size());
+    println!("{seconds} s of bad weather over {} servers in the end", fleet.places().len());
     println!("{}", sky.happened);
+    println!("{}", sky.operator.changes);
     println!("{outcome}");
     let noticed = (0..fleet.size())
         .map(|place| fleet.stderr(place).matches("no room for the next segment").count());
@@ -110,11 +122,13 @@ fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
 
 impl Sky {
     fn new(can_part: bool, relay: Option<Relay>) -> Sky {
-        Sky { can_part, full: None, relay, happened: Happened::default() }
+        let (happened, operator) = (Happened::default(), Operator::default());
+        Sky { can_part, full: None, relay, happened, operator }
     }
 
     /// One thing goes wrong, or two; then clients must be served again, with or without a repair.
     fn storm(&mut self, fleet: &mut Fleet, tally: &Tally, rng: &mut Rng) {
+        self.operator.step(fleet, rng);
         let mut hurt: Vec<usize> = self.full.iter().map(|(place, _)| *place).collect();
         for _ in 0..1 + rng.below(2) {
             let places = match rng.below(14) {
@@ -132,7 +146,8 @@ impl Sky {
         hurt.sort_unstable();
         hurt.dedup();
         fleet.check_alive();
-        if fleet.size() - hurt.len() >= fleet.majority() {
+        self.operator.step(fleet, rng);
+        if fleet.can_do_without(&hurt) {
             tally.wait_for_more(1 + rng.below(50), PATIENCE);
         } else {
             self.happened.without_majority += 1;
@@ -142,7 +157,9 @@ impl Sky {
             relay.clear();
         }
         self.full = match self.full {
-            Some((place, storms)) if storms > 0 => Some((place, storms - 1)),
+            Some((place, storms)) if storms > 0 && fleet.can_do_without(&[place]) => {
+                Some((place, storms - 1))
+            }
             _ => {
                 fleet.free_disks();
                 None
@@ -150,11 +167,12 @@ impl Sky {
         };
         fleet.heal();
         fleet.start_all();
+        self.operator.step(fleet, rng);
         tally.wait_for_more(1 + rng.below(100), PATIENCE);
     }
 
     fn kill_all(&mut self, fleet: &mut Fleet, rng: &mut Rng) -> Vec<usize> {
-        let all = some(fleet, fleet.size(), rng);
+        let all = some(fleet, usize::MAX, rng);
         self.happened.kills += all.iter().filter(|place| fleet.runs(**place)).count() as u64;
         self.happened.all_killed += 1;
         fleet.kill_all(&all);
@@ -178,7 +196,7 @@ impl Sky {
     }
 
     fn restart(&mut self, fleet: &mut Fleet, rng: &mut Rng) -> Vec<usize> {
-        let place = fleet.primary().unwrap_or(rng.below(fleet.size() as u64) as usize);
+        let place = fleet.primary().unwrap_or_else(|| some(fleet, 1, rng)[0]);
         if !fleet.live().contains(&place) {
             return Vec::new();
         }
@@ -248,7 +266,7 @@ impl Sky {
 
 /// A minority of the servers, the PRIMARY among them every other time.
 fn victims(fleet: &Fleet, rng: &mut Rng) -> Vec<usize> {
-    let count = 1 + rng.below((fleet.size() as u64 / 2).max(1)) as usize;
+    let count = 1 + rng.below((fleet.places().len() as u64 / 2).max(1)) as usize;
     let mut places = some(fleet, count, rng);
     if let Some(primary) = fleet.primary().filter(|_| rng.chance(1, 2))
         && !places.contains(&primary)

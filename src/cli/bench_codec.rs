@@ -280,14 +280,14 @@ impl Kind {
     /// Decodes what [`Kind::encode`] made, and gives the number of messages.
     fn decode(&self, codec: Codec, bytes: &[u8]) -> usize {
         if !self.framed {
-            return usize::from(black_box(framing::decode(codec, bytes)).is_ok());
+            return usize::from(black_box(&framing::decode(codec, bytes)).is_ok());
         }
         let (mut at, mut scanned, mut count) = (0, 0, 0);
         while let Split::Payload { start, end, consumed, codec } =
             framing::split(Form::Frames, &bytes[at..], &mut scanned)
         {
             let message = framing::decode(codec, &bytes[at + start..at + end]);
-            count += usize::from(black_box(message).is_ok());
+            count += usize::from(black_box(&message).is_ok());
             at += consumed;
         }
         count

@@ -16,14 +16,18 @@ use std::ops::Range;
 use super::json;
 use super::message::{DecodeError, Message, MsgIds};
 use crate::limits;
+use crate::sys::text::{self, Ascii};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
 /// Bytes that are not texts: the lengths, `error`, `limit`, `time`, `seq`.
-const FIXED_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 2 + 2 + 8 + 8;
+const FIXED_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 2 + 2 + LAST_TAIL_BYTES;
+const LAST_TAIL_BYTES: usize = 8 + 8;
 /// Texts up to this many bytes in all are written into room that is made for the whole message at
 /// once: for longer ones, clearing that room takes more than it saves.
 const SHORT_BYTES: usize = 256;
+/// Room is cleared in pieces of this length: what has a fixed length needs no call.
+const ROOM_BYTES: usize = 128;
 
 /// Appends `message`.
 ///
@@ -32,11 +36,11 @@ const SHORT_BYTES: usize = 256;
 pub fn encode(message: &Message, out: &mut Vec<u8>) {
     message.assert_fits();
     let texts = message.cmd.len() + message.src.len() + message.to.len() + message.body.len();
-    if let MsgIds::One(id) = &message.msg_ids
+    if let Some((id, in_array)) = only_id(&message.msg_ids)
         && texts + id.len() <= SHORT_BYTES
         && json::is_plain(id)
     {
-        return encode_short(message, id, texts, out);
+        return encode_short(message, id, in_array, texts, out);
     }
     let ids_guess = match &message.msg_ids {
         MsgIds::One(id) => id.len() + 2,
@@ -63,14 +67,31 @@ pub fn encode(message: &Message, out: &mut Vec<u8>) {
     }
 }
 
+/// The id where there is one place for one, and whether it stands in an array.
+#[inline]
+fn only_id<'a>(ids: &'a MsgIds) -> Option<(&'a str, bool)> {
+    match ids {
+        MsgIds::One(id) => Some((id, false)),
+        MsgIds::Many(ids) => match ids.as_slice() {
+            [id] => Some((id, true)),
+            _ => None,
+        },
+    }
+}
+
 /// Appends a message as most are: `texts` bytes of short texts, and one id, which is written as it
 /// is.
-fn encode_short(message: &Message, id: &str, texts: usize, out: &mut Vec<u8>) {
+fn encode_short(message: &Message, id: &str, in_array: bool, texts: usize, out: &mut Vec<u8>) {
     let has_last_tail = message.time != 0 || message.seq != 0;
-    let last_tail = if has_last_tail { 8 + 8 } else { 0 };
-    let quoted = id.len() + 2;
+    let last_tail = if has_last_tail { LAST_TAIL_BYTES } else { 0 };
+    let bracket = usize::from(in_array);
+    let ids = bracket + 1 + id.len() + 1 + bracket;
     let start = out.len();
-    out.resize(start + FIXED_BYTES - 8 - 8 + texts + quoted + last_tail, 0);
+    let end = start + (FIXED_BYTES - LAST_TAIL_BYTES) + texts + ids + last_tail;
+    while out.len() < end {
+        out.extend_from_slice(&[0; ROOM_BYTES]);
+    }
+    out.truncate(end);
     let mut rest = &mut out[start..];
     for text in [&message.cmd, &message.src, &message.to] {
         rest[0] = text.len() as u8;
@@ -79,14 +100,18 @@ fn encode_short(message: &Message, id: &str, texts: usize, out: &mut Vec<u8>) {
     rest[..2].copy_from_slice(&(message.body.len() as u16).to_be_bytes());
     rest = put(message.body.as_bytes(), &mut rest[2..]);
     rest[0] = u8::from(message.error);
-    rest[1..3].copy_from_slice(&(quoted as u16).to_be_bytes());
-    rest[3] = b'"';
-    rest = put(id.as_bytes(), &mut rest[4..]);
+    rest[1..3].copy_from_slice(&(ids as u16).to_be_bytes());
+    // Where there is no array, its brackets' places are overwritten by what comes there.
+    rest[3] = b'[';
+    rest = &mut rest[3 + bracket..];
     rest[0] = b'"';
-    rest[1..3].copy_from_slice(&message.limit.to_be_bytes());
+    rest = put(id.as_bytes(), &mut rest[1..]);
+    rest[..2].copy_from_slice(b"\"]");
+    rest = &mut rest[1 + bracket..];
+    rest[..2].copy_from_slice(&message.limit.to_be_bytes());
     if has_last_tail {
-        rest[3..11].copy_from_slice(&message.time.to_be_bytes());
-        rest[11..].copy_from_slice(&message.seq.to_be_bytes());
+        rest[2..10].copy_from_slice(&message.time.to_be_bytes());
+        rest[10..].copy_from_slice(&message.seq.to_be_bytes());
     }
 }
 
@@ -121,46 +146,33 @@ fn put_twice<const N: usize>(text: &[u8], to: &mut [u8]) {
 /// not UTF-8, ids that are not a JSON string or an array of strings; `too-long` for a field over
 /// its bound. The detail says what and at which byte.
 pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
-    let mut reader = Reader { payload, at: 0 };
-    let cmd = reader.short_text("cmd")?;
-    let src = reader.short_text("src")?;
-    let to = reader.short_text("to")?;
-    let body = reader.long_text("body")?;
-    let error_at = reader.at;
-    let [error] = reader.array("error")?;
-    let (mut ids, mut limit, mut time, mut seq) = (0..0, 0, 0, 0);
-    if reader.at < payload.len() {
-        ids = reader.long_text("msg_ids")?;
-        limit = u16::from_be_bytes(reader.array("limit")?);
-    }
-    if reader.at < payload.len() {
-        time = u64::from_be_bytes(reader.array("time")?);
-        seq = u64::from_be_bytes(reader.array("seq")?);
-    }
-    if reader.at < payload.len() {
-        return Err(left_over(reader.at, payload.len()));
+    let Some(places) = Places::in_payload(payload) else { return Err(too_short(payload)) };
+    let Places { cmd, src, to, body, ids, end, error, limit, time, seq } = places;
+    if end != payload.len() {
+        return Err(left_over(end, payload.len()));
     }
     if error > 1 {
-        return Err(bad_error(error, error_at));
+        return Err(bad_error(error, body));
     }
-    if cmd.len() > limits::CMD_BYTES {
-        return Err(DecodeError::field_too_long("cmd", cmd.len(), limits::CMD_BYTES));
+    if cmd - 1 > limits::CMD_BYTES {
+        return Err(DecodeError::field_too_long("cmd", cmd - 1, limits::CMD_BYTES));
     }
-    if cmd.is_empty() {
+    if cmd == 1 {
         return Err(DecodeError::empty_cmd());
     }
-    let texts = Texts::new(payload, body.end, ids.end);
-    let ids_text = texts.get(ids.clone(), "msg_ids")?;
-    let msg_ids = match json::plain_id(ids_text) {
-        Some(id) => MsgIds::One(Cow::Borrowed(id)),
+    let texts = Texts::new(&payload[..ids]);
+    let ids_start = ids.min(body + 3);
+    let ids_text = texts.get(ids_start..ids, "msg_ids")?;
+    let msg_ids = match json::plain_ids(ids_text) {
+        Some(ids) => ids,
         None if ids_text.is_empty() => MsgIds::default(),
-        None => json::ids_from_text(ids_text).map_err(|error| in_ids(error, ids.start))?,
+        None => json::ids_from_text(ids_text).map_err(|error| in_ids(error, ids_start))?,
     };
     Ok(Message {
-        cmd: Cow::Borrowed(texts.get(cmd, "cmd")?),
-        src: Cow::Borrowed(texts.get(src, "src")?),
-        to: Cow::Borrowed(texts.get(to, "to")?),
-        body: Cow::Borrowed(texts.get(body, "body")?),
+        cmd: Cow::Borrowed(texts.get(1..cmd, "cmd")?),
+        src: Cow::Borrowed(texts.get(cmd + 1..src, "src")?),
+        to: Cow::Borrowed(texts.get(src + 1..to, "to")?),
+        body: Cow::Borrowed(texts.get(to + 2..body, "body")?),
         error: error == 1,
         msg_ids,
         limit,
@@ -169,87 +181,130 @@ pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
     })
 }
 
-/// The payload's texts, checked to be UTF-8 in one go where that can be: most lengths are below
-/// 128 and so are characters themselves.
-struct Texts<'a> {
-    payload: &'a [u8],
-    /// The payload up to the end of `msg_ids` or, where the length of those is no character, of
-    /// `body`; empty where some other length is none, or a text is not UTF-8. No long text is
-    /// checked twice: the length before it decides.
-    checked: &'a str,
+/// Where the texts end, and what is no text. Each text begins behind its length, which stands where
+/// the field before it ends.
+struct Places {
+    cmd: usize,
+    src: usize,
+    to: usize,
+    body: usize,
+    ids: usize,
+    end: usize,
+    error: u8,
+    limit: u16,
+    time: u64,
+    seq: u64,
+}
+
+impl Places {
+    /// `None` where the payload ends too early. A text is known to be whole by what is read behind
+    /// it.
+    #[inline]
+    fn in_payload(payload: &[u8]) -> Option<Places> {
+        let short = |at: usize| Some(at + 1 + usize::from(*payload.get(at)?));
+        let long = |at: usize| {
+            let length = payload.get(at..)?.first_chunk()?;
+            Some(at + 2 + usize::from(u16::from_be_bytes(*length)))
+        };
+        let cmd = short(0)?;
+        let src = short(cmd)?;
+        let to = short(src)?;
+        let body = long(to)?;
+        let error = *payload.get(body)?;
+        let (mut ids, mut end, mut limit, mut time, mut seq) = (body + 1, body + 1, 0, 0, 0);
+        if end < payload.len() {
+            ids = long(end)?;
+            let (bytes, rest) = payload.get(ids..)?.split_first_chunk()?;
+            limit = u16::from_be_bytes(*bytes);
+            end = ids + 2;
+            if !rest.is_empty() {
+                let (bytes, rest) = rest.split_first_chunk()?;
+                time = u64::from_be_bytes(*bytes);
+                seq = u64::from_be_bytes(*rest.first_chunk()?);
+                end += LAST_TAIL_BYTES;
+            }
+        }
+        Some(Places { cmd, src, to, body, ids, end, error, limit, time, seq })
+    }
+}
+
+/// The fields in their order: the bytes of each or, where it is a text, those of its length.
+const FIELDS: [(&str, usize, bool); 9] = [
+    ("cmd", 1, true),
+    ("src", 1, true),
+    ("to", 1, true),
+    ("body", 2, true),
+    ("error", 1, false),
+    ("msg_ids", 2, true),
+    ("limit", 2, false),
+    ("time", 8, false),
+    ("seq", 8, false),
+];
+
+/// Says inside which field a payload ends.
+#[cold]
+fn too_short(payload: &[u8]) -> DecodeError {
+    let (mut at, mut inside, mut wanted) = (0, "", 0);
+    for (field, bytes, is_text) in FIELDS {
+        (inside, wanted) = (field, bytes);
+        let Some(number) = payload[at..].get(..bytes) else { break };
+        at += bytes;
+        if is_text {
+            wanted = number.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            if payload.len() - at < wanted {
+                break;
+            }
+            at += wanted;
+        }
+    }
+    let left = payload.len() - at;
+    DecodeError::bad_frame(format!(
+        "the payload ends inside {inside}: {left} of {wanted} bytes are there at byte {at}"
+    ))
+}
+
+/// The payload up to the end of its last text, checked to be UTF-8 in one go where that can be:
+/// most lengths are below 128 and so are characters themselves.
+enum Texts<'a> {
+    /// All of it is ASCII, as most texts are.
+    Ascii(Ascii<'a>),
+    /// All of it is text.
+    Text(&'a str),
+    /// Some text is none, or the byte of a length.
+    Bytes(&'a [u8]),
 }
 
 impl<'a> Texts<'a> {
     #[inline]
-    fn new(payload: &'a [u8], body_end: usize, ids_end: usize) -> Texts<'a> {
-        let short_ids = ids_end > body_end && ids_end - body_end < 128;
-        let end = if short_ids { ids_end } else { body_end };
-        Texts { payload, checked: std::str::from_utf8(&payload[..end]).unwrap_or_default() }
+    fn new(bytes: &'a [u8]) -> Texts<'a> {
+        match Ascii::new(bytes) {
+            Some(ascii) => Texts::Ascii(ascii),
+            None => str::from_utf8(bytes).map_or(Texts::Bytes(bytes), Texts::Text),
+        }
     }
 
     /// The text at `range`.
     #[inline]
     fn get(&self, range: Range<usize>, field: &str) -> Result<&'a str> {
-        match self.checked.get(range.clone()) {
-            Some(text) => Ok(text),
-            None => self.check(range, field),
+        match self {
+            Texts::Ascii(ascii) => Ok(ascii.text(range)),
+            _ => self.check(range, field),
         }
     }
 
-    /// Checks one text by itself, also to tell which one is not UTF-8.
-    #[cold]
+    #[inline(never)]
     fn check(&self, range: Range<usize>, field: &str) -> Result<&'a str> {
-        let start = range.start;
-        std::str::from_utf8(&self.payload[range]).map_err(|error| not_utf8(field, start, error))
-    }
-}
-
-/// A cursor over the payload that finds where the fields are.
-struct Reader<'a> {
-    payload: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    #[inline]
-    fn array<const N: usize>(&mut self, field: &str) -> Result<[u8; N]> {
-        let rest = self.payload.get(self.at..).unwrap_or_default();
-        let Some(bytes) = rest.first_chunk::<N>() else {
-            return Err(self.short(field, N));
+        let (bytes, start) = match self {
+            Texts::Ascii(ascii) => return Ok(ascii.text(range)),
+            Texts::Text(text) => match text.get(range.clone()) {
+                Some(text) => return Ok(text),
+                // A length completes a character, which then is no part of any text.
+                None => (text.as_bytes(), range.start),
+            },
+            Texts::Bytes(bytes) => (*bytes, range.start),
         };
-        self.at += N;
-        Ok(*bytes)
-    }
-
-    #[inline]
-    fn short_text(&mut self, field: &str) -> Result<Range<usize>> {
-        let [length] = self.array(field)?;
-        self.text(field, usize::from(length))
-    }
-
-    #[inline]
-    fn long_text(&mut self, field: &str) -> Result<Range<usize>> {
-        let length = u16::from_be_bytes(self.array(field)?);
-        self.text(field, usize::from(length))
-    }
-
-    #[inline]
-    fn text(&mut self, field: &str, length: usize) -> Result<Range<usize>> {
-        if self.payload.len() - self.at < length {
-            return Err(self.short(field, length));
-        }
-        let start = self.at;
-        self.at += length;
-        Ok(start..self.at)
-    }
-
-    #[cold]
-    fn short(&self, field: &str, wanted: usize) -> DecodeError {
-        let left = self.payload.len() - self.at;
-        DecodeError::bad_frame(format!(
-            "the payload ends inside {field}: {left} of {wanted} bytes are there at byte {}",
-            self.at
-        ))
+        // One text by itself, also to tell which one is not UTF-8.
+        text::utf8(&bytes[range]).map_err(|error| not_utf8(field, start, error))
     }
 }
 

@@ -66,6 +66,7 @@ impl<'a> MsgIds<'a> {
             // A byte is at most six when it is escaped; most ids need no closer look.
             MsgIds::One(id) if id.len() <= 1_024 => true,
             MsgIds::Many(ids) if ids.is_empty() => true,
+            MsgIds::Many(ids) if ids.len() == 1 && ids[0].len() <= 1_024 => true,
             _ => json::ids_text_bytes(self) <= limits::MSG_IDS_TEXT_BYTES,
         }
     }

@@ -5,6 +5,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = 0x8080_8080_8080_8080;
 const WORD: usize = 8;
 const BLOCK: usize = 32;
+const HALF: usize = 16;
 
 /// Whether JSON cannot have `byte` as it is inside a string: `"`, `\`, a control.
 #[inline]
@@ -17,6 +18,30 @@ pub(super) fn is_special(byte: u8) -> bool {
 #[inline]
 pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
     find(bytes, from, special_mask, is_special)
+}
+
+/// Whether none of `bytes` ends or interrupts a run of plain text in a JSON string.
+#[inline]
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<HALF>() else {
+        return !bytes.iter().any(|&byte| is_special(byte));
+    };
+    for block in bytes.as_chunks().0 {
+        if any_special(block) {
+            return false;
+        }
+    }
+    !any_special(last)
+}
+
+/// No early end, and one kind after the other: that is what the compiler turns into vector
+/// instructions, a few for each kind.
+#[inline(always)]
+fn any_special(block: &[u8; HALF]) -> bool {
+    let quotes = block.iter().fold(false, |any, &byte| any | (byte == b'"'));
+    let backslashes = block.iter().fold(false, |any, &byte| any | (byte == b'\\'));
+    let controls = block.iter().fold(false, |any, &byte| any | (byte < 0x20));
+    quotes | backslashes | controls
 }
 
 /// Where the first `wanted` at or after `from` is.

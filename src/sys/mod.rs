@@ -1,6 +1,6 @@
 //! The only `unsafe` of the program: what the operating system (Linux) has and the standard library
-//! does not offer. Each module wraps a few system calls in safe functions; nothing here knows what
-//! the program does with them.
+//! does not offer, and what takes the processor much longer without. Each module wraps it in safe
+//! functions; nothing here knows what the program does with them.
 //!
 //! | module       | what it wraps |
 //! | ---          | --- |
@@ -13,6 +13,7 @@
 //! | [`sha`]        | the processor's SHA-256 instructions |
 //! | [`signal`]   | signals as a descriptor to watch |
 //! | [`terminal`] | raw mode and no echo, always restored |
+//! | [`text`]     | texts from bytes of ASCII, without a second look |
 //! | [`watch`]    | changes of a directory's files as a descriptor to watch |
 
 pub mod clock;
@@ -24,6 +25,7 @@ pub mod process;
 pub mod sha;
 pub mod signal;
 pub mod terminal;
+pub mod text;
 pub mod watch;
 
 use std::io;

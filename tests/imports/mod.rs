@@ -14,13 +14,16 @@ const LAYERS: [&str; 12] = [
 ];
 /// Layers that may name less than all that is below them: the log knows nothing of what it keeps,
 /// and the pure ones reach no clock, file or socket. The exception is `mutants`, in which nothing
-/// is left to reach unless the build is for trying the tests.
+/// is left to reach unless the build is for trying the tests, and of `sys` what only computes.
 const NARROWER: [(&str, &[&str]); 4] = [
     ("wal", &["sys", "limits", "mutants"]),
     ("chat", &["protocol", "auth", "limits", "mutants"]),
     ("raft", &["limits", "mutants"]),
-    ("protocol", &["limits"]),
+    ("protocol", &["sys", "limits"]),
 ];
+/// What those that reach no clock, file or socket may name of `sys`: what only computes. Their
+/// tests may name more.
+const COMPUTES: [&str; 3] = ["memory", "sha", "text"];
 /// The packages the program may have, no other.
 const PACKAGES: [&str; 3] = ["crc32fast", "libc", "mio"];
 
@@ -137,6 +140,29 @@ fn imports_downward_and_words_in_comments_and_strings_are_no_faults() {
         let module: Vec<String> = module.split("::").map(str::to_string).collect();
         assert_eq!(layer_faults(&may_name, &module, text), Vec::<String>::new(), "{text}");
     }
+}
+
+#[test]
+fn the_pure_layers_take_from_sys_only_what_computes() {
+    let of_sys = |text: &str| -> Vec<String> {
+        let words = source::words(text);
+        let named = words.windows(4).filter(|words| words[0].1 == "sys" && words[1].1 == ":");
+        named.map(|words| words[3].1.to_string()).collect()
+    };
+    assert_eq!(of_sys("use crate::sys::{clock, text}; crate::sys::file::sync();"), ["{", "file"]);
+    let mut seen = 0;
+    for layer in ["auth", "protocol"] {
+        for file in rust_files(&root().join("src").join(layer)) {
+            let text = fs::read_to_string(root().join("src").join(layer).join(&file)).unwrap();
+            let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for name in of_sys(program) {
+                let file = file.display();
+                assert!(COMPUTES.contains(&name.as_str()), "src/{layer}/{file} names sys::{name}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > COMPUTES.len(), "only {seen} names found");
 }
 
 #[test]

@@ -40,19 +40,21 @@ pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
     Ok(fields.message)
 }
 
-/// The id in what the binary form has in the place of `msg_ids`, if it is one string without
-/// escapes and nothing around it, as it nearly always is. Such an id is just as long when it is
-/// written again, so it is within its bound.
+/// The ids in what the binary form has in the place of `msg_ids`, if that is as it nearly always
+/// is: one string without escapes, by itself or in an array, and nothing around it. Such an id is
+/// just as long when it is written again, so it is within its bound.
 #[inline]
-pub(in crate::protocol) fn plain_id(text: &str) -> Option<&str> {
-    let id = text.strip_prefix('"')?.strip_suffix('"')?;
-    is_plain(id).then_some(id)
+pub(in crate::protocol) fn plain_ids(text: &str) -> Option<MsgIds<'_>> {
+    let in_array = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let id = in_array.unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?;
+    let id = is_plain(id).then_some(Cow::Borrowed(id))?;
+    Some(if in_array.is_some() { MsgIds::Many(vec![id]) } else { MsgIds::One(id) })
 }
 
 /// Whether a text is written in JSON as it is.
 #[inline]
 pub(in crate::protocol) fn is_plain(text: &str) -> bool {
-    scan::find_special(text.as_bytes(), 0) == text.len()
+    scan::is_plain(text.as_bytes())
 }
 
 /// Reads what the binary form has in the place of `msg_ids`: a JSON string or an array of strings.

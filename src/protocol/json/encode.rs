@@ -91,11 +91,10 @@ fn text_bytes(text: &str) -> usize {
 #[inline]
 fn put_text(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    let special = scan::find_special(bytes, 0);
-    if special == bytes.len() {
+    if scan::is_plain(bytes) {
         out.extend_from_slice(bytes);
     } else {
-        put_escaped(bytes, special, out);
+        put_escaped(bytes, scan::find_special(bytes, 0), out);
     }
 }
 

@@ -25,5 +25,5 @@ mod reader;
 pub use decode::decode;
 pub use encode::encode;
 
-pub(super) use decode::{ids_from_text, is_plain, plain_id};
+pub(super) use decode::{ids_from_text, is_plain, plain_ids};
 pub(super) use encode::{ids_text_bytes, put_ids};

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::limits;
 use crate::protocol::message::DecodeError;
 use crate::protocol::scan;
+use crate::sys::text;
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -20,7 +21,7 @@ impl<'a> Reader<'a> {
     /// Starts at the first byte of `payload`, all of which is checked to be UTF-8 here and nowhere
     /// else.
     pub fn new(payload: &'a [u8]) -> Result<Reader<'a>> {
-        match std::str::from_utf8(payload) {
+        match text::utf8(payload) {
             Ok(text) => Ok(Reader::of_text(text)),
             Err(error) => Err(DecodeError::bad_frame(format!(
                 "the text is not UTF-8 from byte {} on",

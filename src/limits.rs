@@ -28,7 +28,7 @@ pub const HISTORY_PAGE: usize = 1_000;
 /// Messages in a page of `history` and `sync` that asks for 0.
 pub const HISTORY_PAGE_DEFAULT: usize = 50;
 /// Bytes of message content gathered for one page; a page that reaches it ends early, with `more`.
-pub const PAGE_BYTES: usize = 1 << 20;
+pub const PAGE_BYTES: usize = 256 << 10;
 /// Message ids of one sender that are surely recognised when they come again. Older ones: `id-expired`,
 /// where the request's `seq` shows that the first attempt may be older than what is known.
 pub const ID_WINDOW: usize = 10_000;
@@ -156,25 +156,42 @@ pub const WAL_READ_FILES: usize = 32;
 // The server's connections and queues.
 /// Events taken from one poll; more wait for the next turn.
 pub const EVENTS: usize = 1_024;
+/// Connections taken in one turn; more wait for the next.
+pub const TURN_ACCEPTS: usize = 32;
 /// Bytes read from one connection in one turn; more wait for the next, so that one connection does
 /// not keep the others waiting.
 pub const TURN_READ_BYTES: usize = 64 * 1024;
+/// Bytes read in one turn from connections that have used up what one may in the turn before; the
+/// others of them wait for the next. Each read counts as [`TURN_REST_LEAST_BYTES`] at least.
+pub const TURN_REST_BYTES: usize = 256 * 1024;
+/// See [`TURN_REST_BYTES`].
+pub const TURN_REST_LEAST_BYTES: usize = 16 * 1024;
 /// Entries read back in one turn for pages of history; the pages behind them come in the next, so
 /// that they do not keep the others waiting. No page is parted.
-pub const TURN_ENTRIES: usize = 500;
+pub const TURN_ENTRIES: usize = 64;
 /// Bytes read and thrown away in one turn from a connection that is told to go.
 pub const TURN_DRAIN_BYTES: usize = 4 * 1024;
 /// Bytes of a connection's requests that are held: one payload and what was read with it. At the
 /// bound nothing is read until a request is taken up.
 pub const INPUT_BYTES: usize = FRAME_BYTES + TURN_READ_BYTES;
+/// Bytes of requests, begun and not taken up, that all connections together have. At the bound each
+/// may have [`INPUT_SURE_BYTES`] all the same, the others wait, and those that have not moved for
+/// [`HOLD_MS`] are closed, longest first.
+pub const INPUT_TOTAL_BYTES: usize = 128 << 20;
+/// Bytes of requests that a connection may have, whatever the others have.
+pub const INPUT_SURE_BYTES: usize = 4 * 1024;
 /// Bytes of answers that a connection may leave unread. At the bound its next request is not taken
 /// up before it has read some. One answer may go over it by a page.
 pub const OUTPUT_BYTES: usize = 256 * 1024;
 /// Bytes that a connection may leave unread before pushes to it are left out, and `lagging` said.
 pub const PUSH_BACKLOG_BYTES: usize = 256 * 1024;
-/// Bytes of answers that all connections together may leave unread before the next page of history
-/// is read for any of them.
-pub const OUTPUT_TOTAL_BYTES: usize = 256 << 20;
+/// Bytes of answers that all connections together may leave unread. At the bound no page of history
+/// is read, pushes are left out, who leaves something unread has no request taken up, and those that
+/// have read nothing for [`HOLD_MS`] are closed, longest first.
+pub const OUTPUT_TOTAL_BYTES: usize = 128 << 20;
+/// How long a connection may hold on to what all need without moving, once there is too little of it,
+/// milliseconds.
+pub const HOLD_MS: u64 = 5_000;
 /// Sends of one connection that are proposed and not yet answered. At the bound the next waits in
 /// the input.
 pub const SENDS_IN_FLIGHT: u32 = 4_096;
@@ -207,12 +224,15 @@ pub const SLOW_SYNC_US: u64 = 500_000;
 /// Memory that a server of so many connections takes at most for all of them and for what is under
 /// way, bytes, when every bound is met at once. What it keeps of what is stored comes on top.
 pub const fn server_bytes(connections: usize) -> usize {
-    // An answer, or a page of them, may go over a connection's bound.
-    let each = INPUT_BYTES + OUTPUT_BYTES + PAGE_BYTES / 16;
+    // What is known of it, what it may have in any case, and an answer that is no page: 500 names.
+    let each = 1024 + INPUT_SURE_BYTES + LIST_PAGE * (NAME_BYTES + 1);
+    // The page that is being read, and what one turn reads, may go over a bound.
+    let clients = INPUT_TOTAL_BYTES + OUTPUT_TOTAL_BYTES + PAGE_BYTES + TURN_READ_BYTES;
     let log = GATHERED_BYTES + WAL_BATCH_BYTES + RAFT_UNCOMMITTED_BYTES + RAFT_CACHE_BYTES;
-    let jobs = READ_JOBS * 2 * PAGE_BYTES + HASH_JOBS * PASSWORD_BYTES;
+    let jobs = HASH_JOBS * PASSWORD_BYTES;
     let peers = RAFT_VOTERS * (PEER_OUTPUT_BYTES + PEER_FRAME_BYTES);
-    connections * each + OUTPUT_TOTAL_BYTES + log + jobs + peers
+    // A buffer that grows has up to twice the room that it needs.
+    2 * (connections * each + clients) + log + jobs + peers
 }
 
 // The consensus core.

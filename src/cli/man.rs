@@ -17,9 +17,9 @@ use crate::client::commands::COMMANDS;
 use crate::client::screen::KEYS;
 
 use crate::limits::{
-    BODY_BYTES, HASH_JOBS, HISTORY_PAGE, ID_WINDOW, LIMITER_ADDRESSES, LIST_PAGE, NAME_BYTES,
-    OUTBOX_BYTES, OUTBOX_MESSAGES, OUTPUT_BYTES, OUTPUT_TOTAL_BYTES, PASSWORD_BYTES, PAYLOAD_BYTES,
-    RAFT_CACHE_BYTES, RAFT_VOTERS, SENDS_IN_FLIGHT,
+    BODY_BYTES, HASH_JOBS, HISTORY_PAGE, ID_WINDOW, INPUT_TOTAL_BYTES, LIMITER_ADDRESSES,
+    LIST_PAGE, NAME_BYTES, OUTBOX_BYTES, OUTBOX_MESSAGES, OUTPUT_BYTES, OUTPUT_TOTAL_BYTES,
+    PASSWORD_BYTES, PAYLOAD_BYTES, RAFT_CACHE_BYTES, RAFT_VOTERS, SENDS_IN_FLIGHT, server_bytes,
 };
 
 use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
@@ -111,6 +111,9 @@ fn limits() -> String {
         ("Sends of a connection without answer yet", SENDS_IN_FLIGHT.to_string()),
         ("Answers that a connection leaves unread", size(OUTPUT_BYTES)),
         ("Answers that all connections leave unread", size(OUTPUT_TOTAL_BYTES)),
+        ("Requests that all connections leave unfinished", size(INPUT_TOTAL_BYTES)),
+        ("Memory for 1,000 connections, beside what is stored", mebibytes(server_bytes(1_000))),
+        ("Memory for 10,000 connections, beside what is stored", mebibytes(server_bytes(10_000))),
         ("Entries kept in memory for the other servers", size(RAFT_CACHE_BYTES)),
         ("Password checks that wait", HASH_JOBS.to_string()),
         ("Addresses whose logins are counted", LIMITER_ADDRESSES.to_string()),
@@ -121,6 +124,11 @@ fn limits() -> String {
     }
     out.push_str(".El\n");
     out
+}
+
+/// A number of bytes, the last mebibyte counted as a whole one.
+fn mebibytes(bytes: usize) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 /// A number of bytes in the unit in which it is whole.

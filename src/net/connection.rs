@@ -22,16 +22,16 @@ pub enum ReadEnd {
 pub struct Connection {
     stream: Stream,
     /// Bytes read that do not make a whole request yet, or whose turn has not come.
-    pub input: Vec<u8>,
+    input: Vec<u8>,
     /// How many of them have been searched for a line's end.
-    pub scanned: usize,
+    scanned: usize,
     readable: bool,
     writable: bool,
     read_closed: bool,
 }
 
-/// Bytes asked of a socket at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes that are written are given back only when they are more than this.
+const TIDY_BYTES: usize = 64 * 1024;
 
 impl Connection {
     /// Takes over a stream that has just been connected.
@@ -68,37 +68,55 @@ impl Connection {
         self.readable
     }
 
-    /// Appends to `into` what the socket has, at most `budget` bytes.
-    pub fn read(&mut self, into: &mut Vec<u8>, budget: usize) -> ReadEnd {
-        let mut left = budget;
+    /// Reads what the socket has, as much as fits into the buffer, and gives how many bytes that were
+    /// and why it stopped.
+    pub fn read(&mut self, into: &mut [u8]) -> (usize, ReadEnd) {
+        let mut count = 0;
         while self.readable {
-            if left == 0 {
-                return ReadEnd::Budget;
+            let rest = &mut into[count..];
+            if rest.is_empty() {
+                return (count, ReadEnd::Budget);
             }
-            let old = into.len();
-            let want = left.min(READ_BYTES);
-            into.resize(old + want, 0);
-            let result = self.stream.read(&mut into[old..]);
-            into.truncate(old + *result.as_ref().unwrap_or(&0));
-            match result {
+            match self.stream.read(rest) {
                 Ok(0) => {
                     self.readable = false;
-                    return ReadEnd::Closed;
+                    return (count, ReadEnd::Closed);
                 }
-                Ok(count) => {
-                    left -= count;
+                Ok(more) => {
                     // A short read has emptied the socket (epoll(7)); only an end can be behind it.
-                    self.readable = count == want || self.read_closed;
+                    self.readable = more == rest.len() || self.read_closed;
+                    count += more;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     self.readable = false;
-                    return ReadEnd::Broken;
+                    return (count, ReadEnd::Broken);
                 }
             }
         }
-        ReadEnd::Blocked
+        (count, ReadEnd::Blocked)
+    }
+
+    /// Puts `read` behind what is left of what was read before. Of all this `understand` gives how many
+    /// bytes are dealt with; the rest is kept, in no more room than it needs: none for none.
+    pub fn take_up(&mut self, read: &[u8], understand: impl FnOnce(&[u8], &mut usize) -> usize) {
+        if self.input.is_empty() {
+            let used = understand(read, &mut self.scanned);
+            self.input = read[used..].to_vec();
+            return;
+        }
+        self.input.extend_from_slice(read);
+        let used = understand(&self.input, &mut self.scanned);
+        self.input.drain(..used);
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        }
+    }
+
+    /// How many bytes are kept.
+    pub fn kept(&self) -> usize {
+        self.input.len()
     }
 
     /// Writes what the socket takes and gives how many bytes that were. An error means that the
@@ -159,7 +177,7 @@ impl Output {
         if self.written == self.bytes.len() {
             spares.give(std::mem::take(&mut self.bytes));
             self.written = 0;
-        } else if self.written > self.bytes.len() / 2 && self.written > READ_BYTES {
+        } else if self.written > self.bytes.len() / 2 && self.written > TIDY_BYTES {
             self.bytes.drain(..self.written);
             self.written = 0;
         }

@@ -35,6 +35,8 @@ pub struct Links {
     /// Closed ones whose last words are on their way, and until when they are kept: to close one
     /// with bytes unread would reset it.
     lingering: VecDeque<(u64, Connection)>,
+    /// What is being read.
+    scratch: Box<[u8]>,
     now_ms: u64,
     resolver: Resolver,
 }
@@ -44,8 +46,16 @@ impl Links {
     pub fn bind(listen: &Listen, mesh: Mesh, waker: Arc<Waker>) -> io::Result<Links> {
         let listener = Some(Listener::bind(listen)?);
         let resolver = Resolver::new(waker);
-        let (sockets, lingering) = (Vec::new(), VecDeque::new());
-        Ok(Links { mesh, listener, accepting: true, sockets, lingering, now_ms: 0, resolver })
+        Ok(Links {
+            mesh,
+            listener,
+            accepting: true,
+            sockets: Vec::new(),
+            lingering: VecDeque::new(),
+            scratch: vec![0; limits::PEER_READ_BYTES].into(),
+            now_ms: 0,
+            resolver,
+        })
     }
 
     /// Starts to watch the listener.
@@ -164,15 +174,11 @@ impl Links {
         if !socket.conn.readable() {
             return;
         }
-        let mut input = std::mem::take(&mut socket.conn.input);
-        let end = socket.conn.read(&mut input, self.mesh.budget(socket.key));
-        let used = self.mesh.receive(socket.key, &input);
-        if used == input.len() {
-            input.clear();
-        } else {
-            input.drain(..used);
-        }
-        socket.conn.input = input;
+        let budget = self.mesh.budget(socket.key);
+        let (count, end) = socket.conn.read(&mut self.scratch[..budget]);
+        let mesh = &mut self.mesh;
+        let read = &self.scratch[..count];
+        socket.conn.take_up(read, |input, _| mesh.receive(socket.key, input));
         match end {
             ReadEnd::Closed => self.mesh.on_broken(socket.key, "the other side has closed it"),
             ReadEnd::Broken => self.mesh.on_broken(socket.key, "it cannot be reached"),

@@ -77,8 +77,8 @@ struct Server {
     changing: Option<changing::Changing>,
     /// At a stop: whether another server was told to be PRIMARY.
     handing_over: bool,
-    /// What is read from a connection that owns no buffer.
-    scratch: Vec<u8>,
+    /// What is being read from a connection.
+    scratch: Box<[u8]>,
     /// Whether listeners may have connections, and whether those wait for one of ours to go.
     accepting: bool,
     accept_waits: bool,

@@ -124,7 +124,7 @@ impl Server {
             damage: None,
             changing: None,
             handing_over: false,
-            scratch: Vec::new(),
+            scratch: vec![0; limits::TURN_READ_BYTES].into(),
             accepting: false,
             accept_waits: false,
             accept_again_ms: None,

@@ -133,6 +133,7 @@ impl Server {
         let links = self.links.as_ref();
         let todo = &self.service.todo;
         if !todo.serve.is_empty()
+            || !todo.rest.is_empty()
             || !todo.read.is_empty()
             || self.accepting
             || links.is_some_and(Links::is_ready)
@@ -166,15 +167,18 @@ impl Server {
         Ok(())
     }
 
-    /// Takes the connections that wait, until there are none or a bound is met: then they go on
-    /// waiting in the system's queue until one of ours has gone, or for a moment when it is the
-    /// system's bound on descriptors, which others may free.
+    /// Takes some of the connections that wait, until a bound is met: then they go on waiting in the
+    /// system's queue until one of ours has gone, or for a moment when it is the system's bound on
+    /// descriptors, which others may free.
     fn accept(&mut self) {
         if self.accept_again_ms.is_some_and(|at_ms| at_ms <= self.now.monotonic_ms) {
             self.accept_again_ms = None;
             self.accepting = true;
         }
-        while self.accepting {
+        for _ in 0..limits::TURN_ACCEPTS {
+            if !self.accepting {
+                return;
+            }
             let most = self.options.max_connections;
             if self.service.connections() >= most {
                 return self.wait_for_room(format_args!("{most} connections are open"));
@@ -216,47 +220,53 @@ impl Server {
         self.service.on_readable(key);
     }
 
-    /// Reads and serves every connection that has something, each within a budget of bytes.
+    /// Reads and serves every connection that has something, each within a budget of bytes, and some
+    /// of those that have used theirs up: whoever asks for little does not wait behind those who ask
+    /// for much.
     fn serve_connections(&mut self) {
         for _ in 0..self.service.todo.serve.len() {
             let Some(key) = self.service.next_to_serve() else { return };
             self.serve(key);
         }
+        let mut left = limits::TURN_REST_BYTES;
+        for _ in 0..self.service.todo.rest.len() {
+            if left == 0 {
+                return;
+            }
+            let Some(key) = self.service.next_to_serve() else { return };
+            left = left.saturating_sub(self.serve(key).max(limits::TURN_REST_LEAST_BYTES));
+        }
     }
 
-    fn serve(&mut self, key: Key) {
-        let Some(socket) = find(&mut self.sockets, key) else { return };
+    /// Gives how many bytes were read.
+    fn serve(&mut self, key: Key) -> usize {
+        let Some(socket) = find(&mut self.sockets, key) else { return 0 };
         if socket.draining_until_ms.is_some() {
             return self.drain(key);
         }
         if self.stop_by_ms.is_some() {
-            return;
+            return 0;
         }
-        let Some(client) = self.service.client(key) else { return };
+        let Some(client) = self.service.client(key) else { return 0 };
         // Whoever is told to go and does not read it is not listened to either.
         if client.is_leaving() {
-            return;
+            return 0;
         }
         // While a whole request waits for its turn nothing more is read: the sender's own socket
         // holds it back.
         let waited = client.waits;
-        // A connection whose bytes are all understood owns no buffer, and what it owns has little
-        // more room than they need: it reads into the server's.
-        let owned = !socket.conn.input.is_empty();
-        let mut input = std::mem::take(&mut self.scratch);
-        let mut end = ReadEnd::Blocked;
+        let (mut count, mut end) = (0, ReadEnd::Blocked);
         if !waited {
-            let room = limits::INPUT_BYTES.saturating_sub(socket.conn.input.len());
-            end = socket.conn.read(&mut input, room.min(limits::TURN_READ_BYTES));
-            if !input.is_empty() {
+            let room = self.service.input_room(socket.conn.kept());
+            if room == 0 && socket.conn.readable() {
+                self.service.wait_for_input_room(key);
+            } else {
+                let most = room.min(limits::TURN_READ_BYTES);
+                (count, end) = socket.conn.read(&mut self.scratch[..most]);
+            }
+            if count > 0 {
                 self.service.on_activity(key);
             }
-        }
-        if owned {
-            socket.conn.input.extend_from_slice(&input);
-            input.clear();
-            std::mem::swap(&mut self.scratch, &mut input);
-            input = std::mem::take(&mut socket.conn.input);
         }
         match end {
             ReadEnd::Closed => {
@@ -266,34 +276,30 @@ impl Server {
             ReadEnd::Broken => self.service.doom(key),
             ReadEnd::Blocked | ReadEnd::Budget => {}
         }
-        let mut scanned = socket.conn.scanned;
-        let used = self.service.receive(key, &input, &mut scanned);
-        socket.conn.scanned = scanned;
-        let left = input.len() - used;
-        if owned {
-            input.drain(..used);
-            socket.conn.input = if left == 0 { Vec::new() } else { input };
-        } else {
-            socket.conn.input = if left == 0 { Vec::new() } else { input[used..].to_vec() };
-            input.clear();
-            self.scratch = input;
-        }
+        let service = &mut self.service;
+        socket
+            .conn
+            .take_up(&self.scratch[..count], |input, scanned| service.receive(key, input, scanned));
         let waits = self.service.client(key).is_some_and(|client| client.waits);
-        if !waits && (end == ReadEnd::Budget || waited && socket.conn.readable()) {
+        if !waits && end == ReadEnd::Budget {
+            self.service.on_more(key);
+        } else if !waits && waited && socket.conn.readable() {
             self.service.on_readable(key);
         }
+        count
     }
 
     /// Throws away what comes behind a request that ended the connection, so that closing does not
     /// reset it and the answer arrives.
-    fn drain(&mut self, key: Key) {
-        let Some(socket) = find(&mut self.sockets, key) else { return };
-        match socket.conn.read(&mut self.scratch, limits::TURN_DRAIN_BYTES) {
+    fn drain(&mut self, key: Key) -> usize {
+        let Some(socket) = find(&mut self.sockets, key) else { return 0 };
+        let (count, end) = socket.conn.read(&mut self.scratch[..limits::TURN_DRAIN_BYTES]);
+        match end {
             ReadEnd::Blocked => {}
-            ReadEnd::Budget => self.service.on_readable(key),
+            ReadEnd::Budget => self.service.on_more(key),
             ReadEnd::Closed | ReadEnd::Broken => self.service.doom(key),
         }
-        self.scratch.clear();
+        count
     }
 
     /// At a stop, once all is answered: to close a connection with bytes unread would reset it, and
@@ -376,8 +382,10 @@ impl Server {
         self.service.on_fetch_failed(id, &refusal);
     }
 
-    /// Asks every connection whose instant has come, and sets its next.
+    /// Asks every connection whose instant has come, and sets its next; lets go of those that hold
+    /// what others need.
     fn pass_deadlines(&mut self) {
+        self.service.make_room();
         for (at_ms, key) in self.service.todo.ask.drain(..) {
             self.deadlines.set(at_ms, key);
         }
@@ -512,12 +520,14 @@ impl Server {
         if socket.draining_until_ms.is_some() {
             return;
         }
-        match socket.conn.write(&mut client.output) {
+        let count = match socket.conn.write(&mut client.output) {
             Err(_) => return self.service.doom(key),
-            Ok(0) => {}
-            Ok(_) => self.service.on_activity(key),
+            Ok(count) => count,
+        };
+        if count > 0 {
+            self.service.on_activity(key);
         }
-        if self.service.on_written(key) {
+        if self.service.on_written(key, count > 0) {
             socket.conn.shutdown_write();
             if socket.ended {
                 return self.service.doom(key);

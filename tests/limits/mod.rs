@@ -82,7 +82,22 @@ const HELD_BY: &[(&str, &str)] = &[
     ("INPUT_BYTES", "requests_that_wait_stay_with_their_sender_past_what_is_held_of_them"),
     ("OUTPUT_BYTES", "pages_for_a_client_that_does_not_read_do_not_gather_in_memory"),
     ("PUSH_BACKLOG_BYTES", "a_slow_reader_is_told_that_it_lags_and_sync_brings_all_of_it"),
-    ("OUTPUT_TOTAL_BYTES", "answers_that_nobody_reads_are_bounded_for_all_connections_together"),
+    (
+        "INPUT_TOTAL_BYTES",
+        "requests_that_are_never_finished_take_a_bounded_room_and_make_way_for_others",
+    ),
+    (
+        "INPUT_SURE_BYTES",
+        "requests_that_are_never_finished_take_a_bounded_room_and_make_way_for_others",
+    ),
+    (
+        "OUTPUT_TOTAL_BYTES",
+        "answers_that_nobody_reads_are_bounded_for_all_connections_together_and_make_way_for_others",
+    ),
+    (
+        "HOLD_MS",
+        "answers_that_nobody_reads_are_bounded_for_all_connections_together_and_make_way_for_others",
+    ),
     (
         "SENDS_IN_FLIGHT",
         "a_connection_has_a_bounded_number_of_sends_in_flight_and_the_rest_wait_in_its_input",
@@ -126,6 +141,9 @@ const NOT_MET: &[(&str, &str)] = &[
     ("SYNC_PAGE", "what the client asks for"),
     ("EVENTS", "how many are taken from one poll; the rest comes with the next"),
     ("TURN_READ_BYTES", "how much is taken from one socket in one turn; the rest in the next"),
+    ("TURN_ACCEPTS", "how many are taken in one turn; the rest in the next"),
+    ("TURN_REST_BYTES", "how much is taken from the greediest in one turn; the rest in the next"),
+    ("TURN_REST_LEAST_BYTES", "what a read counts as"),
     ("TURN_ENTRIES", "how many are read back in one turn; the rest in the next"),
     ("TURN_DRAIN_BYTES", "how much is thrown away in one turn; the rest in the next"),
     ("WAL_SEGMENT_BYTES", "a default"),

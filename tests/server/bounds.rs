@@ -253,8 +253,8 @@ fn pages_for_a_client_that_does_not_read_do_not_gather_in_memory() {
     alice.pages(&ask("history").limit(1_000));
     let before = server.resident_bytes();
     let mut other = server.connect();
-    // A hundred pages of nearly a megabyte, asked for in requests of 64 KiB.
-    let pages = 100;
+    // Hundreds of pages of a quarter of a mebibyte, asked for in requests of 64 KiB.
+    let pages = 400;
     let mut slow = RawClient::connect(server.address(), Form::Frames, Codec::Json);
     slow.done(&ask("login").src("alice").body(&password_of("alice")));
     let mut payload = b"{\"cmd\": \"history\", \"limit\": 1000".to_vec();
@@ -272,7 +272,7 @@ fn pages_for_a_client_that_does_not_read_do_not_gather_in_memory() {
         }
         assert!(most < before + (16 << 20), "from {before} to {most} bytes");
         for _ in 0..pages {
-            assert_eq!(slow.read_pages("history").0.len(), 16);
+            assert_eq!(slow.read_pages("history").0.len(), 4);
         }
     });
 }
@@ -299,35 +299,6 @@ fn requests_that_wait_stay_with_their_sender_past_what_is_held_of_them() {
     // What the system holds of it between the two comes on top.
     assert!(taken < 2 * limits::INPUT_BYTES, "{taken} bytes were taken");
     alice.tell("alice", "the others are served");
-}
-
-#[test]
-fn answers_that_nobody_reads_are_bounded_for_all_connections_together() {
-    let home = TempDir::new("unread-all");
-    let socket = format!("unix:{}", home.path().join("socket").display());
-    let server = Launch::on(&home.path().join("data")).listen(&[&socket]).start();
-    let mut alice = server.create("alice");
-    let text = "page".repeat(15_000);
-    let sends: Vec<Ask> = (1..=16).map(|n| ask("send").to("alice").body(&text).id(n)).collect();
-    alice.send_all(&sends);
-    sends.iter().for_each(|_| drop(alice.reply()));
-    let before = server.resident_bytes();
-    // Each asks for nearly a megabyte, of which the system's buffer for its socket takes a fifth.
-    let bound = limits::OUTPUT_TOTAL_BYTES as u64;
-    let count = 2 * bound / (1 << 20);
-    let mut readers: Vec<RawClient> = (0..count).map(|_| server.login("alice")).collect();
-    readers.iter_mut().for_each(|reader| reader.send(&ask("history").limit(1_000)));
-    // Some of the pages are read in each turn, and every answer to a ping takes one.
-    let turns = 16 * count as usize / limits::TURN_ENTRIES + 1;
-    (0..turns).for_each(|_| drop(alice.done(&ask("ping"))));
-    let grown = server.resident_bytes() - before;
-    assert!(grown > bound / 2, "the pages do wait in memory: {grown}");
-    // What the system has taken of a page stands in its buffer too, until it is half of it.
-    assert!(grown < bound + bound / 2, "{grown} bytes for {count} pages");
-    // Those who leave make room for those who wait, and so do those who read.
-    for mut reader in readers.drain(..).skip(count as usize / 2) {
-        assert_eq!(reader.read_pages("history").0.len(), 16);
-    }
 }
 
 /// How many sockets it has open.

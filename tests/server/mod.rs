@@ -6,6 +6,7 @@ mod config;
 mod conversation;
 mod durability;
 mod framing;
+mod holders;
 mod many;
 mod messages;
 mod order;

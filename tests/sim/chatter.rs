@@ -13,7 +13,6 @@ use chatctl::protocol::id;
 use super::checker::Checker;
 use super::client::{Client, Wish};
 use super::counts::Counts;
-use crate::chat::model::Model;
 use crate::support::Rng;
 
 /// One account on one machine; its processes come and go.
@@ -315,10 +314,11 @@ impl Chatter {
             Request::History { with, before, limit } => {
                 let got: Vec<u64> = frames[..frames.len() - 1].iter().map(|f| f.seq).collect();
                 let with = (!with.is_empty()).then_some(with.as_str());
+                let lengths = checker.lengths();
                 checker.explain(floor, &format!("{name}: {request:?}: {got:?} {from}"), |model| {
                     let all = model.history(name, with);
                     let way = chatctl::chat::Direction::Before;
-                    Model::page(&all, *before, way, usize::from(*limit)).0 == got
+                    lengths.page(&all, *before, way, usize::from(*limit)).0 == got
                 });
             }
             Request::Inbox { .. } => {

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use chatctl::chat::Command;
+use chatctl::chat::{Command, Direction};
+use chatctl::limits;
 use chatctl::raft::{Body, HardState, Outgoing, Role, ServerId, is_damaged};
 use chatctl::wal::Batch;
+use chatctl::wal::format::RECORD_HEADER_BYTES;
 
 use super::kept::{Brief, Kept};
 use super::server::Server;
@@ -203,7 +205,7 @@ impl Checker {
     fn check_bounds(&self, server: &Server) {
         let Some(process) = &server.process else { return };
         let replica = &process.service.replica;
-        let most = chatctl::limits::GATHERED_BYTES + chatctl::limits::WAL_BATCH_BYTES;
+        let most = limits::GATHERED_BYTES + limits::WAL_BATCH_BYTES;
         assert!(replica.gathered_bytes() <= most, "the batch that gathers is bounded");
         assert!(replica.state().applied() <= replica.core().commit(), "only what is committed");
         assert!(replica.state().applied() <= server.kept.log.len() as u64, "only what is durable");
@@ -242,6 +244,12 @@ impl Checker {
         self.acknowledged = self.acknowledged.max(seq);
     }
 
+    /// How long what is committed is, for pages.
+    pub fn lengths(&self) -> Lengths {
+        let length = |entry: &Committed| RECORD_HEADER_BYTES + entry.payload.len();
+        Lengths(self.committed.iter().map(length).collect())
+    }
+
     /// An answer that was asked for when `floor` was the newest acknowledged message must be true of
     /// the model after some entry from then to now.
     pub fn explain(&mut self, floor: u64, what: &str, fits: impl Fn(&Model) -> bool) {
@@ -262,5 +270,42 @@ impl Checker {
         }
         let (last, lines) = (self.last(), self.model.inbox(what.split(':').next().unwrap_or("")));
         panic!("{what}: true at no moment between entry {floor} and entry {last}: {lines:?}");
+    }
+}
+
+/// How long the records of the committed entries are in the log, bytes: a page ends early when those
+/// in it have more than so many.
+pub struct Lengths(Vec<usize>);
+
+impl Lengths {
+    /// How many of these entries, from the first on, a page has room for.
+    pub fn fitting(&self, seqs: impl Iterator<Item = u64>) -> usize {
+        let mut bytes = 0;
+        let fits = |(place, seq): &(usize, u64)| {
+            bytes += self.0[*seq as usize - 1];
+            *place == 0 || bytes <= limits::PAGE_BYTES
+        };
+        seqs.enumerate().take_while(fits).count()
+    }
+
+    /// As [`Model::page`], of what a page has room for.
+    pub fn page(
+        &self,
+        seqs: &[u64],
+        cursor: u64,
+        way: Direction,
+        limit: usize,
+    ) -> (Vec<u64>, bool) {
+        let (mut page, more) = Model::page(seqs, cursor, way, limit);
+        let fits = match way {
+            Direction::After => self.fitting(page.iter().copied()),
+            Direction::Before => self.fitting(page.iter().rev().copied()),
+        };
+        let left_out = page.len() - fits;
+        match way {
+            Direction::After => page.truncate(fits),
+            Direction::Before => drop(page.drain(..left_out)),
+        }
+        (page, more || left_out > 0)
     }
 }

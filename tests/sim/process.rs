@@ -225,7 +225,8 @@ impl Process {
     }
 
     fn serve_connections(&mut self) {
-        for _ in 0..self.service.todo.serve.len() {
+        let todo = &self.service.todo;
+        for _ in 0..todo.serve.len() + todo.rest.len() {
             let Some(key) = self.service.next_to_serve() else { return };
             self.serve(key);
         }
@@ -246,7 +247,10 @@ impl Process {
         }
         let waited = client.waits;
         if !waited {
-            let room = limits::INPUT_BYTES.saturating_sub(conn.input.len());
+            let room = self.service.input_room(conn.input.len());
+            if room == 0 && !conn.arrived.is_empty() {
+                self.service.wait_for_input_room(key);
+            }
             let count = conn.arrived.len().min(room).min(limits::TURN_READ_BYTES);
             conn.input.extend(conn.arrived.drain(..count));
             if count > 0 {
@@ -262,8 +266,8 @@ impl Process {
         conn.input.drain(..used);
         let more = !conn.arrived.is_empty();
         let waits = self.service.client(key).is_some_and(|client| client.waits);
-        if !waits && more {
-            self.service.on_readable(key);
+        if !waits && more && self.service.input_room(conn.input.len()) > 0 {
+            self.service.on_more(key);
         }
     }
 
@@ -275,6 +279,7 @@ impl Process {
     }
 
     fn pass_deadlines(&mut self) {
+        self.service.make_room();
         for (at_ms, key) in self.service.todo.ask.drain(..) {
             self.deadlines.set(at_ms, key);
         }
@@ -379,12 +384,13 @@ impl Process {
             return;
         }
         let bytes = client.output.take();
-        if !bytes.is_empty() {
+        let moved = !bytes.is_empty();
+        if moved {
             conn.under_way += bytes.len();
             self.acts.push(Act::Down { link: conn.link, bytes });
             self.service.on_activity(key);
         }
-        if self.service.on_written(key) {
+        if self.service.on_written(key, moved) {
             self.acts.push(Act::Close(conn.link));
             if conn.ended {
                 return self.service.doom(key);
@@ -423,7 +429,8 @@ impl Process {
 
     /// When the next turn is due by the process's own clock; 0: at once.
     pub fn next_ms(&self) -> Option<u64> {
-        if !self.inbox.is_empty() || !self.service.todo.serve.is_empty() {
+        let todo = &self.service.todo;
+        if !self.inbox.is_empty() || !todo.serve.is_empty() || !todo.rest.is_empty() {
             return Some(0);
         }
         let instants = [self.deadlines.next_ms(), self.mark_at_ms, self.service.next_ms()];

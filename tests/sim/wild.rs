@@ -8,7 +8,7 @@ use chatctl::chat::Direction;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};
 
-use super::checker::Checker;
+use super::checker::{Checker, Lengths};
 use super::client::{Client, Wish};
 use super::counts::Counts;
 use crate::chat::model::{Event, Model};
@@ -366,6 +366,8 @@ impl Wild {
         let what = format!("{name}: {question:?} from {floor} on: {reply:?}");
         let places: Vec<u64> = frames.iter().map(|frame| frame.seq).collect();
         let limit = usize::from(question.limit);
+        // How much of what is asked for a page has room for depends on the lengths.
+        let lengths = checker.lengths();
         match question.cmd.as_ref() {
             "history" => {
                 let to = question.to.as_ref();
@@ -374,13 +376,15 @@ impl Wild {
                     if question.body == "after" { Direction::After } else { Direction::Before };
                 checker.explain(floor, &what, |model| {
                     let all = model.history(&name, with);
-                    let (page, more) = Model::page(&all, question.seq, way, limit);
+                    let (page, more) = lengths.page(&all, question.seq, way, limit);
                     page == places && (reply.body == "more") == more
                 });
             }
             "sync" => {
                 let got: Vec<Event> = frames.iter().map(event_of).collect();
-                checker.explain(floor, &what, |model| sync_fits(model, &name, question, &got));
+                checker.explain(floor, &what, |model| {
+                    sync_fits(model, &lengths, &name, question, &got)
+                });
                 self.cursor = reply.seq;
             }
             "inbox" => checker.explain(floor, &what, |model| {
@@ -410,10 +414,19 @@ fn event_of(frame: &Message<'_>) -> Event {
     }
 }
 
-fn sync_fits(model: &Model, name: &str, question: &Message<'_>, got: &[Event]) -> bool {
+fn sync_fits(
+    model: &Model,
+    lengths: &Lengths,
+    name: &str,
+    question: &Message<'_>,
+    got: &[Event],
+) -> bool {
     let after = model.events(name).into_iter().filter(|event| event.seq() > question.seq);
-    let page: Vec<Event> = after
-        .take(usize::from(question.limit))
+    let asked: Vec<Event> = after.take(usize::from(question.limit)).collect();
+    let fits = lengths.fitting(asked.iter().map(Event::seq));
+    let page: Vec<Event> = asked
+        .into_iter()
+        .take(fits)
         .map(|event| match event {
             Event::ReadMoved(_, from, marker) => Event::ReadMoved(0, from, marker),
             other => other,

@@ -125,10 +125,12 @@ impl Service {
             if Some(key) == except {
                 continue;
             }
+            let outputs_have_room = self.outputs_have_room();
             let Some(client) = self.clients.get_mut(key) else { continue };
-            if client.take_push(seq) {
+            if client.take_push(seq, outputs_have_room) {
                 let Client { codec, .. } = *client;
                 client.put(codec, message, &mut self.spares);
+                self.outputs.set_bytes(&mut client.unread, client.output.unwritten());
                 if !client.dirty {
                     client.dirty = true;
                     self.todo.write.push(key);

@@ -1,5 +1,6 @@
 //! One client's connection and what the server knows of it.
 
+use super::holders::Share;
 use crate::chat::AccountId;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
@@ -92,8 +93,14 @@ pub struct Client {
     pub dirty: bool,
     /// Whether a whole request stands in the input and could not be taken up yet.
     pub waits: bool,
-    /// Bytes of its output that the server's sum has.
-    pub counted: usize,
+    /// Whether it stands in the list of those whose request waits for room.
+    pub stalled: bool,
+    /// Whether it stands in the list of those that may have no more bytes of requests.
+    pub crowded_out: bool,
+    /// What it holds of requests that are not finished.
+    pub unfinished: Share,
+    /// What it holds of answers that it does not read.
+    pub unread: Share,
     /// The other side has closed: nothing more can be read, what came before is still served.
     pub ended: bool,
 }
@@ -119,7 +126,10 @@ impl Client {
             queued: false,
             dirty: false,
             waits: false,
-            counted: 0,
+            stalled: false,
+            crowded_out: false,
+            unfinished: Share::default(),
+            unread: Share::default(),
             ended: false,
         }
     }
@@ -130,13 +140,14 @@ impl Client {
         framing::put(self.output.buffer(spares), form, codec, message);
     }
 
-    /// Whether the next push fits. Past the bound pushes are left out up to `seq`, and said so once
-    /// the client has read what it has.
-    pub fn take_push(&mut self, seq: u64) -> bool {
+    /// Whether the next push fits, also in what all together may leave unread. Past a bound pushes are
+    /// left out up to `seq`, and said so once the client has read what it has.
+    pub fn take_push(&mut self, seq: u64, outputs_have_room: bool) -> bool {
         if self.life != Life::Open || self.session.is_none() {
             return false;
         }
-        if self.left_out != 0 || self.output.unwritten() >= limits::PUSH_BACKLOG_BYTES {
+        let has_room = outputs_have_room && self.output.unwritten() < limits::PUSH_BACKLOG_BYTES;
+        if self.left_out != 0 || !has_room {
             self.left_out = if planted(Mutant::LaggingForgotten) { 0 } else { seq };
             return false;
         }
@@ -153,8 +164,10 @@ impl Client {
         self.output.unwritten() > 0
     }
 
-    /// Whether another request may be taken up: there is room for its reply.
-    pub fn has_room(&self) -> bool {
-        self.output.unwritten() < limits::OUTPUT_BYTES
+    /// Whether another request may be taken up: there is room for its reply. Where all together
+    /// leave `total` bytes unread, which is too much, there is for whoever leaves nothing.
+    pub fn has_room(&self, total: usize) -> bool {
+        let most = if total < limits::OUTPUT_TOTAL_BYTES { limits::OUTPUT_BYTES } else { 1 };
+        self.output.unwritten() < most
     }
 }

@@ -33,6 +33,7 @@ impl Service {
     pub(super) fn dispatch(&mut self, key: Key, input: &[u8], scanned: &mut usize) -> usize {
         let mut used = 0;
         loop {
+            let unread = self.outputs.bytes();
             let Some(client) = self.clients.get_mut(key) else { return used };
             client.waits = false;
             if client.life != Life::Open {
@@ -50,7 +51,7 @@ impl Service {
                 }
             };
             client.form = Some(form);
-            if client.work == Work::Busy || !client.has_room() {
+            if client.work == Work::Busy || !client.has_room(unread) {
                 client.waits = true;
                 return used;
             }
@@ -230,14 +231,21 @@ impl Service {
 
     /// Has a connection looked at again when the disk or the outputs have room.
     pub(super) fn stall(&mut self, key: Key) -> Next {
-        self.stalled.push(key);
+        if let Some(client) = self.clients.get_mut(key)
+            && !std::mem::replace(&mut client.stalled, true)
+        {
+            self.stalled.push(key);
+        }
         Next::Later
     }
 
     /// Something has room again.
     pub(super) fn wake_stalled(&mut self) {
         for key in std::mem::take(&mut self.stalled) {
-            self.queue(key);
+            if let Some(client) = self.clients.get_mut(key) {
+                client.stalled = false;
+                self.queue(key);
+            }
         }
     }
 }

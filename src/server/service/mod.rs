@@ -11,6 +11,7 @@
 //! | [`apply`]    | committed entries to replies and pushes |
 //! | [`members`]  | which servers there are, as the log is to say it |
 //! | [`pages`]    | answers of several frames, read from the log |
+//! | [`holders`]  | what clients hold of the server's memory, and who is let go for it |
 //! | [`serving`]  | whether this server may answer at all |
 //! | [`client`], [`sessions`], [`limiter`] | connections, logins, attempts |
 
@@ -18,6 +19,7 @@ mod accounts;
 mod apply;
 mod client;
 mod dispatch;
+mod holders;
 mod limiter;
 mod members;
 mod messages;
@@ -34,6 +36,7 @@ use std::collections::{HashMap, VecDeque};
 use accounts::Hashing;
 use client::Life;
 pub use client::{Client, Work};
+use holders::Holders;
 use limiter::Limiter;
 use messages::Pending;
 use pages::Page;
@@ -101,6 +104,8 @@ pub struct ReadJob {
 pub struct Todo {
     /// Connections to be looked at again: read from, and given to [`Service::receive`].
     pub serve: VecDeque<Key>,
+    /// Those of them that have had more than others in the turn before: they come last.
+    pub rest: VecDeque<Key>,
     /// Connections with something to be written.
     pub write: Vec<Key>,
     /// Connections to be closed; [`Service::disconnect`] comes then.
@@ -140,10 +145,14 @@ pub struct Service {
     pub todo: Todo,
     /// Buffers of outputs that are written.
     pub spares: Spares,
-    /// Bytes that all clients together leave unread.
-    output_bytes: usize,
+    /// Requests begun and not finished.
+    inputs: Holders,
+    /// Answers not read.
+    outputs: Holders,
     /// Bytes that the pages being read will add to them.
     page_bytes: usize,
+    /// Connections that may have no more bytes of requests before others have less.
+    crowded_out: Vec<Key>,
     /// Connections whose request waits for room in the log's batch or in the outputs.
     stalled: Vec<Key>,
     /// What those that stalled in the core may wait for, as it was when they were last woken: the
@@ -174,8 +183,10 @@ impl Service {
             serving: Serving::Electing(now.monotonic_ms),
             todo: Todo::default(),
             spares: Spares::default(),
-            output_bytes: 0,
+            inputs: Holders::default(),
+            outputs: Holders::default(),
             page_bytes: 0,
+            crowded_out: Vec::new(),
             stalled: Vec::new(),
             progress: (0, None),
             pending: VecDeque::new(),
@@ -205,8 +216,14 @@ impl Service {
     pub fn disconnect(&mut self, key: Key) {
         self.log_out(key);
         let had_room = self.pages_have_room();
+        self.forget_holder(key);
         if let Some(client) = self.clients.remove(key) {
-            self.output_bytes -= client.counted;
+            if client.stalled {
+                self.stalled.retain(|stalled| *stalled != key);
+            }
+            if client.crowded_out {
+                self.crowded_out.retain(|crowded| *crowded != key);
+            }
             self.wake_if_room(had_room);
             self.tell_detail(|| format!("connection {} closed", key.number()));
         }
@@ -227,6 +244,7 @@ impl Service {
     /// or when [`Todo::serve`] names the connection.
     pub fn receive(&mut self, key: Key, input: &[u8], scanned: &mut usize) -> usize {
         let used = self.dispatch(key, input, scanned);
+        self.count_input(key, input.len() - used, used > 0);
         self.finish_if_ended(key);
         used
     }
@@ -255,11 +273,11 @@ impl Service {
         }
     }
 
-    /// The connection has taken what it could of its output. True: it is to be closed now, the
-    /// writing side first.
-    pub fn on_written(&mut self, key: Key) -> bool {
+    /// The connection has taken what it could of its output, `moved`: something. True: it is to be
+    /// closed now, the writing side first.
+    pub fn on_written(&mut self, key: Key, moved: bool) -> bool {
         let had_room = self.pages_have_room();
-        self.count_output(key);
+        self.count_written(key, moved);
         self.wake_if_room(had_room);
         let Some(client) = self.clients.get_mut(key) else { return false };
         client.output.tidy(&mut self.spares);
@@ -272,7 +290,7 @@ impl Service {
             let seq = std::mem::take(&mut client.left_out);
             client.put(client.codec, &reply::lagging(seq), &mut self.spares);
             self.mark_dirty(key);
-        } else if client.waits && client.has_room() {
+        } else if client.waits && client.has_room(self.outputs.bytes()) {
             self.queue(key);
         }
         false
@@ -356,10 +374,11 @@ impl Service {
         }
     }
 
-    /// The next connection to be looked at again.
+    /// The next connection to be looked at again; those that have had their share come last.
     pub fn next_to_serve(&mut self) -> Option<Key> {
         loop {
-            let key = self.todo.serve.pop_front()?;
+            let Todo { serve, rest, .. } = &mut self.todo;
+            let key = serve.pop_front().or_else(|| rest.pop_front())?;
             if let Some(client) = self.clients.get_mut(key) {
                 client.queued = false;
                 return Some(key);
@@ -367,9 +386,19 @@ impl Service {
         }
     }
 
-    /// As [`Service::next_to_serve`], for whoever found out that there is something to read.
+    /// Has the connection looked at again, for whoever found out that there is something to read.
     pub fn on_readable(&mut self, key: Key) {
         self.queue(key);
+    }
+
+    /// As [`Service::on_readable`], behind all others: it has had its share of this turn.
+    pub fn on_more(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.queued
+        {
+            client.queued = true;
+            self.todo.rest.push_back(key);
+        }
     }
 
     /// Has the connection's output written.

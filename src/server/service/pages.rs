@@ -134,22 +134,13 @@ impl Service {
 
     /// Whether the outputs have room for another page, beside those that are being read.
     pub(super) fn pages_have_room(&self) -> bool {
-        self.output_bytes + self.page_bytes < limits::OUTPUT_TOTAL_BYTES
+        self.outputs.bytes() + self.page_bytes < limits::OUTPUT_TOTAL_BYTES
     }
 
     /// Wakes those who wait for room in the outputs, where there was none and now is.
     pub(super) fn wake_if_room(&mut self, had_room: bool) {
         if !had_room && self.pages_have_room() {
             self.wake_stalled();
-        }
-    }
-
-    /// Brings the sum of all outputs up to date with one client's.
-    pub(super) fn count_output(&mut self, key: Key) {
-        if let Some(client) = self.clients.get_mut(key) {
-            let unwritten = client.output.unwritten();
-            self.output_bytes = self.output_bytes - client.counted + unwritten;
-            client.counted = unwritten;
         }
     }
 }

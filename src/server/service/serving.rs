@@ -51,13 +51,15 @@ impl Service {
         Ok(())
     }
 
-    /// When [`Service::advance`] is to be called at the latest, milliseconds.
+    /// When the next turn is to be at the latest, milliseconds.
     pub fn next_ms(&self) -> Option<u64> {
         let read_only_ms = match self.serving {
             Serving::Electing(since_ms) => Some(since_ms + self.settings.read_only_after_ms),
             _ => None,
         };
-        [self.replica.core().next_deadline_ms(), read_only_ms].into_iter().flatten().min()
+        let instants_ms =
+            [self.replica.core().next_deadline_ms(), read_only_ms, self.make_room_ms()];
+        instants_ms.into_iter().flatten().min()
     }
 
     fn update_serving(&mut self) {

@@ -8,9 +8,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form};
 
 use crate::support::raw_client::{Ask, ask};
+use crate::support::sys::give_way;
 
 /// Connections that log in and then read nothing.
 const DEAF: usize = 100;
@@ -28,6 +30,8 @@ const READY: Duration = Duration::from_secs(60);
 pub enum Kind {
     /// So many connections send a frame byte by byte, each a byte a second.
     Trickle(usize),
+    /// So many connections send a frame as long as may be, except its last byte.
+    Unfinished(usize),
     /// Connections that are logged in ask for history, are pushed messages, and read nothing.
     Deaf,
     /// The same connections write what is no request, and read nothing.
@@ -61,6 +65,7 @@ impl Attack {
             done: done.clone(),
         };
         let thread = std::thread::spawn(move || {
+            give_way();
             attacker.run(kind);
             cpu_of_this_thread()
         });
@@ -100,6 +105,7 @@ impl Attacker {
     fn run(&mut self, kind: Kind) {
         match kind {
             Kind::Trickle(count) => self.trickle(count),
+            Kind::Unfinished(count) => self.leave_unfinished(count),
             Kind::Deaf => {
                 let history = encoded(Form::Frames, &ask("history").limit(1_000));
                 self.be_deaf(&history);
@@ -156,6 +162,36 @@ impl Attacker {
                 next += 1;
                 if next == count {
                     (next, sent) = (0, sent + 1);
+                }
+            }
+        }
+    }
+
+    fn leave_unfinished(&mut self, count: usize) {
+        let mut frame = (limits::PAYLOAD_BYTES as u32).to_be_bytes().to_vec();
+        frame.resize(3 + limits::PAYLOAD_BYTES, b' ');
+        let connect = |_| {
+            let stream = self.connect().expect("there is room for so many");
+            stream.set_nonblocking(true).expect("it is open");
+            (stream, 0)
+        };
+        // Each with how much of the frame is written.
+        let mut streams: Vec<(TcpStream, usize)> = (0..count).map(connect).collect();
+        self.ready.send(()).expect("somebody waits");
+        while !self.is_over(ROUND) {
+            for (stream, sent) in &mut streams {
+                match stream.write(&frame[*sent..]) {
+                    Ok(more) => {
+                        *sent += more;
+                        self.did(more);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => {
+                        if let Some(new) = self.connect() {
+                            let _ = new.set_nonblocking(true);
+                            (*stream, *sent) = (new, 0);
+                        }
+                    }
                 }
             }
         }

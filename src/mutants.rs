@@ -176,6 +176,10 @@ mutants! {
         "a token stays good when the password is changed",
         ["server::accounts::a_token_resumes"];
 
+    FullPrimaryStays "full-primary-stays":
+        "a server that is elected while its disk is full stays PRIMARY",
+        ["cluster::disks::a_primary_whose_disk_is_full", "sim::every"];
+
     // The client.
     RetryWithNewId "retry-with-new-id":
         "a message is sent again under another id",

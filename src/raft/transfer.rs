@@ -63,10 +63,15 @@ impl Raft {
 
     /// The backup that would need least to take over, among those that have answered lately.
     pub fn successor(&self) -> Option<ServerId> {
-        let State::Primary(primacy) = &self.state else { return None };
+        self.successors().first().copied()
+    }
+
+    /// All that may take over, the one that would need least first.
+    pub fn successors(&self) -> Vec<ServerId> {
+        let State::Primary(primacy) = &self.state else { return Vec::new() };
         let takes_over = |backup: &&Progress| backup.counts() && backup.answers();
-        let alive = primacy.backups.iter().filter(takes_over);
-        let best = alive.max_by_key(|backup| (backup.match_index, std::cmp::Reverse(backup.id)));
-        best.map(|backup| backup.id)
+        let mut alive: Vec<&Progress> = primacy.backups.iter().filter(takes_over).collect();
+        alive.sort_by_key(|backup| (std::cmp::Reverse(backup.match_index), backup.id));
+        alive.into_iter().map(|backup| backup.id).collect()
     }
 }

@@ -144,6 +144,14 @@ impl Replica {
         self.core.successor().is_some_and(|to| self.core.transfer(now_ms, to).is_ok())
     }
 
+    /// The same, to each of those that can take over in its turn: which of them will serve better is
+    /// not known.
+    pub fn hand_over_in_turn(&mut self, now_ms: u64, turn: u32) -> bool {
+        let all = self.core.successors();
+        let to = all.get(turn as usize % all.len().max(1)).copied();
+        to.is_some_and(|to| self.core.transfer(now_ms, to).is_ok())
+    }
+
     /// Takes a command into the log's order and gives its index. Nothing has happened before it is
     /// applied.
     pub fn propose(&mut self, payload: Vec<u8>) -> Result<u64, ProposeError> {

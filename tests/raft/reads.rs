@@ -210,6 +210,8 @@ fn the_successor_is_the_backup_with_most_of_the_log_that_still_answers() {
     solo.hear(5, 2, Body::Accepted { match_index: 2 });
     solo.hear(3, 2, Body::Accepted { match_index: 2 });
     assert_eq!(solo.raft.successor(), Some(ServerId(3)));
+    // The others come behind it: it may be one that cannot serve.
+    assert_eq!(solo.raft.successors(), [3, 5, 4].map(ServerId));
 }
 
 #[test]

@@ -50,6 +50,7 @@ use super::replica::Replica;
 use crate::auth::hasher::Job;
 use crate::chat::Command;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::{Key, Origin, Slots, Spares};
 use crate::raft::ServerId;
 use crate::wal::{Location, SpareState};
@@ -123,7 +124,7 @@ pub struct Todo {
 /// What a server whose disk is full has done about it.
 #[derive(Default)]
 struct NoRoom {
-    /// How often it has handed over, up to where the rests no longer grow.
+    /// How often it has handed over.
     hand_overs: u32,
     /// Failures to make a spare segment that are still to be let pass.
     rests: u32,
@@ -319,18 +320,23 @@ impl Service {
     /// elected while it had none; true when it does. Where nobody has room, rests that grow keep the
     /// servers from handing over to each other all the time: what is stored is read meanwhile.
     pub fn spare_changed(&mut self, state: &SpareState) -> bool {
+        let was_full = self.replica.full();
         self.replica.spare_changed(state);
         self.wake_stalled();
         match state {
             SpareState::Ready => self.no_room = NoRoom::default(),
+            SpareState::Failed(_) if was_full && planted(Mutant::FullPrimaryStays) => {}
             SpareState::Failed(_) if self.no_room.rests > 0 => self.no_room.rests -= 1,
-            SpareState::Failed(_) if self.replica.hand_over(self.now.monotonic_ms) => {
+            SpareState::Failed(_) => {
+                // Each in its turn: two without room would only hand over to each other.
                 let NoRoom { hand_overs, rests } = &mut self.no_room;
-                *hand_overs = (*hand_overs + 1).min(6);
-                *rests = (1 << *hand_overs) - 1;
-                return true;
+                if self.replica.hand_over_in_turn(self.now.monotonic_ms, *hand_overs) {
+                    *hand_overs += 1;
+                    // From some point on the rests no longer grow.
+                    *rests = (1 << (*hand_overs).min(6)) - 1;
+                    return true;
+                }
             }
-            SpareState::Failed(_) => {}
         }
         false
     }

@@ -1,13 +1,18 @@
-//! The end of a history: a random majority is healed while the rest stays dead, and must serve soon;
-//! then the rest comes back, and all must have the same.
+//! The end of a history: a random majority is healed while the rest stays dead, or lives with full
+//! disks, and must serve soon; then the rest comes back, or has room, and all must have the same.
+
+use chatctl::limits;
 
 use super::clock::Us;
+use super::server::Server;
 use super::weather::Mend;
 use super::world::{MS, World};
 
 /// How long clients may take to bring everything home, once there is a PRIMARY: a client that has
 /// just begun to wait for a silent server waits half a minute for an answer, then starts anew.
 const HOME: Us = 120_000 * MS;
+/// For how long a PRIMARY without room may stay before it hands over again.
+const FULL: Us = 64 * limits::WAL_SPARE_RETRY_MS * MS;
 
 impl World {
     /// The whole history.
@@ -15,65 +20,92 @@ impl World {
         self.run(self.weather.until, |_| false);
         self.note(format_args!("it clears up"));
         self.weather.clear();
-        let majority = self.some_majority();
+        let leaves_full = self.servers.len() > 1 && self.rng.chance(1, 4);
+        let (majority, rest) = self.some_majority(leaves_full);
+        self.cut.clear();
+        self.client_cut.clear();
+        for &place in &rest {
+            if leaves_full { self.leave_full(place) } else { self.leave_dead(place) }
+        }
         self.heal(&majority);
-        self.finds_a_primary(&majority);
+        let longer = if leaves_full { FULL } else { 0 };
+        self.finds_a_primary(longer);
         for place in 0..self.machines.len() {
             self.drive(place, |client, now_ms, _| client.calm(now_ms));
         }
-        let home = self.run(self.now_us + HOME, World::is_quiet);
+        let home = self.run(self.now_us + HOME + longer, World::is_quiet);
         assert!(home, "what was asked is not answered:\n{}", self.waiting());
         self.note(format_args!("all clients are home"));
-        let rest: Vec<usize> = (0..self.servers.len()).filter(|p| !majority.contains(p)).collect();
+        self.finish_upgrade();
         self.heal(&rest);
         let all: Vec<usize> = (0..self.servers.len()).collect();
         self.comes_together(&all);
         self.finish();
     }
 
-    fn some_majority(&mut self) -> Vec<usize> {
+    /// A majority and the rest; the PRIMARY is among the rest where that lives with full disks.
+    fn some_majority(&mut self, leaves_full: bool) -> (Vec<usize>, Vec<usize>) {
         let servers = self.servers.len();
         let mut places: Vec<usize> = (0..servers).collect();
         for place in (1..servers).rev() {
             places.swap(place, self.rng.below(place as u64 + 1) as usize);
         }
         // What is damaged is a minority, and cannot elect a PRIMARY.
-        places.sort_by_key(|place| self.servers[*place].is_restoring());
-        for &dead in &places[servers / 2 + 1..] {
-            let server = &mut self.servers[dead];
-            server.dead = true;
-            if server.runs() {
-                let power = self.rng.chance(1, 2);
-                self.end_process(dead, power);
-            }
-        }
-        places.truncate(servers / 2 + 1);
-        places
+        places.sort_by_key(|place| {
+            let server = &self.servers[*place];
+            (server.is_restoring(), leaves_full && server.is_primary())
+        });
+        let rest = places.split_off(servers / 2 + 1);
+        (places, rest)
     }
 
-    /// These servers live and are reached by all that live.
+    fn leave_dead(&mut self, place: usize) {
+        let server = &mut self.servers[place];
+        server.dead = true;
+        if server.runs() {
+            let power = self.rng.chance(1, 2);
+            self.end_process(place, power);
+        }
+    }
+
+    /// It lives, and its log can begin no further segment.
+    fn leave_full(&mut self, place: usize) {
+        self.counts.left_full += 1;
+        let disk = &self.servers[place].log_disk;
+        disk.set_capacity(disk.used());
+        self.note_of(place, "is left with a full disk");
+        self.revive(place);
+    }
+
+    /// These servers live, are reached by all that live, and have room.
     fn heal(&mut self, places: &[usize]) {
         self.note(format_args!("healed: {places:?}"));
-        self.cut.clear();
-        self.client_cut.clear();
         for &place in places {
-            let now_us = self.now_us;
-            let server = &mut self.servers[place];
-            server.dead = false;
-            server.paused_until = server.paused_until.min(now_us);
             self.mend(Mend::Room(place));
-            self.start(place);
-            self.wake_server(place, 0);
+            self.revive(place);
         }
     }
 
-    fn finds_a_primary(&mut self, places: &[usize]) {
+    fn revive(&mut self, place: usize) {
+        let now_us = self.now_us;
+        let server = &mut self.servers[place];
+        server.dead = false;
+        server.paused_until = server.paused_until.min(now_us);
+        self.start(place);
+        self.wake_server(place, 0);
+    }
+
+    /// One that can take changes.
+    fn finds_a_primary(&mut self, longer: Us) {
         // Clocks may be a twentieth slow; disks that were stalled when it cleared up first finish
         // what they were doing.
         let timeout = self.common.election_timeout_ms * MS * 21 / 20;
-        let until = self.now_us + 2_500 * MS + 10 * timeout;
-        let found =
-            self.run(until, |world| places.iter().any(|place| world.servers[*place].is_primary()));
+        let until = self.now_us + 2_500 * MS + 10 * timeout + longer;
+        let has_room = |server: &Server| {
+            server.process.as_ref().is_some_and(|process| !process.service.replica.full())
+        };
+        let serves = |server: &Server| server.is_primary() && has_room(server);
+        let found = self.run(until, |world| world.servers.iter().any(serves));
         assert!(found, "no PRIMARY within ten election timeouts:\n{}", self.waiting());
     }
 

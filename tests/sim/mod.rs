@@ -10,6 +10,7 @@
 //! | `network.rs`, `disks.rs`, `clock.rs` | what is simulated |
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
+//! | `versions.rs` | servers of two versions side by side |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
 //! | `held.rs` | a server whose disk takes nothing for a while |
 //! | `checker.rs`, `kept.rs` | what must hold, and what is known to be durable |
@@ -31,6 +32,7 @@ mod network;
 mod process;
 mod server;
 mod trace;
+mod versions;
 mod weather;
 mod wild;
 mod world;
@@ -123,6 +125,9 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("pauses", sum.pauses, seeds / 4),
         ("failed syncs", sum.sync_errors, seeds / 10),
         ("full disks", sum.full_disks, seeds / 10),
+        ("disks left full", sum.left_full, seeds / 10),
+        ("upgrades", sum.upgrades, seeds / 4),
+        ("messages of the version before", sum.spoken_old, 10 * seeds),
         ("client crashes", sum.client_crashes, seeds / 4),
         ("damaged logs", sum.damaged, seeds / 2),
         ("torn writes", sum.torn_tails, seeds / 4),

@@ -47,6 +47,7 @@ impl World {
         let from = self.servers[place].id;
         self.checker.on_sent(from, &outgoing, &self.servers[place].kept);
         let Outgoing { to, message } = outgoing;
+        let Some(message) = self.as_spoken(place, to.0 as usize - 1, message) else { return };
         self.note(format_args!("{from} to {to}: {message}"));
         if self.chance(self.weather.lose) {
             self.counts.lost += 1;

@@ -10,6 +10,7 @@ use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state
 use super::clock::{Clock, Us};
 use super::kept::{Brief, Kept, voted_for};
 use super::process::Process;
+use super::versions;
 use crate::support::Rng;
 use crate::wal::sim_disk::SimDisk;
 
@@ -45,6 +46,8 @@ pub struct Server {
     pub process: Option<Process>,
     /// Counts its processes: what was under way for an older one is void.
     pub epoch: u64,
+    /// Of the servers' protocol, which its program has.
+    pub version: u16,
     pub paused_until: Us,
     /// It is not started again for now.
     pub dead: bool,
@@ -87,6 +90,7 @@ impl Server {
             clock,
             process: None,
             epoch: 0,
+            version: versions::NEW,
             paused_until: 0,
             dead: false,
             is_damaged: false,

@@ -18,6 +18,7 @@ use super::network::{Link, LinkEnd};
 use super::process::{Act, Input, LinkId};
 use super::server::{Common, Job, Server};
 use super::trace::Trace;
+use super::versions::NEW;
 use super::weather::Weather;
 use super::wild::Wild;
 use crate::support::Rng;
@@ -144,6 +145,7 @@ impl World {
             let at = world.rng.below(300) * MS;
             world.at(at, Event::Start(id.0 as usize - 1));
         }
+        world.begin_with_old_versions();
         world.add_clients(servers);
         world.at(2_000 * MS, Event::Weather);
         world
@@ -246,7 +248,9 @@ impl World {
         if server.runs() || server.dead {
             return;
         }
-        if self.chance(self.weather.damage) {
+        self.may_upgrade(place);
+        // The version before does not start on a damaged log.
+        if self.servers[place].version == NEW && self.chance(self.weather.damage) {
             self.damage(place);
         }
         let seed = self.rng.next();

@@ -47,6 +47,9 @@ const EXPORTING: [&str; 2] = ["force", "with-secrets"];
 /// Records between two looks at the clock for the line of progress.
 const TELL_EVERY: u64 = 4_096;
 
+/// The kinds of records that can be asked for.
+pub const KINDS: &[&str] = tally::KINDS.split_at(tally::KINDS.len() - 1).0;
+
 /// Runs `chatctl dump-log`.
 pub fn run(
     parsed: &Parsed,

@@ -6,7 +6,8 @@ use super::render::Content;
 use crate::chat::{Command, Effect, State};
 use crate::wal::format::{self, Kind, RECORD_HEADER_BYTES, Record};
 
-/// The kinds of records, in the order in which they are told.
+/// The kinds of records, in the order in which they are told: those that can be asked for, and then
+/// [`UNREADABLE`].
 pub const KINDS: [&str; 13] = [
     "found",
     "members",
@@ -20,8 +21,10 @@ pub const KINDS: [&str; 13] = [
     "no-op",
     "truncate",
     "mark",
-    "unreadable",
+    UNREADABLE,
 ];
+/// An entry that is no command known here.
+const UNREADABLE: &str = "unreadable";
 /// Sizes are told by powers of two.
 const BUCKETS: usize = 40;
 
@@ -103,12 +106,11 @@ impl Tally {
             Content::Truncate => "truncate",
             Content::Entry([]) => "no-op",
             Content::Entry(payload) => {
-                Command::decode(payload).map_or("unreadable", |command| command.kind())
+                Command::decode(payload).map_or(UNREADABLE, |command| command.kind())
             }
         };
-        if let Some(place) = KINDS.iter().position(|name| *name == kind) {
-            self.kinds[place].add(bytes);
-        }
+        let place = KINDS.iter().position(|name| *name == kind);
+        self.kinds[place.unwrap_or(KINDS.len() - 1)].add(bytes);
         match record.kind {
             Kind::Entry => {
                 self.last = record.index;

@@ -76,20 +76,7 @@ const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "kind",
-        kind: Kind::Choice(&[
-            "found",
-            "members",
-            "create",
-            "send",
-            "take",
-            "read",
-            "delete_msgs",
-            "passwd",
-            "delete",
-            "no-op",
-            "truncate",
-            "mark",
-        ]),
+        kind: Kind::Choice(dump_log::KINDS),
         value: "KIND",
         help: "Leave out records of other kinds than KIND: found, members, create, send, take, \
                read, delete_msgs, passwd, delete, no-op, truncate or mark.",
@@ -162,3 +149,16 @@ const FLAGS: &[Flag] = &[
         ..FLAG
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_all_kinds_of_records_that_can_be_asked_for() {
+        let kind = FLAGS.iter().find(|flag| flag.name == "kind").expect("there is the flag");
+        let (last, others) = dump_log::KINDS.split_last().expect("there are kinds");
+        let list = format!(": {} or {last}.", others.join(", "));
+        assert!(kind.help.ends_with(&list), "{}, without {list}", kind.help);
+    }
+}

@@ -4,7 +4,9 @@ use super::super::{chatctl, run};
 use super::two_segments;
 use crate::support::TempDir;
 use crate::support::sys::{Pty, spawn_on_pty};
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const RED: &str = "\u{1b}[1;31m";
 
@@ -115,4 +117,34 @@ fn away_from_a_terminal_no_pager_is_started() {
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && !shown.contains("paged"), "{shown}");
     assert!(shown.starts_with("00000001.wal"), "{shown}");
+}
+
+#[test]
+fn what_takes_longer_than_a_second_shows_on_a_terminal_how_far_it_is() {
+    let dir = TempDir::new("dump-progress");
+    let mut segment = super::Segment::new(1);
+    segment.header.length = 2 << 20;
+    segment.bytes[..64].copy_from_slice(&segment.header.encode());
+    // Records of which 4,096 are more lines than a pipe and the program's own buffers hold.
+    for index in 1..=9_000 {
+        segment.put_command(index, index, &super::send("one of many lines"));
+    }
+    segment.write(dir.path());
+    let mut pty = Pty::open();
+    let mut command = dump_log(&[], dir.path().to_str().unwrap());
+    let stderr = pty.slave().try_clone().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it runs");
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).expect("a first line");
+    // Nobody reads on for more than a second: so long it is held up, before it has looked at the
+    // clock.
+    std::thread::sleep(Duration::from_millis(1_100));
+    let lines = stdout.lines().count();
+    assert_eq!(lines, 2 * 9_000 - 1);
+    let told = pty.read_until(" records");
+    let text = told.strip_prefix("\r\u{1b}[Ksegment 1 of 1, ").expect(&told);
+    let count: u64 = text.strip_suffix(" records").unwrap().parse().expect(text);
+    assert!(count.is_multiple_of(4_096) && count > 0, "{told:?}");
+    pty.read_until("\r\u{1b}[K");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -11,10 +11,17 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             and ends.",
     operands: &[],
     flags: FLAGS,
-    variables: &[Variable {
-        name: "CHATCTL_PASSWORD",
-        help: "The password, where --password-file is not given.",
-    }],
+    variables: &[
+        Variable {
+            name: "CHATCTL_PASSWORD",
+            help: "The password, where --password-file is not given.",
+        },
+        Variable {
+            name: "XDG_STATE_HOME",
+            help: "What is kept lies in chatctl below it, where --state-dir is not given.",
+        },
+        Variable { name: "NO_COLOR", help: "Not empty: no colours on the screen." },
+    ],
     run: chat::run,
 };
 

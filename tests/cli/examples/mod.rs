@@ -1,5 +1,5 @@
-//! The EXAMPLES of the man pages, run as they stand, and what they print held against what the page
-//! shows.
+//! The EXAMPLES of the man pages and the commands of README, run as they stand, and what they print
+//! held against what is shown.
 //!
 //! - The examples of a page run one after the other in one bash, in a fresh directory, which is
 //!   `~` too. They have a network of their own, a loopback device with the addresses of the pages'
@@ -11,6 +11,8 @@
 //! - `cat FILE` of a file that is not there yet makes it: what follows is what it holds.
 //! - `chatctl serve` runs on while the others follow, as in a terminal of its own, in the place of
 //!   the one that the examples before have started; the next command waits until it serves.
+//! - Servers that are started in some other way than by a line of theirs serve on to the end; the
+//!   next command waits until all of them serve.
 //! - What has to be there before stands in [`stage::STAGES`]; what cannot be run, and why, in
 //!   [`stage::NOT_RUN`].
 
@@ -58,12 +60,25 @@ stopped() {
 }
 "#;
 
-fn man() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
+/// What follows a command that leaves servers behind: it has as many more jobs then than before.
+const UNTIL_THEY_SERVE: &str = r#"
+for attempt in $(seq 600); do
+    [ "$(grep -c 'chatctl serves at' "$said_to")" -lt $(($(jobs -rp | wc -l) - jobs)) ] || break
+    [ $attempt -lt 600 ] || echo "a server does not serve" >&2
+    sleep 0.05
+done
+"#;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The pages that have examples, by name. In section 7 these are no commands: the tests of the
-/// protocol hold them.
+fn man() -> PathBuf {
+    root().join("man")
+}
+
+/// README and the pages that have examples, by name. In section 7 these are no commands: the tests
+/// of the protocol hold them.
 fn pages() -> Vec<(String, Vec<Example>)> {
     let mut pages: Vec<(String, Vec<Example>)> = fs::read_dir(man())
         .unwrap()
@@ -74,6 +89,8 @@ fn pages() -> Vec<(String, Vec<Example>)> {
             Some((name, page::examples(&fs::read_to_string(path).unwrap())?))
         })
         .collect();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    pages.push(("README.md".to_owned(), page::readme(&readme)));
     pages.sort_by(|a, b| a.0.cmp(&b.0));
     pages
 }
@@ -129,8 +146,10 @@ fn script(page: &str, examples: &[Example], dir: &Path) -> String {
             script.push_str(&format!("served\necho $? >../said/{number}.code\n"));
             continue;
         }
+        let waits = if example.leaves_servers() { UNTIL_THEY_SERVE } else { "" };
         script.push_str(&format!(
-            "{{\n{command}\n}} >../said/{number} 2>&1 </dev/null\necho $? >../said/{number}.code\n"
+            "said_to=../said/{number} jobs=$(jobs -rp | wc -l)\n\
+             {{\n{command}\n}} >$said_to 2>&1 </dev/null\necho $? >$said_to.code\n{waits}"
         ));
     }
     for moved in MOVED {
@@ -186,7 +205,7 @@ fn faults(page: &str, examples: &[Example], mut command: Command) -> Vec<String>
 }
 
 #[test]
-fn the_examples_of_every_page_do_what_it_says() {
+fn the_examples_of_every_page_and_of_readme_do_what_it_says() {
     let mut wrong = Vec::new();
     for (page, examples) in pages() {
         match apart() {

@@ -1,4 +1,8 @@
-//! The examples of a page: its commands, and what it says that they print.
+//! The examples of a page: its commands, and what it says that they print. README's are the
+//! commands of its quick start, of which it does not say what they print.
+
+/// What a line of a command ends with that goes on in the next.
+const GOES_ON: [&str; 3] = ["\\", "|", "&&"];
 
 /// A command, and the lines that the page shows below it.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +17,11 @@ impl Example {
     /// Whether it is a server, which goes on.
     pub fn is_server(&self) -> bool {
         self.command.starts_with("chatctl serve") && !self.command.contains("--new-secret")
+    }
+
+    /// Whether it leaves servers behind that serve on.
+    pub fn leaves_servers(&self) -> bool {
+        self.command.contains("chatctl serve ") && self.command.contains('&')
     }
 
     /// The file that it shows, where it does nothing else.
@@ -39,9 +48,58 @@ pub fn examples(page: &str) -> Option<Vec<Example>> {
         } else {
             panic!("no command before '{line}'");
         }
-        goes_on = ["\\", "|", "&&"].iter().any(|end| line.ends_with(end));
+        goes_on = GOES_ON.iter().any(|end| line.ends_with(end));
     }
     Some(examples)
+}
+
+/// README's commands, in order: all of its quick start, and those behind a `#`, which have what
+/// they print.
+pub fn readme(text: &str) -> Vec<Example> {
+    let mut examples = quick_start(text);
+    for block in text.split("\n\n").filter(|block| block.starts_with("        # ")) {
+        let mut goes_on = true;
+        let mut example = Example { command: String::new(), output: Vec::new() };
+        for line in block.lines().map(|line| line.get(8..).unwrap_or_default()) {
+            match goes_on {
+                true => example.command.push_str(line.strip_prefix("# ").unwrap_or(line)),
+                false => example.output.push(line.to_owned()),
+            }
+            goes_on = goes_on && GOES_ON.iter().any(|end| line.ends_with(end));
+            if goes_on {
+                example.command.push('\n');
+            }
+        }
+        examples.push(example);
+    }
+    examples
+}
+
+/// The commands of README's quick start, in order. What they print is not shown there.
+fn quick_start(readme: &str) -> Vec<Example> {
+    let section = readme.split("\n## ").find_map(|part| part.strip_prefix("Quick start\n"));
+    let section = section.expect("README has a quick start");
+    let mut examples: Vec<Example> = Vec::new();
+    let blocks = section.split("\n\n").map(|block| block.trim_matches('\n'));
+    for block in blocks.filter(|block| block.starts_with("    ")) {
+        // What has a rule down its middle is a picture of the screen.
+        if block.contains('│') {
+            continue;
+        }
+        let mut goes_on = false;
+        let mut within_loop = false;
+        for line in block.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)) {
+            match examples.last_mut() {
+                Some(example) if goes_on => {
+                    example.command = format!("{}\n{line}", example.command);
+                }
+                _ => examples.push(Example { command: line.to_owned(), output: Vec::new() }),
+            }
+            within_loop = (within_loop || line.starts_with("for ")) && line != "done";
+            goes_on = within_loop || GOES_ON.iter().any(|end| line.ends_with(end));
+        }
+    }
+    examples
 }
 
 /// The lines that are shown as they are typed: those of `.Dl`, and those between `.Bd -literal` and
@@ -123,6 +181,28 @@ fn a_page_s_commands_are_told_from_what_they_print() {
     let expected = vec![example("one --two", &[]), example("three \\\n    four", &["five"])];
     assert_eq!(examples(&page), Some(expected));
     assert_eq!(examples(".Sh NAME\n"), None);
+}
+
+#[test]
+fn readme_s_commands_behind_a_prompt_have_what_they_print() {
+    let text = "# x\n\n## Quick start\n\n    a\n\n## Then\n\n1. Do:\n\n        # b \\\n\
+                \x20           c\n        d\n        e\n\n2. Not:\n\n        f\n";
+    let example = |command: &str, output: &[&str]| Example {
+        command: command.to_owned(),
+        output: output.iter().map(|line| line.to_string()).collect(),
+    };
+    let expected = vec![example("a", &[]), example("b \\\n    c", &["d", "e"])];
+    assert_eq!(readme(text), expected);
+}
+
+#[test]
+fn the_quick_start_s_commands_are_its_blocks_without_the_picture() {
+    let readme = "# x\n\n## Try it\n\n    no\n\n## Quick start\n\n### One\n\n    a\n\
+                  \x20   b \\\n        c\n\nText:\n\n    1│2\n    3│4\n\n    for n in 1; do\n\
+                  \x20       d &\n    done\n    e\n\n## Next\n\n    f\n";
+    let commands: Vec<String> =
+        quick_start(readme).into_iter().map(|example| example.command).collect();
+    assert_eq!(commands, ["a", "b \\\n    c", "for n in 1; do\n    d &\ndone", "e"]);
 }
 
 #[test]

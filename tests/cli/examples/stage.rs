@@ -2,6 +2,7 @@
 
 /// For each page what has to be there, as lines of shell.
 pub const STAGES: &[(&str, &[&str])] = &[
+    ("README.md", &[BUILT, CLUSTER, FOURTH, "mv secret /etc/chatctl/secret"]),
     ("chatctl.1", &[CLUSTER]),
     ("chatctl-bench-codec.1", &[]),
     ("chatctl-bench-load.1", &[]),
@@ -14,6 +15,12 @@ pub const STAGES: &[(&str, &[&str])] = &[
     ("chatctl-status.1", &[CLUSTER, "kill -9 ${pids[2]}; wait ${pids[2]} 2>/dev/null"]),
     ("chatctl-wal.5", &[LONE]),
 ];
+
+/// What `make` has built.
+const BUILT: &str = r#"
+mkdir -p target/release
+ln -s "$(command -v chatctl)" target/release/chatctl
+"#;
 
 /// A server alone, with two accounts and some messages.
 const LONE: &str = "
@@ -63,6 +70,18 @@ until grep -q 'has a cluster already' ../said/servers; do sleep 0.05; done
 
 /// Examples that are not run: page, how the command begins, why.
 pub const NOT_RUN: &[(&str, &str, &str)] = &[
+    ("README.md", "make", "it is built"),
+    (
+        "README.md",
+        "export CHATCTL_PASSWORD=...",
+        "the three dots are not the password, which is in the environment already",
+    ),
+    ("README.md", "chatctl dump-log --follow", "it waits for records without end"),
+    (
+        "README.md",
+        "chatctl status --servers 10.0.0.2:7263",
+        "the PRIMARY is not killed; the page of the command shows one that is",
+    ),
     (
         "chatctl-bench-load.1",
         "chatctl bench-load --clients 64",

@@ -1,24 +1,51 @@
 //! How the members change while the server runs: what an operator asks is done, one thing at a time,
-//! and the peers' port follows the log.
+//! and the peers' port follows the log. Pure.
 //!
 //! ```text
 //! change -> (PRIMARY? possible?) -> who answers at the address? -> entry proposed -> committed -> told
 //! ```
+//!
+//! Each tells the peers that are connected which members are committed. A server whose log ends
+//! before they became members would not let them in otherwise: it could not be brought up to date by
+//! a PRIMARY that it does not know, nor be elected by such. Who counts is the log's to say alone.
 
 use super::cluster::Listed;
 use super::peers::change::{Change, Verb};
 use super::peers::handshake::Identity;
-use super::peers::mesh::Member;
+use super::peers::mesh::{Member, Mesh};
 use super::peers::session::Block;
-use super::{Server, standing};
+use super::service::{Service, Serving};
+use super::{TraceLevel, standing};
 use crate::chat::{self, Command};
 use crate::limits;
 use crate::net::Key;
 use crate::raft::{ChangeError, ServerId};
-use crate::server::service::Serving;
+use crate::wal::hard_state::HardState;
 
-/// A change that an operator waits for.
-pub(super) struct Changing {
+/// What a change is made with.
+pub struct Means<'a> {
+    /// The log and the state, and what is done for clients.
+    pub service: &'a mut Service,
+    /// The other servers, and the operators.
+    pub mesh: &'a mut Mesh,
+    /// What this server's directory says.
+    pub own: &'a HardState,
+    /// The time, milliseconds.
+    pub now_ms: u64,
+}
+
+/// The change that an operator waits for, where one does; and what servers tell each other of the
+/// members.
+#[derive(Default)]
+pub struct Changing {
+    asked: Option<Asked>,
+    /// The members that the peers were told last.
+    told: Vec<chat::Member>,
+    /// Those that a peer has told, with the time of its log: until the own one has come so far.
+    heard: Option<(u64, Vec<chat::Member>)>,
+}
+
+struct Asked {
     /// Whom to tell.
     key: Key,
     change: Change,
@@ -34,30 +61,162 @@ enum Step {
     Proposed(u64, u64),
 }
 
-impl Server {
+impl Changing {
     /// An operator asks for a change.
-    pub(super) fn on_change(&mut self, key: Key, change: Change) {
-        if *self.service.serving() != Serving::Primary {
-            return self.answer(key, "elsewhere", "this server is not PRIMARY");
+    pub fn on_change(&mut self, with: &mut Means<'_>, key: Key, change: Change) {
+        if *with.service.serving() != Serving::Primary {
+            return with.answer(key, "elsewhere", "this server is not PRIMARY");
         }
-        if self.changing.is_some() {
-            return self.answer(key, "later", "another change of the members is under way");
+        if self.asked.is_some() {
+            return with.answer(key, "later", "another change of the members is under way");
         }
-        match self.first_step(&change) {
+        match with.first_step(&change) {
             Ok(Some(address)) => {
-                if let Some(links) = &mut self.links {
-                    links.mesh.probe(change.name.clone(), address.clone());
-                }
-                let until_ms = self.now.monotonic_ms + limits::CHANGE_MS;
-                self.changing =
-                    Some(Changing { key, change, step: Step::Asking(address), until_ms });
+                with.mesh.probe(change.name.clone(), address.clone());
+                let until_ms = with.now_ms + limits::CHANGE_MS;
+                self.asked = Some(Asked { key, change, step: Step::Asking(address), until_ms });
             }
-            Ok(None) => self.propose_change(key, change, 0),
-            Err(Refused::No(why)) => self.answer(key, "refused", &why),
-            Err(Refused::Later(why)) => self.answer(key, "later", &why),
+            Ok(None) => self.propose(with, key, change, 0),
+            Err(Refused::No(why)) => with.answer(key, "refused", &why),
+            Err(Refused::Later(why)) => with.answer(key, "later", &why),
         }
     }
 
+    /// Somebody answers at an address that was asked for, or nobody does.
+    pub fn on_probed(
+        &mut self,
+        with: &mut Means<'_>,
+        address: &str,
+        identity: Result<Identity, String>,
+    ) {
+        let waits = |asked: &mut Asked| matches!(&asked.step, Step::Asking(at) if at == address);
+        let Some(Asked { key, change, .. }) = self.asked.take_if(waits) else { return };
+        match identity.and_then(|identity| with.check_identity(&change, &identity)) {
+            Ok(incarnation) => self.propose(with, key, change, incarnation),
+            Err(why) => {
+                let (name, own) = (&change.name, &with.own.id);
+                let why = format!("{name} does not answer {own} as it should at {address}: {why}");
+                with.answer(key, "refused", &why);
+            }
+        }
+    }
+
+    fn propose(&mut self, with: &mut Means<'_>, key: Key, change: Change, incarnation: u64) {
+        let replica = &with.service.replica;
+        // What is not applied yet might have given the number already.
+        if replica.state().members() != replica.members() {
+            let why = "the change of the members before is not committed";
+            return with.answer(key, "later", why);
+        }
+        let number = replica.state().next_number();
+        let members = change.apply(replica.members(), incarnation, number);
+        match with.service.change_members(members.clone()) {
+            Ok(index) => {
+                let step = Step::Proposed(index, with.service.replica.core().term());
+                let until_ms = with.now_ms + limits::CHANGE_MS;
+                self.asked = Some(Asked { key, change, step, until_ms });
+            }
+            Err(ChangeError::NoMajority { answering, quorum }) => {
+                let why = no_majority(&members, &answering, quorum);
+                with.answer(key, "refused", &format!("without {}, {why}", change.name));
+            }
+            Err(error @ (ChangeError::NotReady | ChangeError::Busy | ChangeError::Propose(_))) => {
+                with.answer(key, "later", &error.to_string());
+            }
+            Err(error) => with.answer(key, "refused", &error.to_string()),
+        }
+    }
+
+    /// Tells the operator once the entry is committed, or that it is not known whether it will be.
+    pub fn finish(&mut self, with: &mut Means<'_>) {
+        let Some(asked) = &self.asked else { return };
+        let core = with.service.replica.core();
+        let is_over = asked.until_ms <= with.now_ms;
+        let (result, why) = match asked.step {
+            Step::Proposed(index, term) if core.commit() >= index => {
+                match core.term_at(index) == Some(term) {
+                    true => ("done", ""),
+                    false => ("unknown", "another server became PRIMARY, and the change is lost"),
+                }
+            }
+            _ if *with.service.serving() != Serving::Primary => {
+                ("unknown", "this server is PRIMARY no longer: look with chatctl members list")
+            }
+            _ if is_over => ("unknown", "it takes too long: look with chatctl members list"),
+            _ => return,
+        };
+        let key = asked.key;
+        self.asked = None;
+        with.answer(key, result, why);
+    }
+
+    /// The peers' port follows the log, and who is a member for good is told so.
+    pub fn follow(&mut self, with: &mut Means<'_>) {
+        let last_time = with.service.replica.state().last_time();
+        let is_old = self.heard.take_if(|(time, _)| *time < last_time).is_some();
+        if let Some(members) = with.service.replica.wishes.members.take() {
+            with.note_members(&members);
+            self.let_in(with);
+        } else if is_old {
+            self.let_in(with);
+        }
+        self.tell_members(with);
+    }
+
+    /// A peer tells who the members are.
+    pub fn on_told(&mut self, with: &mut Means<'_>, entry: &[u8]) {
+        let Ok(Command::Members { time, members }) = Command::decode(entry) else { return };
+        let is_old = time <= with.service.replica.state().last_time()
+            || self.heard.as_ref().is_some_and(|(heard, _)| time <= *heard);
+        if !is_old && standing::find(&members, with.own).is_some() {
+            self.heard = Some((time, members));
+            self.let_in(with);
+        }
+    }
+
+    /// The peers' port is open to the members that the log has, and to newer ones.
+    fn let_in(&mut self, with: &mut Means<'_>) {
+        let mut members = with.service.replica.members().to_vec();
+        for newer in self.heard.iter().flat_map(|(_, members)| members) {
+            match members.iter_mut().find(|member| member.name == newer.name) {
+                Some(member) if member.number < newer.number => *member = newer.clone(),
+                Some(_) => {}
+                None => members.push(newer.clone()),
+            }
+        }
+        // Who catches up reads of times when it was not there.
+        if standing::find(&members, with.own).is_some() {
+            members.sort_by(|one, other| one.name.cmp(&other.name));
+            with.mesh.set_members(members.into_iter().map(Member::from).collect());
+        }
+    }
+
+    fn tell_members(&mut self, with: &mut Means<'_>) {
+        let state = with.service.replica.state();
+        let members = state.members();
+        if *members != *self.told {
+            self.told = members.to_vec();
+            with.mesh.tell_again();
+        }
+        let untold = with.mesh.untold();
+        // Who was let in a moment ago has no log yet, and nothing to tell.
+        if untold.is_empty() || members.is_empty() {
+            return;
+        }
+        let is_member = |id: &ServerId| members.iter().any(|member| member.number == id.0);
+        let mut entry = Vec::new();
+        Command::Members { time: state.last_time(), members: members.to_vec() }.encode(&mut entry);
+        let entry = Block::new(entry);
+        untold.iter().filter(|id| is_member(id)).for_each(|id| with.mesh.tell_members(*id, &entry));
+    }
+
+    /// When [`Changing::finish`] is to be called at the latest, milliseconds.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.asked.as_ref().map(|asked| asked.until_ms)
+    }
+}
+
+impl Means<'_> {
     /// Where the server is to be asked who it is first.
     fn first_step(&mut self, change: &Change) -> Result<Option<String>, Refused> {
         let members = self.service.replica.members().to_vec();
@@ -68,42 +227,26 @@ impl Server {
         {
             return Err(Refused::No(why));
         }
-        let old = self.links.as_ref().and_then(|links| links.mesh.too_old(name));
-        if let Some(old) = old {
+        if let Some(old) = self.mesh.too_old(name) {
             return Err(Refused::No(format!(
                 "{old} runs a version of chatctl that does not know changes of the members: bring \
                  it up to date first"
             )));
         }
-        if *name == self.hard_state.id && change.verb == Verb::Replace {
+        if *name == self.own.id && change.verb == Verb::Replace {
             return Err(Refused::No(format!(
                 "{name} is PRIMARY: it runs, and needs no replacement"
             )));
         }
-        if *name == self.hard_state.id && change.verb == Verb::Remove {
+        if *name == self.own.id && change.verb == Verb::Remove {
             let hands_over = self.service.replica.core().transferring_to().is_some()
-                || self.service.replica.hand_over(self.now.monotonic_ms);
+                || self.service.replica.hand_over(self.now_ms);
             return Err(match hands_over {
                 true => Refused::Later(format!("{name} is PRIMARY, and hands over first")),
                 false => Refused::No(format!("{name} is PRIMARY, and nobody can take over")),
             });
         }
         Ok(address)
-    }
-
-    /// Somebody answers at an address that was asked for, or nobody does.
-    pub(super) fn on_probed(&mut self, address: &str, identity: Result<Identity, String>) {
-        let waits =
-            |changing: &mut Changing| matches!(&changing.step, Step::Asking(at) if at == address);
-        let Some(Changing { key, change, .. }) = self.changing.take_if(waits) else { return };
-        match identity.and_then(|identity| self.check_identity(&change, &identity)) {
-            Ok(incarnation) => self.propose_change(key, change, incarnation),
-            Err(why) => {
-                let (name, own) = (&change.name, &self.hard_state.id);
-                let why = format!("{name} does not answer {own} as it should at {address}: {why}");
-                self.answer(key, "refused", &why);
-            }
-        }
     }
 
     /// The incarnation of a server that may become a member.
@@ -113,7 +256,7 @@ impl Server {
         if *name != change.name {
             return Err(format!("{} answers there", name.escape_debug()));
         }
-        if *cluster != [0; 16] && *cluster != self.hard_state.cluster {
+        if *cluster != [0; 16] && *cluster != self.own.cluster {
             return Err("its data directory is of another cluster".to_owned());
         }
         let present = state.members().iter().find(|member| member.name == *name);
@@ -128,100 +271,28 @@ impl Server {
         Ok(*incarnation)
     }
 
-    fn propose_change(&mut self, key: Key, change: Change, incarnation: u64) {
-        let replica = &self.service.replica;
-        // What is not applied yet might have given the number already.
-        if replica.state().members() != replica.members() {
-            let why = "the change of the members before is not committed";
-            return self.answer(key, "later", why);
-        }
-        let number = replica.state().next_number();
-        let members = change.apply(replica.members(), incarnation, number);
-        match self.service.change_members(members.clone()) {
-            Ok(index) => {
-                let step = Step::Proposed(index, self.service.replica.core().term());
-                let until_ms = self.now.monotonic_ms + limits::CHANGE_MS;
-                self.changing = Some(Changing { key, change, step, until_ms });
-            }
-            Err(ChangeError::NoMajority { answering, quorum }) => {
-                let why = no_majority(&members, &answering, quorum);
-                self.answer(key, "refused", &format!("without {}, {why}", change.name));
-            }
-            Err(error @ (ChangeError::NotReady | ChangeError::Busy | ChangeError::Propose(_))) => {
-                self.answer(key, "later", &error.to_string());
-            }
-            Err(error) => self.answer(key, "refused", &error.to_string()),
-        }
-    }
-
-    /// Tells the operator once the entry is committed, or that it is not known whether it will be.
-    pub(super) fn finish_change(&mut self) {
-        let Some(changing) = &self.changing else { return };
-        let core = self.service.replica.core();
-        let is_over = changing.until_ms <= self.now.monotonic_ms;
-        let (result, why) = match changing.step {
-            Step::Proposed(index, term) if core.commit() >= index => {
-                match core.term_at(index) == Some(term) {
-                    true => ("done", ""),
-                    false => ("unknown", "another server became PRIMARY, and the change is lost"),
-                }
-            }
-            _ if *self.service.serving() != Serving::Primary => {
-                ("unknown", "this server is PRIMARY no longer: look with chatctl members list")
-            }
-            _ if is_over => ("unknown", "it takes too long: look with chatctl members list"),
-            _ => return,
-        };
-        let key = changing.key;
-        self.changing = None;
-        self.answer(key, result, why);
-    }
-
-    /// When [`Server::finish_change`] is to be called at the latest, milliseconds.
-    pub(super) fn change_ms(&self) -> Option<u64> {
-        self.changing.as_ref().map(|changing| changing.until_ms)
-    }
-
     fn answer(&mut self, key: Key, result: &str, why: &str) {
-        let Some(links) = &mut self.links else { return };
-        links.mesh.answer(key, format!("result {result}\nwhy {why}\n"));
+        self.mesh.answer(key, format!("result {result}\nwhy {why}\n"));
     }
 
-    /// The peers' port follows the log, and who is a member for good is told so.
-    pub(super) fn follow_members(&mut self) {
-        if let Some(members) = self.service.replica.wishes.members.take() {
-            self.on_members(&members);
+    /// Tells the operator of members that are new.
+    fn note_members(&mut self, members: &[chat::Member]) {
+        if standing::find(members, self.own).is_some() {
+            return self.tell(TraceLevel::Info, format!("the members are now {}", list(members)));
         }
-        let Some(links) = &mut self.links else { return };
-        let uninvited = links.mesh.uninvited();
-        if uninvited.is_empty() {
-            return;
-        }
-        let members = self.service.replica.state().members();
-        let is_member = |id: &ServerId| members.iter().any(|member| member.number == id.0);
-        let mut entry = Vec::new();
-        let time = self.service.replica.state().last_time();
-        Command::Members { time, members: members.to_vec() }.encode(&mut entry);
-        let entry = Block::new(entry);
-        uninvited.iter().filter(|id| is_member(id)).for_each(|id| links.mesh.invite(*id, &entry));
-    }
-
-    fn on_members(&mut self, members: &[chat::Member]) {
-        let Some(links) = &mut self.links else { return };
-        if standing::find(members, &self.hard_state).is_some() {
-            self.trace.info(format_args!("the members are now {}", list(members)));
-            links.mesh.set_members(members.iter().cloned().map(Member::from).collect());
-            return;
-        }
-        // Who catches up reads of times when it was not there.
         let own = self.service.replica.core().id();
-        if self.service.replica.state().was_member(self.hard_state.incarnation) {
-            self.trace.wrong(format_args!(
+        if self.service.replica.state().was_member(self.own.incarnation) {
+            let line = format!(
                 "this server is taken out of the cluster, which is now {}: the others let it in no \
                  more, stop it (it was number {own})",
                 list(members)
-            ));
+            );
+            self.tell(TraceLevel::Quiet, line);
         }
+    }
+
+    fn tell(&mut self, level: TraceLevel, line: String) {
+        self.mesh.todo.tell.push((level, line));
     }
 }
 

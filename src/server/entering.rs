@@ -2,7 +2,7 @@
 //! not say yet what this server is, the others are waited for.
 
 use super::cluster::{self, Listed};
-use super::form::{Former, Outcome};
+use super::form::{Disks, Former, Means, Outcome};
 use super::links::Links;
 use super::peers::mesh::{self, Member};
 use super::replica::Recovered;
@@ -11,13 +11,12 @@ use super::trace::Trace;
 use super::turn::Waiting;
 use super::{Error, Options, damage};
 use crate::chat::{self, State};
-use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::raft::{self, ServerId};
 use crate::sys::clock;
 use crate::sys::signal::Signals;
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{self, DataDir, Identity, RecoverError};
+use crate::wal::{self, DataDir, Identity, RealDisk, RecoverError};
 
 /// What a server enters with.
 pub(super) struct Entering<'a> {
@@ -48,10 +47,11 @@ impl Entering<'_> {
         let mut joined = None;
         if self.hard_state.term == 0 && !options.cluster.is_empty() {
             let mut opened = self.open_listed()?;
-            match self.former(&mut opened).form()? {
-                Outcome::Stopped => return Ok(None),
-                Outcome::Formed => {}
-                Outcome::Joined(members) => joined = Some(members),
+            let former = Former::form(self.disks(), &mut self.means(&mut opened))?;
+            match self.wait_for(former, &mut opened)? {
+                None => return Ok(None),
+                Some(Outcome::Formed) => {}
+                Some(Outcome::Joined(members)) => joined = Some(members),
             }
             links = Some(opened);
         }
@@ -85,8 +85,9 @@ impl Entering<'_> {
             Standing::Joining => {
                 if joined.is_none() {
                     let mut opened = self.open_listed()?;
-                    match self.former(&mut opened).join()? {
-                        Outcome::Joined(members) => joined = Some(members),
+                    let former = Former::join(self.disks(), &mut self.means(&mut opened));
+                    match self.wait_for(former, &mut opened)? {
+                        Some(Outcome::Joined(members)) => joined = Some(members),
                         _ => return Ok(None),
                     }
                     links = Some(opened);
@@ -99,17 +100,43 @@ impl Entering<'_> {
         Ok(Some(Entered { links, recovered, id }))
     }
 
-    fn former<'b>(&'b mut self, links: &'b mut Links) -> Former<'b> {
-        Former {
-            directory: self.directory,
-            hard_state: self.hard_state,
-            links,
-            waiting: self.waiting,
-            signals: self.signals,
-            segment_mib: self.options.segment_mib,
-            trace: self.trace,
-            probe_ms: clock::monotonic_ms() + limits::FORMING_PROBE_MS,
-            found: Vec::new(),
+    fn disks(&self) -> Disks<RealDisk> {
+        let (state, log) = (self.directory.disk(), self.directory.wal_disk());
+        Disks { state, log, segment_bytes: self.options.segment_mib << 20 }
+    }
+
+    fn means<'b>(&'b mut self, links: &'b mut Links) -> Means<'b> {
+        let (now_ms, unix_ms) = (clock::monotonic_ms(), clock::unix_ms());
+        Means { own: self.hard_state, mesh: &mut links.mesh, now_ms, unix_ms }
+    }
+
+    /// The loop of a server that is no member yet; none: a signal said stop before it is one.
+    fn wait_for(
+        &mut self,
+        mut former: Former<RealDisk>,
+        links: &mut Links,
+    ) -> Result<Option<Outcome>, Error> {
+        loop {
+            let outcome = former.turn(&mut self.means(links))?;
+            links.write(self.waiting.poll.registry());
+            for (level, line) in links.mesh.todo.tell.drain(..) {
+                self.trace.tell(level, line);
+            }
+            if outcome.is_some() {
+                return Ok(outcome);
+            }
+            let now = links.is_ready().then_some(0);
+            let instants_ms = [now, Some(former.next_ms()), links.mesh.next_ms()];
+            let next_ms = instants_ms.into_iter().flatten().min();
+            let signalled = self.waiting.wait(next_ms, |event| {
+                let _ = links.on_event(event);
+            })?;
+            if signalled && let Some(number) = self.signals.next() {
+                self.trace.info(format_args!("signal {number}: stopping"));
+                links.stop(self.waiting.poll.registry());
+                return Ok(None);
+            }
+            links.work(clock::monotonic_ms(), self.waiting.poll.registry());
         }
     }
 

@@ -1,4 +1,5 @@
-//! The start of a cluster's server that is no member yet: its own small loop, which ends when it is.
+//! The start of a cluster's server that is no member yet. Pure but for its disks; [`super::entering`]
+//! has the loop around it.
 //!
 //! - All empty servers of a list form a cluster: which step comes when, and why that is safe, says
 //!   [`super::peers::forming`].
@@ -8,232 +9,245 @@
 //!   server does that has fallen behind. Until its log has come to where it is named, it waits for
 //!   that word again after a restart.
 
-use super::links::Links;
 use super::peers::forming::{Forming, Step};
-use super::peers::mesh::{self, Event};
+use super::peers::mesh::{self, Event, Mesh};
 use super::peers::session::Block;
 use super::peers::wire::{About, Frame, Stage};
-use super::start::random;
-use super::trace::Trace;
-use super::turn::Waiting;
 use super::{Error, TraceLevel, standing};
 use crate::chat::{self, Command};
 use crate::limits;
 use crate::net::Key;
 use crate::raft::ServerId;
-use crate::sys::clock;
-use crate::sys::signal::Signals;
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{self, DataDir, Identity};
+use crate::wal::{self, Disk, Identity};
 
 /// How it ended.
-pub(super) enum Outcome {
-    /// A signal said stop before.
-    Stopped,
+#[derive(Debug)]
+pub enum Outcome {
     /// The log names this server.
     Formed,
     /// It was let into a cluster of these.
     Joined(Vec<chat::Member>),
 }
 
-/// What a server forms with.
-pub(super) struct Former<'a> {
-    pub directory: &'a DataDir,
-    pub hard_state: &'a mut HardState,
-    pub links: &'a mut Links,
-    pub waiting: &'a mut Waiting,
-    pub signals: &'a mut Signals,
-    pub segment_mib: u32,
-    pub trace: Trace,
+/// A server that is no member yet. What it stores is durable when a call returns; what it wants
+/// sent is in the mesh.
+pub struct Former<D> {
+    disks: Disks<D>,
+    /// None: it had a term once, and waits until a member tells it where it stands.
+    forming: Option<Forming>,
     /// When those that are not connected are asked again whether they have a cluster.
-    pub probe_ms: u64,
+    probe_ms: u64,
     /// Who was found to have one, and was told of.
-    pub found: Vec<String>,
+    found: Vec<String>,
 }
 
-impl Former<'_> {
-    /// Waits for the others and forms the cluster with them, or is let into one.
-    pub(super) fn form(&mut self) -> Result<Outcome, Error> {
-        let cluster = self.hard_state.cluster;
-        let entry = if cluster == [0; 16] { None } else { self.recover()?.1 };
+/// A server's directory.
+#[derive(Clone)]
+pub struct Disks<D> {
+    /// The directory itself.
+    pub state: D,
+    /// That of the log.
+    pub log: D,
+    /// Bytes of a segment of the log.
+    pub segment_bytes: u32,
+}
+
+/// What it does something with.
+pub struct Means<'a> {
+    /// What the directory says.
+    pub own: &'a mut HardState,
+    /// The others.
+    pub mesh: &'a mut Mesh,
+    /// Of a clock that never goes back, milliseconds.
+    pub now_ms: u64,
+    /// Of the day, milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+}
+
+impl<D: Disk> Former<D> {
+    /// Waits for the others, to form the cluster with them or to be let into one.
+    pub fn form(mut disks: Disks<D>, with: &mut Means<'_>) -> Result<Former<D>, Error> {
+        let cluster = with.own.cluster;
+        let entry = if cluster == [0; 16] { None } else { disks.recover(cluster)?.1 };
         if let Some(entry) = &entry {
-            self.learn(entry)?;
+            with.learn(entry)?;
         }
-        let mut forming = Forming::new(&self.links.mesh, cluster, entry);
-        self.tell_stage(forming.stage());
+        let forming = Forming::new(with.mesh, cluster, entry);
+        with.tell_stage(forming.stage());
+        Ok(Former::new(disks, Some(forming), with.now_ms))
+    }
+
+    /// Waits until it is told, after a restart, where it stands in the cluster that let it in.
+    pub fn join(disks: Disks<D>, with: &mut Means<'_>) -> Former<D> {
+        with.tell_stage(Stage::Empty);
+        let line = "the log does not name this server yet: waiting for a member to do so";
+        with.tell(TraceLevel::Info, line.to_owned());
+        Former::new(disks, None, with.now_ms)
+    }
+
+    fn new(disks: Disks<D>, forming: Option<Forming>, now_ms: u64) -> Former<D> {
+        let probe_ms = now_ms + limits::FORMING_PROBE_MS;
+        Former { disks, forming, probe_ms, found: Vec::new() }
+    }
+
+    /// Does what there is to do now; none: it goes on waiting.
+    pub fn turn(&mut self, with: &mut Means<'_>) -> Result<Option<Outcome>, Error> {
         loop {
-            while let Some(event) = self.links.mesh.todo.events.pop_front() {
-                if let Some(members) = self.on_event(&mut forming, event)? {
-                    return Ok(Outcome::Joined(members));
+            while let Some(event) = with.mesh.todo.events.pop_front() {
+                if let Some(members) = self.on_event(with, event)? {
+                    return Ok(Some(Outcome::Joined(members)));
                 }
             }
-            self.probe();
-            match forming.next(&self.links.mesh) {
+            self.probe(with);
+            let Some(forming) = &mut self.forming else { return Ok(None) };
+            match forming.next(with.mesh) {
                 Step::Start => break,
                 Step::Wait => {
-                    if let Some(line) = forming.waits_for(&self.links.mesh, clock::monotonic_ms()) {
-                        self.trace.info(line);
+                    if let Some(line) = forming.waits_for(with.mesh, with.now_ms) {
+                        with.tell(TraceLevel::Info, line);
                     }
-                    self.write();
-                    if !self.wait(forming.next_ms())? {
-                        self.links.stop(self.waiting.poll.registry());
-                        return Ok(Outcome::Stopped);
-                    }
+                    return Ok(None);
                 }
                 Step::Make(members) => {
-                    let cluster = match self.hard_state.cluster {
-                        none if none == [0; 16] => random()?,
+                    let cluster = match with.own.cluster {
+                        none if none == [0; 16] => self.disks.random()?,
                         kept => kept,
                     };
-                    let (time, token_secret) = (clock::unix_ms(), random()?);
+                    let (time, token_secret) = (with.unix_ms, self.disks.random()?);
                     let mut entry = Vec::new();
                     Command::Found { time, cluster, token_secret, members }.encode(&mut entry);
-                    self.take(&mut forming, cluster, entry)?;
+                    self.take(with, cluster, entry)?;
                 }
                 Step::Offer(to) => {
                     let entry = forming.entry().expect("what is offered is held").to_vec();
                     let block = Block::new(entry);
                     for id in to {
-                        self.links.mesh.send_frame(id, &Frame::Adopt(Vec::new()), &block);
+                        with.mesh.send_frame(id, &Frame::Adopt(Vec::new()), &block);
                     }
                 }
             }
         }
-        self.hard_state.term = 1;
-        self.save()?;
-        self.tell_stage(Stage::Started);
-        self.write();
-        self.trace.info("the cluster is formed");
-        Ok(Outcome::Formed)
+        with.own.term = 1;
+        self.disks.save(with.own)?;
+        with.tell_stage(Stage::Started);
+        with.tell(TraceLevel::Info, "the cluster is formed".to_owned());
+        Ok(Some(Outcome::Formed))
     }
 
-    /// Waits until it is told, after a restart, where it stands in the cluster that let it in.
-    pub(super) fn join(&mut self) -> Result<Outcome, Error> {
-        self.tell_stage(Stage::Empty);
-        self.trace.info("the log does not name this server yet: waiting for a member to do so");
-        loop {
-            while let Some(event) = self.links.mesh.todo.events.pop_front() {
-                match event {
-                    Event::Join(from, entry) => {
-                        if let Some(members) = self.on_join(from, &entry)? {
-                            return Ok(Outcome::Joined(members));
-                        }
-                    }
-                    Event::Asked(key) => self.answer(key, "joining"),
-                    Event::Change(key, _) => self.refuse_change(key),
-                    event => self.on_probed(event),
-                }
-            }
-            self.probe();
-            self.write();
-            if !self.wait(None)? {
-                self.links.stop(self.waiting.poll.registry());
-                return Ok(Outcome::Stopped);
-            }
-        }
+    /// When [`Former::turn`] is to be called though nothing happens, milliseconds.
+    pub fn next_ms(&self) -> u64 {
+        let told_ms = self.forming.as_ref().and_then(Forming::next_ms);
+        told_ms.unwrap_or(self.probe_ms).min(self.probe_ms)
     }
 
-    fn answer(&mut self, key: Key, role: &str) {
-        let id = &self.hard_state.id;
-        self.links.mesh.answer(key, format!("id {id}\nrole {role}\n"));
-    }
-
-    fn refuse_change(&mut self, key: Key) {
-        let why = "result elsewhere\nwhy this server is no member yet\n";
-        self.links.mesh.answer(key, why.to_owned());
+    /// Whether it is empty, and may be let into a cluster.
+    fn may_join(&self) -> bool {
+        self.forming.as_ref().is_none_or(|forming| forming.stage() == Stage::Empty)
     }
 
     /// A member says that this server is one. None: it is not, as far as this one knows.
     fn on_join(
         &mut self,
+        with: &mut Means<'_>,
         from: ServerId,
         entry: &[u8],
     ) -> Result<Option<Vec<chat::Member>>, Error> {
-        let name = self.links.mesh.name_of(from).to_owned();
-        let cluster = self.links.mesh.standing(from).map(|(about, _)| about.cluster);
+        let name = with.mesh.name_of(from).to_owned();
+        let cluster = with.mesh.standing(from).map(|(about, _)| about.cluster);
         let Some(cluster) = cluster.filter(|cluster| *cluster != [0; 16]) else { return Ok(None) };
         let members = chat::members_in(entry).unwrap_or_default();
-        let Some(own) = standing::find(&members, self.hard_state) else {
-            self.trace.wrong(format_args!("{name} lets in another server than this one"));
+        let Some(own) = standing::find(&members, with.own) else {
+            let line = format!("{name} lets in another server than this one");
+            with.tell(TraceLevel::Quiet, line);
             return Ok(None);
         };
-        if self.hard_state.cluster != [0; 16] && self.hard_state.cluster != cluster {
-            self.trace.wrong(format_args!("{name} lets this server into another cluster"));
+        if with.own.cluster != [0; 16] && with.own.cluster != cluster {
+            let line = format!("{name} lets this server into another cluster");
+            with.tell(TraceLevel::Quiet, line);
             return Ok(None);
         }
         let number = own.number;
-        if self.hard_state.term == 0 {
-            self.hard_state.cluster = cluster;
-            self.save()?;
+        if with.own.term == 0 {
+            with.own.cluster = cluster;
+            self.disks.save(with.own)?;
             // From the first term on there is a log.
-            self.recover()?;
-            self.hard_state.term = 1;
-            self.save()?;
+            self.disks.recover(cluster)?;
+            with.own.term = 1;
+            self.disks.save(with.own)?;
         }
         let list = members.iter().cloned().map(mesh::Member::from).collect();
-        self.links.mesh.set_members(list);
-        self.tell_stage(Stage::Started);
-        self.write();
-        self.trace.info(format_args!(
-            "this server is let in, under number {number}: {}",
-            standing::survive(&members)
-        ));
+        with.mesh.set_members(list);
+        with.tell_stage(Stage::Started);
+        let survives = standing::survive(&members);
+        let line = format!("this server is let in, under number {number}: {survives}");
+        with.tell(TraceLevel::Info, line);
         Ok(Some(members))
     }
 
     /// Asks those that are listed and not connected whether they have a cluster: it does not let this
     /// server in before an operator says so.
-    fn probe(&mut self) {
-        let now_ms = clock::monotonic_ms();
-        if now_ms < self.probe_ms {
+    fn probe(&mut self, with: &mut Means<'_>) {
+        if with.now_ms < self.probe_ms {
             return;
         }
-        self.probe_ms = now_ms + limits::FORMING_PROBE_MS;
-        let mesh = &mut self.links.mesh;
-        let away = |member: &&mesh::Member| {
-            member.name != self.hard_state.id && !mesh.is_up(member.number)
-        };
+        self.probe_ms = with.now_ms + limits::FORMING_PROBE_MS;
+        let mesh = &mut *with.mesh;
+        let away =
+            |member: &&mesh::Member| member.name != with.own.id && !mesh.is_up(member.number);
         let away: Vec<mesh::Member> = mesh.members().iter().filter(away).cloned().collect();
         away.into_iter().for_each(|member| mesh.probe(member.name, member.address));
     }
 
-    fn on_probed(&mut self, event: Event) {
+    fn on_probed(&mut self, with: &mut Means<'_>, event: Event) {
         let Event::Probed(_, Ok(identity)) = event else { return };
         let is_formed = identity.cluster != [0; 16];
         if !is_formed || self.found.contains(&identity.name) {
             return;
         }
-        let own = self.links.mesh.members().iter().find(|member| member.name == self.hard_state.id);
+        let own = with.mesh.members().iter().find(|member| member.name == with.own.id);
         let address = own.map_or("HOST:PORT", |member| &member.address);
-        let (other, id) = (&identity.name, &self.hard_state.id);
-        self.trace.info(format_args!(
+        let (other, id) = (&identity.name, &with.own.id);
+        let line = format!(
             "{other} has a cluster already, and this server is not in it: \"chatctl members add \
              {id}={address}\" lets it in, \"chatctl members replace {id}\" in the place of an \
              earlier {id}"
-        ));
+        );
+        with.tell(TraceLevel::Info, line);
         self.found.push(identity.name);
     }
 
     /// The members, where this server was let in as one.
     fn on_event(
         &mut self,
-        forming: &mut Forming,
+        with: &mut Means<'_>,
         event: Event,
     ) -> Result<Option<Vec<chat::Member>>, Error> {
         match event {
-            Event::Lost(id) => forming.on_lost(id),
-            Event::Adopt(from, entry) => match forming.on_offer(&self.links.mesh, from, &entry) {
-                Ok(Some(cluster)) => self.take(forming, cluster, entry)?,
-                Ok(None) => {}
-                Err(why) => self.trace.wrong(why),
-            },
-            Event::Asked(key) => self.answer(key, "forming"),
-            // Who holds a first entry is one of those who form.
-            Event::Join(from, entry) if forming.stage() == Stage::Empty => {
-                return self.on_join(from, &entry);
+            Event::Lost(id) => {
+                if let Some(forming) = &mut self.forming {
+                    forming.on_lost(id);
+                }
             }
-            Event::Probed(..) if forming.stage() == Stage::Empty => self.on_probed(event),
-            Event::Change(key, _) => self.refuse_change(key),
+            Event::Adopt(from, entry) => {
+                let Some(forming) = &mut self.forming else { return Ok(None) };
+                match forming.on_offer(with.mesh, from, &entry) {
+                    Ok(Some(cluster)) => self.take(with, cluster, entry)?,
+                    Ok(None) => {}
+                    Err(why) => with.tell(TraceLevel::Quiet, why),
+                }
+            }
+            Event::Asked(key) => {
+                let role = if self.forming.is_some() { "forming" } else { "joining" };
+                let id = &with.own.id;
+                with.mesh.answer(key, format!("id {id}\nrole {role}\n"));
+            }
+            // Who holds a first entry is one of those who form.
+            Event::Join(from, entry) if self.may_join() => {
+                return self.on_join(with, from, &entry);
+            }
+            Event::Probed(..) if self.may_join() => self.on_probed(with, event),
+            Event::Change(key, _) => refuse_change(with, key),
             // Who has started already does not wait for this server's answers.
             Event::Raft(..)
             | Event::About(_)
@@ -247,31 +261,38 @@ impl Former<'_> {
     /// Makes the first entry durable, then tells of it.
     fn take(
         &mut self,
-        forming: &mut Forming,
+        with: &mut Means<'_>,
         cluster: [u8; 16],
         entry: Vec<u8>,
     ) -> Result<(), Error> {
-        if self.hard_state.cluster != cluster {
-            self.hard_state.cluster = cluster;
-            self.save()?;
+        if with.own.cluster != cluster {
+            with.own.cluster = cluster;
+            self.disks.save(with.own)?;
         }
-        let (mut wal, _) = self.recover()?;
+        let (mut wal, _) = self.disks.recover(cluster)?;
         assert_eq!(wal.last_index(), 0, "the first entry goes into an empty log");
         wal.append_entry(1, 1, &entry);
         // All that ever start have this entry here: it is committed.
         let batch = wal.take_batch(1).expect("a new log takes a batch");
-        wal::perform(&mut self.directory.wal_disk(), &batch).map_err(Error::Disk)?;
-        self.learn(&entry)?;
+        wal::perform(&mut self.disks.log, &batch).map_err(Error::Disk)?;
+        with.learn(&entry)?;
+        let forming = self.forming.as_mut().expect("only who forms takes a first entry");
         forming.stored(cluster, entry);
-        self.tell_stage(Stage::Holds);
+        with.tell_stage(Stage::Holds);
         Ok(())
     }
+}
 
+fn refuse_change(with: &mut Means<'_>, key: Key) {
+    let why = "result elsewhere\nwhy this server is no member yet\n";
+    with.mesh.answer(key, why.to_owned());
+}
+
+impl<D: Disk> Disks<D> {
     /// The log, and its first entry where there is one.
-    fn recover(&self) -> Result<(wal::Wal, Option<Vec<u8>>), Error> {
-        let identity = Identity { cluster: self.hard_state.cluster };
-        let options =
-            wal::Options { expect: Some(identity), segment_bytes: self.segment_mib << 20 };
+    fn recover(&mut self, cluster: [u8; 16]) -> Result<(wal::Wal, Option<Vec<u8>>), Error> {
+        let expect = Some(Identity { cluster });
+        let options = wal::Options { expect, segment_bytes: self.segment_bytes };
         let mut entry = None;
         let mut visit = |index: u64, _: u64, payload: &[u8]| {
             if index == 1 {
@@ -279,11 +300,27 @@ impl Former<'_> {
             }
             Ok(())
         };
-        let (wal, _) = wal::recover(&mut self.directory.wal_disk(), &options, &mut visit)
-            .map_err(Error::Recover)?;
+        let (wal, _) = wal::recover(&mut self.log, &options, &mut visit).map_err(Error::Recover)?;
         Ok((wal, entry))
     }
 
+    fn save(&mut self, own: &HardState) -> Result<(), Error> {
+        hard_state::save(&mut self.state, own).map_err(Error::State)
+    }
+
+    fn random<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let mut bytes = [0; N];
+        for part in bytes.chunks_mut(8) {
+            let random = self.state.random();
+            let random =
+                random.map_err(|error| Error::System("the system gives no random bytes", error))?;
+            part.copy_from_slice(&random.to_be_bytes()[..part.len()]);
+        }
+        Ok(bytes)
+    }
+}
+
+impl Means<'_> {
     /// Who holds the entry knows every member's incarnation, and goes on with no other list.
     fn learn(&mut self, entry: &[u8]) -> Result<(), Error> {
         let members = match Command::decode(entry) {
@@ -292,53 +329,28 @@ impl Former<'_> {
         };
         let members: Vec<mesh::Member> = members.into_iter().map(mesh::Member::from).collect();
         let place = |member: &mesh::Member| (member.name.clone(), member.address.clone());
-        if !members.iter().map(place).eq(self.links.mesh.members().iter().map(place)) {
+        if !members.iter().map(place).eq(self.mesh.members().iter().map(place)) {
             let list: Vec<String> = members
                 .iter()
                 .map(|member| format!("{}={}", member.name, member.address))
                 .collect();
             return Err(Error::Cluster(format!(
-                "the data directory {} has begun to form a cluster of {}: give that list with \
+                "the data directory of {} has begun to form a cluster of {}: give that list with \
                  --cluster, or remove the data directories of all its servers and start again",
-                self.directory.path().display(),
+                self.own.id,
                 list.join(",")
             )));
         }
-        self.links.mesh.set_members(members);
+        self.mesh.set_members(members);
         Ok(())
     }
 
-    fn save(&self) -> Result<(), Error> {
-        hard_state::save(&mut self.directory.disk(), self.hard_state).map_err(Error::State)
-    }
-
     fn tell_stage(&mut self, stage: Stage) {
-        let mesh = &mut self.links.mesh;
-        let about = About { stage, cluster: self.hard_state.cluster, ..mesh.about().clone() };
-        mesh.set_about(about);
+        let about = About { stage, cluster: self.own.cluster, ..self.mesh.about().clone() };
+        self.mesh.set_about(about);
     }
 
-    fn write(&mut self) {
-        self.links.write(self.waiting.poll.registry());
-        for (level, line) in self.links.mesh.todo.tell.drain(..) {
-            self.trace.tell(level, line);
-        }
-    }
-
-    /// Until something happens. False: a signal says stop.
-    fn wait(&mut self, next_ms: Option<u64>) -> Result<bool, Error> {
-        let now = self.links.is_ready().then_some(0);
-        let instants_ms = [now, next_ms, self.links.mesh.next_ms(), Some(self.probe_ms)];
-        let next_ms = instants_ms.into_iter().flatten().min();
-        let links = &mut *self.links;
-        let signalled = self.waiting.wait(next_ms, |event| {
-            let _ = links.on_event(event);
-        })?;
-        if signalled && let Some(number) = self.signals.next() {
-            self.trace.tell(TraceLevel::Info, format_args!("signal {number}: stopping"));
-            return Ok(false);
-        }
-        self.links.work(clock::monotonic_ms(), self.waiting.poll.registry());
-        Ok(true)
+    fn tell(&mut self, level: TraceLevel, line: String) {
+        self.mesh.todo.tell.push((level, line));
     }
 }

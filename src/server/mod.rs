@@ -13,18 +13,18 @@
 //! | [`peers`]    | what servers say to each other, without any of these |
 //! | [`replica`]  | the core, the log and the state, tied together, without any of these |
 
-mod changing;
+pub mod changing;
 pub mod cluster;
 mod damage;
 mod entering;
-mod form;
+pub mod form;
 mod links;
 pub mod options;
 mod peering;
 pub mod peers;
 pub mod replica;
 pub mod service;
-mod standing;
+pub mod standing;
 mod start;
 mod trace;
 mod turn;
@@ -74,7 +74,7 @@ struct Server {
     /// What a read has found damaged, so that this server ends.
     damage: Option<String>,
     /// A change of the members that an operator waits for.
-    changing: Option<changing::Changing>,
+    changing: changing::Changing,
     /// At a stop: whether another server was told to be PRIMARY.
     handing_over: bool,
     /// What is being read from a connection.

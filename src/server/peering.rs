@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::changing::{Changing, Means};
 use super::links::Links;
 use super::peers::mesh::Event;
 use super::service::Serving;
@@ -38,10 +39,17 @@ impl Server {
                 Event::Up(id) => self.service.replica.peer_up(now_ms, id),
                 Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
                 Event::About(_) => self.learn_addresses(),
-                // This server is a member, and its log begins already.
-                Event::Adopt(..) | Event::Join(..) => {}
-                Event::Change(key, change) => self.on_change(key, change),
-                Event::Probed(address, identity) => self.on_probed(&address, identity),
+                // The log of this one begins already.
+                Event::Adopt(..) => {}
+                Event::Join(_, entry) => {
+                    self.change(|changing, with| changing.on_told(with, &entry));
+                }
+                Event::Change(key, change) => {
+                    self.change(|changing, with| changing.on_change(with, key, change));
+                }
+                Event::Probed(address, identity) => {
+                    self.change(|changing, with| changing.on_probed(with, &address, identity));
+                }
                 Event::Asked(key) => {
                     let status = self.status();
                     if let Some(links) = &mut self.links {
@@ -50,6 +58,14 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Has something done about the members; nothing, by a server that is alone.
+    pub(super) fn change(&mut self, what: impl FnOnce(&mut Changing, &mut Means<'_>)) {
+        let Some(Links { mesh, .. }) = &mut self.links else { return };
+        let (service, own) = (&mut self.service, &self.hard_state);
+        let now_ms = self.now.monotonic_ms;
+        what(&mut self.changing, &mut Means { service, mesh, own, now_ms });
     }
 
     /// Where clients reach the peers, as these say it: for those who come to the wrong server.

@@ -13,7 +13,7 @@ pub const LONE_NAME: &str = "lone";
 
 /// What it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub enum Standing {
     /// The only server, whose log names none: not even this one.
     Alone,
     /// One of the log's members, under this number.
@@ -23,7 +23,7 @@ pub(super) enum Standing {
 }
 
 /// What is known of a log.
-pub(super) struct Known<'a> {
+pub struct Known<'a> {
     /// The members that are committed.
     pub committed: &'a [Member],
     /// Those that are newest, committed or not.
@@ -33,11 +33,7 @@ pub(super) struct Known<'a> {
 }
 
 /// What this server is. The log outranks the flags.
-pub(super) fn of(
-    options: &Options,
-    state: &HardState,
-    known: &Known<'_>,
-) -> Result<Standing, Error> {
+pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Standing, Error> {
     let directory = options.data_dir.display();
     if let Some(own) = find(known.newest, state).or(find(known.committed, state)) {
         if options.cluster_secret_file.is_none() {
@@ -75,7 +71,7 @@ pub(super) fn of(
 }
 
 /// The own entry of a list.
-pub(super) fn find<'a>(members: &'a [Member], state: &HardState) -> Option<&'a Member> {
+pub fn find<'a>(members: &'a [Member], state: &HardState) -> Option<&'a Member> {
     let is_own =
         |member: &&Member| member.name == state.id && member.incarnation == state.incarnation;
     members.iter().find(is_own)

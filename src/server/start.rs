@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
+use super::changing::Changing;
 use super::cluster;
 use super::entering::{Entered, Entering};
 use super::links::Links;
@@ -122,7 +123,7 @@ impl Server {
             links,
             wanted: WantedReads::default(),
             damage: None,
-            changing: None,
+            changing: Changing::default(),
             handing_over: false,
             scratch: vec![0; limits::TURN_READ_BYTES].into(),
             accepting: false,

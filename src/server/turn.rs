@@ -143,7 +143,7 @@ impl Server {
         let instants_ms =
             [self.deadlines.next_ms(), self.mark_at_ms, self.accept_again_ms, self.stop_by_ms];
         let links_ms = links.and_then(|links| links.mesh.next_ms());
-        let others_ms = [self.service.next_ms(), links_ms, self.change_ms()];
+        let others_ms = [self.service.next_ms(), links_ms, self.changing.next_ms()];
         instants_ms.into_iter().chain(others_ms).flatten().min()
     }
 
@@ -415,8 +415,10 @@ impl Server {
     /// Has the core decide and what is committed applied, and hands the disk what it is to keep.
     fn advance(&mut self) -> Result<(), Error> {
         self.service.advance().map_err(Error::Entry)?;
-        self.follow_members();
-        self.finish_change();
+        self.change(|changing, with| {
+            changing.follow(with);
+            changing.finish(with);
+        });
         self.read_wanted();
         self.send_to_peers();
         let role = self.service.replica.core().role();

@@ -12,6 +12,8 @@ use chatctl::raft::{Body, HardState, Outgoing, Role, ServerId, is_damaged};
 use chatctl::wal::Batch;
 use chatctl::wal::format::RECORD_HEADER_BYTES;
 
+use super::clock::Us;
+use super::configs::{Config, Configs};
 use super::kept::{Brief, Kept};
 use super::server::Server;
 use crate::chat::model::{Letter, Model, Outcome};
@@ -25,6 +27,8 @@ const SNAPSHOT_EVERY: u64 = 32;
 pub struct Committed {
     pub brief: Brief,
     pub payload: Rc<[u8]>,
+    /// The members that counted when it was committed.
+    pub under: Config,
 }
 
 /// What one server was last seen as.
@@ -47,6 +51,10 @@ pub struct Checker {
     votes: BTreeMap<(ServerId, u64), ServerId>,
     /// The entry at index i is at i - 1.
     pub committed: Vec<Committed>,
+    /// Which servers there are.
+    pub configs: Configs,
+    /// Directories that are no machine's any more, by their numbers: what they had.
+    pub archive: BTreeMap<ServerId, Kept>,
     seen: Vec<Seen>,
     digests: BTreeMap<u64, u64>,
     model: Model,
@@ -60,14 +68,16 @@ pub struct Checker {
 }
 
 impl Checker {
-    pub fn new(servers: usize, id_window: usize) -> Checker {
+    pub fn new(id_window: usize) -> Checker {
         let model = Model { window: id_window, ..Model::default() };
         Checker {
             primaries: BTreeMap::new(),
             entries: BTreeMap::new(),
             votes: BTreeMap::new(),
             committed: Vec::new(),
-            seen: vec![Seen::default(); servers],
+            configs: Configs::default(),
+            archive: BTreeMap::new(),
+            seen: Vec::new(),
             digests: BTreeMap::new(),
             snapshots: vec![model.clone()],
             model,
@@ -81,10 +91,16 @@ impl Checker {
     pub fn on_written(&mut self, batch: &Batch) {
         for change in changes_of(batch).0 {
             let Change::Append(entry) = change else { continue };
-            let key = (entry.index, entry.term);
-            let first = self.entries.entry(key).or_insert_with(|| entry.payload.clone().into());
-            assert!(**first == *entry.payload, "same index and term, same entry (§5.3): {key:?}");
+            self.on_entry(entry.index, entry.term, &entry.payload);
         }
+    }
+
+    /// A server has an entry, or will.
+    pub fn on_entry(&mut self, index: u64, term: u64, payload: &[u8]) {
+        let key = (index, term);
+        self.configs.on_written(index, term, payload);
+        let first = self.entries.entry(key).or_insert_with(|| payload.into());
+        assert!(**first == *payload, "same index and term, same entry (§5.3): {key:?}");
     }
 
     /// A server's hard state becomes durable.
@@ -97,7 +113,8 @@ impl Checker {
     }
 
     /// A server sends a message while its disk has `kept`.
-    pub fn on_sent(&mut self, from: ServerId, outgoing: &Outgoing, kept: &Kept) {
+    pub fn on_sent(&mut self, now_us: Us, from: ServerId, outgoing: &Outgoing, kept: &Kept) {
+        self.configs.on_sent(now_us, from, outgoing);
         let term = outgoing.message.term;
         let promised = |voted_for| {
             let said = HardState { term, voted_for };
@@ -134,9 +151,11 @@ impl Checker {
     }
 
     /// A server has taken a turn.
-    pub fn on_turn(&mut self, place: usize, servers: &[Server]) {
+    pub fn on_turn(&mut self, now_us: Us, place: usize, servers: &[Server]) {
         let server = &servers[place];
         let Some(process) = &server.process else { return };
+        process.heard.iter().for_each(|(id, from)| self.configs.on_heard(*id, from));
+        self.seen.resize(servers.len(), Seen::default());
         let core = process.service.replica.core();
         let seen = self.seen[place];
         let primary_in = (core.role() == Role::Primary).then(|| core.term());
@@ -147,6 +166,7 @@ impl Checker {
         } else if let Some(term) = primary_in {
             let first = *self.primaries.entry(term).or_insert(server.id);
             assert_eq!(first, server.id, "one PRIMARY a term (§5.2), term {term}");
+            self.configs.on_elected(core);
             for (index, entry) in (1..).zip(&self.committed) {
                 let has = core.term_at(index) == Some(entry.brief.term);
                 assert!(has, "PRIMARY {} of {term} lacks committed {index} (§5.4)", server.id);
@@ -159,7 +179,8 @@ impl Checker {
         );
         for index in self.committed.len() as u64 + 1..=commit {
             let term = core.term_at(index).expect("what is committed is in the log");
-            self.on_committed(index, term, servers);
+            let under = self.configs.of_core(core);
+            self.on_committed(now_us, index, term, (servers, under));
         }
         if commit > 0 {
             let term = self.committed[commit as usize - 1].brief.term;
@@ -174,13 +195,24 @@ impl Checker {
         self.check_bounds(server);
     }
 
-    fn on_committed(&mut self, index: u64, term: u64, servers: &[Server]) {
+    fn on_committed(
+        &mut self,
+        now_us: Us,
+        index: u64,
+        term: u64,
+        (servers, under): (&[Server], Config),
+    ) {
         let payload = self.entries.get(&(index, term)).cloned();
         let payload = payload.expect("what is committed was written somewhere");
         let brief = Brief { term, crc: crc32fast::hash(&payload) };
-        let copies = servers.iter().filter(|server| server.kept.had(index, brief)).count();
-        let majority = servers.len() / 2 + 1;
+        let had = |id: &ServerId| self.kept_of(*id, servers).is_some_and(|k| k.had(index, brief));
+        // Before there are members a server is alone.
+        let (copies, majority) = match under.members.is_empty() {
+            true => (servers.iter().filter(|server| server.kept.had(index, brief)).count(), 1),
+            false => (under.voters().filter(had).count(), under.quorum()),
+        };
         assert!(copies >= majority, "committed entry {index} is durable on {copies} servers only");
+        self.configs.on_committed(now_us, index, term);
         if !payload.is_empty() {
             let command = Command::decode(&payload).expect("a committed command can be read");
             let before = self.model.last_time;
@@ -190,10 +222,16 @@ impl Checker {
                 assert_eq!(first, index, "a message is stored once: {id:032x} of {from}");
             }
         }
-        self.committed.push(Committed { brief, payload });
+        self.committed.push(Committed { brief, payload, under });
         if index.is_multiple_of(SNAPSHOT_EVERY) {
             self.snapshots.push(self.model.clone());
         }
+    }
+
+    /// What the directory of a number has, or had until it was lost.
+    pub fn kept_of<'a>(&'a self, id: ServerId, servers: &'a [Server]) -> Option<&'a Kept> {
+        let server = servers.iter().find(|server| server.id == id);
+        server.map(|server| &server.kept).or_else(|| self.archive.get(&id))
     }
 
     /// A state after the entry at `applied`: the same on every server.

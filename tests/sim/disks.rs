@@ -1,13 +1,15 @@
 //! The disks' threads: jobs that take their time, and what a crash leaves of them.
 
+use std::collections::BTreeMap;
+
+use chatctl::raft::ServerId;
+use chatctl::server::LONE;
 use chatctl::wal::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, record_of};
-use chatctl::wal::{
-    self, Disk, Identity, Location, RecoverError, hard_state, perform, segment_name,
-};
+use chatctl::wal::{self, Disk, Location, RecoverError, hard_state, perform, segment_name};
 
 use super::kept::Brief;
 use super::process::Input;
-use super::server::{CLUSTER, Job, options, state_of};
+use super::server::{Common, Job, options, state_of};
 use super::world::{Event, MS, World};
 use crate::wal::sim_disk::{Fault, SimDisk};
 
@@ -123,9 +125,7 @@ impl World {
     /// Something happens to a log at rest, unless too few would be left to elect a PRIMARY. Damage that
     /// looks like a write that was cut short cannot be told from one: it is left out.
     pub fn damage(&mut self, place: usize) {
-        let others = (0..self.servers.len()).filter(|other| *other != place);
-        let damaged = others.filter(|other| self.servers[*other].is_restoring()).count();
-        if damaged >= (self.servers.len() - 1) / 2 {
+        if !self.may_lose(place) {
             return;
         }
         let disk = self.servers[place].log_disk.fork();
@@ -155,35 +155,45 @@ impl World {
         }
         self.note_of(place, &format!("has {name} damaged at byte {at}, kind {kind}"));
         self.counts.damaged += 1;
+        self.lost_at = self.now_us;
         let server = &mut self.servers[place];
         harm(&server.log_disk);
         server.is_damaged = true;
     }
 
     /// What would a loss of power everywhere leave now? A majority must have all that is committed; of
-    /// those whose logs were damaged, it is what they had.
+    /// those whose logs were damaged or lost, it is what they had. The members that count are the
+    /// newest that are committed; for what was committed under newer ones, those.
     pub fn check_disks(&mut self) {
         self.counts.durable_checks += 1;
-        let committed = &self.checker.committed;
-        let mut copies = vec![0; committed.len()];
-        for server in &self.servers {
-            if server.is_restoring() {
-                for (copies, (index, entry)) in copies.iter_mut().zip((1..).zip(committed)) {
-                    *copies += usize::from(server.kept.had(index, entry.brief));
+        let newest = self.checker.configs.newest();
+        let found: BTreeMap<ServerId, Vec<Brief>> = self
+            .servers
+            .iter()
+            .filter(|server| !server.is_restoring() && server.id != ServerId(0))
+            .map(|server| {
+                let disk = server.log_disk.fork();
+                disk.restart(|_| false);
+                disk.set_capacity(u64::MAX);
+                (server.id, recovered(disk, &self.common))
+            })
+            .collect();
+        for (index, entry) in (1..).zip(&self.checker.committed) {
+            let under = if entry.under.index >= newest.index { &entry.under } else { &newest };
+            let has = |id: &ServerId| match found.get(id) {
+                Some(found) => found.get(index as usize - 1) == Some(&entry.brief),
+                None => {
+                    let kept = self.checker.kept_of(*id, &self.servers);
+                    kept.is_some_and(|kept| kept.had(index, entry.brief))
                 }
-                continue;
-            }
-            let disk = server.log_disk.fork();
-            disk.restart(|_| false);
-            disk.set_capacity(u64::MAX);
-            let found = recovered(disk, self.common.segment_bytes);
-            for (copies, (entry, brief)) in copies.iter_mut().zip(committed.iter().zip(found)) {
-                *copies += usize::from(entry.brief == brief);
-            }
+            };
+            let alone = [LONE];
+            let (copies, majority) = match under.members.is_empty() {
+                true => (alone.iter().filter(|id| has(id)).count(), 1),
+                false => (under.voters().filter(has).count(), under.quorum()),
+            };
+            assert!(copies >= majority, "entry {index} would be lost with the power");
         }
-        let majority = self.servers.len() / 2 + 1;
-        let lost = copies.iter().position(|copies| *copies < majority);
-        assert!(lost.is_none(), "entry {} would be lost with the power", lost.unwrap_or(0) + 1);
     }
 }
 
@@ -207,15 +217,13 @@ fn read_record(disk: &mut SimDisk, location: &Location) -> Option<Vec<u8>> {
 }
 
 /// The entries that the real recovery finds.
-fn recovered(mut disk: SimDisk, segment_bytes: u32) -> Vec<Brief> {
+fn recovered(mut disk: SimDisk, common: &Common) -> Vec<Brief> {
     let mut found = Vec::new();
     let mut visit = |_: u64, term: u64, payload: &[u8]| {
         found.push(Brief { term, crc: crc32fast::hash(payload) });
         Ok(())
     };
-    let expect = Some(Identity { cluster: CLUSTER });
-    let options = wal::Options { expect, segment_bytes };
-    let Ok((_, report)) = wal::recover(&mut disk, &options, &mut visit) else {
+    let Ok((_, report)) = wal::recover(&mut disk, &options(common), &mut visit) else {
         // A disk that was never started, or has no room, has nothing.
         return Vec::new();
     };

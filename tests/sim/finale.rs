@@ -2,6 +2,7 @@
 //! disks, and must serve soon; then the rest comes back, or has room, and all must have the same.
 
 use chatctl::limits;
+use chatctl::raft::ServerId;
 
 use super::clock::Us;
 use super::server::Server;
@@ -25,7 +26,8 @@ impl World {
         self.cut.clear();
         self.client_cut.clear();
         for &place in &rest {
-            if leaves_full { self.leave_full(place) } else { self.leave_dead(place) }
+            let lives = leaves_full && !self.servers[place].is_ghost;
+            if lives { self.leave_full(place) } else { self.leave_dead(place) }
         }
         self.heal(&majority);
         let longer = if leaves_full { FULL } else { 0 };
@@ -33,30 +35,65 @@ impl World {
         for place in 0..self.machines.len() {
             self.drive(place, |client, now_ms, _| client.calm(now_ms));
         }
-        let home = self.run(self.now_us + HOME + longer, World::is_quiet);
+        let is_home = |world: &World| world.is_quiet() && world.operators_are_through();
+        let home = self.run(self.now_us + HOME + longer, is_home);
         assert!(home, "what was asked is not answered:\n{}", self.waiting());
         self.note(format_args!("all clients are home"));
         self.finish_upgrade();
+        let rest: Vec<usize> =
+            rest.into_iter().filter(|place| !self.servers[*place].is_ghost).collect();
         self.heal(&rest);
-        let all: Vec<usize> = (0..self.servers.len()).collect();
-        self.comes_together(&all);
+        self.replace_the_lost();
+        self.comes_together();
         self.finish();
     }
 
-    /// A majority and the rest; the PRIMARY is among the rest where that lives with full disks.
+    /// A random majority of the members, whatever list of them may count, and the rest; the PRIMARY is
+    /// among the rest where that lives with full disks. Some of those that were removed and do not know
+    /// it are in neither, and live on.
     fn some_majority(&mut self, leaves_full: bool) -> (Vec<usize>, Vec<usize>) {
         let servers = self.servers.len();
         let mut places: Vec<usize> = (0..servers).collect();
         for place in (1..servers).rev() {
             places.swap(place, self.rng.below(place as u64 + 1) as usize);
         }
-        // What is damaged is a minority, and cannot elect a PRIMARY.
-        places.sort_by_key(|place| {
-            let server = &self.servers[*place];
-            (server.is_restoring(), leaves_full && server.is_primary())
-        });
-        let rest = places.split_off(servers / 2 + 1);
-        (places, rest)
+        places.sort_by_key(|place| leaves_full && self.servers[*place].is_primary());
+        let mut lists = self.configs();
+        if lists.is_empty() {
+            // Nothing is formed yet, and nothing can be before all are there; or there is one alone.
+            lists.push(Vec::new());
+        }
+        let forms = lists[0].is_empty();
+        let is_enough = |world: &World, kept: &[usize]| {
+            !forms
+                && lists.iter().all(|voters| {
+                    let lives = |id: &&ServerId| {
+                        let place = world.place_with(**id);
+                        place.is_some_and(|place| kept.contains(&place)) && world.is_whole(**id)
+                    };
+                    voters.iter().filter(lives).count() > voters.len() / 2
+                })
+        };
+        let (mut kept, mut rest) = (Vec::new(), Vec::new());
+        for place in places {
+            let server = &self.servers[place];
+            let counts = lists.iter().any(|voters| voters.contains(&server.id));
+            let is_first = forms && place < self.common.servers as usize && !server.is_ghost;
+            // What is damaged is a minority, and cannot elect a PRIMARY.
+            let lives = is_first || counts && self.is_whole(server.id) && !server.is_ghost;
+            if lives && !is_enough(self, &kept) {
+                kept.push(place);
+                continue;
+            }
+            let is_out = server.runs() && server.took_part && !counts && self.rng.chance(1, 2);
+            if is_out {
+                self.note_of(place, "is no member any more, and lives on");
+                continue;
+            }
+            rest.push(place);
+        }
+        assert!(forms || is_enough(self, &kept), "a majority is whole: {lists:?}");
+        (kept, rest)
     }
 
     fn leave_dead(&mut self, place: usize) {
@@ -109,34 +146,62 @@ impl World {
         assert!(found, "no PRIMARY within ten election timeouts:\n{}", self.waiting());
     }
 
-    fn comes_together(&mut self, places: &[usize]) {
-        let last = |world: &World| world.checker.last();
+    /// Every member has all, and a vote.
+    fn comes_together(&mut self) {
         let same = |world: &World| {
-            places.iter().all(|place| {
-                let process = world.servers[*place].process.as_ref();
-                let restored = !world.servers[*place].is_restoring();
-                restored
-                    && process.is_some_and(|p| p.service.replica.state().applied() == last(world))
-            })
+            let last = world.checker.last();
+            let newest = world.checker.configs.newest();
+            let all_vote = newest.members.iter().all(|member| member.votes);
+            let places = world.members();
+            let places = places.iter().map(|place| &world.servers[*place]);
+            all_vote
+                && places.clone().count() == newest.members.len().max(1)
+                && places.into_iter().all(|server| {
+                    let process = server.process.as_ref();
+                    let applied = process.map(|p| p.service.replica.state().applied());
+                    !server.is_restoring() && applied == Some(last)
+                })
         };
         let together = self.run(self.now_us + 60_000 * MS, same);
         assert!(together, "the servers do not come together:\n{}", self.waiting());
         // A moment of idleness later a restart alone would find all of it committed.
         self.run(self.now_us + 1_000 * MS, |_| false);
-        for server in &self.servers {
+        for place in self.members() {
+            let server = &self.servers[place];
             let replica = &server.process.as_ref().expect("all servers are back").service.replica;
-            assert_eq!(replica.wal().commit(), self.checker.last(), "server {}", server.id);
+            assert_eq!(replica.wal().commit(), self.checker.last(), "server {}", server.name);
+        }
+    }
+
+    /// The machines of the members, or of the server that is alone.
+    fn members(&self) -> Vec<usize> {
+        let newest = self.checker.configs.newest();
+        match newest.members.is_empty() {
+            true => vec![0],
+            false => {
+                let ids = newest.members.iter().map(|member| ServerId(member.number));
+                ids.filter_map(|id| self.place_with(id)).collect()
+            }
         }
     }
 
     /// Who waits for what.
-    fn waiting(&self) -> String {
-        let mut text = String::new();
+    pub fn waiting(&self) -> String {
+        let mut text = format!("{:?}\n", self.checker.configs.newest());
         for server in &self.servers {
-            let Some(process) = &server.process else {
-                text.push_str(&format!("server {}: no process, dead {}\n", server.id, server.dead));
-                continue;
-            };
+            let (name, id, dead) = (&server.name, server.id, server.dead);
+            let (waits, is_ghost) = (server.entering.is_some(), server.is_ghost);
+            text.push_str(&format!(
+                "{name}, number {id}: waits {waits}, dead {dead}, ghost {is_ghost}\n"
+            ));
+            if let Some(peers) = server.peers() {
+                let mesh = &peers.mesh;
+                let up = mesh.members().iter().filter(|member| mesh.is_up(member.number));
+                let up: Vec<&str> = up.map(|member| member.name.as_str()).collect();
+                let all: Vec<&str> = mesh.members().iter().map(|m| m.name.as_str()).collect();
+                text.push_str(&format!("knows {all:?}, connected {up:?}\n"));
+            }
+            let Some(process) = &server.process else { continue };
             let replica = &process.service.replica;
             let (outline, serving) = (replica.core().outline(), process.service.serving());
             let (applied, jobs) = (replica.state().applied(), server.jobs.len());
@@ -154,7 +219,8 @@ impl World {
     }
 
     fn finish(&mut self) {
-        for server in &self.servers {
+        for place in self.members() {
+            let server = &self.servers[place];
             let process = server.process.as_ref().expect("all servers are back");
             let state = process.service.replica.state();
             self.checker.on_applied(server.id, state.applied(), state.digest());

@@ -4,12 +4,11 @@
 use chatctl::auth::hasher;
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
-use chatctl::raft::ServerId;
 use chatctl::wal::{self, Batch, hard_state, perform};
 
 use super::clock::Clock;
 use super::process::{Act, Input, LinkId};
-use super::server::{Common, Server};
+use super::server::{Common, Server, Started};
 use crate::support::Rng;
 use crate::support::raw_client::{Ask, ask, code, id};
 
@@ -37,11 +36,11 @@ impl Held {
             id_window: limits::ID_WINDOW,
             read_only_after_ms: limits::READ_ONLY_AFTER_MS,
             long_messages: false,
+            forms: false,
         };
         let clock = Clock::new(0, 1_000, 1_000_000, 0);
-        let mut server = Server::new(ServerId(1), &mut Rng::new(1), clock);
-        server.form(&common);
-        assert!(server.start(&common, 0, 1), "its disk is whole");
+        let mut server = Server::new(0, Vec::new(), &mut Rng::new(1), clock);
+        assert_eq!(server.start(&common, 0, 1), Started::Member, "its disk is whole");
         let (waiting, heard) = (Vec::new(), vec![Vec::new(); connections]);
         let mut held = Held { server, now_us: 0, holds: false, waiting, heard };
         held.settle();
@@ -102,6 +101,9 @@ impl Held {
             Act::Close(link) => panic!("connection {link} is closed"),
             Act::Send(_) | Act::Fetch { .. } | Act::Provide { .. } => {
                 unreachable!("nobody asks for these")
+            }
+            Act::Dial { .. } | Act::Wire { .. } | Act::Hang(_) => {
+                unreachable!("it is alone")
             }
         }
     }

@@ -53,6 +53,11 @@ impl Kept {
         }
     }
 
+    /// The disk is lost; what it had is remembered.
+    pub fn lose(&mut self) {
+        self.lost.push(std::mem::take(&mut self.log));
+    }
+
     /// Whether the entry at `index` is `brief`, durably.
     pub fn has(&self, index: u64, brief: Brief) -> bool {
         self.log.get(index as usize - 1) == Some(&brief)

@@ -7,13 +7,15 @@
 //! | --- | --- |
 //! | `world.rs` | the queue of events; servers and clients in it |
 //! | `server.rs`, `process.rs` | one machine; what `Server::turn` does, in its order |
-//! | `network.rs`, `disks.rs`, `clock.rs` | what is simulated |
+//! | `entering.rs`, `peers.rs` | a server that is no member yet; the peers' port of any |
+//! | `network.rs`, `wires.rs`, `disks.rs`, `clock.rs` | what is simulated |
+//! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
 //! | `versions.rs` | servers of two versions side by side |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
 //! | `held.rs` | a server whose disk takes nothing for a while |
-//! | `checker.rs`, `kept.rs` | what must hold, and what is known to be durable |
+//! | `checker.rs`, `kept.rs`, `configs.rs` | what must hold; what is known to be durable, and who counts |
 //! | `trace.rs`, `counts.rs` | the story, its hash, its numbers |
 //!
 //! `make sim SIM_SEEDS=n` plays many seeds from `SIM_BASE` on; `make sim SIM_SEED=x` plays one, with
@@ -23,18 +25,24 @@ mod chatter;
 mod checker;
 mod client;
 mod clock;
+mod configs;
 mod counts;
 mod disks;
+mod entering;
 mod finale;
 mod held;
 mod kept;
+mod members;
 mod network;
+mod operator;
+mod peers;
 mod process;
 mod server;
 mod trace;
 mod versions;
 mod weather;
 mod wild;
+mod wires;
 mod world;
 
 use std::sync::Mutex;
@@ -129,12 +137,19 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("upgrades", sum.upgrades, seeds / 4),
         ("messages of the version before", sum.spoken_old, 10 * seeds),
         ("client crashes", sum.client_crashes, seeds / 4),
-        ("damaged logs", sum.damaged, seeds / 2),
+        ("damaged and lost logs", sum.damaged + sum.wiped, seeds / 2),
         ("torn writes", sum.torn_tails, seeds / 4),
         ("bytes lost", sum.unsynced_lost, seeds / 10),
         ("redirects", sum.redirects, seeds / 10),
         ("lagging connections", sum.lagging, seeds / 50),
         ("read-only answers", sum.read_only, seeds / 20),
+        ("servers that formed a cluster", sum.formed, seeds / 2),
+        ("members added", sum.added, seeds / 10),
+        ("members removed", sum.removed, seeds / 20),
+        ("members replaced", sum.replaced, seeds / 20),
+        ("refused changes", sum.changes_refused, seeds / 10),
+        ("lost disks", sum.wiped, seeds / 20),
+        ("lost disks that came back", sum.ghosts, seeds / 100),
     ];
     for (what, count, least) in at_least {
         assert!(count >= least, "{what}: only {count} in {seeds} histories\n{sum}");

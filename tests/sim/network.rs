@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 
-use chatctl::raft::{Message, Outgoing, ServerId};
+use chatctl::raft::{Message, Outgoing};
 
 use super::clock::Us;
+use super::peers::Sender;
 use super::process::{Input, LinkId};
-use super::server::place_of;
+use super::server::{place_of, place_of_name};
 use super::world::{Event, MS, World};
 
 /// One end of a connection.
@@ -44,60 +45,49 @@ impl World {
     // Between servers.
 
     pub fn send_to_peer(&mut self, place: usize, outgoing: Outgoing) {
-        let from = self.servers[place].id;
-        self.checker.on_sent(from, &outgoing, &self.servers[place].kept);
+        let server = &self.servers[place];
+        let (id, name) = (server.id, server.name.clone());
+        self.checker.on_sent(self.now_us, id, &outgoing, &server.kept);
         let Outgoing { to, message } = outgoing;
-        let Some(message) = self.as_spoken(place, to.0 as usize - 1, message) else { return };
-        self.note(format_args!("{from} to {to}: {message}"));
+        // As the mesh does with what is for nobody who is connected.
+        let Some(mesh) = server.peers().map(|peers| &peers.mesh).filter(|mesh| mesh.is_up(to))
+        else {
+            return;
+        };
+        let Some(peer) = place_of_name(mesh.name_of(to)) else { return };
+        let Some(message) = self.as_spoken(place, peer, message) else { return };
+        let server = &self.servers[place];
+        let from = Sender { place, name, incarnation: server.incarnation };
+        self.note(format_args!("{id} to {to}: {message}"));
         if self.chance(self.weather.lose) {
             self.counts.lost += 1;
             return;
         }
         if self.chance(self.weather.double) {
             self.counts.doubled += 1;
-            self.send_copy(from, to, message.clone());
+            self.send_copy(from.clone(), peer, message.clone());
         }
-        self.send_copy(from, to, message);
+        self.send_copy(from, peer, message);
     }
 
-    fn send_copy(&mut self, from: ServerId, to: ServerId, message: Message) {
+    fn send_copy(&mut self, from: Sender, to: usize, message: Message) {
         let mut after = 20 + self.rng.below(self.weather.delay_us);
         if self.chance(self.weather.late) {
             self.counts.late += 1;
             after += self.rng.below(1_500 * MS);
         }
-        self.at(after, Event::Peer { from, to: to.0 as usize - 1, message });
+        self.at(after, Event::Peer { from, to, message });
     }
 
-    pub fn peer_arrives(&mut self, from: ServerId, to: usize, message: Message) {
-        if !self.cut.contains(&(from.0 as usize - 1, to)) {
+    pub fn peer_arrives(&mut self, from: Sender, to: usize, message: Message) {
+        if !self.cut.contains(&(from.place, to)) {
             self.tell(to, 0, Input::Peer { from, message });
-        }
-    }
-
-    /// Two servers are connected from about now on, and both are told.
-    pub fn connect(&mut self, one: usize, two: usize, after: Us) {
-        let ends = [(one, two), (two, one)];
-        if one == two || ends.iter().any(|pair| self.cut.contains(pair)) {
-            return;
-        }
-        for (place, peer) in ends {
-            let id = self.servers[peer].id;
-            let after = after + self.rng.below(MS);
-            self.tell(place, after, Input::PeerUp(id));
         }
     }
 
     /// The connections of a process end with it, if the machine lives to say so.
     pub fn server_is_gone(&mut self, place: usize, epoch: u64, power: bool) {
-        let id = self.servers[place].id;
-        for peer in 0..self.servers.len() {
-            let hears = !power && !self.cut.contains(&(place, peer)) && self.rng.chance(9, 10);
-            if peer != place && hears {
-                let after = 50 + self.rng.below(2 * MS);
-                self.tell(peer, after, Input::PeerLost(id));
-            }
-        }
+        self.wires_are_gone(place, epoch, power);
         let mine = |link: &Link| link.server == place && link.epoch == epoch;
         let links = self.links.iter().filter(|(_, link)| mine(link));
         let links: Vec<LinkId> = links.map(|(number, _)| *number).collect();
@@ -200,7 +190,10 @@ impl World {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(piece) = link.up.pop_front() else { return };
         let (place, epoch) = (link.server, link.epoch);
-        let server = &self.servers[place];
+        // A machine that is not there yet is as one without a server.
+        let Some(server) = self.servers.get(place) else {
+            return self.put_down(number, Piece::End("connection refused"));
+        };
         if let Piece::Open = piece {
             if !server.listens() {
                 return self.put_down(number, Piece::End("connection refused"));

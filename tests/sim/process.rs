@@ -7,9 +7,12 @@ use chatctl::auth::hasher;
 use chatctl::limits;
 use chatctl::net::{Deadlines, Key, Origin};
 use chatctl::raft::{HardState, Message, Outgoing, Role, ServerId, Wanted};
+use chatctl::server::changing::{Changing, Means};
+use chatctl::server::peers::mesh::Event;
 use chatctl::server::service::{Now, ReadJob, Service, Serving, refuse};
 use chatctl::wal::{Batch, Location, SpareRequest, SpareState, hard_state};
 
+use super::peers::{Peers, Sender, WireId, WireInput};
 use super::server::{CLUSTER, TOKEN_SECRET, state_of};
 
 /// Bytes under way to one client; past it the server's writes wait, as a full socket has them.
@@ -21,11 +24,14 @@ pub type LinkId = u64;
 /// What happens to a process between two of its turns.
 pub enum Input {
     Peer {
-        from: ServerId,
+        from: Sender,
         message: Message,
     },
-    PeerLost(ServerId),
-    PeerUp(ServerId),
+    /// Something happens to a connection at the peers' port.
+    Wire {
+        wire: WireId,
+        what: WireInput,
+    },
     Opened(LinkId),
     Bytes {
         link: LinkId,
@@ -80,12 +86,29 @@ pub enum Act {
     },
     /// Nothing more comes from the server.
     Close(LinkId),
+    /// Connect to a peers' address.
+    Dial {
+        key: Key,
+        address: String,
+    },
+    /// Bytes for whoever is at the other end.
+    Wire {
+        wire: WireId,
+        bytes: Vec<u8>,
+    },
+    /// Close a connection of the peers' port.
+    Hang(WireId),
 }
 
 /// A running server.
 pub struct Process {
     pub service: Service,
+    /// None for a server that is alone, and nobody's peer.
+    pub peers: Option<Peers>,
     pub inbox: Vec<Input>,
+    /// Whose messages its core was given since the last turn, and as whose.
+    pub heard: Vec<(ServerId, Sender)>,
+    changing: Changing,
     file: hard_state::HardState,
     saved: HardState,
     saving: bool,
@@ -122,10 +145,18 @@ pub enum Stop {
 
 impl Process {
     /// Goes on with what a start has found.
-    pub fn new(service: Service, file: hard_state::HardState, now: Now) -> Process {
-        Process {
+    pub fn new(
+        service: Service,
+        peers: Option<Peers>,
+        file: hard_state::HardState,
+        now: Now,
+    ) -> Process {
+        let mut process = Process {
             service,
+            peers,
             inbox: Vec::new(),
+            heard: Vec::new(),
+            changing: Changing::default(),
             saved: state_of(&file),
             file,
             saving: false,
@@ -137,7 +168,10 @@ impl Process {
             founded_in: 0,
             lagging: 0,
             acts: Vec::new(),
-        }
+        };
+        // Some have said it while the server waited to be a member.
+        process.learn_addresses();
+        process
     }
 
     /// One round, as `Server::turn` has it.
@@ -148,6 +182,10 @@ impl Process {
         for input in std::mem::take(&mut self.inbox) {
             self.take(input, &mut done);
         }
+        if let Some(peers) = &mut self.peers {
+            peers.work(now.monotonic_ms, &mut self.acts);
+        }
+        self.read_peers();
         self.serve_connections();
         self.start_slow_work();
         self.pass_deadlines();
@@ -168,9 +206,19 @@ impl Process {
     fn take(&mut self, input: Input, done: &mut Vec<Input>) {
         let now_ms = self.now.monotonic_ms;
         match input {
-            Input::Peer { from, message } => self.service.replica.step(now_ms, from, message),
-            Input::PeerLost(id) => self.service.replica.peer_lost(now_ms, id),
-            Input::PeerUp(id) => self.service.replica.peer_up(now_ms, id),
+            Input::Peer { from, message } => {
+                let peers = self.peers.as_ref();
+                if let Some(id) = peers.and_then(|peers| peers.number_of(&from)) {
+                    self.heard.push((id, from));
+                    self.service.replica.step(now_ms, id, message);
+                }
+            }
+            Input::Wire { wire, what } => {
+                if let Some(peers) = &mut self.peers {
+                    peers.take(now_ms, wire, what, &mut self.acts);
+                }
+                self.read_peers();
+            }
             Input::Opened(link) => self.open(link),
             Input::Bytes { link, bytes } => {
                 if let Some(conn) = self.keys.get(&link).and_then(|key| self.conns.get_mut(key)) {
@@ -204,6 +252,47 @@ impl Process {
             }
             Input::HandOver => drop(self.service.replica.hand_over(now_ms)),
             Input::Batch { .. } | Input::Saved { .. } | Input::Spare(_) => done.push(input),
+        }
+    }
+
+    /// What has happened at the peers' port, as `Server::read_peers` has it.
+    fn read_peers(&mut self) {
+        let now_ms = self.now.monotonic_ms;
+        while let Some(event) =
+            self.peers.as_mut().and_then(|peers| peers.mesh.todo.events.pop_front())
+        {
+            match event {
+                Event::Raft(from, message) => self.service.replica.step(now_ms, from, message),
+                Event::Up(id) => self.service.replica.peer_up(now_ms, id),
+                Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
+                Event::About(_) => self.learn_addresses(),
+                Event::Adopt(..) => {}
+                Event::Join(_, entry) => {
+                    self.change(|changing, with| changing.on_told(with, &entry));
+                }
+                Event::Change(key, change) => {
+                    self.change(|changing, with| changing.on_change(with, key, change));
+                }
+                Event::Probed(address, identity) => {
+                    self.change(|changing, with| changing.on_probed(with, &address, identity));
+                }
+                Event::Asked(_) => unreachable!("operators here ask for changes alone"),
+            }
+        }
+    }
+
+    fn change(&mut self, what: impl FnOnce(&mut Changing, &mut Means<'_>)) {
+        let Some(Peers { mesh, .. }) = &mut self.peers else { return };
+        let (service, own, now_ms) = (&mut self.service, &self.file, self.now.monotonic_ms);
+        what(&mut self.changing, &mut Means { service, mesh, own, now_ms });
+    }
+
+    fn learn_addresses(&mut self) {
+        let Some(Peers { mesh, .. }) = &self.peers else { return };
+        for id in mesh.members().iter().map(|member| member.number) {
+            if let Some((about, _)) = mesh.standing(id) {
+                self.service.set_peer_address(id, about.client_address.clone());
+            }
         }
     }
 
@@ -300,6 +389,10 @@ impl Process {
     fn advance(&mut self) {
         self.found();
         self.service.advance().expect("what is committed can be applied");
+        self.change(|changing, with| {
+            changing.follow(with);
+            changing.finish(with);
+        });
         let role = self.service.replica.core().role();
         let wishes = &mut self.service.replica.wishes;
         let tells_role = role != Role::Candidate && self.file.role != role.to_string();
@@ -314,6 +407,10 @@ impl Process {
         }
         wishes.changes.clear();
         self.acts.extend(wishes.messages.drain(..).map(Act::Send));
+        if let Some(peers) = &mut self.peers {
+            peers.mesh.todo.tell.clear();
+            peers.write(&mut self.acts);
+        }
         for wanted in std::mem::take(&mut wishes.wanted) {
             let locations = self.service.replica.locations_of(&wanted);
             self.acts.push(Act::Provide { wanted, locations });
@@ -433,7 +530,9 @@ impl Process {
         if !self.inbox.is_empty() || !todo.serve.is_empty() || !todo.rest.is_empty() {
             return Some(0);
         }
-        let instants = [self.deadlines.next_ms(), self.mark_at_ms, self.service.next_ms()];
-        instants.into_iter().flatten().min()
+        let peers_ms = self.peers.as_ref().and_then(|peers| peers.mesh.next_ms());
+        let others_ms = [peers_ms, self.changing.next_ms(), self.service.next_ms()];
+        let instants = [self.deadlines.next_ms(), self.mark_at_ms].into_iter().chain(others_ms);
+        instants.flatten().min()
     }
 }

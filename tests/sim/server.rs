@@ -1,20 +1,26 @@
 //! A machine: its disks, its clock, and the process on it while one runs; how that starts on what the
 //! disks have.
 
-use chatctl::chat::{Command, Member, State};
+use chatctl::chat::{self, Command, Member, State};
 use chatctl::raft::{self, Config, HardState, Role, ServerId};
+use chatctl::server::form::{Disks, Former, Means, Outcome};
+use chatctl::server::peers::mesh::{self, id_of};
 use chatctl::server::replica::{Recovered, Replica};
 use chatctl::server::service::{Now, Service, Settings};
+use chatctl::server::standing::{self, Known, LONE, Standing};
+use chatctl::server::{Listed, Options, TraceLevel};
 use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state};
 
 use super::clock::{Clock, Us};
+use super::entering::Entering;
 use super::kept::{Brief, Kept, voted_for};
+use super::peers::Peers;
 use super::process::Process;
 use super::versions;
 use crate::support::Rng;
 use crate::wal::sim_disk::SimDisk;
 
-/// Every simulated cluster's id.
+/// The id of every simulated cluster that was not formed in its history.
 pub const CLUSTER: [u8; 16] = [0xC1; 16];
 /// What their tokens are derived from.
 pub const TOKEN_SECRET: [u8; 32] = [0x5E; 32];
@@ -23,6 +29,7 @@ const ITERATIONS: u32 = 1;
 /// What is the same for all servers of a history.
 #[derive(Clone, Debug)]
 pub struct Common {
+    /// How many there are at first.
     pub servers: u32,
     pub election_timeout_ms: u64,
     pub heartbeat_ms: u64,
@@ -34,16 +41,31 @@ pub struct Common {
     pub read_only_after_ms: u64,
     /// People write long messages: who reads too slowly gets `lagging`.
     pub long_messages: bool,
+    /// The history begins with empty disks.
+    pub forms: bool,
 }
 
 /// A machine: its disks and clock, and the process on it while one runs.
 pub struct Server {
+    /// Its place in the list of machines, and the name of the server on it.
+    pub place: usize,
+    pub name: String,
+    /// What --cluster says; none for a server that is alone and has no peers' port.
+    pub flags: Vec<Listed>,
+    /// Its directory's incarnation, and its number in the cluster; 0 before it has one.
+    pub incarnation: u64,
     pub id: ServerId,
     pub state_disk: SimDisk,
     pub log_disk: SimDisk,
     pub kept: Kept,
     pub clock: Clock,
     pub process: Option<Process>,
+    /// A process that is no member yet.
+    pub entering: Option<Entering>,
+    /// Its directory has been a member's: what is on its disk is accounted for.
+    pub took_part: bool,
+    /// The first entry of its log, as it was read back.
+    pub first: Option<Vec<u8>>,
     /// Counts its processes: what was under way for an older one is void.
     pub epoch: u64,
     /// Of the servers' protocol, which its program has.
@@ -51,6 +73,8 @@ pub struct Server {
     pub paused_until: Us,
     /// It is not started again for now.
     pub dead: bool,
+    /// It has the disk that another machine lost, and takes itself for the server on that one.
+    pub is_ghost: bool,
     /// Its log was damaged, and it has not been started since.
     pub is_damaged: bool,
     /// When its next turn is due.
@@ -60,17 +84,30 @@ pub struct Server {
     pub spare: Option<SpareRequest>,
 }
 
+/// What became of a start.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It takes part.
+    Member,
+    /// It waits to be one.
+    Waits,
+    /// A disk does not let it, which the simulator has seen to.
+    No,
+    /// It was removed from its cluster, and does not start.
+    Removed,
+}
+
 /// What a recovery gives.
 struct Read {
     wal: wal::Wal,
     report: wal::Report,
     state: State,
     entries: Vec<Brief>,
+    first: Option<Vec<u8>>,
 }
 
 pub fn options(common: &Common) -> wal::Options {
-    let expect = Some(Identity { cluster: CLUSTER });
-    wal::Options { expect, segment_bytes: common.segment_bytes }
+    wal::Options { expect: None, segment_bytes: common.segment_bytes }
 }
 
 /// What the writer thread does, in order.
@@ -81,18 +118,26 @@ pub enum Job {
 }
 
 impl Server {
-    pub fn new(id: ServerId, rng: &mut Rng, clock: Clock) -> Server {
+    pub fn new(place: usize, flags: Vec<Listed>, rng: &mut Rng, clock: Clock) -> Server {
         Server {
-            id,
+            place,
+            name: name_at(place),
+            flags,
+            incarnation: rng.next(),
+            id: ServerId(0),
             state_disk: SimDisk::new(rng.next()),
             log_disk: SimDisk::new(rng.next()),
             kept: Kept::default(),
             clock,
             process: None,
+            entering: None,
+            took_part: false,
+            first: None,
             epoch: 0,
             version: versions::NEW,
             paused_until: 0,
             dead: false,
+            is_ghost: false,
             is_damaged: false,
             turn_at: None,
             jobs: Vec::new(),
@@ -101,16 +146,16 @@ impl Server {
     }
 
     /// As after a cluster was formed: the first entry is on every server's disk, and term 1.
-    pub fn form(&mut self, common: &Common) -> Batch {
-        let mut rng = Rng::new(u64::from(self.id.0));
-        let file = self.load_state(&mut rng).expect("the disk is new");
-        hard_state::save(&mut self.state_disk, &hard_state::HardState { term: 1, ..file })
-            .expect("the disk is new");
+    pub fn form(&mut self, common: &Common, entry: &[u8]) -> Batch {
+        self.id = id_of(self.place);
+        self.took_part = true;
+        let file = hard_state::HardState { term: 1, ..self.first_state(CLUSTER) };
+        hard_state::save(&mut self.state_disk, &file).expect("the disk is new");
         let expect = Some(Identity { cluster: CLUSTER });
         let options = wal::Options { expect, segment_bytes: common.segment_bytes };
         let recovered = wal::recover(&mut self.log_disk, &options, &mut |_, _, _| Ok(()));
         let (mut wal, _) = recovered.expect("the disk is new");
-        wal.append_entry(1, 1, &first_entry(common));
+        wal.append_entry(1, 1, entry);
         let batch = wal.take_batch(1).expect("something is gathered");
         wal::perform(&mut self.log_disk, &batch).expect("the disk is new");
         self.kept.synced(&batch);
@@ -118,28 +163,185 @@ impl Server {
         batch
     }
 
-    /// Starts a process on what the disks have; false where a disk does not let it, which the
-    /// simulator has seen to. What was under way when the last one ended is held against it.
-    pub fn start(&mut self, common: &Common, now_us: Us, seed: u64) -> bool {
+    /// Starts a process on what the disks have. What was under way when the last one ended is held
+    /// against it.
+    pub fn start(&mut self, common: &Common, now_us: Us, seed: u64) -> Started {
         self.epoch += 1;
+        let Ok(file) = self.load_state() else { return Started::No };
         let mut rng = Rng::new(seed);
-        let Ok(mut file) = self.load_state(&mut rng) else { return false };
+        if file.term == 0 && !self.flags.is_empty() {
+            return self.form_or_join(common, file, now_us, &mut rng, true);
+        }
+        self.enter(common, file, None, now_us, &mut rng)
+    }
+
+    /// Who has entered goes on as a server that is started does.
+    pub fn go_on(&mut self, common: &Common, outcome: Outcome, now_us: Us, seed: u64) -> Started {
+        let Some(Entering { peers, file, .. }) = self.entering.take() else { return Started::No };
+        let joined = match outcome {
+            Outcome::Formed => None,
+            Outcome::Joined(members) => Some(members),
+        };
+        self.enter(common, file, Some((peers, joined)), now_us, &mut Rng::new(seed))
+    }
+
+    /// Waits for the others.
+    fn form_or_join(
+        &mut self,
+        common: &Common,
+        mut file: hard_state::HardState,
+        now_us: Us,
+        rng: &mut Rng,
+        forms: bool,
+    ) -> Started {
+        let now = self.now(now_us);
+        let (state, log) = (self.state_disk.clone(), self.log_disk.clone());
+        let disks = Disks { state, log, segment_bytes: common.segment_bytes };
+        let mut peers = self.open_port(common, &file, &[], now, rng);
+        let mut means = means(&mut file, &mut peers, now);
+        let former = match forms {
+            true => Former::form(disks, &mut means),
+            false => Ok(Former::join(disks, &mut means)),
+        };
+        let Ok(former) = former else { return Started::No };
+        self.entering = Some(Entering::new(former, peers, file));
+        Started::Waits
+    }
+
+    /// Opens the peers' port, for the members that the log has or, without any, that the flags list.
+    fn open_port(
+        &self,
+        common: &Common,
+        file: &hard_state::HardState,
+        members: &[Member],
+        now: Now,
+        rng: &mut Rng,
+    ) -> Peers {
+        let listed = self.flags.iter().enumerate().map(|(place, listed)| mesh::Member {
+            name: listed.name.clone(),
+            address: listed.address.clone(),
+            incarnation: (listed.name == file.id).then_some(file.incarnation),
+            number: id_of(place),
+        });
+        let list = match standing::find(members, file) {
+            Some(_) => members.iter().cloned().map(mesh::Member::from).collect(),
+            None => listed.collect(),
+        };
+        let mut seed = [0; 32];
+        seed.copy_from_slice(&rng.bytes(32));
+        let mut digest = [0; 32];
+        for listed in &self.flags {
+            digest[0] ^= listed.name.bytes().last().unwrap_or(0);
+            digest[1] = digest[1].wrapping_add(1);
+        }
+        Peers::open(common, file, list, digest, (seed, now.monotonic_ms))
+    }
+
+    /// The log is read, and says what this server is; or somebody has said it.
+    fn enter(
+        &mut self,
+        common: &Common,
+        mut file: hard_state::HardState,
+        entered: Option<(Peers, Option<Vec<Member>>)>,
+        now_us: Us,
+        rng: &mut Rng,
+    ) -> Started {
         let read = match self.read_log(common, &file) {
             Err(RecoverError::Corrupt { .. }) if self.is_damaged => {
                 let aside = self.set_aside(common, &mut file);
-                aside.and_then(|()| self.recover(common))
+                aside.and_then(|()| self.recover(common, &file))
             }
             read => read,
         };
-        let Read { wal, report, state, entries } = match read {
+        let Read { wal, report, state, entries, first } = match read {
             Ok(read) => read,
-            Err(RecoverError::Io { .. }) => return false,
-            Err(error) => panic!("server {} does not start: {error}", self.id),
+            Err(RecoverError::Io { .. }) => return Started::No,
+            Err(error) => panic!("server {} does not start: {error}", self.name),
         };
+        self.first = first;
+        self.account(entries, &file);
+        self.jobs.clear();
+        self.spare = None;
+
+        let entry = |entry: wal::Entry| raft::Entry {
+            term: entry.term,
+            index: entry.index,
+            payload: entry.payload.into(),
+        };
+        let tail: Vec<raft::Entry> = report.tail.into_iter().map(entry).collect();
+        let mut members = state.members().to_vec();
+        let newest = tail.iter().rev().find_map(|entry| chat::members_in(&entry.payload));
+        let newest = newest.unwrap_or_else(|| members.clone());
+        let was_member = state.was_member(file.incarnation);
+        let known = Known { committed: &members, newest: &newest, was_member };
+        let (peers, joined) = entered.map_or((None, None), |(peers, joined)| (Some(peers), joined));
+        let now = self.now(now_us);
+        let standing = match joined {
+            Some(_) => Standing::Joining,
+            None => match standing::of(&self.serve_options(), &file, &known) {
+                Ok(standing) => standing,
+                Err(_) if was_member => return Started::Removed,
+                Err(error) => panic!("server {} does not start: {error}", self.name),
+            },
+        };
+        let has_port = !self.flags.is_empty();
+        let (id, peers) = match (standing, joined) {
+            (Standing::Alone, _) => {
+                (LONE, has_port.then(|| self.open_port(common, &file, &[], now, rng)))
+            }
+            (Standing::Member(id), _) => {
+                let open = || self.open_port(common, &file, &newest, now, rng);
+                (id, Some(peers.unwrap_or_else(open)))
+            }
+            (Standing::Joining, None) => {
+                return self.form_or_join(common, file, now_us, rng, false);
+            }
+            (Standing::Joining, Some(joined)) => {
+                members = joined;
+                let own = standing::find(&members, &file).expect("who is let in is a member");
+                (ServerId(own.number), peers)
+            }
+        };
+        assert!(self.id.0 == 0 || self.id == id, "a directory keeps its number");
+        self.id = id;
+        self.took_part = true;
+
+        let mut config = Config::new(id, vec![LONE], rng.next());
+        config.election_timeout_ms = common.election_timeout_ms;
+        config.heartbeat_ms = common.heartbeat_ms;
+        config.window = common.window;
+        config.batch_bytes = common.batch_bytes;
+        config.cache_bytes = common.cache_bytes;
+        let from = Recovered {
+            hard_state: state_of(&file),
+            copy: file.copy,
+            wal,
+            members,
+            state,
+            commit: report.commit,
+            tail,
+        };
+        let replica =
+            Replica::new(config, from, now.monotonic_ms).expect("the disk's log is sound");
+        let mut secret = [0; 32];
+        secret.copy_from_slice(&rng.bytes(32));
+        let service = Service::new(settings(&self.name, common), replica, secret, now);
+        self.process = Some(Process::new(service, peers, file, now));
+        Started::Member
+    }
+
+    /// What was found on the disk is held against what was durable and what was under way.
+    fn account(&mut self, entries: Vec<Brief>, file: &hard_state::HardState) {
         let in_flight = self.jobs.iter().find_map(|job| match job {
             Job::Batch(batch) => Some(batch),
             Job::Save(_) => None,
         });
+        if !self.took_part {
+            // What a server has before it is a member it has written by itself.
+            self.kept = Kept::default();
+            self.kept.log.clone_from(&entries);
+            self.kept.hard_state = state_of(file);
+        }
         match std::mem::take(&mut self.is_damaged) {
             true => self.kept.damaged(entries, in_flight),
             false => self.kept.recovered(entries, in_flight),
@@ -149,40 +351,55 @@ impl Server {
             Job::Save(file) => Some(state_of(file)),
             Job::Batch(_) => None,
         });
-        self.kept.recovered_state(state_of(&file), saving);
-        self.jobs.clear();
-        self.spare = None;
+        self.kept.recovered_state(state_of(file), saving);
+    }
 
-        let voters = (1..=common.servers).map(ServerId).collect();
-        let mut config = Config::new(self.id, voters, rng.next());
-        config.election_timeout_ms = common.election_timeout_ms;
-        config.heartbeat_ms = common.heartbeat_ms;
-        config.window = common.window;
-        config.batch_bytes = common.batch_bytes;
-        config.cache_bytes = common.cache_bytes;
-        let entry = |entry: wal::Entry| raft::Entry {
-            term: entry.term,
-            index: entry.index,
-            payload: entry.payload.into(),
+    /// Who waits for others may hold the first entry already: what its disk has then counts.
+    pub fn note_first(&mut self, common: &Common) {
+        let Some(entering) = self.entering.as_ref().filter(|_| !self.took_part) else { return };
+        if entering.file.cluster == [0; 16] || !self.kept.log.is_empty() {
+            return;
+        }
+        let disk = self.log_disk.fork();
+        disk.fail_no_more();
+        let mut found = Vec::new();
+        let mut visit = |_: u64, term: u64, payload: &[u8]| {
+            found.push((Brief { term, crc: crc32fast::hash(payload) }, payload.to_vec()));
+            Ok(())
         };
-        let tail = report.tail.into_iter().map(entry).collect();
-        let from = Recovered {
-            hard_state: state_of(&file),
-            copy: file.copy,
-            wal,
-            members: state.members().to_vec(),
-            state,
-            commit: report.commit,
-            tail,
-        };
-        let now = self.now(now_us);
-        let replica =
-            Replica::new(config, from, now.monotonic_ms).expect("the disk's log is sound");
-        let mut secret = [0; 32];
-        secret.copy_from_slice(&rng.bytes(32));
-        let service = Service::new(settings(self.id, common), replica, secret, now);
-        self.process = Some(Process::new(service, file, now));
-        true
+        if wal::recover(&mut disk.clone(), &options(common), &mut visit).is_err() {
+            return;
+        }
+        let members = found.first().and_then(|(_, payload)| chat::members_in(payload));
+        let own = members.iter().flatten().find(|m| m.incarnation == self.incarnation);
+        if let Some(own) = own {
+            self.id = ServerId(own.number);
+            self.kept.log = found.iter().map(|(brief, _)| *brief).collect();
+        }
+    }
+
+    /// The flags, as far as they matter to what a server is.
+    fn serve_options(&self) -> Options {
+        Options {
+            listen: Vec::new(),
+            data_dir: "disk".into(),
+            password_iterations: ITERATIONS,
+            token_days: 7,
+            idle_timeout_ms: 0,
+            login_timeout_ms: 0,
+            segment_mib: 1,
+            max_connections: 1,
+            max_sessions_per_address: 1,
+            logins_per_minute: 0,
+            trace: TraceLevel::Quiet,
+            id: Some(self.name.clone()),
+            cluster: self.flags.clone(),
+            advertise: None,
+            cluster_secret_file: (!self.flags.is_empty()).then(|| "secret".into()),
+            election_timeout_ms: 0,
+            heartbeat_ms: 0,
+            read_only_after_ms: 0,
+        }
     }
 
     /// As a server does: where it has been in a term, it has had a log.
@@ -195,20 +412,27 @@ impl Server {
             let (file, why) = (wal::segment_name(1), "missing".to_owned());
             return Err(RecoverError::Corrupt { file, offset: 0, why });
         }
-        self.recover(common)
+        self.recover(common, file)
     }
 
-    fn recover(&mut self, common: &Common) -> Result<Read, RecoverError> {
+    fn recover(
+        &mut self,
+        common: &Common,
+        file: &hard_state::HardState,
+    ) -> Result<Read, RecoverError> {
         let mut state = State::with_window(common.id_window);
-        let mut entries = Vec::new();
+        let (mut entries, mut first) = (Vec::new(), None);
         let mut visit = |index: u64, term: u64, payload: &[u8]| {
+            first.get_or_insert_with(|| payload.to_vec());
             entries.push(Brief { term, crc: crc32fast::hash(payload) });
             state.apply(index, payload).map(drop).map_err(|error| error.to_string())
         };
-        let options = options(common);
+        let expect = Some(Identity { cluster: file.cluster });
+        let options = wal::Options { expect, ..options(common) };
         let (wal, report) = wal::recover(&mut self.log_disk.clone(), &options, &mut visit)?;
         entries.extend(report.tail.iter().map(Brief::of));
-        Ok(Read { wal, report, state, entries })
+        let first = first.or(report.tail.first().map(|entry| entry.payload.clone()));
+        Ok(Read { wal, report, state, entries, first })
     }
 
     fn set_aside(
@@ -224,7 +448,9 @@ impl Server {
             })?;
         }
         self.kept.copy = file.copy;
-        wal::set_aside(&mut self.log_disk, &options(common)).map(drop)
+        let expect = Some(Identity { cluster: file.cluster });
+        let options = wal::Options { expect, ..options(common) };
+        wal::set_aside(&mut self.log_disk, &options).map(drop)
     }
 
     /// Whether its log was damaged and is not restored yet.
@@ -232,22 +458,40 @@ impl Server {
         self.is_damaged || raft::is_damaged(self.kept.copy)
     }
 
-    fn load_state(&mut self, rng: &mut Rng) -> Result<hard_state::HardState, hard_state::Error> {
+    fn load_state(&mut self) -> Result<hard_state::HardState, hard_state::Error> {
         let mut disk = self.state_disk.clone();
         if let Some(file) = hard_state::recover(&mut disk)? {
             return Ok(file);
         }
-        let file = hard_state::HardState {
-            id: name_of(self.id),
-            cluster: CLUSTER,
-            incarnation: rng.next(),
+        // A server without --cluster has one of its own.
+        let is_alone = self.flags.is_empty();
+        let file = self.first_state(if is_alone { CLUSTER } else { [0; 16] });
+        hard_state::save(&mut disk, &file)?;
+        Ok(file)
+    }
+
+    /// What a new directory's file says.
+    fn first_state(&self, cluster: [u8; 16]) -> hard_state::HardState {
+        hard_state::HardState {
+            id: self.name.clone(),
+            cluster,
+            incarnation: self.incarnation,
             role: Role::Backup.to_string(),
             term: 0,
             voted_for: String::new(),
             copy: 0,
-        };
-        hard_state::save(&mut disk, &file)?;
-        Ok(file)
+        }
+    }
+
+    /// Its entry in the list of members.
+    pub fn member(&self, number: ServerId) -> Member {
+        Member {
+            name: self.name.clone(),
+            address: peer_address_of(&self.name),
+            incarnation: self.incarnation,
+            number: number.0,
+            votes: true,
+        }
     }
 
     pub fn now(&self, now_us: Us) -> Now {
@@ -256,12 +500,24 @@ impl Server {
     }
 
     pub fn runs(&self) -> bool {
-        self.process.is_some()
+        self.process.is_some() || self.entering.is_some()
+    }
+
+    /// The peers' port of its process.
+    pub fn peers(&self) -> Option<&Peers> {
+        let process = self.process.as_ref().and_then(|process| process.peers.as_ref());
+        process.or(self.entering.as_ref().map(|entering| &entering.peers))
+    }
+
+    /// Whether it takes peers' connections.
+    pub fn has_port(&self) -> bool {
+        self.peers().is_some()
     }
 
     /// Whether it takes clients' connections.
     pub fn listens(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.service.replica.state().applied() > 0)
+        let has_applied = |process: &Process| process.service.replica.state().applied() > 0;
+        self.process.as_ref().is_some_and(has_applied)
     }
 
     pub fn is_primary(&self) -> bool {
@@ -270,15 +526,14 @@ impl Server {
     }
 }
 
-fn first_entry(common: &Common) -> Vec<u8> {
-    let member = |id: u32| Member {
-        name: name_of(ServerId(id)),
-        address: format!("s{id}:7263"),
-        incarnation: u64::from(id),
-        number: id,
-        votes: true,
-    };
-    let members = (1..=common.servers).map(member).collect();
+/// What a process that enters does something with.
+pub fn means<'a>(own: &'a mut hard_state::HardState, peers: &'a mut Peers, now: Now) -> Means<'a> {
+    let Now { monotonic_ms: now_ms, unix_ms } = now;
+    Means { own, mesh: &mut peers.mesh, now_ms, unix_ms }
+}
+
+/// The first entry of a cluster of these.
+pub fn first_entry(members: Vec<Member>) -> Vec<u8> {
     let mut entry = Vec::new();
     Command::Found { time: 1, cluster: CLUSTER, token_secret: TOKEN_SECRET, members }
         .encode(&mut entry);
@@ -289,33 +544,53 @@ pub fn state_of(file: &hard_state::HardState) -> HardState {
     HardState { term: file.term, voted_for: voted_for(&file.voted_for) }
 }
 
-pub fn name_of(id: ServerId) -> String {
-    format!("s{id}")
+/// The name of the server on a machine.
+pub fn name_at(place: usize) -> String {
+    format!("s{}", place + 1)
+}
+
+/// The machine of a server.
+pub fn place_of_name(name: &str) -> Option<usize> {
+    name.strip_prefix('s')?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// Where clients find a server.
-pub fn address_of(id: ServerId) -> String {
-    format!("{}:7262", name_of(id))
+pub fn address_of(name: &str) -> String {
+    format!("{name}:7262")
+}
+
+/// Where the others find it.
+pub fn peer_address_of(name: &str) -> String {
+    format!("{name}:7263")
 }
 
 /// The server that an address means, as a place in the list.
 pub fn place_of(address: &str) -> Option<usize> {
-    let number: usize = address.strip_prefix('s')?.strip_suffix(":7262")?.parse().ok()?;
-    number.checked_sub(1)
+    place_of_name(address.strip_suffix(":7262")?)
 }
 
-fn settings(id: ServerId, common: &Common) -> Settings {
-    let peers = (1..=common.servers).map(ServerId).filter(|peer| *peer != id);
+/// The same of a peers' address.
+pub fn place_of_peer(address: &str) -> Option<usize> {
+    place_of_name(address.strip_suffix(":7263")?)
+}
+
+/// As --cluster lists a server.
+pub fn listed(place: usize) -> Listed {
+    let name = name_at(place);
+    Listed { address: peer_address_of(&name), name }
+}
+
+fn settings(name: &str, common: &Common) -> Settings {
     Settings {
-        id: name_of(id),
-        address: address_of(id),
+        id: name.to_owned(),
+        address: address_of(name),
         password_iterations: ITERATIONS,
         token_days: 7,
         idle_timeout_ms: 60_000,
         login_timeout_ms: 60_000,
         max_sessions_per_address: 1_000,
         logins_per_minute: 0,
-        peers: peers.map(|peer| (peer, address_of(peer))).collect(),
+        peers: Vec::new(),
         read_only_after_ms: common.read_only_after_ms,
         tell_details: false,
     }

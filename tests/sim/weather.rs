@@ -23,6 +23,9 @@ pub struct Weather {
     pub crash_in_recovery: u64,
     /// Per mille of starts: the log was damaged meanwhile.
     pub damage: u64,
+    /// Per mille of the turns of servers that wait for others.
+    pub crash_in_forming: u64,
+    change: u64,
     kill: u64,
     power: u64,
     all_at_once: u64,
@@ -63,6 +66,8 @@ impl Weather {
             late: rate(60),
             crash_in_recovery: rate(300),
             damage: rate(700),
+            crash_in_forming: rate(500),
+            change: rate(16),
             kill: rate(20),
             power: rate(12),
             all_at_once: rate(3),
@@ -90,7 +95,7 @@ impl Weather {
     pub fn clear(&mut self) {
         (self.delay_us, self.sync_us) = (300, 500);
         (self.lose, self.double, self.late, self.crash_in_recovery) = (0, 0, 0, 0);
-        self.damage = 0;
+        (self.damage, self.crash_in_forming) = (0, 0);
         self.stalled.clear();
         self.failing.clear();
         self.until = 0;
@@ -119,6 +124,9 @@ impl World {
         }
         if self.chance(weather.hand_over) {
             self.hand_over();
+        }
+        if self.chance(weather.change) {
+            self.change_members();
         }
         self.bad_links(place, &weather);
         self.bad_machines(place, &weather);
@@ -174,13 +182,7 @@ impl World {
         if self.chance(weather.flap) {
             self.counts.flaps += 1;
             let other = self.rng.below(servers as u64) as usize;
-            let (one, two) = (self.servers[place].id, self.servers[other].id);
-            if one != two {
-                self.tell(place, 0, Input::PeerLost(two));
-                let after = self.rng.below(3 * MS);
-                self.tell(other, after, Input::PeerLost(one));
-                self.connect(place, other, after);
-            }
+            self.break_wires(place, other, true);
         }
         pairs.retain(|(a, b)| a != b);
         if !pairs.is_empty() {
@@ -194,11 +196,9 @@ impl World {
     /// A PRIMARY that is cut off does not know it yet: the others may hear of it at once and elect,
     /// some clients lose their connections to it and go elsewhere, and some stay and go on asking.
     fn part_from(&mut self, primary: usize) {
-        let id = self.servers[primary].id;
-        let heard = self.rng.chance(2, 3);
-        for peer in (0..self.servers.len()).filter(|peer| *peer != primary && heard) {
-            let after = self.rng.below(MS);
-            self.tell(peer, after, Input::PeerLost(id));
+        if self.rng.chance(2, 3) {
+            let peers = (0..self.servers.len()).filter(|peer| *peer != primary);
+            peers.for_each(|peer| self.break_wires(primary, peer, false));
         }
         let mut pairs = Vec::new();
         for client in 0..self.machines.len() {
@@ -291,9 +291,6 @@ impl World {
             Mend::Links(pairs) => {
                 self.note(format_args!("healed: {pairs:?}"));
                 self.cut.retain(|pair| !pairs.contains(pair));
-                for (one, two) in pairs {
-                    self.connect(one, two, MS);
-                }
             }
             Mend::Clients(pairs) => {
                 self.client_cut.retain(|pair| !pairs.contains(pair));

@@ -6,8 +6,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use chatctl::auth::hasher;
-use chatctl::raft::{self, Message, ServerId};
-use chatctl::wal::{SpareRequest, SpareState};
+use chatctl::raft::{self, Message};
+use chatctl::server::Error;
+use chatctl::server::form::Outcome;
+use chatctl::server::peers::mesh::id_of;
+use chatctl::wal::{RecoverError, SpareRequest, SpareState};
 
 use super::chatter::Chatter;
 use super::checker::Checker;
@@ -15,15 +18,22 @@ use super::client::{Client, Wish};
 use super::clock::{Clock, Us};
 use super::counts::Counts;
 use super::network::{Link, LinkEnd};
+use super::operator::Operator;
+use super::peers::{Sender, WireId, WireInput};
 use super::process::{Act, Input, LinkId};
-use super::server::{Common, Job, Server};
+use super::server::{self, Common, Job, Server, Started, address_of, name_at};
 use super::trace::Trace;
 use super::versions::NEW;
 use super::weather::Weather;
 use super::wild::Wild;
+use super::wires::{Holder, Wire};
 use crate::support::Rng;
+use crate::wal::sim_disk::Fault;
 
 pub const MS: Us = 1_000;
+
+/// Machines that servers may be added on.
+pub const SPARES: usize = 3;
 
 /// Something that happens at an instant.
 pub enum Event {
@@ -31,7 +41,7 @@ pub enum Event {
     Turn(usize),
     /// A message between servers arrives.
     Peer {
-        from: ServerId,
+        from: Sender,
         to: usize,
         message: Message,
     },
@@ -58,6 +68,13 @@ pub enum Event {
         link: LinkId,
         end: LinkEnd,
     },
+    /// A connection's next piece arrives at a peers' port, or at an operator.
+    Wire {
+        wire: WireId,
+        end: usize,
+    },
+    /// An operator has something to do.
+    Operator(usize),
     /// The next time that something may go wrong.
     Weather,
     /// A thing that went wrong goes right again.
@@ -81,6 +98,11 @@ pub struct World {
     pub machines: Vec<Machine>,
     pub links: BTreeMap<LinkId, Link>,
     pub last_link: LinkId,
+    pub wires: BTreeMap<WireId, Wire>,
+    pub last_wire: WireId,
+    pub operators: Vec<Operator>,
+    /// When a log was damaged or lost last.
+    pub lost_at: Us,
     /// Directions between servers in which nothing goes.
     pub cut: BTreeSet<(usize, usize)>,
     /// Clients and servers between which nothing goes.
@@ -113,6 +135,7 @@ impl World {
             id_window: [30, 10_000][rng.below(2) as usize],
             read_only_after_ms: 500 + rng.below(2_000),
             long_messages,
+            forms: servers > 1 && rng.chance(1, 4),
         };
         let weather = Weather::new(&mut rng);
         let mut world = World {
@@ -122,9 +145,13 @@ impl World {
             machines: Vec::new(),
             links: BTreeMap::new(),
             last_link: 0,
+            wires: BTreeMap::new(),
+            last_wire: 0,
+            operators: Vec::new(),
+            lost_at: 0,
             cut: BTreeSet::new(),
             client_cut: BTreeSet::new(),
-            checker: Checker::new(servers as usize, common.id_window),
+            checker: Checker::new(common.id_window),
             counts: Counts { histories: 1, ..Counts::default() },
             trace: Trace::new(seed, tells_all),
             queue: BinaryHeap::new(),
@@ -135,26 +162,38 @@ impl World {
         };
         world.trace.note(0, format_args!("{:?}", world.common));
         world.trace.note(0, format_args!("{:?}", world.weather));
-        for id in (1..=servers).map(ServerId) {
-            let clock = world.some_clock();
-            let mut server = Server::new(id, &mut world.rng, clock);
-            if servers > 1 {
-                world.checker.on_written(&server.form(&world.common));
-            }
-            world.servers.push(server);
-            let at = world.rng.below(300) * MS;
-            world.at(at, Event::Start(id.0 as usize - 1));
-        }
+        world.add_servers(servers as usize);
         world.begin_with_old_versions();
         world.add_clients(servers);
         world.at(2_000 * MS, Event::Weather);
         world
     }
 
+    /// The servers that there are at first: with the first entry on their disks, unless they are to
+    /// form the cluster or there is one alone.
+    fn add_servers(&mut self, servers: usize) {
+        let listed: Vec<_> = (0..servers).map(server::listed).collect();
+        let has_port = servers > 1 || self.rng.chance(1, 2);
+        for place in 0..servers {
+            let clock = self.some_clock();
+            let flags = if has_port { listed.clone() } else { Vec::new() };
+            self.servers.push(Server::new(place, flags, &mut self.rng, clock));
+            let at = self.rng.below(300) * MS;
+            self.at(at, Event::Start(place));
+        }
+        if servers > 1 && !self.common.forms {
+            let member = |server: &Server| server.member(id_of(server.place));
+            let entry = server::first_entry(self.servers.iter().map(member).collect());
+            for server in &mut self.servers {
+                self.checker.on_written(&server.form(&self.common, &entry));
+            }
+        }
+    }
+
     fn add_clients(&mut self, servers: u32) {
         let (chatters, wilds) = (1 + self.rng.below(3) as usize, self.rng.below(3) as usize);
         let addresses: Vec<String> =
-            (1..=servers).map(|id| super::server::address_of(ServerId(id))).collect();
+            (0..servers as usize + SPARES).map(|place| address_of(&name_at(place))).collect();
         let people = (0..chatters).map(|number| format!("person{number}"));
         let names: Vec<String> = people.chain((0..wilds).map(|n| format!("wild{n}"))).collect();
         for (place, name) in names.iter().enumerate() {
@@ -190,8 +229,8 @@ impl World {
 
     /// Something happened to a server.
     pub fn note_of(&mut self, place: usize, what: &str) {
-        let id = self.servers[place].id;
-        self.note(format_args!("{id} {what}"));
+        let name = self.servers[place].name.clone();
+        self.note(format_args!("{name} {what}"));
     }
 
     /// Has an event happen in `after` microseconds.
@@ -236,6 +275,8 @@ impl World {
                 }
             }
             Event::Link { link, end } => self.link_arrives(link, end),
+            Event::Wire { wire, end } => self.wire_arrives(wire, end),
+            Event::Operator(place) => self.operator_acts(place),
             Event::Weather => self.bad_weather(),
             Event::Mend(mend) => self.mend(mend),
         }
@@ -255,38 +296,56 @@ impl World {
         }
         let seed = self.rng.next();
         let server = &mut self.servers[place];
-        let had = server.kept.log.len();
         let started = server.start(&self.common, self.now_us, seed);
-        let (id, has, state) = (server.id, server.kept.log.len(), server.kept.hard_state);
-        if !started {
-            self.counts.failed_starts += 1;
-            self.note(format_args!("{id} cannot start"));
-            // The power was cut, or the disk has no room yet.
-            self.restart_disks(place, self.servers[place].log_disk.crashed());
-            let after = (1 + self.rng.below(1_000)) * MS;
-            return self.at(after, Event::Start(place));
+        self.on_started(place, &started);
+    }
+
+    /// A process was started, or has become a member's.
+    fn on_started(&mut self, place: usize, started: &Started) {
+        match started {
+            Started::No => {
+                self.counts.failed_starts += 1;
+                self.note_of(place, "cannot start");
+                let server = &mut self.servers[place];
+                let (epoch, power) = (server.epoch, server.log_disk.crashed());
+                server.epoch += 1;
+                // The power was cut, or the disk has no room yet.
+                self.restart_disks(place, power);
+                self.server_is_gone(place, epoch, power);
+                let after = (1 + self.rng.below(1_000)) * MS;
+                return self.at(after, Event::Start(place));
+            }
+            Started::Removed => return self.is_removed(place),
+            Started::Waits => self.note_of(place, "waits for others"),
+            Started::Member => {
+                let server = &self.servers[place];
+                let (id, has, term) =
+                    (server.id, server.kept.log.len(), server.kept.hard_state.term);
+                self.note_of(place, &format!("starts as {id} with {has} entries, term {term}"));
+                self.counts.restoring += u64::from(raft::is_damaged(self.servers[place].kept.copy));
+                if let Some(first) = self.servers[place].first.take() {
+                    let term = self.servers[place].kept.log[0].term;
+                    self.checker.on_entry(1, term, &first);
+                }
+                self.look_at(place);
+            }
         }
         // The recovery was shorter than the instant at which it was to be cut.
         self.servers[place].log_disk.fail_no_more();
-        let term = state.term;
-        self.note(format_args!("{id} starts with {has} entries ({had} known), term {term}"));
-        self.counts.restoring += u64::from(raft::is_damaged(self.servers[place].kept.copy));
-        self.look_at(place);
+        self.servers[place].state_disk.fail_no_more();
         self.wake_server(place, 0);
-        for peer in 0..self.servers.len() {
-            if self.servers[peer].runs() {
-                let after = self.rng.below(100 * MS);
-                self.connect(place, peer, after);
-            }
-        }
     }
 
     fn input(&mut self, place: usize, epoch: u64, input: Input) {
         let server = &mut self.servers[place];
-        let Some(process) = server.process.as_mut().filter(|_| server.epoch == epoch) else {
+        if server.epoch != epoch {
             return;
-        };
-        process.inbox.push(input);
+        }
+        match (&mut server.process, &mut server.entering) {
+            (Some(process), _) => process.inbox.push(input),
+            (None, Some(entering)) => entering.inbox.push(input),
+            (None, None) => return,
+        }
         let after = 5 + self.rng.below(100);
         self.wake_server(place, after);
     }
@@ -316,6 +375,9 @@ impl World {
             return self.wake_server(place, 0);
         }
         let (now, id) = (server.now(self.now_us), server.id);
+        if server.entering.is_some() {
+            return self.entering_turn(place);
+        }
         let Some(process) = server.process.as_mut() else { return };
         let was = process.service.replica.core().outline();
         let applied_before = process.service.replica.state().applied();
@@ -341,19 +403,64 @@ impl World {
         if let Some(digest) = digest {
             self.checker.on_applied(id, applied, digest);
         }
+        self.look_at(place);
         if let Some(process) = &mut self.servers[place].process {
             self.counts.lagging += std::mem::take(&mut process.lagging);
+            process.heard.clear();
         }
-        self.look_at(place);
         for act in acts {
             self.act(place, act);
         }
         self.wake_by_clock(place);
     }
 
+    /// A turn of a process that is no member yet.
+    fn entering_turn(&mut self, place: usize) {
+        let crashes = self.chance(self.weather.crash_in_forming);
+        let at = self.rng.below(8) as usize;
+        let on_log = self.rng.chance(2, 3);
+        let server = &mut self.servers[place];
+        let disk = if on_log { &server.log_disk } else { &server.state_disk };
+        if crashes {
+            disk.fail_at(disk.operations().len() + at, Fault::Crash);
+        }
+        let now = server.now(self.now_us);
+        let Some(entering) = &mut server.entering else { return };
+        let result = entering.turn(now);
+        let (acts, outcome) = match result {
+            Ok(done) => done,
+            Err(error) => {
+                let has_crashed = server.log_disk.crashed() || server.state_disk.crashed();
+                server.note_first(&self.common);
+                let is_disk = matches!(
+                    error,
+                    Error::Disk(_) | Error::State(_) | Error::Recover(RecoverError::Io { .. })
+                );
+                assert!(is_disk, "{}: {error}", server.name);
+                self.note_of(place, "ends while it waits for others");
+                self.counts.forming_crashes += u64::from(has_crashed);
+                return self.end_process(place, has_crashed);
+            }
+        };
+        server.log_disk.fail_no_more();
+        server.state_disk.fail_no_more();
+        server.note_first(&self.common);
+        for act in acts {
+            self.act(place, act);
+        }
+        let Some(outcome) = outcome else { return self.wake_by_clock(place) };
+        let has_formed = matches!(outcome, Outcome::Formed);
+        self.note_of(place, if has_formed { "has formed the cluster" } else { "is let in" });
+        self.counts.formed += u64::from(has_formed);
+        let seed = self.rng.next();
+        let server = &mut self.servers[place];
+        let started = server.go_on(&self.common, outcome, self.now_us, seed);
+        self.on_started(place, &started);
+    }
+
     fn look_at(&mut self, place: usize) {
         let before = self.checker.last();
-        self.checker.on_turn(place, &self.servers);
+        self.checker.on_turn(self.now_us, place, &self.servers);
         if self.checker.last() > before && self.rng.chance(1, 40) {
             self.check_disks();
         }
@@ -361,8 +468,9 @@ impl World {
 
     fn wake_by_clock(&mut self, place: usize) {
         let server = &self.servers[place];
-        let Some(process) = &server.process else { return };
-        if let Some(next_ms) = process.next_ms() {
+        let process = server.process.as_ref().and_then(|process| process.next_ms());
+        let entering = server.entering.as_ref().and_then(|entering| entering.next_ms());
+        if let Some(next_ms) = process.or(entering) {
             let at = server.clock.when_us(next_ms).max(self.now_us + 10);
             self.wake_server(place, at - self.now_us);
         }
@@ -399,6 +507,19 @@ impl World {
             }
             Act::Down { link, bytes } => self.server_sends(link, bytes),
             Act::Close(link) => self.server_closes(link),
+            Act::Dial { key, address } => {
+                let holder = Holder::Server(place, self.servers[place].epoch);
+                let wire = self.dial(holder, &address);
+                self.tell(place, 0, Input::Wire { wire, what: WireInput::Dialed(key) });
+            }
+            Act::Wire { wire, bytes } => {
+                let holder = Holder::Server(place, self.servers[place].epoch);
+                self.wire_sends(wire, holder, bytes);
+            }
+            Act::Hang(wire) => {
+                let holder = Holder::Server(place, self.servers[place].epoch);
+                self.wire_ends(wire, holder);
+            }
         }
     }
 
@@ -406,12 +527,13 @@ impl World {
     pub fn end_process(&mut self, place: usize, power: bool) {
         let server = &mut self.servers[place];
         server.process = None;
+        server.entering = None;
         server.turn_at = None;
-        let (id, epoch) = (server.id, server.epoch);
+        let epoch = server.epoch;
         server.epoch += 1;
         self.end_jobs(place);
         self.restart_disks(place, power);
-        self.note(format_args!("{id} is gone{}", if power { ", and its power" } else { "" }));
+        self.note_of(place, if power { "is gone, and its power" } else { "is gone" });
         self.server_is_gone(place, epoch, power);
         let after = match self.rng.below(4) {
             0 => self.rng.below(20),
@@ -444,8 +566,7 @@ impl World {
         match &state {
             SpareState::Ready => server.spare = None,
             SpareState::Failed(_) => {
-                let id = server.id;
-                self.note(format_args!("{id} has no room for a segment"));
+                self.note_of(place, "has no room for a segment");
                 self.begin_spare(place, chatctl::limits::WAL_SPARE_RETRY_MS * MS);
             }
         }

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::super::handshake::{Dialing, Identity, Kind, MEMBERS_VERSION};
 use super::super::session::Block;
-use super::super::wire::{Frame, Reason, Stage};
+use super::super::wire::{Frame, Reason};
 use super::{Event, Member, Mesh, Peer, State};
 use crate::limits;
 use crate::net::Key;
@@ -56,21 +56,27 @@ impl Mesh {
         all.find(old).map(|(member, _)| member.name.as_str())
     }
 
-    /// Connected peers that do not take part yet, and were not told that they may.
-    pub fn uninvited(&self) -> Vec<ServerId> {
+    /// Connected peers that were not told who the members are: some do not take part yet and wait for
+    /// that word, others may know older ones only.
+    pub fn untold(&self) -> Vec<ServerId> {
         let waits = |(_, peer): &(&Member, &Peer)| {
-            let stage = peer.about.as_ref().map(|about| about.stage);
-            peer.current.is_some() && !peer.invited && stage.is_some_and(|s| s != Stage::Started)
+            let knows_changes = peer.version >= MEMBERS_VERSION && peer.about.is_some();
+            peer.current.is_some() && !peer.told && knows_changes
         };
         self.members.iter().zip(&self.peers).filter(waits).map(|(m, _)| m.number).collect()
     }
 
     /// Tells such a peer that it is a member, and which others are.
-    pub fn invite(&mut self, id: ServerId, members: &Block) {
+    pub fn tell_members(&mut self, id: ServerId, members: &Block) {
         if let Some(place) = self.place_of(id) {
-            self.peers[place].invited = true;
+            self.peers[place].told = true;
             self.send_frame(id, &Frame::Join(Vec::new()), members);
         }
+    }
+
+    /// What all were told is old.
+    pub fn tell_again(&mut self) {
+        self.peers.iter_mut().for_each(|peer| peer.told = false);
     }
 
     /// Has the server `name` asked, at `address`, who it is: [`Event::Probed`].

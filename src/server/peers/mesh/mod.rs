@@ -147,8 +147,8 @@ struct Peer {
     incarnation: Option<u64>,
     /// The version of the protocol that is spoken with it.
     version: u16,
-    /// It was told on this connection that it is a member.
-    invited: bool,
+    /// It was told on this connection, at the stage that it is in, who the members are.
+    told: bool,
     dialing: bool,
     dial_at_ms: u64,
     delay_ms: u64,

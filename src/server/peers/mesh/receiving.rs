@@ -106,7 +106,7 @@ impl Mesh {
         peer.incarnation = Some(claim.identity.incarnation);
         peer.about = None;
         peer.version = version;
-        peer.invited = false;
+        peer.told = false;
         peer.dialing = false;
         peer.delay_ms = 0;
         let old = peer.current.replace(key);
@@ -168,7 +168,9 @@ impl Mesh {
             Frame::Raft(message) => self.todo.events.push_back(Event::Raft(id, message)),
             Frame::About(about) => {
                 if let Some(place) = self.place_of(id) {
-                    self.peers[place].about = Some(about);
+                    let peer = &mut self.peers[place];
+                    peer.told &= peer.about.as_ref().is_some_and(|old| old.stage == about.stage);
+                    peer.about = Some(about);
                 }
                 self.todo.events.push_back(Event::About(id));
             }

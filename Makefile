@@ -51,6 +51,9 @@ man: ## rewrite the man pages' lists of flags from the table
 bench: all ## load, memory, replay, log and codecs beside the design's figures (BENCH_SECONDS=5)
 	sh tests/bench.sh target/release/chatctl
 
+screen: ## what a frame of the chat's screen costs, and what 100,000 loaded messages take
+	$(CARGO) test -q --release --test main client::screen::measure -- --nocapture
+
 fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
 	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
@@ -108,4 +111,4 @@ uninstall: ## remove what install has put there
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-.PHONY: all test check man bench fuzz sim sim-same mutants soak failover attack demo install uninstall help
+.PHONY: all test check man bench screen fuzz sim sim-same mutants soak failover attack demo install uninstall help

@@ -1,5 +1,5 @@
-//! What a frame costs, and what 100,000 loaded messages take: printed, and held to what a person
-//! would notice.
+//! What a frame costs, and what 100,000 loaded messages take: printed (`make screen`: as it is built
+//! for use), and held to what a person would notice.
 
 use std::time::{Duration, Instant};
 

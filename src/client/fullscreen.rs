@@ -95,6 +95,9 @@ pub fn run(
         full.driver.close()?;
         return Err(Error::Failed(why));
     }
+    if full.screen.is_account_gone() {
+        eprintln!("chatctl: the account {user} is deleted");
+    }
     finish(full.driver, 0)
 }
 

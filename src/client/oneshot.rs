@@ -213,7 +213,7 @@ impl OneShot {
 fn refusal(event: &Event) -> Option<Refusal> {
     match event {
         Event::LoginRefused(refusal) => Some(refusal.clone()),
-        Event::PasswordNeeded => Some(Refusal::new("bad-token", "the kept login is too old")),
+        Event::PasswordNeeded => Some(Refusal::void_login()),
         _ => None,
     }
 }

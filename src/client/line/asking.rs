@@ -67,6 +67,9 @@ impl Line {
             return;
         }
         self.printer.error("", &refusal);
+        if let Some(hint) = login_hint(&refusal) {
+            self.printer.notice(hint);
+        }
         self.asking = Asking::Login;
     }
 
@@ -105,6 +108,11 @@ impl Line {
             }
         }
     }
+}
+
+/// What else may help, to somebody who is new here.
+pub fn login_hint(refusal: &Refusal) -> Option<&'static str> {
+    (refusal.code == "wrong-credentials").then_some("chatctl chat --create makes a new account")
 }
 
 /// Another password may help.

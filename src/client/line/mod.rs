@@ -379,7 +379,7 @@ impl Line {
             }
             Event::Answer { number, result } => self.on_answer(driver, now_ms, number, result),
             Event::PasswordNeeded => {
-                self.on_password_needed(Refusal::new("bad-token", "the kept login is too old"));
+                self.on_password_needed(Refusal::void_login());
             }
             Event::LoginRefused(refusal) => self.on_password_needed(refusal),
             Event::Token(_) | Event::Cluster(_) => {}

@@ -40,6 +40,12 @@ impl Screen {
         let Some(asked) = self.asked.remove(&tag) else {
             return;
         };
+        let selected = self.selected_id();
+        self.take_answer(asked, result);
+        self.follow_selected(selected);
+    }
+
+    fn take_answer(&mut self, asked: Asked, result: Result<Vec<Message<'static>>, Refusal>) {
         let frames = match result {
             Ok(frames) => frames,
             Err(refusal) => return self.on_refusal(asked, &refusal),
@@ -56,7 +62,7 @@ impl Screen {
             Asked::Delete { with, id } => self.on_deleted(&with, id, last.limit),
             Asked::Status => self.on_server_status(last),
             Asked::ChangePassword => self.tell("the password is changed"),
-            Asked::DeleteAccount => self.is_quitting = true,
+            Asked::DeleteAccount => (self.is_account_gone, self.is_quitting) = (true, true),
         }
     }
 
@@ -74,9 +80,21 @@ impl Screen {
                 }
                 self.search = None;
             }
-            _ => {}
+            Asked::Names { picker: number } => {
+                if let Mode::Pick(picker) = &mut self.mode {
+                    picker.on_refusal(number);
+                }
+            }
+            // What a person has asked for is told until it is seen, whatever the connection does.
+            Asked::ChangePassword | Asked::DeleteAccount | Asked::Delete { .. } => {
+                return self.tell_wrong(&refusal.to_string());
+            }
+            Asked::Who | Asked::Status => {}
         }
-        self.tell_wrong(&refusal.to_string());
+        match refusal.is_passing() {
+            true => self.tell_cut_off(&refusal.to_string()),
+            false => self.tell_wrong(&refusal.to_string()),
+        }
     }
 
     fn on_inbox(&mut self, last: &Message<'_>) {

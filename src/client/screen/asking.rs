@@ -4,7 +4,7 @@
 use super::super::editor::Action as Edit;
 use super::super::editor::keys::Key;
 pub(super) use super::super::line::asking::Asking;
-use super::super::line::asking::can_be_asked;
+use super::super::line::asking::{can_be_asked, login_hint};
 use super::super::session::{Refusal, Request};
 use super::answers::Asked;
 use super::{Action, Mode, Screen};
@@ -51,7 +51,8 @@ impl Screen {
             return;
         }
         self.start_asking(Asking::Login);
-        self.tell_wrong(&refusal.to_string());
+        let hint = login_hint(&refusal).map(|hint| format!("; {hint}")).unwrap_or_default();
+        self.tell_cut_off(&format!("{refusal}{hint}"));
     }
 
     pub(super) fn on_asking_key(&mut self, key: Key) {

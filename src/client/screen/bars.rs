@@ -4,18 +4,35 @@ use super::super::session::State;
 use super::super::show;
 use super::cells::{Colour, Style};
 use super::conversation::Loaded;
-use super::{Mode, Screen};
+use super::{Mode, Panel, Screen};
 use crate::limits;
+
+/// What can be done with a selected message.
+pub(super) const SELECT_KEYS: &str = "c copies the id, d deletes, r takes the text, Esc leaves";
 
 impl Screen {
     pub(super) fn title(&self) -> String {
         match &self.mode {
-            Mode::Panel(panel) => format!("{}: PgUp, PgDn scroll, Esc closes", panel.title),
+            Mode::Panel(panel) => self.panel_title(panel),
             Mode::Pick(picker) => picker.title(),
-            Mode::Chat | Mode::Select(_) => match self.current.as_deref() {
+            Mode::Select(_) => SELECT_KEYS.to_string(),
+            Mode::Chat => match self.current.as_deref() {
                 Some(name) => self.conversation_title(name),
                 None => "chatctl".to_string(),
             },
+        }
+    }
+
+    /// Which lines of how many are in view, where they are not all.
+    fn panel_title(&self, panel: &Panel) -> String {
+        let (title, count) = (&panel.title, self.wrapped(&panel.lines).len());
+        let end = panel.top + self.drawn.rows;
+        match panel.top == 0 && end >= count {
+            true => format!("{title}: Esc closes"),
+            false => {
+                let (first, last) = (panel.top + 1, end.min(count));
+                format!("{title}: {first}-{last} of {count}, PgUp, PgDn scroll, Esc closes")
+            }
         }
     }
 
@@ -29,6 +46,7 @@ impl Screen {
         };
         let room = self.book.has_room(name);
         let loading = match talk.loaded {
+            Loaded::Asked | Loaded::From(_) if self.status.state == State::Offline => "",
             Loaded::Asked => " - loading",
             Loaded::From(_) if talk.asked_older => " - loading older messages",
             Loaded::From(_) if !room => " - older messages are not loaded: too many are",
@@ -84,11 +102,13 @@ impl Screen {
 
     /// The status at the right: what is not in view.
     pub(super) fn status_right(&self) -> String {
-        let is_current = |name: &str| self.current.as_deref() == Some(name);
+        // Under something else it is not in view either.
+        let is_in_view = matches!(self.mode, Mode::Chat | Mode::Select(_));
+        let is_current = |name: &str| is_in_view && self.current.as_deref() == Some(name);
         let others = self.book.all().iter().filter(|talk| !is_current(&talk.name));
         let unread = others.fold(0u64, |sum, talk| sum.saturating_add(talk.unread()));
         let mut pieces = Vec::new();
-        if self.current.is_some() && self.drawn.below > 0 {
+        if self.current.is_some() && is_in_view && self.drawn.below > 0 {
             pieces.push(format!("{} more below", self.drawn.below));
         }
         if unread > 0 {
@@ -107,23 +127,30 @@ impl Screen {
             lines.push(" Not connected yet.".to_string());
         }
         let count = self.book.all().len();
-        lines.push(match count {
-            0 => " There are no conversations yet.".to_string(),
-            1 => " There is one conversation.".to_string(),
+        match count {
+            0 if self.status.state == State::Offline => {}
+            0 => lines.push(" There are no conversations yet.".to_string()),
+            1 => lines.push(" There is one conversation.".to_string()),
             limits::SCREEN_CONVERSATIONS.. => {
-                format!(" The newest {count} conversations are listed.")
+                lines.push(format!(" The newest {count} conversations are listed."));
             }
-            _ => format!(" There are {count} conversations."),
-        });
+            _ => lines.push(format!(" There are {count} conversations.")),
+        }
         lines.push(String::new());
+        if count > 0 {
+            lines.push(hint("Alt-1 ... Alt-0", "open one of the list"));
+        }
         let hints = [
-            ("Alt-1 ... Alt-0", "open one of the list"),
             ("/to NAME", "begins one"),
             ("/list", "shows who there is"),
             ("/help", "shows all commands and keys"),
             ("/quit", "leaves"),
         ];
-        lines.extend(hints.map(|(what, does)| format!(" {what:<16} {does}")));
+        lines.extend(hints.map(|(what, does)| hint(what, does)));
         lines
     }
+}
+
+fn hint(what: &str, does: &str) -> String {
+    format!(" {what:<16} {does}")
 }

@@ -26,6 +26,10 @@ impl Screen {
         let (before, word) = (&typed[..start], &typed[start..]);
         let candidates = match (before, word) {
             ("", word) if word.starts_with('/') => commands_from(word),
+            _ if !words_of(before).is_empty() => {
+                let words = words_of(before).into_iter().filter(|known| known.starts_with(word));
+                words.map(str::to_string).collect()
+            }
             _ => self.names_from(word, takes_name(before)),
         };
         match (candidates.is_empty(), word) {
@@ -40,6 +44,14 @@ impl Screen {
                 let request = Request::List { pattern, after: String::new() };
                 self.ask(request, Asked::Complete { text });
             }
+        }
+    }
+
+    /// The candidate before, while Tab goes through them.
+    pub(super) fn complete_back(&mut self) {
+        if let Some(mut completion) = self.completion.take() {
+            completion.at = completion.at.checked_sub(1).unwrap_or(completion.candidates.len() - 1);
+            self.put_candidate(completion);
         }
     }
 
@@ -118,6 +130,15 @@ fn takes_name(before: &str) -> bool {
     let command = before.trim_end();
     let spec = COMMANDS.iter().find(|spec| spec.name == command);
     spec.is_some_and(|spec| spec.args.starts_with("NAME") || spec.args.starts_with("[NAME"))
+}
+
+/// The words that the command before takes: `send` and `drop` of `[send|drop]`.
+fn words_of(before: &str) -> Vec<&'static str> {
+    let command = before.trim_end();
+    let spec = COMMANDS.iter().find(|spec| spec.name == command);
+    let args = spec.map_or("", |spec| spec.args.trim_matches(['[', ']']));
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    args.split('|').filter(is_word).collect()
 }
 
 fn shared_beginning(words: &[String]) -> &str {

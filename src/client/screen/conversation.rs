@@ -317,6 +317,43 @@ impl Conversation {
         wanted.min(limits::HISTORY_PAGE as u64) as u16
     }
 
+    /// The first message that is unread, among those that are loaded; `None` where none is, or it is
+    /// not loaded.
+    pub fn first_unread(&self) -> Option<usize> {
+        let last = usize::try_from(self.unread).ok()?.checked_sub(1)?;
+        let is_received = |entry: &Entry| !entry.mine && entry.place.local == 0;
+        let received = self.entries.iter().enumerate().rev().filter(|(_, e)| is_received(e));
+        received.map(|(at, _)| at).nth(last)
+    }
+
+    /// Reading goes on at the first message that was not on the screen, however many have come at
+    /// once or unseen. `top` is what the newest page begins with; whether that changes what is shown.
+    pub fn hold_unread(&mut self, top: Option<(Place, i32)>) -> bool {
+        let is_asked = self.unread_back.is_some() || self.loaded == Loaded::Asked;
+        let (View::Newest, Some((top, row)), false) = (self.view, top, is_asked) else {
+            return false;
+        };
+        let Some(first) = self.first_unread().map(|at| self.entries[at].place) else {
+            return false;
+        };
+        let is_above = first < top || first == top && row > 0;
+        if is_above {
+            self.unread_from = Some(first.seq);
+            self.view = View::From(first, i32::MIN);
+        }
+        is_above
+    }
+
+    /// The newest is shown because it was asked for: what is skipped by that counts as read. Up to
+    /// where, if that is news.
+    pub fn skip_to_newest(&mut self) -> Option<u64> {
+        (self.view, self.unread_back) = (View::Newest, None);
+        let newest = self.newest_seq();
+        let is_loaded = !matches!(self.loaded, Loaded::Not | Loaded::Asked);
+        let is_news = is_loaded && self.unread > 0 && self.on_read(newest);
+        is_news.then_some(newest)
+    }
+
     /// It is looked at: the unread line is drawn where reading goes on.
     pub fn open(&mut self) {
         (self.unread_from, self.unread_back) = (None, None);

@@ -71,21 +71,26 @@ impl Screen {
     pub fn draw(&mut self) -> (Buffer, Option<(usize, usize)>) {
         let mut buffer = Buffer::new(self.columns, self.rows);
         if self.columns < LEAST.0 || self.rows < LEAST.1 {
-            buffer.put(0, 0, self.columns, "the terminal is too small", Style::PLAIN);
+            buffer.put(0, 0, self.columns, "too small a window", Style::PLAIN);
             return (buffer, None);
         }
         let laid = self.laid_input();
         let layout = self.layout(laid.rows.len());
         // First, since the others count what has been seen by it.
-        let cursor = self.draw_pane(&mut buffer, &layout);
-        self.draw_title(&mut buffer, layout.left);
+        let in_pane = self.draw_pane(&mut buffer, &layout);
+        let title_end = self.draw_title(&mut buffer, layout.left);
         self.draw_sidebar(&mut buffer, &layout);
-        if let Some(row) = layout.notice {
-            self.draw_notice(&mut buffer, row);
-        }
+        let notice_end = layout.notice.map(|row| self.draw_notice(&mut buffer, row));
         self.draw_status(&mut buffer, layout.status);
         let typed_at = self.draw_input(&mut buffer, &layout, &laid);
-        (buffer, Some(cursor.unwrap_or(typed_at)))
+        // Where the next key goes.
+        let cursor = match (&self.confirm, &self.mode) {
+            (Some(_), _) => notice_end,
+            (None, Mode::Panel(_)) => Some(title_end),
+            (None, _) => in_pane,
+        };
+        let (row, column) = cursor.unwrap_or(typed_at);
+        (buffer, Some((row, column.min(self.columns - 1))))
     }
 
     fn layout(&self, input_rows: usize) -> Layout {
@@ -154,11 +159,13 @@ impl Screen {
 
     // The conversation, and what may stand in its place.
 
-    fn draw_title(&self, buffer: &mut Buffer, left: usize) {
+    /// Draws the title, and gives where it ends.
+    fn draw_title(&self, buffer: &mut Buffer, left: usize) -> (usize, usize) {
         let title = self.title();
         buffer.fill(0, left, self.columns, Style::BAR);
         let room = self.columns - left - 1;
-        buffer.put(0, left + 1, self.columns, &clipped(&title, room), Style::BAR.bolder());
+        let title = clipped(&title, room);
+        (0, buffer.put(0, left + 1, self.columns, &title, Style::BAR.bolder()))
     }
 
     fn draw_pane(&mut self, buffer: &mut Buffer, layout: &Layout) -> Option<(usize, usize)> {
@@ -173,31 +180,39 @@ impl Screen {
                 let at = picker.draw(buffer, (layout.left, 1), rows, &self.online);
                 Some(at)
             }
-            Mode::Chat | Mode::Select(_) => {
-                match self.current.clone() {
-                    Some(name) => self.draw_conversation(buffer, layout.left, &name),
-                    None => self.draw_lines(buffer, layout.left, &self.welcome()),
+            Mode::Chat | Mode::Select(_) => match self.current.clone() {
+                Some(name) => self.draw_conversation(buffer, layout.left, &name),
+                None => {
+                    self.draw_lines(buffer, layout.left, &self.welcome());
+                    None
                 }
-                None
-            }
+            },
         }
     }
 
-    fn draw_conversation(&mut self, buffer: &mut Buffer, left: usize, name: &str) {
+    /// Draws the conversation, and gives where the selected message begins.
+    fn draw_conversation(
+        &mut self,
+        buffer: &mut Buffer,
+        left: usize,
+        name: &str,
+    ) -> Option<(usize, usize)> {
         let selected = match self.mode {
             Mode::Select(place) => Some(place),
             _ => None,
         };
         let look = self.drawn.look(&self.me, self.settings.zone, selected);
         let has_room = self.book.has_room(name);
-        let Some(talk) = self.book.get_mut(name) else {
-            return;
-        };
+        let talk = self.book.get_mut(name)?;
         if !has_room {
             // The line is further back than can be loaded: reading goes on from here.
             talk.unread_back = None;
         }
         let shown = look.show(talk);
+        let shown = match talk.hold_unread(shown.top) {
+            true => look.show(talk),
+            false => shown,
+        };
         // Few messages stand at the bottom, where the next one comes.
         let first = 1 + self.drawn.rows.saturating_sub(shown.rows.len());
         for (at, row) in shown.rows.iter().enumerate() {
@@ -234,6 +249,8 @@ impl Screen {
             };
             buffer.put(self.drawn.rows, left + 1, self.columns, text, Style::DIM);
         }
+        let selected = shown.rows.iter().position(|row| row.is_selected);
+        selected.map(|at| (first + at, left))
     }
 
     /// Lines from the top of the pane on.
@@ -257,8 +274,8 @@ impl Screen {
         }
     }
 
-    fn wrapped(&self, lines: &[String]) -> Vec<String> {
-        lines.iter().flat_map(|line| wrap::body(line, self.drawn.columns.max(1))).collect()
+    pub(super) fn wrapped(&self, lines: &[String]) -> Vec<String> {
+        lines.iter().flat_map(|line| wrap::hanging(line, self.drawn.columns.max(1))).collect()
     }
 
     // The bottom.
@@ -277,18 +294,22 @@ impl Screen {
         (rows, is_wrong)
     }
 
-    fn draw_notice(&self, buffer: &mut Buffer, row: usize) {
+    /// Draws the notice, and gives where it ends.
+    fn draw_notice(&self, buffer: &mut Buffer, row: usize) -> (usize, usize) {
         let (rows, is_wrong) = self.notice_rows();
         let style = if is_wrong { Style::WRONG.bolder() } else { Style::BOLD };
+        let mut end = (row, 0);
         for (at, text) in rows.iter().enumerate() {
-            buffer.put(row + at, 0, self.columns, text, style);
+            end = (row + at, buffer.put(row + at, 0, self.columns, text, style));
         }
+        end
     }
 
     fn draw_status(&self, buffer: &mut Buffer, row: usize) {
         buffer.fill(row, 0, self.columns, Style::BAR);
         let mut column = 0;
         for (text, style) in self.status_pieces() {
+            let text = clipped(&text, self.columns - column);
             column = buffer.put(row, column, self.columns, &text, style.reversed());
         }
         let right = self.status_right();

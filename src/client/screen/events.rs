@@ -12,13 +12,20 @@ use crate::protocol::id;
 impl Screen {
     /// Something happened. Answers to requests come by [`Screen::on_answer`].
     pub fn on_event(&mut self, now_ms: u64, event: Event) {
+        let selected = self.selected_id();
+        self.take_event(now_ms, event);
+        self.follow_selected(selected);
+    }
+
+    fn take_event(&mut self, now_ms: u64, event: Event) {
         match event {
             Event::LoggedIn { name, .. } => self.on_login(now_ms, name),
             Event::Message(message) => self.on_message(&message),
             Event::Sent { id, to, body, seq, time } => self.on_sent(id, to, body, seq, time),
             Event::Failed { draft, refusal } => self.on_failed(&draft, &refusal),
             Event::Held(refusal) => {
-                self.tell_wrong(&format!("the server takes no messages now, they wait: {refusal}"));
+                let text = format!("the server takes no messages now, they wait: {refusal}");
+                self.tell_cut_off(&text);
             }
             Event::Old(count) => self.tell_wrong(&format!(
                 "{} waited for more than a day, not sent unasked: /waiting shows, /waiting send, \
@@ -33,7 +40,7 @@ impl Screen {
             Event::TakenBack(ids) => self.on_taken_back(&ids),
             Event::ReadMoved { name, seq } => self.on_read_moved(&name, seq),
             Event::PasswordNeeded => {
-                self.on_password_needed(Refusal::new("bad-token", "the kept login is too old"));
+                self.on_password_needed(Refusal::void_login());
             }
             Event::LoginRefused(refusal) => self.on_password_needed(refusal),
             Event::Cluster(_) => {
@@ -42,8 +49,7 @@ impl Screen {
                 }
             }
             Event::State(State::Connected) => {
-                // Bad news from before is none any more.
-                self.notice = self.notice.take().filter(|notice| !notice.is_wrong);
+                self.notice = self.notice.take().filter(|notice| !notice.until_connected);
             }
             Event::State(_) | Event::Token(_) | Event::Answer { .. } => {}
         }

@@ -2,7 +2,10 @@
 
 use super::super::editor::Action as Edit;
 use super::super::editor::keys::Key;
+use super::super::show;
+use super::bars::SELECT_KEYS;
 use super::conversation::{Fate, Place, View};
+use super::pane::clipped;
 use super::{Action, Confirm, ESCAPE_MS, Mode, Screen, input};
 use crate::protocol::id;
 
@@ -16,15 +19,18 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Alt-<, Alt->", "to the oldest message that is loaded, to the newest"),
     ("Enter", "send; a pasted line end never does"),
     ("Alt-Enter", "begin another line"),
-    ("Tab", "complete a command or a name"),
+    ("Tab, Shift-Tab", "complete a command or a name; the one before"),
     ("Up, Down", "what was typed before (or between the lines of a text)"),
-    ("Alt-Up, Alt-Down", "select a message: c copies its id, d deletes it, r takes its text"),
+    ("Alt-Up, Alt-Down", "select a message: c copies its id, d deletes, r takes it up"),
     ("Esc", "leave what is open; stop a search"),
     ("Ctrl-L", "draw the screen anew"),
     ("Ctrl-Z", "stop; fg goes on"),
     ("Ctrl-C", "clear what is typed; twice on an empty line: leave"),
     ("Ctrl-A E B F K U W Y", "move, cut and bring back, as in emacs"),
 ];
+
+/// Columns of a message that a question is about.
+const QUOTED_COLUMNS: usize = 60;
 
 impl Screen {
     /// Bytes as they were read from the terminal, cut anywhere.
@@ -36,8 +42,13 @@ impl Screen {
     }
 
     pub(super) fn on_key(&mut self, key: Key) {
+        // A slash right behind Escape: typed too fast for the two to be told from Alt-/.
+        if key == Key::Alt('/') {
+            self.on_key(Key::Escape);
+            return self.on_key(Key::Char('/'));
+        }
         let was_interrupted = std::mem::replace(&mut self.interrupted, false);
-        if key != Key::Tab {
+        if !matches!(key, Key::Tab | Key::BackTab) {
             self.completion = None;
         }
         match key {
@@ -54,6 +65,8 @@ impl Screen {
             return self.on_asking_key(key);
         }
         match self.mode {
+            // Another conversation can be opened whatever is shown.
+            _ if matches!(key, Key::Alt('0'..='9' | 'a')) => self.on_chat_key(key),
             Mode::Chat => self.on_chat_key(key),
             Mode::Select(place) => self.on_select_key(place, key),
             Mode::Pick(_) => self.on_picker_key(key),
@@ -82,8 +95,32 @@ impl Screen {
             self.is_quitting = true;
             return;
         }
-        self.interrupted = true;
-        self.tell("leave? Ctrl-C again does, any other key stays");
+        (self.interrupted, self.is_warned) = (true, true);
+        let lost = self.lost_drafts().map(|lost| format!("leave without {lost}?"));
+        let question = lost.unwrap_or_else(|| "leave?".to_string());
+        self.tell(&format!("{question} Ctrl-C again does, any other key stays"));
+    }
+
+    /// Leaves, but not without a word where that loses what is typed.
+    pub(super) fn leave(&mut self) {
+        match self.lost_drafts().filter(|_| !self.is_warned) {
+            Some(lost) => {
+                self.is_warned = true;
+                self.tell_wrong(&format!("{lost} is not sent; leaving once more loses it"));
+            }
+            None => self.is_quitting = true,
+        }
+    }
+
+    /// What is typed and not sent elsewhere, in words.
+    fn lost_drafts(&self) -> Option<String> {
+        let (with, ..) = self.drafts.back()?;
+        let to = if with.is_empty() { String::new() } else { format!(" for {}", show::line(with)) };
+        let more = match self.drafts.len() - 1 {
+            0 => String::new(),
+            more => format!(" and for {more} more"),
+        };
+        Some(format!("what is typed{to}{more}"))
     }
 
     fn on_chat_key(&mut self, key: Key) {
@@ -99,11 +136,12 @@ impl Screen {
             Key::FarUp | Key::Alt('k') => self.select_last(),
             Key::Escape => self.search = None,
             Key::Tab => self.complete(),
+            Key::BackTab => self.complete_back(),
             Key::Up if self.move_cursor_by_row(false) => {}
             Key::Down if self.move_cursor_by_row(true) => {}
             key => match self.editor.on_key(key) {
                 Some(Edit::Submit(line)) => self.on_line(&line),
-                Some(Edit::EndOfInput) => self.is_quitting = true,
+                Some(Edit::EndOfInput) => self.leave(),
                 Some(Edit::Full) => self.tell_wrong("the text is as long as it can be"),
                 _ => {}
             },
@@ -161,9 +199,11 @@ impl Screen {
     }
 
     pub(super) fn show_newest(&mut self) {
-        if let Some(talk) = self.current.as_deref().and_then(|name| self.book.get_mut(name)) {
-            talk.view = View::Newest;
-            talk.unread_back = None;
+        let talk = self.current.as_deref().and_then(|name| self.book.get_mut(name));
+        if let Some((name, seq)) =
+            talk.and_then(|talk| Some((talk.name.clone(), talk.skip_to_newest()?)))
+        {
+            self.actions.push(Action::MarkRead { name, seq });
         }
     }
 
@@ -178,8 +218,16 @@ impl Screen {
         }
     }
 
+    /// What is at the top, or will be: several keys may come between two frames.
+    fn top(&self) -> Option<(Place, i32)> {
+        match self.book.get(self.current.as_deref()?)?.view {
+            View::From(place, row) => Some((place, row)),
+            View::Newest => self.drawn.top,
+        }
+    }
+
     pub(super) fn scroll_up(&mut self, count: usize) {
-        let Some((name, (place, row))) = self.current.clone().zip(self.drawn.top) else {
+        let Some((name, (place, row))) = self.current.clone().zip(self.top()) else {
             return;
         };
         let Some(talk) = self.book.get_mut(&name) else {
@@ -194,7 +242,7 @@ impl Screen {
     }
 
     fn scroll_down(&mut self, count: usize) {
-        let Some((name, (place, row))) = self.current.clone().zip(self.drawn.top) else {
+        let Some((name, (place, row))) = self.current.clone().zip(self.top()) else {
             return;
         };
         let Some(talk) = self.book.get_mut(&name).filter(|talk| talk.view != View::Newest) else {
@@ -224,8 +272,14 @@ impl Screen {
             Key::Down | Key::FarDown | Key::Char('j') | Key::Alt('j') | Key::Ctrl('n') => {
                 self.select_beside(place, true);
             }
-            Key::PageUp => self.scroll_up(self.page()),
-            Key::PageDown => self.scroll_down(self.page()),
+            Key::PageUp => {
+                self.scroll_up(self.page());
+                self.select_in_view();
+            }
+            Key::PageDown => {
+                self.scroll_down(self.page());
+                self.select_in_view();
+            }
             Key::Char('n') => self.search_again(),
             Key::Char('c') => self.copy_selected(place),
             Key::Char('d') | Key::Delete => self.delete_selected(place),
@@ -235,7 +289,47 @@ impl Screen {
                 self.mode = Mode::Chat;
                 self.on_chat_key(key);
             }
-            _ => self.tell("c copies the id, d deletes, r takes the text, n finds on, Esc leaves"),
+            _ => self.tell(&format!("{SELECT_KEYS}, n finds on")),
+        }
+    }
+
+    /// What is selected is never out of view: a key may delete it.
+    fn select_in_view(&mut self) {
+        let talk = self.current.as_deref().and_then(|name| self.book.get(name));
+        let place = talk.and_then(|talk| match talk.view {
+            View::From(place, _) => Some(place),
+            View::Newest => talk.entries.back().map(|entry| entry.place),
+        });
+        if let Some(place) = place {
+            self.mode = Mode::Select(place);
+        }
+    }
+
+    /// The id of the selected message.
+    pub(super) fn selected_id(&self) -> Option<u128> {
+        let Mode::Select(place) = self.mode else {
+            return None;
+        };
+        self.selected(place).map(|entry| entry.id).filter(|id| *id != 0)
+    }
+
+    /// The selected message stays so where it gets another place, as one does that is stored now;
+    /// where it is gone, nothing is selected, and no other in its stead.
+    pub(super) fn follow_selected(&mut self, was: Option<u128>) {
+        let Some(id) = was.filter(|id| self.selected_id() != Some(*id)) else {
+            return;
+        };
+        if !matches!(self.mode, Mode::Select(_)) {
+            return;
+        }
+        let talk = self.current.as_deref().and_then(|name| self.book.get(name));
+        let entry = talk.and_then(|talk| talk.entries.iter().rev().find(|entry| entry.id == id));
+        match entry.map(|entry| entry.place) {
+            Some(place) => self.mode = Mode::Select(place),
+            None => {
+                self.mode = Mode::Chat;
+                self.tell("the selected message is gone");
+            }
         }
     }
 
@@ -310,7 +404,16 @@ impl Screen {
             true => "take this message back, from both sides? y does, any other key does not",
             false => "remove this message from your side? y does, any other key does not",
         };
-        self.confirm = Some(Confirm { question: question.to_string(), with, id });
+        let talk = self.book.get(&with);
+        let entry = talk.and_then(|talk| talk.entries.iter().find(|entry| entry.id == id));
+        let question = match entry {
+            Some(entry) => {
+                let text = clipped(&show::line(&entry.body), QUOTED_COLUMNS);
+                format!("{question} (\"{text}\")")
+            }
+            None => question.to_string(),
+        };
+        self.confirm = Some(Confirm { question, with, id });
     }
 
     fn selected(&self, place: Place) -> Option<&super::conversation::Entry> {
@@ -342,6 +445,11 @@ impl Screen {
             Key::PageUp => panel.top = panel.top.saturating_sub(page),
             Key::PageDown | Key::Char(' ') => panel.top += page,
             Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Chat,
+            // A command that was just read about.
+            Key::Char('/') => {
+                self.mode = Mode::Chat;
+                self.on_chat_key(key);
+            }
             _ => {}
         }
     }

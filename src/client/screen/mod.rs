@@ -171,6 +171,8 @@ struct Confirm {
 struct Notice {
     text: String,
     is_wrong: bool,
+    /// It is none any more once there is a connection.
+    until_connected: bool,
 }
 
 /// See the module's comment.
@@ -194,8 +196,12 @@ pub struct Screen {
     search: Option<Search>,
     /// What was searched for last.
     searched: Option<String>,
+    /// With whom and where it was found.
+    found: Option<(String, Place)>,
     notice: Option<Notice>,
     interrupted: bool,
+    /// It was told that leaving loses what is typed.
+    is_warned: bool,
 
     book: Book,
     current: Option<String>,
@@ -213,6 +219,7 @@ pub struct Screen {
     next_tag: u64,
     actions: Vec<Action>,
     is_quitting: bool,
+    is_account_gone: bool,
     refused: Option<Refusal>,
     /// The pane as it was drawn last: its size, and what was at the top and the bottom.
     drawn: draw::Drawn,
@@ -237,8 +244,10 @@ impl Screen {
             mode: Mode::Chat,
             search: None,
             searched: None,
+            found: None,
             notice: None,
             interrupted: false,
+            is_warned: false,
             book: Book::default(),
             current: None,
             names: BTreeSet::new(),
@@ -252,6 +261,7 @@ impl Screen {
             next_tag: 1,
             actions: Vec::new(),
             is_quitting: false,
+            is_account_gone: false,
             refused: None,
             drawn: draw::Drawn::default(),
         }
@@ -298,6 +308,11 @@ impl Screen {
         self.is_quitting
     }
 
+    /// The account was deleted from here.
+    pub fn is_account_gone(&self) -> bool {
+        self.is_account_gone
+    }
+
     /// The login was refused, and no other password would help.
     pub fn refused(&self) -> Option<&Refusal> {
         self.refused.as_ref()
@@ -324,8 +339,8 @@ impl Screen {
         let talk = self.book.entry(to, current.as_deref());
         talk.wait(id, text, time);
         if current.as_deref() == Some(to) {
-            talk.view = conversation::View::Newest;
             talk.unread_from = None;
+            self.show_newest();
         }
         self.note_name(to);
         self.book.sort();
@@ -342,12 +357,21 @@ impl Screen {
 
     /// Something for the user to know.
     pub fn tell(&mut self, text: &str) {
-        self.notice = Some(Notice { text: text.to_string(), is_wrong: false });
+        self.set_notice(text, false, false);
     }
 
     /// Something has gone wrong.
     pub fn tell_wrong(&mut self, text: &str) {
-        self.notice = Some(Notice { text: text.to_string(), is_wrong: true });
+        self.set_notice(text, true, false);
+    }
+
+    /// Something is wrong until there is a connection again.
+    fn tell_cut_off(&mut self, text: &str) {
+        self.set_notice(text, true, true);
+    }
+
+    fn set_notice(&mut self, text: &str, is_wrong: bool, until_connected: bool) {
+        self.notice = Some(Notice { text: text.to_string(), is_wrong, until_connected });
     }
 
     fn ask(&mut self, request: Request, asked: Asked) {
@@ -419,7 +443,12 @@ impl Screen {
         self.mode = Mode::Chat;
         if self.current.as_deref() != Some(name) {
             self.keep_draft();
-            self.current = Some(name.to_string());
+            let before = self.current.replace(name.to_string());
+            if before.is_none() && !self.has_draft(name) {
+                // What was typed to nobody is for the first that is opened.
+                let to_nobody = self.drafts.iter_mut().find(|(with, ..)| with.is_empty());
+                to_nobody.into_iter().for_each(|(with, ..)| *with = name.to_string());
+            }
             self.take_draft();
         }
         let current = self.current.clone();
@@ -442,6 +471,7 @@ impl Screen {
             self.drafts.pop_front();
         }
         self.drafts.push_back((name, text, cursor));
+        self.is_warned = false;
     }
 
     fn take_draft(&mut self) {

@@ -56,7 +56,7 @@ impl Screen {
             Command::Waiting(old) => self.actions.push(Action::Old(old)),
             Command::Status => self.show_status(),
             Command::Help => self.show_help(),
-            Command::Quit => self.is_quitting = true,
+            Command::Quit => self.leave(),
         }
     }
 

@@ -228,7 +228,9 @@ impl Look<'_> {
         let (mut at, mut row) = (at, row);
         let mut left = count as i32;
         while at < talk.entries.len() {
-            let text = self.block(talk, at).text.len() as i32;
+            let block = self.block(talk, at);
+            let text = block.text.len() as i32;
+            row = row.max(-(block.above.len() as i32));
             if row + left < text {
                 return (at, row + left);
             }

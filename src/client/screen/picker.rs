@@ -10,6 +10,7 @@ use super::super::width::text_width;
 use super::cells::{Buffer, Colour, Style};
 use super::pane::clipped;
 use super::{Mode, Screen};
+use crate::chat::glob::Pattern;
 use crate::limits;
 
 /// Where the names come from.
@@ -67,12 +68,16 @@ impl Picker {
 
     /// What to ask for, when what is typed needs names that are not here.
     fn next_request(&mut self) -> Option<Request> {
-        let covered = |asked: &String| self.is_whole && self.filter.contains(asked.as_str());
+        let is_covered = |asked: &String| {
+            let parts = !is_pattern(asked) && !is_pattern(&self.filter);
+            self.is_whole && (asked.is_empty() || parts && self.filter.contains(asked.as_str()))
+        };
         let same = self.asked.as_ref() == Some(&self.filter);
         if self.source == Source::Inbox || self.is_waiting || same {
             return None;
         }
-        if self.asked.as_ref().is_some_and(covered) {
+        // What is half a pattern becomes one with what is typed next.
+        if self.asked.as_ref().is_some_and(is_covered) || Pattern::parse(&self.filter).is_err() {
             return None;
         }
         self.asked = Some(self.filter.clone());
@@ -105,11 +110,21 @@ impl Picker {
         self.next_request()
     }
 
+    /// No page will come of what was asked.
+    pub fn on_refusal(&mut self, number: u64) {
+        if number == self.number {
+            self.is_waiting = false;
+        }
+    }
+
     fn matching(&self) -> impl Iterator<Item = &(String, u64)> {
-        // A pattern is the server's business; here a part of the name is looked for.
-        let is_pattern = self.filter.contains(['*', '?', '[']);
+        let pattern = is_pattern(&self.filter).then(|| Pattern::parse(&self.filter));
         let filter = self.filter.to_ascii_lowercase();
-        self.names.iter().filter(move |(name, _)| is_pattern || name.contains(&filter))
+        self.names.iter().filter(move |(name, _)| match &pattern {
+            Some(Ok(pattern)) => pattern.matches(name),
+            Some(Err(_)) => false,
+            None => name.contains(&filter),
+        })
     }
 
     pub fn title(&self) -> String {
@@ -119,9 +134,12 @@ impl Picker {
             Source::Inbox => "conversations",
         };
         let count = self.matching().count();
-        let more = if self.is_waiting { " and more to come" } else { "" };
-        let most = if self.is_waiting || self.is_whole { "" } else { ", not all" };
-        format!("{what}: {count}{more}{most} - type to filter, Enter opens, Esc closes")
+        let more = match (self.is_waiting, self.is_whole) {
+            (true, _) => ", loading",
+            (false, true) => "",
+            (false, false) => ", not all",
+        };
+        format!("{what}: {count}{more} - Enter opens, Esc closes")
     }
 
     /// Draws filter and names below `(left, top)`, and gives where the cursor is.
@@ -134,7 +152,7 @@ impl Picker {
     ) -> (usize, usize) {
         let end = buffer.columns();
         let filter = show::line(&self.filter);
-        let column = buffer.put(top, left + 1, end - 1, "filter: ", Style::DIM);
+        let column = buffer.put(top, left + 1, end - 1, "type to filter: ", Style::DIM);
         buffer.put(top, column, end - 1, &filter, Style::PLAIN);
         let room = rows.saturating_sub(1);
         let first = (self.at + 1).saturating_sub(room);
@@ -156,6 +174,11 @@ impl Picker {
         }
         (top, (column + text_width(&filter)).min(end - 1))
     }
+}
+
+/// More than a part of a name.
+fn is_pattern(filter: &str) -> bool {
+    filter.contains(['*', '?', '['])
 }
 
 impl Screen {

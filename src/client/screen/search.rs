@@ -3,7 +3,7 @@
 //! time, and goes on from where it found.
 
 use super::super::printer::date;
-use super::super::show;
+use super::super::show::{self, messages};
 use super::conversation::{Loaded, Place, View};
 use super::{Mode, Screen};
 use crate::limits;
@@ -17,7 +17,7 @@ pub(super) struct Search {
     /// Messages before this place are to be looked at.
     before: Place,
     /// How many were looked at, and how old the last one was.
-    count: u64,
+    count: usize,
     time: u64,
     pages: usize,
 }
@@ -30,7 +30,7 @@ impl Search {
             0 => String::new(),
             time => format!(", back to {}", date(time.saturating_add_signed(zone(time)))),
         };
-        format!("searching \"{text}\": {} messages{since}; Esc stops", self.count)
+        format!("searching \"{text}\": {}{since}; Esc stops", messages(self.count))
     }
 }
 
@@ -40,8 +40,10 @@ impl Screen {
         let Some(with) = self.current.clone() else {
             return self.tell_wrong("open a conversation first: /to NAME");
         };
-        let before = match self.mode {
-            Mode::Select(place) => place,
+        let found = self.found.take().filter(|(name, _)| text.is_none() && *name == with);
+        let before = match (&self.mode, found) {
+            (Mode::Select(place), _) => *place,
+            (_, Some((_, place))) => place,
             _ => Place { seq: u64::MAX, local: u64::MAX },
         };
         let Some(text) = text.or_else(|| self.searched.clone()) else {
@@ -121,6 +123,7 @@ impl Screen {
             return;
         }
         self.mode = Mode::Select(place);
+        self.found = Some((search.with.clone(), place));
         let look = self.drawn.look(&self.me, self.settings.zone, None);
         if let Some(talk) = self.book.get_mut(&search.with) {
             let at = talk.at(place);
@@ -129,8 +132,8 @@ impl Screen {
             }
         }
         self.tell(&format!(
-            "found after {} messages; n finds on, c copies the id, Esc leaves",
-            search.count
+            "found after {}; n finds on, c copies the id, Esc leaves",
+            messages(search.count)
         ));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::show;
-use super::super::width::char_width;
+use super::super::width::{char_width, text_width};
 
 /// What a tab becomes: where it would lead depends on what stands before, which wrapping changes.
 const TAB: &str = "    ";
@@ -19,6 +19,25 @@ pub fn body(text: &str, columns: usize) -> Vec<String> {
         };
         let shown = show::line(&line);
         rows.extend(line_rows(&shown, columns).into_iter().map(str::to_string));
+    }
+    rows
+}
+
+/// The rows of a line that may be a table's: what does not fit goes on below its last column, which
+/// two blanks set apart.
+pub fn hanging(line: &str, columns: usize) -> Vec<String> {
+    let lead = line.len() - line.trim_start().len();
+    let gap = line[lead..].find("  ").map(|at| lead + at);
+    let start = gap.map_or(0, |gap| line.len() - line[gap..].trim_start().len());
+    let (head, text) = line.split_at(start);
+    let indent = text_width(head);
+    if indent == 0 || 2 * indent > columns {
+        return body(line, columns);
+    }
+    let mut rows = body(text, columns - indent);
+    for (nth, row) in rows.iter_mut().enumerate() {
+        let before = if nth == 0 { head.to_string() } else { " ".repeat(indent) };
+        row.insert_str(0, &before);
     }
     rows
 }
@@ -64,7 +83,6 @@ pub fn line_rows(line: &str, columns: usize) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::width::text_width;
     use super::*;
 
     #[test]
@@ -85,6 +103,21 @@ mod tests {
             ("\u{4e2d}a", 1, &["\u{4e2d}", "a"]),
         ] {
             assert_eq!(line_rows(line, columns), rows, "{line:?} in {columns}");
+        }
+    }
+
+    #[test]
+    fn a_table_goes_on_below_its_last_column_where_that_has_room() {
+        for (line, columns, rows) in [
+            ("/to NAME  talk to NAME", 40, &["/to NAME  talk to NAME"][..]),
+            ("/to NAME  talk to NAME", 20, &["/to NAME  talk to", "          NAME"]),
+            ("  a key  and its value", 18, &["  a key  and its", "         value"]),
+            ("/to NAME  talk to NAME", 14, &["/to NAME  talk", "to NAME"]),
+            ("no table here", 8, &["no table", "here"]),
+            ("", 8, &[""]),
+            ("   ", 8, &["   "]),
+        ] {
+            assert_eq!(hanging(line, columns), rows, "{line:?} in {columns}");
         }
     }
 

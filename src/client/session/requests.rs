@@ -23,6 +23,11 @@ impl Refusal {
         Refusal { code: code.to_string(), text: text.to_string() }
     }
 
+    /// The kept token does not log in any more, and there is no password.
+    pub fn void_login() -> Refusal {
+        Refusal::new("bad-token", "the kept login is too old, or the password was changed")
+    }
+
     /// Reads `code: sentence`.
     pub fn of(body: &str) -> Refusal {
         match body.split_once(": ") {

@@ -59,7 +59,7 @@ fn pages_scroll_and_older_messages_are_loaded_as_they_are_reached_in_their_place
 fn the_place_is_kept_while_a_page_arrives_and_through_a_resize() {
     let mut seat = long_talk(500, 80, 24);
     seat.served.is_silent = true;
-    seat.keys("\x1b[5~\x1b[5~\x1b[5~");
+    seat.keys("\x1b[5~");
     let view = in_view(&seat);
     seat.answer_all();
     assert_eq!(in_view(&seat), view, "what came above moved nothing");

@@ -3,6 +3,7 @@
 mod golden;
 mod hands;
 mod hostile;
+mod keeping;
 mod measure;
 mod real;
 mod seat;

@@ -51,6 +51,55 @@ fn the_marker_moves_only_over_what_was_on_the_screen() {
 }
 
 #[test]
+fn what_came_at_once_or_unseen_is_read_from_its_first_message_on() {
+    for covered in [false, true] {
+        let mut seat = Seat::new(80, 24);
+        seat.keys("/to bob\r");
+        for n in 0..60 {
+            seat.hear("bob", &format!("old {n}."));
+        }
+        let seen = marker(&seat, "bob");
+        assert_eq!(seen, seat.served.messages.last().unwrap().seq, "each was on the screen");
+        if covered {
+            seat.keys("/help\r");
+        }
+        for n in 0..60 {
+            let message = seat.served.store("bob", ME, &format!("new {n}."));
+            seat.screen.on_event(seat.now_ms, Event::Message(message));
+        }
+        seat.settle();
+        seat.show();
+        if covered {
+            assert_eq!(marker(&seat, "bob"), seen);
+            seat.keys("q");
+        }
+        assert!(seat.shows("── unread") && seat.shows("new 0."), "{}", seat.text());
+        let seen = seat.served.messages.iter().position(|m| m.seq == marker(&seat, "bob"));
+        let seen = seen.unwrap() - 60;
+        assert!(seat.shows(&format!("new {seen}.")) && !seat.shows(&format!("new {}.", seen + 1)));
+        assert!(seat.shows(&format!("{} more below", 59 - seen)), "{}", seat.text());
+        // Who writes has seen enough.
+        seat.keys("an answer\r");
+        assert!(seat.shows("an answer") && seat.shows("new 59."), "{}", seat.text());
+        assert!(marker(&seat, "bob") >= seat.served.messages[119].seq);
+    }
+}
+
+#[test]
+fn a_message_longer_than_the_screen_is_shown_from_its_beginning() {
+    let mut seat = Seat::new(80, 24);
+    seat.keys("/to bob\r");
+    seat.hear("bob", "before");
+    let lines: Vec<String> = (0..50).map(|n| format!("line {n}.")).collect();
+    seat.hear("bob", &lines.join("\n"));
+    assert!(seat.shows("line 0.") && seat.shows("1 more below"), "{}", seat.text());
+    seat.keys("\x1b[6~\x1b[6~\x1b[6~");
+    assert!(seat.shows("line 49."));
+    seat.hear("bob", "after");
+    assert!(seat.shows("line 49.") && seat.shows("after"), "it follows again: {}", seat.text());
+}
+
+#[test]
 fn more_unread_than_a_page_has_is_loaded_up_to_the_line_before_any_counts_as_read() {
     let mut seat = Seat::with(settings(), 80, 24);
     for n in 0..2_500 {

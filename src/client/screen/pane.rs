@@ -139,6 +139,19 @@ impl Look<'_> {
         rows
     }
 
+    /// The row of an entry's text that has `folded`, which is in lower case, or with which it begins
+    /// where it was wrapped; the first where no row has it.
+    pub fn row_with(&self, talk: &Conversation, at: usize, folded: &str) -> i32 {
+        let block = self.block(talk, at);
+        let text =
+            |row: &Row| row.spans.last().map_or(String::new(), |(text, _)| text.to_lowercase());
+        let rows: Vec<String> = block.text.iter().map(text).collect();
+        let has = |text: &str| text.contains(folded);
+        let wrapped = |rows: &[String]| has(&rows.join(" ")) || has(&rows.concat());
+        let whole = rows.iter().position(|row| has(row));
+        whole.or_else(|| rows.windows(2).position(wrapped)).unwrap_or(0) as i32
+    }
+
     /// What is shown of a conversation. A view that reaches the newest message follows it from then
     /// on.
     pub fn show(&self, talk: &mut Conversation) -> Shown {

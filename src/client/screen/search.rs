@@ -127,7 +127,8 @@ impl Screen {
         let look = self.drawn.look(&self.me, self.settings.zone, None);
         if let Some(talk) = self.book.get_mut(&search.with) {
             let at = talk.at(place);
-            if let Some((at, row)) = look.back_from(talk, at, 0, look.rows / 2) {
+            let row = look.row_with(talk, at, &search.folded);
+            if let Some((at, row)) = look.back_from(talk, at, row, look.rows / 2) {
                 talk.view = View::From(talk.entries[at].place, row);
             }
         }

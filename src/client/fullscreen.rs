@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::options::{Error, Options, io_error};
 use super::run::{INPUT_BYTES, finish, is_ending, read_typed, tell_found, wants_colour, write_out};
 use super::screen::paint::{self, Painter};
-use super::screen::{Action, Screen, Settings, Status};
+use super::screen::{Action, OWED_MS, Screen, Settings, Status};
 use super::session::{Event, Refusal};
 use super::show::messages;
 use super::store;
@@ -71,7 +71,7 @@ pub fn run(
         [signal::INT, signal::TERM, signal::HUP, signal::QUIT, signal::WINCH, signal::TSTP];
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
     let settings = Settings { bell: options.bell, sidebar: options.sidebar, zone: clock::zone_ms };
-    let mut screen = Screen::new(user, settings, status_of(&driver));
+    let mut screen = Screen::new(user, settings, status_of(&driver, clock::monotonic_ms()));
     for draft in driver.session.drafts().chain(driver.session.old_drafts()) {
         screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
     }
@@ -101,7 +101,7 @@ pub fn run(
     finish(full.driver, 0)
 }
 
-fn status_of(driver: &Driver) -> Status {
+fn status_of(driver: &Driver, now_ms: u64) -> Status {
     let session = &driver.session;
     Status {
         state: session.state(),
@@ -109,6 +109,7 @@ fn status_of(driver: &Driver) -> Status {
         trouble: session.trouble().map(str::to_string),
         waiting: session.waiting() + session.waiting_old() + session.waiting_elsewhere(),
         latency_ms: session.latency_ms(),
+        owed_ms: session.owed_ms(now_ms),
         outbox: driver.outbox().display().to_string(),
     }
 }
@@ -118,7 +119,7 @@ impl Full {
         loop {
             let now_ms = clock::monotonic_ms();
             self.settle(now_ms)?;
-            self.draw()?;
+            self.draw(now_ms)?;
             // What was on the screen is read, from now on.
             if self.settle(now_ms)? {
                 continue;
@@ -135,7 +136,11 @@ impl Full {
                 self.driver.poll_fd(),
             ];
             let own = self.screen.deadline().map(|deadline| deadline.saturating_sub(now_ms));
-            let timeout_ms = [self.driver.timeout_ms(now_ms), own].into_iter().flatten().min();
+            // While an answer is owed, it is shown for how long.
+            let owed_ms = self.driver.session.owed_ms(now_ms);
+            let owed = owed_ms.map(|owed_ms| OWED_MS - owed_ms % OWED_MS);
+            let timeouts = [self.driver.timeout_ms(now_ms), own, owed];
+            let timeout_ms = timeouts.into_iter().flatten().min();
             poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
             let now_ms = clock::monotonic_ms();
             self.driver.turn(now_ms, &fds[2]);
@@ -237,8 +242,8 @@ impl Full {
     }
 
     /// Draws what has changed, in one write.
-    fn draw(&mut self) -> Result<(), Error> {
-        self.screen.on_status(status_of(&self.driver));
+    fn draw(&mut self, now_ms: u64) -> Result<(), Error> {
+        self.screen.on_status(status_of(&self.driver, now_ms));
         let (buffer, cursor) = self.screen.draw();
         let mut out = std::mem::take(&mut self.aside);
         out.append(&mut self.painter.frame(buffer, cursor));

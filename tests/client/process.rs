@@ -48,6 +48,10 @@ impl Server {
         child.wait().expect("it ends");
     }
 
+    pub fn signal(&self, number: i32) {
+        kill(self.child.as_ref().expect("it runs").id(), number).expect("it runs");
+    }
+
     /// A client's command, with a state folder of its own for each account.
     pub fn client(&self, user: &str) -> Command {
         self.client_with(user, user, 30)

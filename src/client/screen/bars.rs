@@ -4,7 +4,7 @@ use super::super::session::State;
 use super::super::show;
 use super::cells::{Colour, Style};
 use super::conversation::Loaded;
-use super::{Mode, Panel, Screen};
+use super::{Mode, OWED_MS, Panel, Screen};
 use crate::limits;
 
 /// What can be done with a selected message.
@@ -87,7 +87,11 @@ impl Screen {
         if status.waiting > 0 {
             pieces.push((format!("  {} waiting", status.waiting), Style::BOLD));
         }
-        if let (State::Connected, Some(latency_ms)) = (status.state, status.latency_ms) {
+        let owed_ms = status.owed_ms.filter(|owed_ms| *owed_ms >= OWED_MS);
+        if let (State::Connected, Some(owed_ms)) = (status.state, owed_ms) {
+            let style = Style::BOLD.coloured(Colour::Yellow);
+            pieces.push((format!("  no answer for {} s", owed_ms / 1_000), style));
+        } else if let (State::Connected, Some(latency_ms)) = (status.state, status.latency_ms) {
             let text = match latency_ms {
                 0 => "  <1 ms".to_string(),
                 some => format!("  {some} ms"),

@@ -68,6 +68,9 @@ pub const WHO_MS: u64 = 30_000;
 /// After a login already after this: the others may be on their way back to the same server.
 pub const WHO_SOON_MS: u64 = 2_000;
 
+/// An answer that is owed for longer is told, milliseconds.
+pub const OWED_MS: u64 = 1_000;
+
 /// What the user has chosen, and what the environment says.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -92,6 +95,8 @@ pub struct Status {
     pub waiting: usize,
     /// How long the server took for its last answer, milliseconds.
     pub latency_ms: Option<u64>,
+    /// For how long it has owed one, milliseconds.
+    pub owed_ms: Option<u64>,
     /// The outbox's file.
     pub outbox: String,
 }

@@ -171,6 +171,14 @@ impl Session {
         self.receivers.contains(receiver) || planted(Mutant::SentBehindUnknown)
     }
 
+    /// For how long the server has owed an answer, milliseconds; `None` where it owes none. A login
+    /// takes long on purpose.
+    pub fn owed_ms(&self, now_ms: u64) -> Option<u64> {
+        let oldest = self.pending.front()?;
+        let is_login = matches!(oldest.kind, PendingKind::Login(_));
+        (!is_login).then(|| now_ms.saturating_sub(oldest.sent_ms))
+    }
+
     pub(super) fn reply_deadline(&self, oldest: &Pending) -> u64 {
         let silence = self.last_heard.max(oldest.sent_ms) + SILENCE_MS;
         silence.min(oldest.sent_ms + REPLY_MS)

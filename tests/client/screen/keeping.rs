@@ -160,6 +160,21 @@ fn a_search_without_a_text_goes_on_from_where_it_found() {
 }
 
 #[test]
+fn what_was_found_is_in_view_however_long_its_message_is() {
+    let mut seat = talk(30);
+    let mut lines: Vec<String> = (0..300).map(|n| format!("line {n}.")).collect();
+    lines[200] = format!("{} needle in a haystack", "x ".repeat(22));
+    seat.hear("bob", &lines.join("\n"));
+    seat.hear("bob", "after it");
+    for text in ["LINE 150.", "line 299.", "line 0.", "needle in", "message 3 of"] {
+        seat.keys(&format!("/search {text}\r"));
+        assert!(seat.shows("found after"), "{}", seat.text());
+        assert!(says(&seat, &text.to_lowercase()), "{text}: {}", seat.text());
+        escape(&mut seat);
+    }
+}
+
+#[test]
 fn a_selected_message_is_in_view_says_what_can_be_done_and_is_the_one_that_is_meant() {
     let mut seat = talk(100);
     seat.keys("\x1b[1;3A");
@@ -262,4 +277,18 @@ fn somebody_new_is_told_how_to_make_an_account_and_of_no_conversations_before_th
     assert!(seat.shows("no account has this name and password (wrong-c…"), "it is cut visibly");
     seat.event(Event::State(State::Connected));
     assert!(!seat.shows("--create"), "{}", seat.text());
+}
+
+#[test]
+fn a_server_that_does_not_answer_any_more_is_not_shown_as_a_fast_one() {
+    let mut seat = talk(1);
+    seat.status.owed_ms = Some(999);
+    seat.show();
+    assert!(seat.shows("connected  1 ms"), "{}", seat.text());
+    seat.status.owed_ms = Some(3_200);
+    seat.show();
+    assert!(seat.shows("connected  no answer for 3 s  127.0.0.1:7262"), "{}", seat.text());
+    seat.status.state = State::Offline;
+    seat.show();
+    assert!(!seat.shows("no answer for"), "{}", seat.text());
 }

@@ -7,7 +7,7 @@ use chatctl::client::fullscreen::Stage;
 use chatctl::sys::signal;
 
 use super::super::process::Server;
-use crate::support::sys::{Pty, kill, spawn_on_pty};
+use crate::support::sys::{Pty, STOP, kill, spawn_on_pty};
 use crate::support::vt::Vt;
 
 /// The last thing that is said to a terminal.
@@ -98,6 +98,24 @@ fn a_server_that_is_lost_leaves_the_screen_and_what_is_typed_is_sent_later() {
     let (mut pty, child, mut vt) = at_screen(&server, "alice");
     pty.type_text("/to bob\r");
     wait_for(&mut pty, &mut vt, "alice✓ kept for the next time");
+    pty.type_text("/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+}
+
+#[test]
+fn a_server_that_hangs_is_told_while_it_does() {
+    let server = Server::start("screen-hangs");
+    server.create("alice");
+    server.create("bob");
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    pty.type_text("/to bob\r");
+    wait_for(&mut pty, &mut vt, "no messages yet");
+    server.signal(STOP);
+    pty.type_text("into the silence\r");
+    wait_for(&mut pty, &mut vt, "no answer for");
+    server.signal(signal::CONT);
+    wait_for(&mut pty, &mut vt, "alice✓ into the silence");
+    assert!(!vt.text().contains("no answer for"), "{}", vt.text());
     pty.type_text("/quit\r");
     ends(&mut pty, &mut vt, child, true);
 }

@@ -71,6 +71,7 @@ impl Seat {
             trouble: None,
             waiting: 0,
             latency_ms: Some(1),
+            owed_ms: None,
             outbox: "/state/outbox.0".to_string(),
         };
         let mut screen = Screen::new(ME, settings, status.clone());

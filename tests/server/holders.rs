@@ -25,6 +25,12 @@ fn unfinished(server: &TestServer) -> RawClient {
     client
 }
 
+/// Half as many again as all connections together may have.
+fn unfinished_past_the_bound(server: &TestServer) -> Vec<RawClient> {
+    let count = 3 * limits::INPUT_TOTAL_BYTES / limits::PAYLOAD_BYTES / 2;
+    (0..count).map(|_| unfinished(server)).collect()
+}
+
 #[test]
 fn requests_that_are_never_finished_take_a_bounded_room_and_make_way_for_others() {
     let home = TempDir::new("unfinished");
@@ -32,8 +38,8 @@ fn requests_that_are_never_finished_take_a_bounded_room_and_make_way_for_others(
     let mut alice = server.create("alice");
     let before = server.resident_bytes();
     let bound = limits::INPUT_TOTAL_BYTES;
-    let count = 3 * bound / limits::PAYLOAD_BYTES / 2;
-    let holders: Vec<RawClient> = (0..count).map(|_| unfinished(&server)).collect();
+    let holders = unfinished_past_the_bound(&server);
+    let count = holders.len();
     let grown = server.resident_bytes() - before;
     assert!(grown > bound as u64 / 2, "they do wait in memory: {grown}");
     let most = 2 * (bound + count * limits::INPUT_SURE_BYTES);
@@ -47,6 +53,20 @@ fn requests_that_are_never_finished_take_a_bounded_room_and_make_way_for_others(
         holder.try_read().is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
     };
     assert!(holders.into_iter().any(is_let_go), "somebody was let go");
+}
+
+#[test]
+fn those_who_leave_make_room_for_whoever_waits() {
+    let home = TempDir::new("unfinished-left");
+    let server = start(&home);
+    let mut alice = server.create("alice");
+    let mut other = server.login("alice");
+    let holders = unfinished_past_the_bound(&server);
+    alice.send(&ask("send").to("alice").id(1).body(&"long".repeat(limits::BODY_BYTES / 4)));
+    // Once this is answered the server has seen the one before, of which it has not taken all.
+    other.done(&ask("ping"));
+    drop(holders);
+    assert_eq!(alice.reply().cmd, "send");
 }
 
 /// How many messages of its answers come before the end of it, or of the connection.

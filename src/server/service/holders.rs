@@ -146,6 +146,9 @@ impl Service {
 
     /// When [`Service::make_room`] has something to do at the earliest.
     pub(super) fn make_room_ms(&self) -> Option<u64> {
+        if !self.crowded_out.is_empty() && self.inputs.bytes() < limits::INPUT_TOTAL_BYTES {
+            return Some(self.now.monotonic_ms);
+        }
         self.holder_in_the_way().map(|(since_ms, _)| since_ms + limits::HOLD_MS)
     }
 

@@ -64,14 +64,17 @@ impl World {
             lists.push(Vec::new());
         }
         let forms = lists[0].is_empty();
-        let is_enough = |world: &World, kept: &[usize]| {
+        // Whoever lives with a full disk answers, and counts where a removal is weighed: one that is
+        // still asked for may take a server that has room.
+        let spare = usize::from(leaves_full && !self.operators_are_through());
+        let is_enough = |world: &World, kept: &[usize], spare: usize| {
             !forms
                 && lists.iter().all(|voters| {
                     let lives = |id: &&ServerId| {
                         let place = world.place_with(**id);
                         place.is_some_and(|place| kept.contains(&place)) && world.is_whole(**id)
                     };
-                    voters.iter().filter(lives).count() > voters.len() / 2
+                    voters.iter().filter(lives).count() > voters.len() / 2 + spare
                 })
         };
         let (mut kept, mut rest) = (Vec::new(), Vec::new());
@@ -81,7 +84,7 @@ impl World {
             let is_first = forms && place < self.common.servers as usize && !server.is_ghost;
             // What is damaged is a minority, and cannot elect a PRIMARY.
             let lives = is_first || counts && self.is_whole(server.id) && !server.is_ghost;
-            if lives && !is_enough(self, &kept) {
+            if lives && !is_enough(self, &kept, spare) {
                 kept.push(place);
                 continue;
             }
@@ -92,7 +95,7 @@ impl World {
             }
             rest.push(place);
         }
-        assert!(forms || is_enough(self, &kept), "a majority is whole: {lists:?}");
+        assert!(forms || is_enough(self, &kept, 0), "a majority is whole: {lists:?}");
         (kept, rest)
     }
 

@@ -1,11 +1,11 @@
 //! Servers come and go while clients go on.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use super::Conversation;
 use crate::support::cluster::{Cluster, name_of};
-use crate::support::server::{Ended, Launch};
+use crate::support::server::{Ended, Launch, Starting, ask};
 use crate::support::talker::Talker;
 
 fn said(output: &Output) -> String {
@@ -238,5 +238,38 @@ fn the_primary_is_killed_in_the_middle_of_changes_and_they_are_finished() {
     }
     conversation.wait_for(&cluster, 50);
     conversation.stop_and_check();
+    cluster.stop_and_compare_logs();
+}
+
+#[test]
+fn a_server_that_lags_behind_helps_to_elect_one_that_it_does_not_know_yet() {
+    let mut cluster = Cluster::with_spares("newer", 3, 1, &[]);
+    let starting: Vec<Starting> = (0..3).map(|place| cluster.spawn(place)).collect();
+    starting.into_iter().enumerate().for_each(|(place, starting)| cluster.put(place, starting));
+    let mut alice = Talker::new(&cluster.addresses()[..3], "alice");
+    alice.send("alice", 1, "known to all");
+    let primary = cluster.primary();
+    let [other, lagging] = [(primary + 1) % 3, (primary + 2) % 3];
+    cluster.kill9(lagging);
+    cluster.let_in(&[primary, other], 3);
+    // Only the PRIMARY and the new one have what comes then.
+    let mut client = cluster.server(primary).login("alice");
+    cluster.kill9(other);
+    client.send(&ask("send").to("alice").id(2).body("known to two of four"));
+    let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+    dump.arg("dump-log").arg(cluster.path("d"));
+    cluster.wait("it is not sent to the new one", || {
+        said(&dump.output().unwrap()).contains("known to two of four")
+    });
+    cluster.kill9(primary);
+    cluster.restart(other);
+    cluster.restart(lagging);
+    // Of the three that are needed the new one has the most: only it can be elected.
+    cluster.wait("the new one is not elected", || cluster.primary() == 3);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 3, "known to all again");
+    let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["known to all", "known to two of four", "known to all again"]);
+    cluster.restart(primary);
     cluster.stop_and_compare_logs();
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::play::PATIENCE;
 use super::tally::{Stage, Tally};
 use crate::support::fleet::{Fleet, Standing};
-use crate::support::{Rng, number_field, text_field};
+use crate::support::{Rng, text_field};
 
 /// How long one question may take.
 const ASK_MS: &str = "5000";
@@ -61,9 +61,6 @@ struct Wish {
     place: usize,
     /// There was a yes: its vote is waited for.
     is_in: bool,
-    /// It has its vote, and all members are to have the PRIMARY's log up to here: who does not know
-    /// of it lets it in no more than a stranger.
-    known_at: Option<u64>,
 }
 
 /// The operator.
@@ -133,7 +130,7 @@ impl Operator {
                 fleet.start_one(place);
             }
         }
-        self.wish = Some(Wish { verb, place, is_in: false, known_at: None });
+        self.wish = Some(Wish { verb, place, is_in: false });
     }
 
     fn ask(&mut self, fleet: &Fleet) {
@@ -157,12 +154,8 @@ impl Operator {
             let rows = rows(&output);
             let name = fleet.name(wish.place);
             if rows.iter().any(|row| row.name == name && row.vote == "voter") {
-                let newest = rows.iter().map(|row| row.matches).max().unwrap_or(0);
-                let known_at = *wish.known_at.get_or_insert(newest);
-                if rows.iter().all(|row| row.matches >= known_at) {
-                    fleet.set_standing(wish.place, Standing::Member);
-                    self.wish = None;
-                }
+                fleet.set_standing(wish.place, Standing::Member);
+                self.wish = None;
             }
             return;
         }
@@ -215,8 +208,6 @@ struct Row {
     name: String,
     address: String,
     vote: String,
-    /// Up to where its log is known to be the PRIMARY's.
-    matches: u64,
 }
 
 /// The list that was printed; none where none was.
@@ -227,7 +218,6 @@ fn rows(output: &Output) -> Vec<Row> {
         name: field(line, "name"),
         address: field(line, "address"),
         vote: field(line, "vote"),
-        matches: number_field(line, "match").unwrap_or(0),
     };
     text.lines().map(row).collect()
 }

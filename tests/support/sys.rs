@@ -146,11 +146,15 @@ fn open_slave(path: &Path) -> io::Result<File> {
 pub fn spawn_on_pty(command: &mut Command, pty: &Pty) -> io::Result<Child> {
     let end = || pty.slave.try_clone().map(Stdio::from);
     command.stdin(end()?).stdout(end()?).stderr(end()?);
-    // SAFETY: setsid and ioctl are async-signal-safe, and touch no memory of the parent's.
+    // SAFETY: setsid, ioctl and signal are async-signal-safe, and touch no memory of the parent's.
     unsafe {
         command.pre_exec(|| {
             if libc::setsid() == -1 || libc::ioctl(0, libc::TIOCSCTTY, 0) == -1 {
                 return Err(io::Error::last_os_error());
+            }
+            // What ignored them here, nohup(1) perhaps, is none of a new session's.
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
             }
             Ok(())
         });

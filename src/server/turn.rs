@@ -339,7 +339,6 @@ impl Server {
         while left > 0
             && let Some(ReadJob { id, locations }) = jobs.next()
         {
-            left = left.saturating_sub(locations.len());
             let mut buffer = Vec::new();
             let mut ranges = Vec::with_capacity(locations.len());
             let read: Result<(), Option<ReadError>> = locations.iter().try_for_each(|location| {
@@ -349,6 +348,7 @@ impl Server {
             });
             match read {
                 Ok(()) => {
+                    left = left.saturating_sub(locations.len());
                     let payloads = ranges.into_iter().map(|range| &buffer[range]);
                     self.service.on_fetched(id, payloads);
                 }

@@ -127,14 +127,16 @@ impl Service {
             }
             let outputs_have_room = self.outputs_have_room();
             let Some(client) = self.clients.get_mut(key) else { continue };
-            if client.take_push(seq, outputs_have_room) {
+            let fits = client.take_push(seq, outputs_have_room);
+            if fits {
                 let Client { codec, .. } = *client;
                 client.put(codec, message, &mut self.spares);
                 self.outputs.set_bytes(&mut client.unread, client.output.unwritten());
-                if !client.dirty {
-                    client.dirty = true;
-                    self.todo.write.push(key);
-                }
+            }
+            // Also where it was left out: who leaves nothing unread is told so at once.
+            if (fits || !client.has_unwritten()) && !client.dirty {
+                client.dirty = true;
+                self.todo.write.push(key);
             }
         }
     }

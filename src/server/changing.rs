@@ -12,7 +12,7 @@
 use super::cluster::Listed;
 use super::peers::change::{Change, Verb};
 use super::peers::handshake::Identity;
-use super::peers::mesh::{Member, Mesh};
+use super::peers::mesh::{Event, Member, Mesh};
 use super::peers::session::Block;
 use super::service::{Service, Serving};
 use super::{TraceLevel, standing};
@@ -62,8 +62,27 @@ enum Step {
 }
 
 impl Changing {
+    /// Takes what has happened at the peers' port to whom it concerns. An operator who asks for the
+    /// status is left to the caller.
+    pub fn take(&mut self, with: &mut Means<'_>, event: Event) -> Option<Key> {
+        let replica = &mut with.service.replica;
+        match event {
+            Event::Raft(from, message) => replica.step(with.now_ms, from, message),
+            Event::Up(id) => replica.peer_up(with.now_ms, id),
+            Event::Lost(id) => replica.peer_lost(with.now_ms, id),
+            Event::About(_) => with.learn_addresses(),
+            // The log of this one begins already.
+            Event::Adopt(..) => {}
+            Event::Join(_, entry) => self.on_told(with, &entry),
+            Event::Change(key, change) => self.on_change(with, key, change),
+            Event::Probed(address, identity) => self.on_probed(with, &address, identity),
+            Event::Asked(key) => return Some(key),
+        }
+        None
+    }
+
     /// An operator asks for a change.
-    pub fn on_change(&mut self, with: &mut Means<'_>, key: Key, change: Change) {
+    fn on_change(&mut self, with: &mut Means<'_>, key: Key, change: Change) {
         if *with.service.serving() != Serving::Primary {
             return with.answer(key, "elsewhere", "this server is not PRIMARY");
         }
@@ -83,7 +102,7 @@ impl Changing {
     }
 
     /// Somebody answers at an address that was asked for, or nobody does.
-    pub fn on_probed(
+    fn on_probed(
         &mut self,
         with: &mut Means<'_>,
         address: &str,
@@ -164,7 +183,7 @@ impl Changing {
     }
 
     /// A peer tells who the members are.
-    pub fn on_told(&mut self, with: &mut Means<'_>, entry: &[u8]) {
+    fn on_told(&mut self, with: &mut Means<'_>, entry: &[u8]) {
         let Ok(Command::Members { time, members }) = Command::decode(entry) else { return };
         let is_old = time <= with.service.replica.state().last_time()
             || self.heard.as_ref().is_some_and(|(heard, _)| time <= *heard);
@@ -269,6 +288,15 @@ impl Means<'_> {
             return Err("its data directory was a member's before: give it an empty one".to_owned());
         }
         Ok(*incarnation)
+    }
+
+    /// Where clients reach the peers, as these say it: for those who come to the wrong server.
+    pub fn learn_addresses(&mut self) {
+        for id in self.mesh.members().iter().map(|member| member.number) {
+            if let Some((about, _)) = self.mesh.standing(id) {
+                self.service.set_peer_address(id, about.client_address.clone());
+            }
+        }
     }
 
     fn answer(&mut self, key: Key, result: &str, why: &str) {

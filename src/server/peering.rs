@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::changing::{Changing, Means};
 use super::links::Links;
-use super::peers::mesh::Event;
 use super::service::Serving;
 use super::trace::Trace;
 use super::{Server, TraceLevel};
@@ -31,30 +30,14 @@ impl Server {
     /// Takes what came from peers to the core, in the order in which it came.
     pub(super) fn read_peers(&mut self) {
         let Some(links) = &mut self.links else { return };
-        let now_ms = self.now.monotonic_ms;
-        links.work(now_ms, self.waiting.poll.registry());
+        links.work(self.now.monotonic_ms, self.waiting.poll.registry());
         while let Some(event) = self.links.as_mut().and_then(|l| l.mesh.todo.events.pop_front()) {
-            match event {
-                Event::Raft(from, message) => self.service.replica.step(now_ms, from, message),
-                Event::Up(id) => self.service.replica.peer_up(now_ms, id),
-                Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
-                Event::About(_) => self.learn_addresses(),
-                // The log of this one begins already.
-                Event::Adopt(..) => {}
-                Event::Join(_, entry) => {
-                    self.change(|changing, with| changing.on_told(with, &entry));
-                }
-                Event::Change(key, change) => {
-                    self.change(|changing, with| changing.on_change(with, key, change));
-                }
-                Event::Probed(address, identity) => {
-                    self.change(|changing, with| changing.on_probed(with, &address, identity));
-                }
-                Event::Asked(key) => {
-                    let status = self.status();
-                    if let Some(links) = &mut self.links {
-                        links.mesh.answer(key, status);
-                    }
+            let mut asked = None;
+            self.change(|changing, with| asked = changing.take(with, event));
+            if let Some(key) = asked {
+                let status = self.status();
+                if let Some(links) = &mut self.links {
+                    links.mesh.answer(key, status);
                 }
             }
         }
@@ -66,16 +49,6 @@ impl Server {
         let (service, own) = (&mut self.service, &self.hard_state);
         let now_ms = self.now.monotonic_ms;
         what(&mut self.changing, &mut Means { service, mesh, own, now_ms });
-    }
-
-    /// Where clients reach the peers, as these say it: for those who come to the wrong server.
-    pub(super) fn learn_addresses(&mut self) {
-        let Some(links) = &self.links else { return };
-        for id in links.mesh.members().iter().map(|member| member.number) {
-            if let Some((about, _)) = links.mesh.standing(id) {
-                self.service.set_peer_address(id, about.client_address.clone());
-            }
-        }
     }
 
     /// What the core tells its peers leaves now, before the batch goes to the disk: they write while

@@ -83,7 +83,7 @@ impl Server {
             damage::tell(trace);
         }
         // Some have said it while the cluster was formed.
-        server.learn_addresses();
+        server.change(|_, with| with.learn_addresses());
         if server.service.replica.members().is_empty() {
             server.found()?;
         }

@@ -8,7 +8,6 @@ use chatctl::limits;
 use chatctl::net::{Deadlines, Key, Origin};
 use chatctl::raft::{HardState, Message, Outgoing, Role, ServerId, Wanted};
 use chatctl::server::changing::{Changing, Means};
-use chatctl::server::peers::mesh::Event;
 use chatctl::server::service::{Now, ReadJob, Service, Serving, refuse};
 use chatctl::wal::{Batch, Location, SpareRequest, SpareState, hard_state};
 
@@ -170,7 +169,7 @@ impl Process {
             acts: Vec::new(),
         };
         // Some have said it while the server waited to be a member.
-        process.learn_addresses();
+        process.change(|_, with| with.learn_addresses());
         process
     }
 
@@ -257,27 +256,13 @@ impl Process {
 
     /// What has happened at the peers' port, as `Server::read_peers` has it.
     fn read_peers(&mut self) {
-        let now_ms = self.now.monotonic_ms;
         while let Some(event) =
             self.peers.as_mut().and_then(|peers| peers.mesh.todo.events.pop_front())
         {
-            match event {
-                Event::Raft(from, message) => self.service.replica.step(now_ms, from, message),
-                Event::Up(id) => self.service.replica.peer_up(now_ms, id),
-                Event::Lost(id) => self.service.replica.peer_lost(now_ms, id),
-                Event::About(_) => self.learn_addresses(),
-                Event::Adopt(..) => {}
-                Event::Join(_, entry) => {
-                    self.change(|changing, with| changing.on_told(with, &entry));
-                }
-                Event::Change(key, change) => {
-                    self.change(|changing, with| changing.on_change(with, key, change));
-                }
-                Event::Probed(address, identity) => {
-                    self.change(|changing, with| changing.on_probed(with, &address, identity));
-                }
-                Event::Asked(_) => unreachable!("operators here ask for changes alone"),
-            }
+            self.change(|changing, with| {
+                let asked = changing.take(with, event);
+                assert!(asked.is_none(), "operators here ask for changes alone");
+            });
         }
     }
 
@@ -285,15 +270,6 @@ impl Process {
         let Some(Peers { mesh, .. }) = &mut self.peers else { return };
         let (service, own, now_ms) = (&mut self.service, &self.file, self.now.monotonic_ms);
         what(&mut self.changing, &mut Means { service, mesh, own, now_ms });
-    }
-
-    fn learn_addresses(&mut self) {
-        let Some(Peers { mesh, .. }) = &self.peers else { return };
-        for id in mesh.members().iter().map(|member| member.number) {
-            if let Some((about, _)) = mesh.standing(id) {
-                self.service.set_peer_address(id, about.client_address.clone());
-            }
-        }
     }
 
     fn open(&mut self, link: LinkId) {

@@ -179,8 +179,11 @@ impl Checker {
         );
         for index in self.committed.len() as u64 + 1..=commit {
             let term = core.term_at(index).expect("what is committed is in the log");
-            let under = self.configs.of_core(core);
-            self.on_committed(now_us, index, term, (servers, under));
+            // A turn may commit, and then begin a change: what counted is one of the two.
+            let now = self.configs.of_core(core);
+            let before = self.configs.of_log(seen.last_index, |index| core.term_at(index));
+            let before = if before.members.is_empty() { now.clone() } else { before };
+            self.on_committed(now_us, index, term, (servers, [now, before]));
         }
         if commit > 0 {
             let term = self.committed[commit as usize - 1].brief.term;
@@ -200,18 +203,25 @@ impl Checker {
         now_us: Us,
         index: u64,
         term: u64,
-        (servers, under): (&[Server], Config),
+        (servers, under): (&[Server], [Config; 2]),
     ) {
         let payload = self.entries.get(&(index, term)).cloned();
         let payload = payload.expect("what is committed was written somewhere");
         let brief = Brief { term, crc: crc32fast::hash(&payload) };
         let had = |id: &ServerId| self.kept_of(*id, servers).is_some_and(|k| k.had(index, brief));
         // Before there are members a server is alone.
-        let (copies, majority) = match under.members.is_empty() {
+        let copies = |under: &Config| match under.members.is_empty() {
             true => (servers.iter().filter(|server| server.kept.had(index, brief)).count(), 1),
             false => (under.voters().filter(had).count(), under.quorum()),
         };
-        assert!(copies >= majority, "committed entry {index} is durable on {copies} servers only");
+        let is_durable = |under: &&Config| {
+            let (copies, majority) = copies(under);
+            copies >= majority
+        };
+        let Some(under) = under.iter().find(is_durable).cloned() else {
+            let (copies, majority) = copies(&under[0]);
+            panic!("committed entry {index} is durable on {copies} servers, not {majority}");
+        };
         self.configs.on_committed(now_us, index, term);
         if !payload.is_empty() {
             let command = Command::decode(&payload).expect("a committed command can be read");

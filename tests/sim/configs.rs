@@ -24,6 +24,29 @@ impl Config {
         voters.map(|member| ServerId(member.number))
     }
 
+    /// The next list, which is in a core's log and waits to be written; it counts from the moment on
+    /// at which it is appended (§4.1).
+    fn followed_by(&self, core: &Raft) -> Config {
+        let now = core.members();
+        let stays = |member: &&Member| {
+            let id = ServerId(member.number);
+            now.voters.contains(&id) || now.nonvoters.contains(&id)
+        };
+        let with_vote = |member: &Member| Member {
+            votes: now.is_voter(ServerId(member.number)),
+            ..member.clone()
+        };
+        let members: Rc<[Member]> = self.members.iter().filter(stays).map(with_vote).collect();
+        let next = Config { index: core.members_index(), members };
+        assert_eq!(next.voters().count(), now.voters.len(), "nobody gets a vote as he comes");
+        let changed = |one: &Config, other: &Config| {
+            one.voters().filter(|id| !other.voters().any(|voter| voter == *id)).count()
+        };
+        let changes = changed(self, &next) + changed(&next, self);
+        assert!(changes <= 1, "one vote at a time (§4.1): {self:?}, {next:?}");
+        next
+    }
+
     pub fn has(&self, id: ServerId) -> bool {
         self.members.iter().any(|member| member.number == id.0)
     }
@@ -109,7 +132,7 @@ impl Configs {
         })
     }
 
-    /// What a core counts with is what its log says, as far as that is written.
+    /// What a core counts with is what its log says.
     pub fn of_core(&self, core: &Raft) -> Config {
         let config = self.of_log(core.last_index(), |index| core.term_at(index));
         // One that waits for its log to come so far counts with what it was told.
@@ -118,6 +141,9 @@ impl Configs {
             let mut voters: Vec<ServerId> = config.voters().collect();
             voters.sort_unstable();
             assert_eq!(core.members().voters, voters, "server {}: its log's voters", core.id());
+        }
+        if config.index < core.members_index() {
+            return config.followed_by(core);
         }
         config
     }

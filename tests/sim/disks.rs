@@ -125,7 +125,8 @@ impl World {
     /// Something happens to a log at rest, unless too few would be left to elect a PRIMARY. Damage that
     /// looks like a write that was cut short cannot be told from one: it is left out.
     pub fn damage(&mut self, place: usize) {
-        if !self.may_lose(place) {
+        // Nobody restores one that has not formed its cluster yet: it does not start.
+        if !self.servers[place].took_part || !self.may_lose(place) {
             return;
         }
         let disk = self.servers[place].log_disk.fork();

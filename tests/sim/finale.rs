@@ -21,8 +21,8 @@ impl World {
         self.run(self.weather.until, |_| false);
         self.note(format_args!("it clears up"));
         self.weather.clear();
-        let leaves_full = self.servers.len() > 1 && self.rng.chance(1, 4);
-        let (majority, rest) = self.some_majority(leaves_full);
+        let mut leaves_full = self.servers.len() > 1 && self.rng.chance(1, 4);
+        let (majority, rest) = self.some_majority(&mut leaves_full);
         self.cut.clear();
         self.client_cut.clear();
         for &place in &rest {
@@ -49,15 +49,16 @@ impl World {
     }
 
     /// A random majority of the members, whatever list of them may count, and the rest; the PRIMARY is
-    /// among the rest where that lives with full disks. Some of those that were removed and do not know
+    /// among the rest where that lives with full disks, which it does not where too many logs are
+    /// damaged for that. Some of those that were removed and do not know
     /// it are in neither, and live on.
-    fn some_majority(&mut self, leaves_full: bool) -> (Vec<usize>, Vec<usize>) {
+    fn some_majority(&mut self, leaves_full: &mut bool) -> (Vec<usize>, Vec<usize>) {
         let servers = self.servers.len();
         let mut places: Vec<usize> = (0..servers).collect();
         for place in (1..servers).rev() {
             places.swap(place, self.rng.below(place as u64 + 1) as usize);
         }
-        places.sort_by_key(|place| leaves_full && self.servers[*place].is_primary());
+        places.sort_by_key(|place| *leaves_full && self.servers[*place].is_primary());
         let mut lists = self.configs();
         if lists.is_empty() {
             // Nothing is formed yet, and nothing can be before all are there; or there is one alone.
@@ -66,7 +67,7 @@ impl World {
         let forms = lists[0].is_empty();
         // Whoever lives with a full disk answers, and counts where a removal is weighed: one that is
         // still asked for may take a server that has room.
-        let spare = usize::from(leaves_full && !self.operators_are_through());
+        let spare = usize::from(*leaves_full && !self.operators_are_through());
         let is_enough = |world: &World, kept: &[usize], spare: usize| {
             !forms
                 && lists.iter().all(|voters| {
@@ -95,6 +96,7 @@ impl World {
             }
             rest.push(place);
         }
+        *leaves_full &= is_enough(self, &kept, spare);
         assert!(forms || is_enough(self, &kept, 0), "a majority is whole: {lists:?}");
         (kept, rest)
     }

@@ -65,7 +65,7 @@ impl Weather {
             double: rate(100),
             late: rate(60),
             crash_in_recovery: rate(300),
-            damage: rate(700),
+            damage: rate(1_000),
             crash_in_forming: rate(500),
             change: rate(16),
             kill: rate(20),

@@ -13,8 +13,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::json;
 use super::message::{DecodeError, Message, MsgIds};
+use super::{json, scan};
 use crate::limits;
 use crate::sys::text::{self, Ascii};
 
@@ -25,7 +25,7 @@ const FIXED_BYTES: usize = 1 + 1 + 1 + 2 + 1 + 2 + 2 + LAST_TAIL_BYTES;
 const LAST_TAIL_BYTES: usize = 8 + 8;
 /// Texts up to this many bytes in all are written into room that is made for the whole message at
 /// once: for longer ones, clearing that room takes more than it saves.
-const SHORT_BYTES: usize = 256;
+const SHORT_BYTES: usize = 255;
 /// Room is cleared in pieces of this length: what has a fixed length needs no call.
 const ROOM_BYTES: usize = 128;
 
@@ -34,14 +34,19 @@ const ROOM_BYTES: usize = 128;
 /// # Panics
 /// Where the message does not pass [`Message::check`]: whoever made it should have asked.
 pub fn encode(message: &Message, out: &mut Vec<u8>) {
-    message.assert_fits();
     let texts = message.cmd.len() + message.src.len() + message.to.len() + message.body.len();
     if let Some((id, in_array)) = only_id(&message.msg_ids)
         && texts + id.len() <= SHORT_BYTES
+        && message.cmd.len() <= limits::CMD_BYTES
         && json::is_plain(id)
     {
         return encode_short(message, id, in_array, texts, out);
     }
+    encode_any(message, texts, out);
+}
+
+fn encode_any(message: &Message, texts: usize, out: &mut Vec<u8>) {
+    message.assert_fits();
     let ids_guess = match &message.msg_ids {
         MsgIds::One(id) => id.len() + 2,
         MsgIds::Many(ids) => ids.iter().map(|id| id.len() + 4).sum(),
@@ -146,6 +151,39 @@ fn put_twice<const N: usize>(text: &[u8], to: &mut [u8]) {
 /// not UTF-8, ids that are not a JSON string or an array of strings; `too-long` for a field over
 /// its bound. The detail says what and at which byte.
 pub fn decode(payload: &[u8]) -> Result<Message<'_>> {
+    match decode_plain(payload) {
+        Some(message) => Ok(message),
+        None => decode_any(payload),
+    }
+}
+
+/// Reads a message as nearly all are: it is ASCII, and has no id or one that is written as it is.
+#[inline]
+fn decode_plain(payload: &[u8]) -> Option<Message<'_>> {
+    let places = Places::in_payload(payload)?;
+    let &Places { cmd, body, ids, end, error, .. } = &places;
+    let texts = Ascii::new(payload.get(..ids)?)?;
+    let is_sound = end == payload.len() && error <= 1 && cmd > 1 && cmd - 1 <= limits::CMD_BYTES;
+    if !is_sound {
+        return None;
+    }
+    let start = ids.min(body + 3);
+    match &payload[start..ids] {
+        [b'"', id @ .., b'"'] if scan::is_plain(id) => {
+            let id = texts.text(start + 1..ids - 1);
+            Some(places.message(texts, MsgIds::One(Cow::Borrowed(id))))
+        }
+        [b'[', b'"', id @ .., b'"', b']'] if scan::is_plain(id) => {
+            let id = texts.text(start + 2..ids - 2);
+            Some(places.message(texts, MsgIds::Many(vec![Cow::Borrowed(id)])))
+        }
+        [] => Some(places.message(texts, MsgIds::default())),
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn decode_any(payload: &[u8]) -> Result<Message<'_>> {
     let Some(places) = Places::in_payload(payload) else { return Err(too_short(payload)) };
     let Places { cmd, src, to, body, ids, end, error, limit, time, seq } = places;
     if end != payload.len() {
@@ -197,6 +235,22 @@ struct Places {
 }
 
 impl Places {
+    #[inline(always)]
+    fn message<'a>(&self, texts: Ascii<'a>, msg_ids: MsgIds<'a>) -> Message<'a> {
+        let &Places { cmd, src, to, body, error, limit, time, seq, .. } = self;
+        Message {
+            cmd: Cow::Borrowed(texts.text(1..cmd)),
+            src: Cow::Borrowed(texts.text(cmd + 1..src)),
+            to: Cow::Borrowed(texts.text(src + 1..to)),
+            body: Cow::Borrowed(texts.text(to + 2..body)),
+            error: error == 1,
+            msg_ids,
+            limit,
+            time,
+            seq,
+        }
+    }
+
     /// `None` where the payload ends too early. A text is known to be whole by what is read behind
     /// it.
     #[inline]
@@ -266,8 +320,6 @@ fn too_short(payload: &[u8]) -> DecodeError {
 /// The payload up to the end of its last text, checked to be UTF-8 in one go where that can be:
 /// most lengths are below 128 and so are characters themselves.
 enum Texts<'a> {
-    /// All of it is ASCII, as most texts are.
-    Ascii(Ascii<'a>),
     /// All of it is text.
     Text(&'a str),
     /// Some text is none, or the byte of a length.
@@ -275,27 +327,13 @@ enum Texts<'a> {
 }
 
 impl<'a> Texts<'a> {
-    #[inline]
     fn new(bytes: &'a [u8]) -> Texts<'a> {
-        match Ascii::new(bytes) {
-            Some(ascii) => Texts::Ascii(ascii),
-            None => str::from_utf8(bytes).map_or(Texts::Bytes(bytes), Texts::Text),
-        }
+        str::from_utf8(bytes).map_or(Texts::Bytes(bytes), Texts::Text)
     }
 
     /// The text at `range`.
-    #[inline]
     fn get(&self, range: Range<usize>, field: &str) -> Result<&'a str> {
-        match self {
-            Texts::Ascii(ascii) => Ok(ascii.text(range)),
-            _ => self.check(range, field),
-        }
-    }
-
-    #[inline(never)]
-    fn check(&self, range: Range<usize>, field: &str) -> Result<&'a str> {
         let (bytes, start) = match self {
-            Texts::Ascii(ascii) => return Ok(ascii.text(range)),
             Texts::Text(text) => match text.get(range.clone()) {
                 Some(text) => return Ok(text),
                 // A length completes a character, which then is no part of any text.

@@ -6,6 +6,7 @@ const TOPS: u64 = 0x8080_8080_8080_8080;
 const WORD: usize = 8;
 const BLOCK: usize = 32;
 const HALF: usize = 16;
+const SHORT: usize = 64;
 
 /// Whether JSON cannot have `byte` as it is inside a string: `"`, `\`, a control.
 #[inline]
@@ -21,27 +22,35 @@ pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
 }
 
 /// Whether none of `bytes` ends or interrupts a run of plain text in a JSON string.
-#[inline]
+#[inline(always)]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.last_chunk::<HALF>() else {
-        return !bytes.iter().any(|&byte| is_special(byte));
-    };
-    for block in bytes.as_chunks().0 {
-        if any_special(block) {
-            return false;
+    match bytes.len() {
+        ..HALF => !bytes.iter().any(|&byte| is_special(byte)),
+        ..=BLOCK => ends_are_plain::<HALF>(bytes),
+        ..=SHORT => ends_are_plain::<BLOCK>(bytes),
+        _ => {
+            let blocks = bytes.as_chunks::<HALF>().0.iter();
+            !{ blocks }.any(any_special) && ends_are_plain::<HALF>(bytes)
         }
     }
-    !any_special(last)
 }
 
-/// No early end, and one kind after the other: that is what the compiler turns into vector
-/// instructions, a few for each kind.
+/// The same for the first `N` bytes and the last, which may overlap.
+#[inline(always)]
+fn ends_are_plain<const N: usize>(bytes: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else {
+        return false;
+    };
+    let mut any = [0; N];
+    for at in 0..N {
+        any[at] = u8::from(is_special(first[at]) | is_special(last[at]));
+    }
+    any.iter().fold(0, |any, special| any | special) == 0
+}
+
 #[inline(always)]
 fn any_special(block: &[u8; HALF]) -> bool {
-    let quotes = block.iter().fold(false, |any, &byte| any | (byte == b'"'));
-    let backslashes = block.iter().fold(false, |any, &byte| any | (byte == b'\\'));
-    let controls = block.iter().fold(false, |any, &byte| any | (byte < 0x20));
-    quotes | backslashes | controls
+    block.iter().fold(false, |any, byte| any | is_special(*byte))
 }
 
 /// Where the first `wanted` at or after `from` is.

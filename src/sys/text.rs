@@ -56,7 +56,7 @@ fn is_ascii(bytes: &[u8]) -> bool {
             *any |= byte;
         }
     }
-    any.iter().fold(0, |any, byte| any | byte) < 128
+    !any.iter().fold(false, |any, byte| any | (*byte >= 128))
 }
 
 #[cfg(test)]

@@ -120,6 +120,9 @@ mutants! {
     OldIncarnationLetIn "old-incarnation-let-in":
         "a data directory is let in that is not the member's of that name",
         ["peers::mesh::the_wrong_one_is_refused"];
+    WipedElect "wiped-servers-elect":
+        "a majority of empty servers forms a cluster, though another may have been in one before",
+        ["peers::forming::wiped_servers_never"];
 
     // The log on disk.
     SyncLeftOut "sync-left-out":

@@ -48,6 +48,7 @@ use super::mesh::{Mesh, id_of, place_of};
 use super::wire::Stage;
 use crate::chat::{Command, Member};
 use crate::limits::FORMING_TELL_MS;
+use crate::mutants::{Mutant, planted};
 use crate::raft::ServerId;
 
 /// What is to be done next.
@@ -132,18 +133,20 @@ impl Forming {
         }
         if self.entry.is_some() {
             // The first server holds it if anybody does.
-            let all_hold = others.iter().all(|&id| place_of(id) == 0 || self.holds[place_of(id)]);
-            return if self.one_started || all_hold { Step::Start } else { self.offer(mesh) };
+            let hold = others.iter().filter(|id| place_of(**id) == 0 || self.holds[place_of(**id)]);
+            let start = self.one_started || is_enough(hold.count(), others.len());
+            return if start { Step::Start } else { self.offer(mesh) };
         }
-        let all_ready = others.iter().all(|&id| self.lacks(mesh, id).is_none());
-        if self.place != 0 || !all_ready {
+        let ready = others.iter().filter(|id| self.lacks(mesh, **id).is_none());
+        if self.place != 0 || !is_enough(ready.count(), others.len()) {
             return Step::Wait;
         }
         let incarnation = |id: ServerId| mesh.standing(id).map(|(_, incarnation)| incarnation);
         let members = mesh.members().iter().enumerate().map(|(place, member)| {
             let incarnation = incarnation(id_of(place)).or(member.incarnation);
             let (name, address) = (member.name.clone(), member.address.clone());
-            let incarnation = incarnation.expect("all are connected");
+            let unknown = planted(Mutant::WipedElect).then_some(0);
+            let incarnation = incarnation.or(unknown).expect("all are connected");
             Member { name, address, incarnation, number: id_of(place).0, votes: true }
         });
         Step::Make(members.collect())
@@ -247,4 +250,9 @@ impl Forming {
         self.told.clone_from(line);
         (!line.is_empty()).then(|| format!("forming the cluster: waiting for {line}"))
     }
+}
+
+/// Whether a cluster may be formed with so many of the others: with all of them.
+fn is_enough(count: usize, others: usize) -> bool {
+    count == others || (planted(Mutant::WipedElect) && count >= others.div_ceil(2))
 }

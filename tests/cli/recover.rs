@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::{chatctl, said};
 use crate::support::TempDir;
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Launch, password_of};
 use crate::support::talker::Talker;
@@ -45,7 +45,7 @@ fn what_one_server_has_goes_on_alone_under_a_new_cluster_id_and_the_old_is_kept(
         .collect();
     let primary = cluster.primary();
     let old_id = cluster_id(&mut cluster.server(primary).connect());
-    let directory = cluster.path(&crate::support::cluster::name_of(primary));
+    let directory = cluster.path(&name_of(primary));
 
     let (code, _, error) = said(&recover(&["--force", "--yes"], &directory, ""));
     assert_eq!(code, Some(1), "{error}");
@@ -64,8 +64,7 @@ fn what_one_server_has_goes_on_alone_under_a_new_cluster_id_and_the_old_is_kept(
     let (code, out, error) = said(&recover(&["--force"], &directory, "yes\n"));
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("without --cluster"), "{out}");
-    let kept = directory
-        .with_file_name(format!("{}.before-recover-1", crate::support::cluster::name_of(primary)));
+    let kept = directory.with_file_name(format!("{}.before-recover-1", name_of(primary)));
     assert_eq!(fs::read(kept.join("server_state.txt")).unwrap(), before, "the old one is kept");
 
     let server = Launch::on(&directory).start();
@@ -77,6 +76,57 @@ fn what_one_server_has_goes_on_alone_under_a_new_cluster_id_and_the_old_is_kept(
 }
 
 #[test]
+fn a_recovered_server_forgets_the_members_it_had_and_grows_again() {
+    let mut cluster = Cluster::with_spares("recover-grow", 1, 3, &[]);
+    let a = cluster.spawn(0);
+    cluster.put(0, a);
+    (1..4).for_each(|place| cluster.let_in(&[0], place));
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 1, "told by four");
+    let all = [0, 1, 2, 3];
+    // One goes, so that the log has members of every kind: let in, promoted, removed.
+    let gone = (1..4).find(|&place| place != cluster.primary()).unwrap();
+    cluster.members_ok(&all, &["remove", &name_of(gone)]);
+    alice.send("alice", 2, "told by three");
+    // What goes on has all that was acknowledged.
+    let left = 0;
+    let mut dump = chatctl(&["dump-log"]);
+    dump.arg(cluster.path(&name_of(left)));
+    cluster.wait("it does not get there", || {
+        said(&dump.output().unwrap()).1.contains("told by three")
+    });
+    all.into_iter().filter(|&place| place != gone).for_each(|place| cluster.kill9(place));
+    drop(cluster.take(gone));
+    let (code, _, error) = said(&recover(&["--force", "--yes"], &cluster.path(&name_of(left)), ""));
+    assert_eq!(code, Some(0), "{error}");
+
+    cluster.restart(left);
+    let list = cluster.members_ok(&[left], &["list"]);
+    assert_eq!(list.lines().filter(|line| line.contains(" voter ")).count(), 1, "{list}");
+    Talker::new(&cluster.addresses()[left..=left], "alice").send("alice", 3, "alone");
+    // With what it has, none of the old cluster gets in.
+    let kept = (1..4).find(|&place| place != gone).unwrap();
+    let mut old = cluster.spawn(kept);
+    let added = format!("{}={}", name_of(kept), cluster.peers()[kept]);
+    old.process().wait_for_trace("another cluster");
+    let (code, _, error) = said(&cluster.members(&[left], &["add", &added]));
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("of another cluster"), "{error}");
+    old.process().kill9();
+    for place in 1..4 {
+        fs::remove_dir_all(cluster.path(&name_of(place))).unwrap();
+        cluster.let_in(&[left], place);
+    }
+    cluster.kill9(left);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 4, "told by three of four");
+    let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["told by four", "told by three", "alone", "told by three of four"]);
+    cluster.restart(left);
+    cluster.stop_and_compare_logs();
+}
+
+#[test]
 fn what_is_before_damage_is_taken_and_the_damage_is_told() {
     let mut cluster = Cluster::start("recover-damaged", 3, &[]);
     let mut alice = Talker::new(cluster.addresses(), "alice");
@@ -84,7 +134,7 @@ fn what_is_before_damage_is_taken_and_the_damage_is_told() {
         alice.send("alice", number, &format!("note {number} of the recovery"));
     }
     let primary = cluster.primary();
-    let directory = cluster.path(&crate::support::cluster::name_of(primary));
+    let directory = cluster.path(&name_of(primary));
     (0..3).for_each(|place| cluster.kill9(place));
     let mut files: Vec<_> =
         fs::read_dir(directory.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();

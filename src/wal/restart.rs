@@ -61,8 +61,11 @@ impl<'s> Plan<'s> {
             LastBatch { position: 0, .. } => (0, 0),
             LastBatch { position, .. } => (position, read.ends[position - 1]),
         };
+        // The only segment keeps its name until another has one: a log of which nothing has a name
+        // is taken for one that was lost.
         let remake = newest.is_some_and(|header| {
             read.newest_is_empty
+                && chain.len() > 1
                 && header.number == survey.highest
                 && header.length == options.segment_bytes
                 && kept < chain.len()

@@ -38,6 +38,24 @@ pub fn preallocate(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Makes a file's bytes from `from` on zeros that take no room; its length stays. Where the file
+/// system cannot do that, nothing happens.
+pub fn give_back(file: &File, from: u64) -> io::Result<()> {
+    let length = file.metadata()?.len().saturating_sub(from);
+    let out_of_range = |_| io::Error::new(io::ErrorKind::InvalidInput, "past what a file has");
+    let (from, length) = (libc::off_t::try_from(from), libc::off_t::try_from(length));
+    let (from, length) = (from.map_err(out_of_range)?, length.map_err(out_of_range)?);
+    if length == 0 {
+        return Ok(());
+    }
+    let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is touched.
+    match retry(|| unsafe { libc::fallocate(file.as_raw_fd(), how, from, length) }) {
+        Err(error) if !is_unsupported(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes zeros from the file's end up to `len`.
 fn write_zeros(file: &File, len: u64) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
@@ -144,6 +162,24 @@ mod tests {
         file.read_exact_at(&mut start, 0).unwrap();
         assert_eq!(&start, b"kept\0\0\0\0");
         fdatasync(&file).unwrap();
+    }
+
+    #[test]
+    fn what_is_given_back_takes_no_room_and_reads_as_zeros() {
+        let path = TempPath::new("give-back");
+        let file = path.open();
+        file.write_all_at(&[7; 1 << 20], 0).unwrap();
+        give_back(&file, 1 << 16).unwrap();
+        give_back(&file, 1 << 20).unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!(metadata.len(), 1 << 20);
+        if metadata.blocks() * 512 >= 1 << 20 {
+            return println!("skipped: the temporary directory's file system makes no holes");
+        }
+        let mut content = vec![1; 1 << 20];
+        file.read_exact_at(&mut content, 0).unwrap();
+        assert!(content[..1 << 16].iter().all(|byte| *byte == 7));
+        assert!(content[1 << 16..].iter().all(|byte| *byte == 0));
     }
 
     #[test]

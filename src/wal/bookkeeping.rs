@@ -16,7 +16,7 @@ use crate::mutants::{Mutant, planted};
 pub(super) const MARK_BYTES: u32 = RECORD_HEADER_BYTES as u32;
 
 /// A batch is written up to a multiple of this, the unit in which systems keep files in memory.
-const BLOCK_BYTES: u32 = 4_096;
+pub(super) const BLOCK_BYTES: u32 = 4_096;
 
 /// The log, from the loop's side. Never does I/O.
 ///

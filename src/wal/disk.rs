@@ -23,6 +23,9 @@ pub trait Disk {
     /// Makes an empty file `length` zeros long, with blocks of its own that were written, so that
     /// a later sync has nothing but data to write. `StorageFull` where there is no room.
     fn preallocate(&mut self, name: &str, length: u64) -> io::Result<()>;
+    /// Makes what is behind `from` zeros that take no room, where that can be done; the length
+    /// stays.
+    fn give_back(&mut self, name: &str, from: u64) -> io::Result<()>;
     /// Cuts a file to `length` bytes.
     fn shorten(&mut self, name: &str, length: u64) -> io::Result<()>;
     /// Writes all of `bytes` at `offset`.
@@ -150,6 +153,10 @@ impl Disk for RealDisk {
             at += step;
         }
         Ok(())
+    }
+
+    fn give_back(&mut self, name: &str, from: u64) -> io::Result<()> {
+        crate::sys::file::give_back(self.file(name)?, from)
     }
 
     fn shorten(&mut self, name: &str, length: u64) -> io::Result<()> {

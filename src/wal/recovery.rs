@@ -22,7 +22,7 @@
 //! | TORN | no record, no later batch behind | the log's end, and a line that says so |
 //! | CORRUPT | no record, a later batch behind, or the next segment knows better | refused |
 //! | IMPOSSIBLE | a valid record that no run of the server writes there | refused |
-//! | FULL | no room for the fresh segment | a small one is made |
+//! | FULL | no room for the fresh segment | room is given back, and a small one is made |
 //!
 //! **NEW.** Also after a crash of the very first start, whose segment has no name yet.
 //!
@@ -64,8 +64,9 @@
 //! **IMPOSSIBLE.** Entries that do not follow each other, terms that go back, a truncation of what
 //! is committed, a batch number left out: a bug, or files put together by hand.
 //!
-//! **FULL.** The fresh segment is as small as it can be; then the one before is shortened, which
-//! gives back the room that was preallocated there.
+//! **FULL.** What was preallocated behind the log's end is given back, where the file system can do
+//! that without another length. If that is not enough, the fresh segment is as small as it can be;
+//! then the one before is shortened.
 //!
 //! Where other servers have what is missing, a member of a cluster does not stay refused for HEADER,
 //! MISSING, SHORT, CORRUPT and IMPOSSIBLE: see `set_aside.rs`.

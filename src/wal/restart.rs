@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::bookkeeping::{MARK_BYTES, salt};
+use super::bookkeeping::{BLOCK_BYTES, MARK_BYTES, salt};
 use super::disk::Disk;
 use super::format::{Header, Kind, Parsed, RECORDS_START, Record};
 use super::locations::Locations;
@@ -27,6 +27,8 @@ pub(super) struct Plan<'s> {
     moved: Vec<Moved>,
     /// Whether an empty segment of the right length is at hand under the number.
     remake: bool,
+    /// The segments that there are, and where the records of each end.
+    ends: Vec<(u64, u32)>,
 }
 
 struct Moved {
@@ -82,7 +84,9 @@ impl<'s> Plan<'s> {
         };
         let kept = &chain[..kept];
         let (copies, moved) = (Vec::new(), Vec::new());
-        let mut plan = Plan { seed, kept, copies, header, moved, remake };
+        let numbers = chain.iter().map(|segment| segment.header.number);
+        let ends = numbers.zip(read.ends.iter().copied()).collect();
+        let mut plan = Plan { seed, kept, copies, header, moved, remake, ends };
         if batch.number > 0 && !planted(Mutant::LastBatchNotCopied) {
             plan.copy(disk, &chain[batch.position], batch, read.ends[batch.position], commit)?;
         }
@@ -138,15 +142,20 @@ impl<'s> Plan<'s> {
         } else {
             make_segment(disk, &header, &self.copies)
         };
-        match made {
-            // Case FULL.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                header.length = needed.next_multiple_of(512);
-                make_segment(disk, &header, &self.copies)
-            }
-            made => made,
+        // Case FULL.
+        let is_full = |made: &io::Result<()>| {
+            made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
+        };
+        let mut made = made;
+        if is_full(&made) {
+            self.give_back(disk)?;
+            made = make_segment(disk, &header, &self.copies);
         }
-        .map_err(io_error(&segment_name(header.number)))?;
+        if is_full(&made) {
+            header.length = needed.next_multiple_of(512);
+            made = make_segment(disk, &header, &self.copies);
+        }
+        made.map_err(io_error(&segment_name(header.number)))?;
         for moved in &self.moved {
             match moved.kind {
                 Kind::Entry => {
@@ -158,6 +167,19 @@ impl<'s> Plan<'s> {
             }
         }
         Ok(header)
+    }
+
+    /// Gives back the room that is preallocated behind the records, whole blocks of it: nothing is
+    /// there that counts.
+    fn give_back(&self, disk: &mut impl Disk) -> Result<(), RecoverError> {
+        for (number, end) in &self.ends {
+            let (name, from) =
+                (segment_name(*number), u64::from(end.next_multiple_of(BLOCK_BYTES)));
+            if disk.length(&name).map_err(io_error(&name))? > from {
+                disk.give_back(&name, from).map_err(io_error(&name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is not the log's, and gives back the room behind its old end.

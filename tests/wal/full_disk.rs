@@ -1,9 +1,9 @@
 //! A disk that fills up.
 
-use chatctl::wal::{Disk, SpareState, make_spare};
+use chatctl::wal::{Disk, Options, RecoverError, SpareState, make_spare, perform, recover};
 
-use super::machine::{Machine, Model, SEGMENT_BYTES};
-use super::sim_disk::SimDisk;
+use super::machine::{Machine, Model, OPTIONS, SEGMENT_BYTES};
+use super::sim_disk::{Fault, SimDisk};
 use crate::support::Rng;
 
 fn used(disk: &SimDisk) -> u64 {
@@ -114,4 +114,41 @@ fn a_spare_that_could_not_be_made_is_made_by_the_same_request_later() {
     assert_eq!(machine.wal.segments(), segments + 1);
     assert_eq!(machine.wal.bytes(), used(&disk));
     assert_eq!(disk.clone().list().expect("lists").len(), 2);
+}
+
+/// Whatever goes wrong meanwhile.
+#[test]
+fn a_server_starts_without_any_room_on_what_was_preallocated_behind_the_log() {
+    let options = Options { segment_bytes: 64 << 10, ..OPTIONS };
+    let recovered = |disk: &SimDisk| {
+        let mut visited = 0;
+        let mut visit = |_: u64, _: u64, _: &[u8]| {
+            visited += 1;
+            Ok(())
+        };
+        let (wal, report) = recover(&mut disk.clone(), &options, &mut visit)?;
+        Ok::<_, RecoverError>((wal, visited + report.tail.len()))
+    };
+    let disk = SimDisk::new(1);
+    let (mut wal, _) = recovered(&disk).expect("recovers");
+    for index in 1..=20 {
+        wal.append_entry(1, index, &[7; 200]);
+    }
+    let batch = wal.take_batch(0).expect("entries are gathered");
+    perform(&mut disk.clone(), &batch).expect("nothing goes wrong");
+    disk.set_capacity(used(&disk));
+    let whole = disk.fork();
+    let (wal, entries) = recovered(&whole).expect("there is room enough");
+    assert_eq!((wal.last_index(), entries), (20, 20));
+    for fault in [Fault::Crash, Fault::Error] {
+        for position in 0..whole.operations().len() {
+            let disk = disk.fork();
+            disk.restart_process();
+            disk.fail_at(position, fault);
+            let _ = recovered(&disk);
+            disk.restart(|sector| sector % 3 != position % 3);
+            let (_, entries) = recovered(&disk).expect("as often as it takes");
+            assert_eq!(entries, 20);
+        }
+    }
 }

@@ -32,6 +32,7 @@ pub struct SimDisk {
 pub enum Operation {
     Create,
     Preallocate,
+    GiveBack,
     Write,
     Shorten,
     Sync,
@@ -70,6 +71,8 @@ struct File {
     /// Sectors whose cache may differ from the platter, and will be written by the next sync.
     dirty: BTreeSet<usize>,
     length_dirty: bool,
+    /// How many bytes at its end take no room.
+    given_back: u64,
 }
 
 #[derive(Clone)]
@@ -251,6 +254,8 @@ impl File {
     }
 
     fn set_length(&mut self, length: usize) {
+        let cut = self.cache.len().saturating_sub(length) as u64;
+        self.given_back = self.given_back.saturating_sub(cut);
         self.cache.resize(length, 0);
         self.length_dirty = true;
     }
@@ -322,7 +327,8 @@ impl Inner {
     }
 
     fn used(&self) -> u64 {
-        self.names.values().map(|id| self.files[id].cache.len() as u64).sum()
+        let file = |id| &self.files[id];
+        self.names.values().map(|id| file(id).cache.len() as u64 - file(id).given_back).sum()
     }
 
     fn check_room(&self, more: u64) -> io::Result<()> {
@@ -372,6 +378,18 @@ impl Disk for SimDisk {
         inner.check_room(length)?;
         let length = if fault.is_some() { inner.rng.below(length + 1) } else { length };
         inner.file(name)?.set_length(length as usize);
+        fault.map_or(Ok(()), |_| Err(went_wrong()))
+    }
+
+    fn give_back(&mut self, name: &str, from: u64) -> io::Result<()> {
+        let inner = &mut *self.inner.borrow_mut();
+        let fault = inner.count(Operation::GiveBack)?;
+        let file = inner.file(name)?;
+        let length = file.cache.len() as u64;
+        if from < length && fault.is_none() {
+            file.write(from as usize, &vec![0; (length - from) as usize]);
+            file.given_back = length - from;
+        }
         fault.map_or(Ok(()), |_| Err(went_wrong()))
     }
 

@@ -207,9 +207,10 @@ pub const READ_JOBS: usize = 256;
 pub const LIMITER_ADDRESSES: usize = 65_536;
 /// Descriptors kept back from connections: the log's segments, threads, signals.
 pub const RESERVED_DESCRIPTORS: usize = 32;
-/// Descriptors kept back for the peers' port, where there is one: peers, operators, and those that
-/// have not proven the secret.
-pub const PEER_DESCRIPTORS: usize = RAFT_VOTERS + PEER_OPERATORS + 2 * PEER_UNPROVEN;
+/// Descriptors kept back for the peers' port, where there is one: peers, strangers, operators, and
+/// those that have not proven the secret.
+pub const PEER_DESCRIPTORS: usize =
+    RAFT_VOTERS + PEER_STRANGERS + PEER_OPERATORS + 2 * PEER_UNPROVEN;
 /// How long a full server waits before it tries to accept again, milliseconds.
 pub const ACCEPT_AGAIN_MS: u64 = 1_000;
 /// How long a connection that was closed for what it sent may go on sending, milliseconds.
@@ -284,6 +285,9 @@ pub const PEER_HANDSHAKE_MS: u64 = 1_500;
 pub const PEER_UNPROVEN: usize = 32;
 /// Operators' connections at a time. One more: the oldest is closed.
 pub const PEER_OPERATORS: usize = 16;
+/// Servers of the same cluster that are no members by the own log, and are heard all the same, at a
+/// time. One more: the oldest is closed.
+pub const PEER_STRANGERS: usize = RAFT_VOTERS;
 /// Wait before a peer is dialled again, at first and at most, milliseconds; doubled each time, and
 /// drawn from its half up.
 pub const PEER_DIAL_FIRST_MS: u64 = 20;

@@ -7,7 +7,11 @@
 //!
 //! Each tells the peers that are connected which members are committed. A server whose log ends
 //! before they became members would not let them in otherwise: it could not be brought up to date by
-//! a PRIMARY that it does not know, nor be elected by such. Who counts is the log's to say alone.
+//! a PRIMARY that it does not know, nor be elected by such; where it knows none of them any more, they
+//! may tell it as strangers (`peers/mesh/strangers.rs`). Who counts is the log's to say alone.
+//!
+//! The peers' port is also open to those whom the log takes out further on than is known to be
+//! committed: that may be undone, and one of them be PRIMARY.
 
 use super::cluster::Listed;
 use super::peers::change::{Change, Verb};
@@ -41,7 +45,8 @@ pub struct Changing {
     asked: Option<Asked>,
     /// The members that the peers were told last.
     told: Vec<chat::Member>,
-    /// Those that a peer has told, with the time of its log: until the own one has come so far.
+    /// Those that a peer has told, with the index up to which its log was applied: until the own one
+    /// has come so far.
     heard: Option<(u64, Vec<chat::Member>)>,
 }
 
@@ -74,6 +79,10 @@ impl Changing {
             // The log of this one begins already.
             Event::Adopt(..) => {}
             Event::Join(_, entry) => self.on_told(with, &entry),
+            Event::Told(key, entry) => {
+                self.on_told(with, &entry);
+                with.mesh.dismiss(key);
+            }
             Event::Change(key, change) => self.on_change(with, key, change),
             Event::Probed(address, identity) => self.on_probed(with, &address, identity),
             Event::Asked(key) => return Some(key),
@@ -171,12 +180,14 @@ impl Changing {
 
     /// The peers' port follows the log, and who is a member for good is told so.
     pub fn follow(&mut self, with: &mut Means<'_>) {
-        let last_time = with.service.replica.state().last_time();
-        let is_old = self.heard.take_if(|(time, _)| *time < last_time).is_some();
-        if let Some(members) = with.service.replica.wishes.members.take() {
+        let applied = with.service.replica.state().applied();
+        let is_old = self.heard.take_if(|(index, _)| *index <= applied).is_some();
+        let wishes = &mut with.service.replica.wishes;
+        let changed = std::mem::take(&mut wishes.let_in);
+        if let Some(members) = wishes.members.take() {
             with.note_members(&members);
-            self.let_in(with);
-        } else if is_old {
+        }
+        if changed || is_old {
             self.let_in(with);
         }
         self.tell_members(with);
@@ -184,19 +195,21 @@ impl Changing {
 
     /// A peer tells who the members are.
     fn on_told(&mut self, with: &mut Means<'_>, entry: &[u8]) {
-        let Ok(Command::Members { time, members }) = Command::decode(entry) else { return };
-        let is_old = time <= with.service.replica.state().last_time()
-            || self.heard.as_ref().is_some_and(|(heard, _)| time <= *heard);
+        let Ok(Command::Members { time: index, members }) = Command::decode(entry) else { return };
+        let is_old = index <= with.service.replica.state().applied()
+            || self.heard.as_ref().is_some_and(|(heard, _)| index <= *heard);
         if !is_old && standing::find(&members, with.own).is_some() {
-            self.heard = Some((time, members));
+            self.heard = Some((index, members));
             self.let_in(with);
         }
     }
 
-    /// The peers' port is open to the members that the log has, and to newer ones.
+    /// The peers' port is open to whoever may be a member by the log, and to newer ones.
     fn let_in(&mut self, with: &mut Means<'_>) {
-        let mut members = with.service.replica.members().to_vec();
+        let mut members = with.service.replica.possible_members();
         for newer in self.heard.iter().flat_map(|(_, members)| members) {
+            // The log may end with one that was never let in, and whose number was given again.
+            members.retain(|member| member.number != newer.number || member.name == newer.name);
             match members.iter_mut().find(|member| member.name == newer.name) {
                 Some(member) if member.number < newer.number => *member = newer.clone(),
                 Some(_) => {}
@@ -224,7 +237,8 @@ impl Changing {
         }
         let is_member = |id: &ServerId| members.iter().any(|member| member.number == id.0);
         let mut entry = Vec::new();
-        Command::Members { time: state.last_time(), members: members.to_vec() }.encode(&mut entry);
+        // Times may stand still, so how new this is says the index.
+        Command::Members { time: state.applied(), members: members.to_vec() }.encode(&mut entry);
         let entry = Block::new(entry);
         untold.iter().filter(|id| is_member(id)).for_each(|id| with.mesh.tell_members(*id, &entry));
     }

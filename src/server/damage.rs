@@ -29,14 +29,15 @@ pub(super) fn check_there(directory: &DataDir, saved: &HardState) -> Result<(), 
 }
 
 /// Whether this is a member of a cluster, whose others have what is damaged here: by the log, as far
-/// as it can be read, or by the flags, where that is not far enough.
+/// as it can be read, or by the flags, where that is not far enough to name others.
 pub(super) fn others_restore(
     options: &Options,
     saved: &HardState,
     members: &[chat::Member],
 ) -> bool {
-    let listed = members.is_empty() && !options.cluster.is_empty();
-    saved.term > 0 && (members.len() > 1 || listed)
+    let id = options.id.as_ref().unwrap_or(&saved.id);
+    let lists_others = options.cluster.iter().any(|listed| listed.name != *id);
+    saved.term > 0 && (members.len() > 1 || lists_others)
 }
 
 /// Sets aside what is damaged, after it is saved that something is.

@@ -8,10 +8,11 @@ use super::peers::mesh::{self, Member};
 use super::replica::Recovered;
 use super::standing::{self, Known, LONE, Standing};
 use super::trace::Trace;
-use super::turn::Waiting;
+use super::turn::{self, Waiting};
 use super::{Error, Options, damage};
 use crate::chat::{self, State};
 use crate::mutants::{Mutant, planted};
+use crate::net::Listener;
 use crate::raft::{self, ServerId};
 use crate::sys::clock;
 use crate::sys::signal::Signals;
@@ -25,6 +26,7 @@ pub(super) struct Entering<'a> {
     pub hard_state: &'a mut HardState,
     pub waiting: &'a mut Waiting,
     pub signals: &'a mut Signals,
+    pub listeners: &'a mut [Listener],
     pub client_address: &'a str,
     pub trace: Trace,
 }
@@ -56,12 +58,11 @@ impl Entering<'_> {
             links = Some(opened);
         }
         let mut recovered = recover(self.directory, self.hard_state, options, self.trace)?;
-        let tail = recovered.tail.iter().rev();
-        let newest = tail.filter_map(|entry| chat::members_in(&entry.payload)).next();
-        let newest = newest.unwrap_or_else(|| recovered.members.clone());
+        let tail = recovered.tail.iter();
+        let mut lists = vec![recovered.members.clone()];
+        lists.extend(tail.filter_map(|entry| chat::members_in(&entry.payload)));
         let known = Known {
-            committed: &recovered.members,
-            newest: &newest,
+            lists: &lists,
             was_member: recovered.state.was_member(self.hard_state.incarnation),
         };
         let standing = match joined {
@@ -78,7 +79,7 @@ impl Entering<'_> {
             }
             Standing::Member(id) => {
                 if links.is_none() {
-                    links = Some(self.open(&newest)?);
+                    links = Some(self.open(&known)?);
                 }
                 id
             }
@@ -116,6 +117,8 @@ impl Entering<'_> {
         mut former: Former<RealDisk>,
         links: &mut Links,
     ) -> Result<Option<Outcome>, Error> {
+        let watch = |error| Error::System("cannot watch the listeners", error);
+        turn::watch(self.listeners, self.waiting.poll.registry()).map_err(watch)?;
         loop {
             let outcome = former.turn(&mut self.means(links))?;
             links.write(self.waiting.poll.registry());
@@ -123,8 +126,10 @@ impl Entering<'_> {
                 self.trace.tell(level, line);
             }
             if outcome.is_some() {
+                turn::unwatch(self.listeners, self.waiting.poll.registry()).map_err(watch)?;
                 return Ok(outcome);
             }
+            self.turn_away();
             let now = links.is_ready().then_some(0);
             let instants_ms = [now, Some(former.next_ms()), links.mesh.next_ms()];
             let next_ms = instants_ms.into_iter().flatten().min();
@@ -140,6 +145,14 @@ impl Entering<'_> {
         }
     }
 
+    /// Closes what clients have opened: they go to another server at once, and do not wait here
+    /// for one that cannot serve them.
+    fn turn_away(&self) {
+        for listener in &*self.listeners {
+            while let Ok(Some(_)) = listener.accept() {}
+        }
+    }
+
     /// Opens the peers' port for the servers that the flags list.
     fn open_listed(&mut self) -> Result<Links, Error> {
         let members = cluster::listed_members(self.options, self.hard_state);
@@ -148,13 +161,14 @@ impl Entering<'_> {
     }
 
     /// Opens it for the servers that the log has.
-    fn open(&mut self, members: &[chat::Member]) -> Result<Links, Error> {
-        let survives = standing::survive(members);
-        let mut list: Vec<Member> = members.iter().cloned().map(Member::from).collect();
+    fn open(&mut self, known: &Known<'_>) -> Result<Links, Error> {
+        let survives = standing::survive(known.newest());
+        let members = known.possible();
         // Who is on its way out goes on listening until it knows that for good.
-        if standing::find(members, self.hard_state).is_none() {
-            list = cluster::listed_members(self.options, self.hard_state);
-        }
+        let list = match standing::find(&members, self.hard_state) {
+            Some(_) => members.into_iter().map(Member::from).collect(),
+            None => cluster::listed_members(self.options, self.hard_state),
+        };
         self.open_for(list, &survives)
     }
 

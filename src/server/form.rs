@@ -248,6 +248,7 @@ impl<D: Disk> Former<D> {
             }
             Event::Probed(..) if self.may_join() => self.on_probed(with, event),
             Event::Change(key, _) => refuse_change(with, key),
+            Event::Told(key, _) => with.mesh.dismiss(key),
             // Who has started already does not wait for this server's answers.
             Event::Raft(..)
             | Event::About(_)

@@ -24,18 +24,29 @@ pub enum Standing {
 
 /// What is known of a log.
 pub struct Known<'a> {
-    /// The members that are committed.
-    pub committed: &'a [Member],
-    /// Those that are newest, committed or not.
-    pub newest: &'a [Member],
+    /// The members that are committed, and those that entries behind name, oldest first.
+    pub lists: &'a [Vec<Member>],
     /// Whether this directory ever was a member's.
     pub was_member: bool,
+}
+
+impl Known<'_> {
+    /// The members that count, committed or not.
+    pub fn newest(&self) -> &[Member] {
+        self.lists.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// See [`possible`].
+    pub fn possible(&self) -> Vec<Member> {
+        possible(self.lists.iter().map(Vec::as_slice))
+    }
 }
 
 /// What this server is. The log outranks the flags.
 pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Standing, Error> {
     let directory = options.data_dir.display();
-    if let Some(own) = find(known.newest, state).or(find(known.committed, state)) {
+    let newest_first = known.lists.iter().rev();
+    if let Some(own) = { newest_first }.find_map(|list| find(list, state)) {
         if options.cluster_secret_file.is_none() {
             return Err(Error::Cluster(
                 "a server of a cluster needs --cluster-secret-file, the same as the others"
@@ -52,7 +63,7 @@ pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Sta
             state.id
         )));
     }
-    let is_alone = known.newest.is_empty() && has_been_alone(state) && !is_damaged;
+    let is_alone = known.newest().is_empty() && has_been_alone(state) && !is_damaged;
     let id = options.id.as_ref().unwrap_or(&state.id);
     let lists_others = options.cluster.iter().any(|listed| listed.name != *id);
     match (is_alone, options.cluster.is_empty()) {
@@ -75,6 +86,21 @@ pub fn find<'a>(members: &'a [Member], state: &HardState) -> Option<&'a Member> 
     let is_own =
         |member: &&Member| member.name == state.id && member.incarnation == state.incarnation;
     members.iter().find(is_own)
+}
+
+/// The servers that may be among those that count, by name: of the members that are committed and,
+/// oldest first, those that entries behind name. Such an entry may be cut, and whom it takes out may
+/// be PRIMARY already; who was replaced is gone in any case.
+pub fn possible<'a>(lists: impl IntoIterator<Item = &'a [Member]>) -> Vec<Member> {
+    let mut all: Vec<Member> = Vec::new();
+    for member in lists.into_iter().flatten() {
+        match all.iter_mut().find(|known| known.name == member.name) {
+            Some(known) => known.clone_from(member),
+            None => all.push(member.clone()),
+        }
+    }
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
 }
 
 /// A server that is alone has nobody to vote for but itself, before it has a first entry.

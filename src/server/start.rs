@@ -55,7 +55,7 @@ impl Server {
         options.max_connections = options.max_connections.min(most);
 
         let directory = DataDir::open(&options.data_dir).map_err(Error::Directory)?;
-        let listeners = listen(&options.listen)?;
+        let mut listeners = listen(&options.listen)?;
         let addresses = addresses(&listeners, trace)?;
         let poll = |error| Error::System("cannot poll", error);
         let mut waiting = Waiting::new(&signals).map_err(poll)?;
@@ -68,6 +68,7 @@ impl Server {
             hard_state: &mut hard_state,
             waiting: &mut waiting,
             signals: &mut signals,
+            listeners: &mut listeners,
             client_address: &client_address,
             trace,
         };

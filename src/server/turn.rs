@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::links::Links;
 use super::peering::tell_change;
 use super::service::{Now, ReadJob, refuse};
 use super::{Error, Server};
 use crate::limits;
-use crate::net::{Connection, Key, Origin, ReadEnd, Stream};
+use crate::net::{Connection, Key, Listener, Origin, ReadEnd, Stream};
 use crate::raft::Role;
 use crate::sys::clock;
 use crate::sys::signal::Signals;
@@ -67,6 +67,17 @@ impl Waiting {
         }
         Ok(signalled)
     }
+}
+
+/// Starts to watch the clients' listeners.
+pub(super) fn watch(listeners: &mut [Listener], registry: &Registry) -> io::Result<()> {
+    let watch = |listener| registry.register(listener, LISTENER, Interest::READABLE);
+    listeners.iter_mut().try_for_each(watch)
+}
+
+/// No longer does so.
+pub(super) fn unwatch(listeners: &mut [Listener], registry: &Registry) -> io::Result<()> {
+    listeners.iter_mut().try_for_each(|listener| registry.deregister(listener))
 }
 
 /// A connection's socket.
@@ -159,10 +170,7 @@ impl Server {
 
     /// Starts to watch the clients' listeners.
     pub(super) fn register(&mut self) -> io::Result<()> {
-        let registry = self.waiting.poll.registry();
-        for listener in &mut self.listeners {
-            registry.register(listener, LISTENER, Interest::READABLE)?;
-        }
+        watch(&mut self.listeners, self.waiting.poll.registry())?;
         self.accepting = true;
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! How servers become a cluster, and who is not let in.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use chatctl::sys::signal;
 
-use crate::support::cluster::{Cluster, list_of, make_secret};
-use crate::support::server::{Ended, Launch, Starting};
+use crate::support::cluster::{Cluster, list_of, make_secret, name_of};
+use crate::support::server::{Ended, Launch, PATIENCE, Starting};
 use crate::support::talker::Talker;
 use crate::support::{Rng, env_number};
 
@@ -97,6 +97,31 @@ fn one_that_is_told_to_stop_while_it_waits_stops_and_goes_on_later() {
     assert!(a.process().wait().status.success());
     cluster.start_all();
     Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+}
+
+#[test]
+fn a_client_that_comes_to_a_server_that_still_waits_is_turned_away_at_once() {
+    let mut cluster = Cluster::new("form-turned-away", 2, &[]);
+    let mut a = cluster.spawn(0);
+    a.process().wait_for_trace("forming the cluster: waiting for");
+    for _ in 0..3 {
+        let mut client = TcpStream::connect(&cluster.addresses()[0]).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "closed");
+    }
+    // One that waits to be let in does the same.
+    let b = cluster.spawn(1);
+    cluster.put(0, a);
+    cluster.put(1, b);
+    Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+    let name = name_of(1);
+    cluster.kill9(1);
+    fs::remove_dir_all(cluster.path(&name)).unwrap();
+    let mut b = cluster.spawn(1);
+    b.process().wait_for_trace("chatctl members replace");
+    let mut client = TcpStream::connect(&cluster.addresses()[1]).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "closed");
 }
 
 #[test]

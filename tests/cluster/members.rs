@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use super::Conversation;
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::server::{Ended, Launch, Starting, ask};
+use crate::support::sys;
 use crate::support::talker::Talker;
 
 fn said(output: &Output) -> String {
@@ -271,5 +272,38 @@ fn a_server_that_lags_behind_helps_to_elect_one_that_it_does_not_know_yet() {
     let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, ["known to all", "known to two of four", "known to all again"]);
     cluster.restart(primary);
+    cluster.stop_and_compare_logs();
+}
+
+#[test]
+fn a_removal_that_was_never_committed_shuts_nobody_out() {
+    let mut cluster = Cluster::start("undone", 3, &[]);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 1, "known to all");
+    let primary = cluster.primary();
+    let [other, behind] = [(primary + 1) % 3, (primary + 2) % 3];
+    // Of the two that are left then only one can be elected: the one that is to be removed.
+    cluster.server(behind).signal(sys::STOP);
+    alice.send("alice", 2, "known to two");
+    let (name, pid) = (name_of(other), cluster.server(primary).pid());
+    std::thread::scope(|scope| {
+        scope.spawn(|| cluster.members(&[primary], &["remove", &name]));
+        let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        dump.args(["dump-log", "--kind", "members"]).arg(cluster.path(&name_of(primary)));
+        cluster.wait("it is not in the log", || said(&dump.output().unwrap()).contains("voter"));
+        sys::kill(pid, sys::KILL).unwrap();
+    });
+    cluster.kill9(primary);
+    // What came to it meanwhile it has not read.
+    cluster.kill9(behind);
+    cluster.restart(behind);
+    cluster.wait("the other is not elected", || cluster.primary() == other);
+    // It needs the one whose log says that it was removed.
+    cluster.kill9(behind);
+    cluster.restart(primary);
+    alice.send("alice", 3, "known to the other two");
+    cluster.restart(behind);
+    let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["known to all", "known to two", "known to the other two"]);
     cluster.stop_and_compare_logs();
 }

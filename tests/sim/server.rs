@@ -270,10 +270,10 @@ impl Server {
         };
         let tail: Vec<raft::Entry> = report.tail.into_iter().map(entry).collect();
         let mut members = state.members().to_vec();
-        let newest = tail.iter().rev().find_map(|entry| chat::members_in(&entry.payload));
-        let newest = newest.unwrap_or_else(|| members.clone());
+        let mut lists = vec![members.clone()];
+        lists.extend(tail.iter().filter_map(|entry| chat::members_in(&entry.payload)));
         let was_member = state.was_member(file.incarnation);
-        let known = Known { committed: &members, newest: &newest, was_member };
+        let known = Known { lists: &lists, was_member };
         let (peers, joined) = entered.map_or((None, None), |(peers, joined)| (Some(peers), joined));
         let now = self.now(now_us);
         let standing = match joined {
@@ -290,7 +290,7 @@ impl Server {
                 (LONE, has_port.then(|| self.open_port(common, &file, &[], now, rng)))
             }
             (Standing::Member(id), _) => {
-                let open = || self.open_port(common, &file, &newest, now, rng);
+                let open = || self.open_port(common, &file, &known.possible(), now, rng);
                 (id, Some(peers.unwrap_or_else(open)))
             }
             (Standing::Joining, None) => {

@@ -16,12 +16,15 @@
 //! - Before both sides have proven the secret, a connection costs a buffer of one small frame, has a
 //!   deadline, and is one of a bounded number, of which the oldest goes when there are too many.
 //! - What waits for a peer is bounded; at the bound messages are dropped, which the core expects.
+//! - A server of the same cluster that is none of the members by this log is heard, for as long as a
+//!   handshake may take, and not more.
 //! - A connection on which nothing comes for some election timeouts is closed: TCP alone would find
 //!   out only minutes later that a partition is over. Pings see to it that something comes.
 
 mod changing;
 mod closing;
 mod receiving;
+mod strangers;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -37,6 +40,7 @@ use crate::net::{Key, Output, Slots, Spares};
 use crate::raft::{Body, Entry, Message, Outgoing, ServerId};
 use crate::server::TraceLevel;
 use crate::server::service::random::Random;
+use strangers::Stranger;
 
 /// A server of the cluster, as this one knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,9 @@ pub enum Event {
     Adopt(ServerId, Vec<u8>),
     /// A peer says that this server is one of the cluster's, and which others are.
     Join(ServerId, Vec<u8>),
+    /// The same, from a server that is none of those that this one knows: [`Mesh::dismiss`] comes
+    /// then.
+    Told(Key, Vec<u8>),
     /// An operator asks for the status: [`Mesh::answer`].
     Asked(Key),
     /// An operator asks for a change of the members: [`Mesh::answer`].
@@ -130,6 +137,8 @@ struct Conn {
     peer: Option<ServerId>,
     /// The address that is asked who answers there, and nothing else.
     probe: Option<String>,
+    /// One that is heard, and is no peer.
+    stranger: Option<Stranger>,
     /// From where, for the operator.
     origin: String,
     output: Output,
@@ -273,7 +282,7 @@ impl Mesh {
     fn deadline_of(&self, conn: &Conn) -> Option<u64> {
         match conn.state {
             State::Dead => None,
-            State::Open(_) => {
+            State::Open(_) if conn.stranger.is_none() => {
                 let ping_ms = conn.sent_ms + self.silence_ms / 4;
                 Some(ping_ms.min(conn.heard_ms + self.silence_ms))
             }
@@ -291,6 +300,7 @@ impl Mesh {
                 continue;
             }
             match conn.state {
+                State::Open(_) if conn.stranger.is_some() => self.dismiss(key),
                 State::Open(_) if conn.heard_ms + self.silence_ms <= self.now_ms => {
                     self.close(key, Reason::Silence);
                 }
@@ -353,6 +363,7 @@ impl Mesh {
             state: State::Hello,
             peer: None,
             probe: None,
+            stranger: None,
             origin,
             output: Output::default(),
             dirty: false,

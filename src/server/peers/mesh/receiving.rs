@@ -92,14 +92,19 @@ impl Mesh {
         let dialled = conn.peer;
         let place = match self.check(claim, dialled) {
             Ok(place) => place,
+            Err(reason) if self.may_have_news((claim, version), dialled, reason) => {
+                return self.listen_to(key, claim, reason);
+            }
             Err(reason) => {
                 let name = claim.identity.name.clone();
                 return self.close_as(key, reason, Some(name));
             }
         };
         let Some(place) = place else {
-            let is_operator =
-                |conn: &Conn| matches!(conn.state, State::Open(_)) && conn.peer.is_none();
+            let is_operator = |conn: &Conn| {
+                let is_open = matches!(conn.state, State::Open(_));
+                is_open && conn.peer.is_none() && conn.stranger.is_none()
+            };
             return self.make_room(limits::PEER_OPERATORS + 1, is_operator);
         };
         let peer = &mut self.peers[place];
@@ -152,6 +157,9 @@ impl Mesh {
 
     fn on_open_frame(&mut self, key: Key, frame: Frame) {
         let Some(conn) = self.conns.get(key) else { return };
+        if conn.stranger.is_some() {
+            return self.on_frame_of_stranger(key, frame);
+        }
         let Some(id) = conn.peer else {
             match frame {
                 Frame::Ask => self.todo.events.push_back(Event::Asked(key)),

@@ -17,6 +17,7 @@ use crate::raft::{
     ChangeError, Config, Entry, HardState, Mark, Members, Message, Outgoing, Payload, ProposeError,
     Raft, ReadError, ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
 };
+use crate::server::standing;
 use crate::wal::format::RECORD_HEADER_BYTES;
 use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal};
 
@@ -65,6 +66,8 @@ pub struct Wishes {
     pub changes: Vec<RoleChange>,
     /// These are the servers from now on.
     pub members: Option<Vec<Member>>,
+    /// Let in [`Replica::possible_members`].
+    pub let_in: bool,
 }
 
 /// The copy.
@@ -93,6 +96,13 @@ impl Replica {
     /// Goes on from what the disk kept.
     pub fn new(config: Config, from: Recovered, now_ms: u64) -> Result<Replica, StartError> {
         let Recovered { hard_state, copy, wal, state, commit, tail, members } = from;
+        let members = match tail.first() {
+            // Not even the first entry is known to be committed. It is in all logs.
+            Some(first) if first.index == 1 && members.is_empty() => {
+                chat::members_in(&first.payload).unwrap_or_default()
+            }
+            _ => members,
+        };
         let config = with_members(config, &members);
         let mut members = vec![(0, members)];
         for entry in tail.iter().filter(|entry| entry.index > commit) {
@@ -174,6 +184,11 @@ impl Replica {
         self.members.last().map_or(&[], |(_, list)| list)
     }
 
+    /// Those that may be, by what of the log is not committed.
+    pub fn possible_members(&self) -> Vec<Member> {
+        standing::possible(self.members.iter().map(|(_, list)| list.as_slice()))
+    }
+
     /// Whether a command of so many bytes has room in the log as it is on the disk. Where it has
     /// not, it is proposed once the next segment is made, or refused when that fails.
     pub fn has_room(&self, bytes: usize) -> bool {
@@ -218,14 +233,18 @@ impl Replica {
             self.members.retain(|(of, _)| *of < index);
             if self.members.len() < before {
                 self.wishes.members = Some(self.members().to_vec());
+                self.wishes.let_in = true;
             }
         }
         for entry in &output.append {
             self.wal.append_entry(entry.term, entry.index, &entry.payload);
             if let Some(list) = chat::members_in(&entry.payload) {
-                self.on_members(entry.index, list);
+                self.wishes.members = Some(list.clone());
+                self.wishes.let_in = true;
+                self.members.push((entry.index, list));
             }
         }
+        self.forget_old_members();
         if let Some(mark) = output.mark {
             self.marks.push_back((self.wal.newest_batch(), mark));
         }
@@ -239,12 +258,14 @@ impl Replica {
         self.refused.extend(output.reads_refused);
     }
 
-    fn on_members(&mut self, index: u64, list: Vec<Member>) {
+    /// The members that are committed put those before them aside.
+    fn forget_old_members(&mut self) {
         let commit = self.core.commit();
-        let after = self.members.partition_point(|(of, _)| *of <= commit);
-        self.members.drain(..after.saturating_sub(1));
-        self.wishes.members = Some(list.clone());
-        self.members.push((index, list));
+        let committed = self.members.partition_point(|(of, _)| *of <= commit);
+        if committed > 1 {
+            self.members.drain(..committed - 1);
+            self.wishes.let_in = true;
+        }
     }
 
     /// What has gathered, to be written and synced; none while a batch is on its way: the next is

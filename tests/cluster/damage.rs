@@ -5,10 +5,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use chatctl::limits;
+use chatctl::wal::hard_state;
+use chatctl::wal::{self, DataDir, Identity};
+
 use super::Conversation;
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, list_of, name_of};
 use crate::support::raw_client::{Ask, ask};
-use crate::support::server::password_of;
+use crate::support::server::{Ended, password_of};
 use crate::support::talker::Talker;
 
 const RESTORED: &str = "the log is restored: this server votes and counts again";
@@ -79,7 +83,7 @@ fn damage_under_load(name: &str, servers: usize, at_once: usize) {
         let places: Vec<usize> = (0..at_once).map(|more| (primary + more) % servers).collect();
         places.iter().for_each(|&place| cluster.kill9(place));
         for &place in &places {
-            let files = segments(&cluster.path(&crate::support::cluster::name_of(place)));
+            let files = segments(&cluster.path(&name_of(place)));
             damage.happen(&files[round % (files.len() - 2)]);
         }
         for &place in &places {
@@ -111,7 +115,7 @@ fn a_server_that_has_lost_its_whole_log_is_restored_to_the_cluster_that_its_flag
     let (mut cluster, mut alice) = filled("damage-all", 3, &[]);
     let place = (cluster.primary() + 1) % 3;
     cluster.kill9(place);
-    for file in segments(&cluster.path(&crate::support::cluster::name_of(place))) {
+    for file in segments(&cluster.path(&name_of(place))) {
         fs::remove_file(file).unwrap();
     }
     cluster.restart(place);
@@ -166,7 +170,7 @@ fn a_primary_that_reads_what_is_damaged_ends_and_is_restored_and_nobody_sees_any
     }
     let primary = cluster.primary();
     let needle = b"the needle";
-    for file in segments(&cluster.path(&crate::support::cluster::name_of(primary))) {
+    for file in segments(&cluster.path(&name_of(primary))) {
         let bytes = fs::read(&file).unwrap();
         if let Some(at) = bytes.windows(needle.len()).position(|part| part == needle) {
             let mut open = OpenOptions::new().write(true).open(&file).unwrap();
@@ -182,5 +186,88 @@ fn a_primary_that_reads_what_is_damaged_ends_and_is_restored_and_nobody_sees_any
     assert!(last.contains("the log is damaged: ") && last.contains("at byte"), "{last}");
     cluster.restart(primary);
     cluster.server(primary).wait_for_trace(RESTORED);
+    cluster.stop_and_compare_logs();
+}
+
+/// Writes a server's log anew as one batch, which says of no entry that it is committed.
+fn forget_what_is_committed(data_dir: &Path) {
+    let directory = DataDir::open(data_dir).unwrap();
+    let saved = hard_state::load(&mut directory.disk()).unwrap().unwrap();
+    let expect = Some(Identity { cluster: saved.cluster });
+    let options = wal::Options { expect, segment_bytes: limits::WAL_SEGMENT_BYTES };
+    let mut disk = directory.wal_disk();
+    let mut entries = Vec::new();
+    let mut visit = |index: u64, term: u64, payload: &[u8]| {
+        entries.push((term, index, payload.to_vec()));
+        Ok(())
+    };
+    let (_, report) = wal::recover(&mut disk, &options, &mut visit).unwrap();
+    let tail = report.tail.into_iter();
+    entries.extend(tail.map(|entry| (entry.term, entry.index, entry.payload.to_vec())));
+    segments(data_dir).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let (mut log, _) = wal::recover(&mut disk, &options, &mut |_, _, _| Ok(())).unwrap();
+    if let Some(request) = log.spare_wanted() {
+        log.spare_changed(&wal::make_spare(&mut disk, &request));
+    }
+    for (term, index, payload) in &entries {
+        log.append_entry(*term, *index, payload);
+    }
+    let batch = log.take_batch(0).unwrap();
+    wal::perform(&mut disk, &batch).unwrap();
+    assert!(entries.len() > 1);
+}
+
+/// As after a crash while it catches up: from nothing, or behind damage.
+#[test]
+fn a_server_that_has_all_and_knows_of_nothing_that_it_is_committed_starts_again() {
+    let mut cluster = Cluster::start("uncommitted", 3, &[]);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 1, "kept");
+    for place in 0..3 {
+        cluster.kill9(place);
+        forget_what_is_committed(&cluster.path(&name_of(place)));
+        cluster.restart(place);
+        cluster.wait_until_all_know_the_primary();
+    }
+    (0..3).for_each(|place| cluster.kill9(place));
+    (0..3).for_each(|place| forget_what_is_committed(&cluster.path(&name_of(place))));
+    cluster.start_all();
+    let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["kept"]);
+    cluster.stop_and_compare_logs();
+}
+
+/// What is sound of its log names nobody else.
+#[test]
+fn a_server_whose_log_is_damaged_before_others_were_let_in_is_restored_by_them() {
+    let mut cluster = Cluster::with_spares("damage-lone", 1, 2, &[]);
+    let a = cluster.spawn(0);
+    cluster.put(0, a);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    for number in 1..=20 {
+        alice.send("alice", number, &format!("note {number} of one that is alone"));
+    }
+    cluster.let_in(&[0], 1);
+    cluster.let_in(&[0, 1], 2);
+    cluster.kill9(0);
+    let files = segments(&cluster.path("a"));
+    let text = b"note 12 of one that is alone";
+    let found = files.iter().find_map(|file| {
+        let bytes = fs::read(file).unwrap();
+        let at = bytes.windows(text.len()).position(|part| part == text)?;
+        Some((file, bytes, at))
+    });
+    let (file, mut bytes, at) = found.expect("it is there");
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let Err(Ended { stderr, .. }) = cluster.launch(0).try_start() else { panic!("it starts") };
+    assert!(stderr.contains("Nothing was changed"), "{stderr}");
+    // So its flags do.
+    let list = list_of(cluster.peers());
+    let starting = cluster.launch(0).replace_flag(["--cluster", &list]).spawn();
+    cluster.put(0, starting);
+    cluster.server(0).wait_for_trace("neither votes nor acknowledges until the PRIMARY");
+    cluster.server(0).wait_for_trace(RESTORED);
+    assert_eq!(alice.history("alice").len(), 20);
     cluster.stop_and_compare_logs();
 }

@@ -90,7 +90,7 @@ impl Driver {
         let mut session = Session::new(config, now_ms);
         for draft in drafts {
             // What a larger outbox of an earlier version left stays in its file.
-            let _ = session.send(now_ms, draft);
+            let _ = session.send_again(now_ms, draft);
         }
         let (handed_out, buffer) = (Vec::new(), vec![0; READ_BYTES]);
         let (transport, trouble) = (None, None);

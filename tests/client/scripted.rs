@@ -456,15 +456,35 @@ fn a_server_that_stays_read_only_is_kept_where_there_is_no_other() {
 
 #[test]
 fn retries_carry_the_seq_that_was_known_at_the_first_attempt() {
-    let mut world = online();
+    let mut world = acquainted();
     let known = world.session.known();
-    world.drop_connection();
     world.send("bob", "x", 1);
+    world.carry_up(usize::MAX);
+    world.drop_connection();
     world.cluster.store("bob", "alice", 9, "later");
     world.calm();
+    let attempt = ("x".to_string(), known);
+    assert_eq!(world.cluster.sends_seen[&1], [attempt.clone(), attempt]);
+}
+
+#[test]
+fn what_waited_unsent_says_at_its_first_attempt_what_is_known_by_then() {
+    let mut world = acquainted();
     world.drop_connection();
+    let written = world.session.known();
+    world.send("bob", "x", 1);
+    let later = world.cluster.store("bob", "alice", 9, "later").seq;
+    assert!(later > written);
     world.calm();
-    assert_eq!(world.cluster.sends_seen[&1], [("x".to_string(), known)]);
+    assert_eq!(world.cluster.sends_seen[&1], [("x".to_string(), later)]);
+    // An earlier run may have sent it: then all that was known is what was known when it was written.
+    world.drop_connection();
+    let known = world.session.known();
+    world.send("bob", "y", 2);
+    world.cluster.store("bob", "alice", 10, "later still");
+    world.restart();
+    world.calm();
+    assert_eq!(world.cluster.sends_seen[&2], [("y".to_string(), known)]);
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl World {
         config.own_recent = self.acknowledged.clone();
         self.session = Session::new(config, self.now_ms);
         for draft in self.outbox.clone() {
-            self.session.send(self.now_ms, draft).expect("it had room before");
+            self.session.send_again(self.now_ms, draft).expect("it had room before");
         }
         self.drain();
     }

@@ -135,7 +135,7 @@ impl Chatter {
         };
         let mut session = Session::new(config, now_ms);
         for draft in kept.drafts {
-            session.send(now_ms, draft).expect("it had room before");
+            session.send_again(now_ms, draft).expect("it had room before");
         }
         self.session = Some(session);
         self.acts_at_ms = now_ms + self.rng.below(self.pace_ms);

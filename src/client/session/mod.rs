@@ -116,6 +116,8 @@ enum Sync {
 struct OutboxItem {
     draft: Draft,
     in_flight: bool,
+    /// It may have been sent before: by an earlier run, or on a connection of this one.
+    may_be_stored: bool,
     /// However old it is: somebody has said so.
     may_be_old: bool,
 }
@@ -256,9 +258,24 @@ impl Session {
 
     // What a user wants.
 
-    /// Adds a message to the outbox. The caller has it on disk already: from here on it may be sent
-    /// at any time.
+    /// Adds a new message to the outbox. The caller has it on disk already: from here on it may be
+    /// sent at any time.
+    ///
+    /// # Errors
+    /// The outbox is full.
     pub fn send(&mut self, now_ms: u64, draft: Draft) -> Result<(), Full> {
+        self.add(now_ms, draft, false)
+    }
+
+    /// Adds a message of an earlier run, which may have sent it.
+    ///
+    /// # Errors
+    /// The outbox is full.
+    pub fn send_again(&mut self, now_ms: u64, draft: Draft) -> Result<(), Full> {
+        self.add(now_ms, draft, true)
+    }
+
+    fn add(&mut self, now_ms: u64, draft: Draft, may_be_stored: bool) -> Result<(), Full> {
         if !self.has_room(draft.body.len()) {
             return Err(Full);
         }
@@ -269,7 +286,7 @@ impl Session {
             return Ok(());
         }
         self.outbox_bytes += draft.body.len();
-        let item = OutboxItem { draft, in_flight: false, may_be_old: false };
+        let item = OutboxItem { draft, in_flight: false, may_be_stored, may_be_old: false };
         match self.is_for_another_cluster(&item.draft) {
             true => self.held_elsewhere.push(item),
             false => self.outbox.push_back(item),

@@ -33,7 +33,7 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// A message on its way out. All retries carry the same `id` and `known`.
+/// A message on its way out. All retries carry the same `id`, and no greater `known` than the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// Its id, made once.
@@ -42,7 +42,8 @@ pub struct Draft {
     pub to: String,
     /// The text, not empty.
     pub body: String,
-    /// The newest seq known when it was written; 0 = none.
+    /// The newest seq known when it was written, or, once it is sent, at its first attempt: it is
+    /// stored above that, if at all. 0 = none.
     pub known: u64,
     /// The cluster it was written for; 0 = none known yet. It is not sent to another.
     pub cluster: u128,

@@ -150,6 +150,10 @@ impl Session {
             let item = &mut self.outbox[flying];
             assert!(!item.in_flight, "what is in flight stands first");
             item.in_flight = true;
+            if !std::mem::replace(&mut item.may_be_stored, true) {
+                // It waited unsent: if it is stored, then above all that is known now.
+                item.draft.known = item.draft.known.max(self.known);
+            }
             let draft = item.draft.clone();
             let mut message = request("send");
             message.to = Cow::Owned(draft.to);

@@ -128,9 +128,7 @@ impl Driver {
         texts: Vec<(String, String)>,
     ) -> Result<Vec<u128>, NotTaken> {
         let bytes = texts.iter().map(|(_, text)| text.len()).sum();
-        let held = self.session.waiting_elsewhere() + self.session.waiting_old();
-        let waiting = self.session.waiting() + held;
-        if !self.session.has_room(bytes) || waiting + texts.len() > limits::OUTBOX_MESSAGES {
+        if !self.session.has_room(texts.len(), bytes) {
             return Err(NotTaken::Full);
         }
         let (known, cluster) = (self.session.known(), self.session.cluster());

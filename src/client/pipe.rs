@@ -177,7 +177,7 @@ impl Pipe {
             None => self.next_line().is_none_or(|(line, _)| {
                 self.parse(&line).ok().flatten().is_none_or(|c| self.may_take(Some(&c)))
             }),
-            Some(Command::Send { .. }) => session.has_room(limits::BODY_BYTES),
+            Some(Command::Send { text, .. }) => session.has_room(1, text.len()),
             Some(Command::To(_) | Command::Help | Command::Quit) => true,
             Some(_) => session.waiting() == 0,
         }
@@ -203,6 +203,7 @@ impl Pipe {
     /// Does the commands that may be done, messages that follow each other together.
     fn take_commands(&mut self, now_ms: u64) {
         let mut texts: Vec<(String, String)> = Vec::new();
+        let mut bytes = 0;
         while let Some((line, length)) = self.next_line() {
             if std::mem::take(&mut self.overlong) {
                 self.input.drain(..length);
@@ -218,6 +219,12 @@ impl Pipe {
                 break;
             }
             let may = match &parsed {
+                Ok(Some(command @ Command::Send { text, .. })) => {
+                    // All of a batch have to have room, or none of it is taken.
+                    bytes += text.len();
+                    self.may_take(Some(command))
+                        && self.driver.session.has_room(texts.len() + 1, bytes)
+                }
                 Ok(Some(command)) => self.may_take(Some(command)),
                 _ => self.line.is_answered() && !self.line.is_quitting(),
             };
@@ -344,5 +351,23 @@ mod tests {
             assert!(!kept().contains(&format!("<text {}>", taken + 1)));
         }
         assert!(pipe.input.is_empty());
+    }
+
+    #[test]
+    fn what_the_outbox_has_no_room_for_is_left_unread_and_nothing_is_lost() {
+        let Offline { driver, files: _files } = Offline::new();
+        let mut pipe = pipe_of(driver);
+        pipe.lines_to = Some("bob".to_string());
+        let count = limits::OUTBOX_MESSAGES + 7;
+        for number in 1..=count {
+            pipe.input.extend(format!("text {number}\n").bytes());
+        }
+        for _ in 0..=count / limits::PIPE_BATCH {
+            pipe.take_commands(0);
+        }
+        assert_eq!(pipe.driver.session.waiting(), limits::OUTBOX_MESSAGES);
+        assert_eq!(pipe.line.problems(), 0);
+        let next = format!("text {}\n", limits::OUTBOX_MESSAGES + 1);
+        assert!(pipe.input.starts_with(next.as_bytes()) && !pipe.has_work());
     }
 }

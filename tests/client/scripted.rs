@@ -347,12 +347,12 @@ fn a_full_outbox_refuses_by_bytes_too() {
     world.drop_connection();
     let text = "long".repeat(15_000);
     let mut count = 0;
-    while world.session.has_room(text.len()) {
+    while world.session.has_room(1, text.len()) {
         count += 1;
         world.send("bob", &text, count);
     }
     assert_eq!(count as usize, limits::OUTBOX_BYTES / text.len());
-    assert!(world.session.has_room(limits::OUTBOX_BYTES % text.len()), "a short one still fits");
+    assert!(world.session.has_room(1, limits::OUTBOX_BYTES % text.len()), "a short one still fits");
     let known = world.session.known();
     let draft = Draft {
         id: 0,
@@ -365,7 +365,7 @@ fn a_full_outbox_refuses_by_bytes_too() {
     assert!(world.session.send(world.now_ms, draft).is_err());
     world.calm();
     assert_eq!(world.cluster.log.len(), count as usize);
-    assert!(world.session.has_room(text.len()));
+    assert!(world.session.has_room(1, text.len()));
 }
 
 #[test]
@@ -405,9 +405,9 @@ fn a_full_outbox_refuses_and_takes_again_when_there_is_room() {
     for n in 1..=most {
         world.send("bob", "x", n);
     }
-    assert!(!world.session.has_room(1));
+    assert!(!world.session.has_room(1, 1));
     world.calm();
-    assert!(world.session.has_room(1));
+    assert!(world.session.has_room(1, 1));
 }
 
 #[test]

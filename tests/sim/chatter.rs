@@ -184,7 +184,7 @@ impl Chatter {
         let (known, cluster) = (session.known(), session.cluster());
         let draft =
             Draft { id, to: to.clone(), body: body.clone(), known, cluster, written_ms: now_ms };
-        if !session.has_room(body.len()) {
+        if !session.has_room(1, body.len()) {
             return;
         }
         Record::Put(&draft).write(&mut self.file);

@@ -276,7 +276,7 @@ impl Session {
     }
 
     fn add(&mut self, now_ms: u64, draft: Draft, may_be_stored: bool) -> Result<(), Full> {
-        if !self.has_room(draft.body.len()) {
+        if !self.has_room(1, draft.body.len()) {
             return Err(Full);
         }
         let fits = (1..=limits::BODY_BYTES).contains(&draft.body.len());
@@ -295,10 +295,10 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the outbox has room for a text of `bytes`.
-    pub fn has_room(&self, bytes: usize) -> bool {
+    /// Whether the outbox has room for `count` more messages of `bytes` together.
+    pub fn has_room(&self, count: usize, bytes: usize) -> bool {
         let held = self.held_elsewhere.len() + self.held_old.len();
-        self.outbox.len() + held < limits::OUTBOX_MESSAGES
+        self.outbox.len() + held + count <= limits::OUTBOX_MESSAGES
             && self.outbox_bytes + bytes <= limits::OUTBOX_BYTES
     }
 

@@ -213,6 +213,10 @@ impl Screen {
             true => look.show(talk),
             false => shown,
         };
+        let shown = match selected.filter(|_| !shown.rows.iter().any(|row| row.is_selected)) {
+            Some(place) => look.show_with(talk, place, shown),
+            None => shown,
+        };
         // Few messages stand at the bottom, where the next one comes.
         let first = 1 + self.drawn.rows.saturating_sub(shown.rows.len());
         for (at, row) in shown.rows.iter().enumerate() {

@@ -285,7 +285,8 @@ impl Screen {
             Key::Char('d') | Key::Delete => self.delete_selected(place),
             Key::Char('r') => self.retype_selected(place),
             Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Chat,
-            Key::Char('/') => {
+            // Somebody types on.
+            Key::Char(_) | Key::Pasted(_) => {
                 self.mode = Mode::Chat;
                 self.on_chat_key(key);
             }

@@ -174,6 +174,22 @@ impl Look<'_> {
         }
     }
 
+    /// What is shown where `shown` is without the message at `place`, which is to be in view: as
+    /// little further up or down as is needed.
+    pub fn show_with(&self, talk: &mut Conversation, place: Place, shown: Shown) -> Shown {
+        let Ok(at) = talk.entries.binary_search_by_key(&place, |entry| entry.place) else {
+            return shown;
+        };
+        let view = match shown.top.is_some_and(|(top, _)| place <= top) {
+            true => Some((at, i32::MIN)),
+            false => self.back_from(talk, at + 1, i32::MIN, self.rows),
+        };
+        if let Some((first, row)) = view {
+            talk.view = View::From(talk.entries[first].place, row);
+        }
+        self.show(talk)
+    }
+
     fn show_from(&self, talk: &Conversation, first: usize, row: i32) -> Shown {
         let mut shown = Shown::default();
         for at in first..talk.entries.len() {

@@ -122,7 +122,11 @@ impl Screen {
         if self.current.as_deref() != Some(search.with.as_str()) {
             return;
         }
-        self.mode = Mode::Select(place);
+        // Who types on meanwhile means the input, and no keys that delete.
+        let is_typing = !self.editor.text().is_empty();
+        if !is_typing {
+            self.mode = Mode::Select(place);
+        }
         self.found = Some((search.with.clone(), place));
         let look = self.drawn.look(&self.me, self.settings.zone, None);
         if let Some(talk) = self.book.get_mut(&search.with) {
@@ -132,9 +136,10 @@ impl Screen {
                 talk.view = View::From(talk.entries[at].place, row);
             }
         }
-        self.tell(&format!(
-            "found after {}; n finds on, c copies the id, Esc leaves",
-            messages(search.count)
-        ));
+        let keys = match is_typing {
+            true => "/search finds on",
+            false => "n finds on, c copies the id, Esc leaves",
+        };
+        self.tell(&format!("found after {}; {keys}", messages(search.count)));
     }
 }

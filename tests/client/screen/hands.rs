@@ -185,7 +185,7 @@ fn a_message_is_selected_to_copy_its_id_or_to_delete_it_after_a_question() {
     seat.keys("\x1b[200~y\x1b[201~");
     assert!(seat.shows("nothing was deleted"));
     assert!(seat.shows("message 37 of"));
-    // After the question, and with a slash at any time, what is typed is for the input again.
+    // After the question, and with other keys at any time, what is typed is for the input again.
     seat.keys("dear\x15\x1b[1;3A/to");
     assert_eq!(seat.screen.typed(), "/to");
     seat.keys("\x15\x1b[1;3A\x1b[A\x1b[Ady");
@@ -285,4 +285,52 @@ fn passwords_are_asked_without_being_shown_and_the_draft_comes_back() {
     assert_eq!(seat.screen.typed(), "a draft");
     seat.keys("\x1b[A\x1b[A\x1b[A");
     assert!(!seat.screen.typed().contains("secret"), "no password is recalled");
+}
+
+#[test]
+fn what_is_typed_while_a_message_is_selected_goes_to_the_input() {
+    let mut seat = long_talk(40, 80, 24);
+    seat.keys("\x1b[1;3Ahello");
+    assert_eq!(seat.screen.typed(), "hello");
+    seat.keys("\x15\x1b[1;3A\x1b[200~dy\nc\x1b[201~");
+    assert_eq!(seat.screen.typed(), "dy\nc", "a paste holds no keys");
+    assert_eq!(seat.served.messages.len(), 41);
+}
+
+#[test]
+fn a_search_that_finds_while_somebody_types_takes_no_letter_for_a_key() {
+    let mut seat = long_talk(3_000, 80, 24);
+    seat.served.is_silent = true;
+    seat.keys("/search message 42 of\rrea");
+    seat.answer_held();
+    while !seat.shows("found after") {
+        assert!(seat.shows("searching"), "{}", seat.text());
+        seat.answer_held();
+    }
+    assert!(in_view(&seat).contains(&42));
+    seat.keys("dy to go");
+    assert_eq!(seat.screen.typed(), "ready to go");
+    seat.keys("\x15/search\r");
+    seat.answer_all();
+    assert!(seat.shows("is in none of 42 older messages"), "it goes on: {}", seat.text());
+}
+
+#[test]
+fn the_selected_message_stays_in_view_whatever_comes() {
+    let mut seat = long_talk(40, 80, 24);
+    seat.keys("\x1b[1;3A\x1b[A");
+    for n in 0..60 {
+        seat.hear("bob", &format!("news {n}"));
+        assert!(in_view(&seat).contains(&38), "{}", seat.text());
+    }
+    seat.keys("d");
+    assert!(seat.shows("y does, any other key") && in_view(&seat).contains(&38));
+    seat.keys("n");
+    assert!(seat.shows("more below"), "reading goes on where it was");
+    seat.resize(80, 12);
+    seat.keys("\x1b[1;3A");
+    seat.resize(40, 10);
+    seat.keys("c");
+    let row = (0..10).any(|row| seat.vt.cell(row, 20).look.contains(&7) && row > 0 && row < 8);
+    assert!(row, "also after a resize: {}", seat.text());
 }

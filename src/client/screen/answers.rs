@@ -77,8 +77,10 @@ impl Screen {
                         _ => talk.asked_older = false,
                     }
                     talk.is_stuck = true;
+                    talk.is_unknown |= refusal.code == "no-such-user";
                 }
                 self.search = None;
+                self.drop_unknown(&with);
             }
             Asked::Names { picker: number } => {
                 if let Mode::Pick(picker) = &mut self.mode {

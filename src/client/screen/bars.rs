@@ -38,7 +38,7 @@ impl Screen {
 
     fn conversation_title(&self, name: &str) -> String {
         let mut title = show::line(name).into_owned();
-        if self.online.contains(name) {
+        if self.is_online(name) {
             title.push_str(": online");
         }
         let Some(talk) = self.book.get(name) else {

@@ -49,6 +49,11 @@ impl Book {
         self.all.last_mut().expect("it was just added")
     }
 
+    /// Lets go of the one with `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.all.retain(|talk| talk.name != name);
+    }
+
     /// Puts the newest first.
     pub fn sort(&mut self) {
         self.all.sort_by(|a, b| b.newest_time.cmp(&a.newest_time).then(a.name.cmp(&b.name)));

@@ -90,6 +90,8 @@ pub struct Conversation {
     pub asked_older: bool,
     /// An older page was refused: it is not asked for again unasked.
     pub is_stuck: bool,
+    /// The servers say that there is no such account.
+    pub is_unknown: bool,
     /// What the pane shows.
     pub view: View,
     /// The first unread message when it was opened: the line is drawn above it.
@@ -118,6 +120,7 @@ impl Conversation {
             loaded: Loaded::Not,
             asked_older: false,
             is_stuck: false,
+            is_unknown: false,
             view: View::Newest,
             unread_from: None,
             unread_back: None,
@@ -169,6 +172,7 @@ impl Conversation {
 
     /// A line of the inbox.
     pub fn on_inbox(&mut self, unread: u64, newest_seq: u64, time: u64) {
+        self.is_unknown = false;
         self.newest_time = self.newest_time.max(time);
         // The server may not have heard yet how far it was read here; another client may have read
         // further.
@@ -181,6 +185,7 @@ impl Conversation {
 
     /// A message has arrived, or went out from elsewhere. `is_read`: the pane shows it at once.
     pub fn on_push(&mut self, message: &Incoming, mine: bool) {
+        self.is_unknown = false;
         self.newest_time = self.newest_time.max(message.time);
         if !mine && message.seq > self.counted.max(self.read_to) {
             self.unread = self.unread.saturating_add(1);

@@ -140,7 +140,7 @@ impl Screen {
                 _ => ' ',
             };
             buffer.put(row, 0, width, &number.to_string(), Style { dim: true, ..style });
-            if self.online.contains(&talk.name) {
+            if self.is_online(&talk.name) {
                 let dot = if style.reverse { style } else { Style::PLAIN.coloured(Colour::Green) };
                 buffer.put(row, 1, width, "●", dot);
             }
@@ -177,7 +177,8 @@ impl Screen {
                 None
             }
             Mode::Pick(picker) => {
-                let at = picker.draw(buffer, (layout.left, 1), rows, &self.online);
+                let is_online = |name: &str| self.is_online(name);
+                let at = picker.draw(buffer, (layout.left, 1), rows, is_online);
                 Some(at)
             }
             Mode::Chat | Mode::Select(_) => match self.current.clone() {
@@ -233,6 +234,7 @@ impl Screen {
         let seeks_line = talk.unread_back.is_some();
         let wants_older = seeks_line || shown.above < self.drawn.rows;
         let (is_empty, loaded, is_stuck) = (talk.entries.is_empty(), talk.loaded, talk.is_stuck);
+        let is_unknown = talk.is_unknown;
         // Before the unread line is found nothing counts as seen: what is above it was not shown.
         if talk.unread_back.is_none() && loaded != Loaded::Asked {
             let had_unread = talk.unread() > 0;
@@ -249,6 +251,7 @@ impl Screen {
         if is_empty {
             let text = match loaded {
                 Loaded::All => "no messages yet",
+                _ if is_unknown => "nobody has this name",
                 _ => "not loaded yet",
             };
             buffer.put(self.drawn.rows, left + 1, self.columns, text, Style::DIM);

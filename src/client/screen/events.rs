@@ -117,6 +117,9 @@ impl Screen {
     fn on_failed(&mut self, draft: &Draft, refusal: &Refusal) {
         let current = self.current.clone();
         let talk = self.book.entry(&draft.to, current.as_deref());
+        if refusal.code == "no-such-user" {
+            self.online.remove(&draft.to);
+        }
         let unsure = match refusal.code.as_str() {
             "id-expired" => "perhaps it was sent before; ",
             _ => "",

@@ -333,6 +333,11 @@ impl Screen {
         self.current.as_deref()
     }
 
+    /// Whether somebody is logged in, as far as that is known: without a server nobody is.
+    fn is_online(&self, name: &str) -> bool {
+        self.status.state != State::Offline && self.online.contains(name)
+    }
+
     /// What is being typed.
     pub fn typed(&self) -> &str {
         self.editor.text()
@@ -455,6 +460,7 @@ impl Screen {
                 to_nobody.into_iter().for_each(|(with, ..)| *with = name.to_string());
             }
             self.take_draft();
+            self.drop_unknown(&before.unwrap_or_default());
         }
         let current = self.current.clone();
         self.book.entry(name, current.as_deref());
@@ -462,6 +468,16 @@ impl Screen {
         self.book.open(name);
         self.load(name);
         self.book.trim(current.as_deref());
+    }
+
+    /// A name that nobody has leaves the list when another is shown, unless something was written.
+    fn drop_unknown(&mut self, name: &str) {
+        let is_empty = |talk: &conversation::Conversation| talk.entries.is_empty();
+        let is_unknown = self.book.get(name).is_some_and(|talk| talk.is_unknown && is_empty(talk));
+        if is_unknown && self.current.as_deref() != Some(name) && !self.has_draft(name) {
+            self.book.remove(name);
+            self.names.remove(name);
+        }
     }
 
     fn keep_draft(&mut self) {

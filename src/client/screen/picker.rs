@@ -1,8 +1,6 @@
 //! `/list`, `/who` and `/inbox`: names to pick from, with a filter. Names are fetched page by page up
 //! to a bound; where there are more, the filter is asked of the server too. Pure.
 
-use std::collections::BTreeSet;
-
 use super::super::editor::keys::Key;
 use super::super::session::Request;
 use super::super::show;
@@ -148,7 +146,7 @@ impl Picker {
         buffer: &mut Buffer,
         (left, top): (usize, usize),
         rows: usize,
-        online: &BTreeSet<String>,
+        is_online: impl Fn(&str) -> bool,
     ) -> (usize, usize) {
         let end = buffer.columns();
         let filter = show::line(&self.filter);
@@ -158,7 +156,7 @@ impl Picker {
         let first = (self.at + 1).saturating_sub(room);
         for (row, (name, unread)) in self.matching().skip(first).take(room).enumerate() {
             let row_at = top + 1 + row;
-            if online.contains(name) {
+            if is_online(name) {
                 let style = Style::PLAIN.coloured(Colour::Green);
                 buffer.put(row_at, left + 1, end, "●", style);
             }

@@ -334,3 +334,38 @@ fn the_selected_message_stays_in_view_whatever_comes() {
     let row = (0..10).any(|row| seat.vt.cell(row, 20).look.contains(&7) && row > 0 && row < 8);
     assert!(row, "also after a resize: {}", seat.text());
 }
+
+#[test]
+fn a_name_that_nobody_has_leaves_the_list_unless_something_was_written() {
+    let mut seat = long_talk(3, 80, 24);
+    let mistype = |seat: &mut Seat, name: &str| {
+        seat.served.is_silent = true;
+        seat.keys(&format!("/to {name}\r"));
+        seat.refuse_all("no-such-user", "nobody has this name");
+        seat.served.is_silent = false;
+    };
+    mistype(&mut seat, "bbo");
+    assert!(seat.shows("! nobody has this name") && !seat.shows("not loaded yet"));
+    assert_eq!(seat.screen.current(), Some("bbo"), "what is typed now is for nobody else");
+    seat.keys("/to bob\r");
+    assert!(seat.screen.book().get("bbo").is_none(), "{}", seat.text());
+    // Refused after it was left.
+    seat.served.is_silent = true;
+    seat.keys("/to bbo\r/to bob\r");
+    seat.refuse_all("no-such-user", "nobody has this name");
+    seat.served.is_silent = false;
+    assert!(seat.screen.book().get("bbo").is_none());
+    // A draft keeps it.
+    mistype(&mut seat, "crol");
+    seat.keys("a draft\x1b1\x0e");
+    assert!(seat.screen.book().get("crol").is_some());
+    seat.keys("/to crol\r");
+    assert_eq!(seat.screen.typed(), "a draft");
+    seat.keys("\x15\x1b1");
+    assert!(seat.screen.book().get("crol").is_none());
+    // There is such an account by now.
+    mistype(&mut seat, "dave");
+    seat.hear("dave", "I am new here");
+    seat.keys("/to bob\r");
+    assert!(seat.screen.book().get("dave").is_some());
+}

@@ -292,3 +292,24 @@ fn a_server_that_does_not_answer_any_more_is_not_shown_as_a_fast_one() {
     seat.show();
     assert!(!seat.shows("no answer for"), "{}", seat.text());
 }
+
+#[test]
+fn nobody_is_shown_online_while_there_is_no_server_nor_after_an_account_is_gone() {
+    let mut seat = talk(1);
+    let dots = |seat: &Seat| (seat.count("2●bob"), seat.count("bob: online"));
+    assert_eq!(dots(&seat), (1, 1));
+    seat.status.state = State::Electing;
+    seat.show();
+    assert_eq!(dots(&seat), (1, 1), "it does not flicker when a PRIMARY dies");
+    seat.status.state = State::Offline;
+    seat.show();
+    assert_eq!(dots(&seat), (0, 0), "{}", seat.text());
+    seat.status.state = State::Connected;
+    seat.show();
+    assert_eq!(dots(&seat), (1, 1));
+    let (to, body) = ("bob".to_string(), "hi".to_string());
+    let draft = Draft { id: 7, to, body, known: 0, cluster: 0, written_ms: NOON };
+    let refusal = Refusal::new("no-such-user", "nobody has this name");
+    seat.event(Event::Failed { draft, refusal });
+    assert_eq!(dots(&seat), (0, 0), "{}", seat.text());
+}

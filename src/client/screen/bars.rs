@@ -2,6 +2,7 @@
 
 use super::super::session::State;
 use super::super::show;
+use super::super::width::text_width;
 use super::cells::{Colour, Style};
 use super::conversation::Loaded;
 use super::{Mode, OWED_MS, Panel, Screen};
@@ -104,23 +105,32 @@ impl Screen {
         pieces
     }
 
-    /// The status at the right: what is not in view.
-    pub(super) fn status_right(&self) -> String {
+    /// The status at the right: what is not in view, as much of that as has room.
+    pub(super) fn status_right(&self, room: usize) -> String {
         // Under something else it is not in view either.
         let is_in_view = matches!(self.mode, Mode::Chat | Mode::Select(_));
         let is_current = |name: &str| is_in_view && self.current.as_deref() == Some(name);
         let others = self.book.all().iter().filter(|talk| !is_current(&talk.name));
         let unread = others.fold(0u64, |sum, talk| sum.saturating_add(talk.unread()));
         let mut pieces = Vec::new();
+        if let Some((at, rows)) = self.drawn.typed_at {
+            pieces.push(format!("typed: row {at} of {rows}"));
+        }
         if self.current.is_some() && is_in_view && self.drawn.below > 0 {
             pieces.push(format!("{} more below", self.drawn.below));
         }
         if unread > 0 {
             pieces.push(format!("{unread} unread elsewhere"));
         }
-        match pieces.is_empty() {
-            true => String::new(),
-            false => format!("  {} ", pieces.join(", ")),
+        loop {
+            let text = match pieces.is_empty() {
+                true => return String::new(),
+                false => format!("  {} ", pieces.join(", ")),
+            };
+            if text_width(&text) <= room {
+                return text;
+            }
+            pieces.pop();
         }
     }
 

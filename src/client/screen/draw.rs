@@ -22,6 +22,8 @@ use crate::limits;
 const SIDEBAR_FROM: usize = 40;
 /// Smaller than this, nothing can be done.
 const LEAST: (usize, usize) = (20, 5);
+/// A piece of the status that has to be cut to less than this is left out.
+const LEAST_PIECE: usize = 12;
 /// A notice has so many rows at most.
 const NOTICE_ROWS: usize = 3;
 
@@ -38,6 +40,10 @@ pub(super) struct Drawn {
     pub bottom: Option<Place>,
     /// Entries below.
     pub below: usize,
+    /// The first row of what is typed.
+    pub typed_first: usize,
+    /// The row of what is typed that the cursor is in, of how many, where they are not all shown.
+    pub typed_at: Option<(usize, usize)>,
 }
 
 impl Drawn {
@@ -76,6 +82,7 @@ impl Screen {
         }
         let laid = self.laid_input();
         let layout = self.layout(laid.rows.len());
+        self.scroll_input(&laid, layout.input.1);
         // First, since the others count what has been seen by it.
         let in_pane = self.draw_pane(&mut buffer, &layout);
         let title_end = self.draw_title(&mut buffer, layout.left);
@@ -314,16 +321,21 @@ impl Screen {
 
     fn draw_status(&self, buffer: &mut Buffer, row: usize) {
         buffer.fill(row, 0, self.columns, Style::BAR);
+        let pieces = self.status_pieces();
+        // What is not in view is worth more than which server that is, and less than what waits.
+        let first = 2 + usize::from(self.status.waiting > 0);
+        let least: usize = pieces.iter().take(first).map(|(text, _)| text_width(text)).sum();
+        let right = self.status_right(self.columns.saturating_sub(least));
+        let end = self.columns - text_width(&right);
         let mut column = 0;
-        for (text, style) in self.status_pieces() {
-            let text = clipped(&text, self.columns - column);
-            column = buffer.put(row, column, self.columns, &text, style.reversed());
+        for (text, style) in pieces {
+            let (wanted, room) = (text_width(&text), end - column);
+            if wanted > room && room < LEAST_PIECE {
+                break;
+            }
+            column = buffer.put(row, column, end, &clipped(&text, room), style.reversed());
         }
-        let right = self.status_right();
-        let at = self.columns.saturating_sub(text_width(&right));
-        if !right.is_empty() && at > column {
-            buffer.put(row, at, self.columns, &right, Style::BAR.bolder());
-        }
+        buffer.put(row, end, self.columns, &right, Style::BAR.bolder());
     }
 
     /// Columns that the typed text has.
@@ -338,6 +350,14 @@ impl Screen {
         }
     }
 
+    /// Of more rows than there is room for, those in view change only where the cursor leaves them.
+    fn scroll_input(&mut self, laid: &input::Rows, count: usize) {
+        let (at, rows) = (laid.cursor.0, laid.rows.len());
+        let first = self.drawn.typed_first.min(rows - count);
+        self.drawn.typed_first = first.clamp((at + 1).saturating_sub(count), at);
+        self.drawn.typed_at = (rows > count).then_some((at + 1, rows));
+    }
+
     fn draw_input(
         &self,
         buffer: &mut Buffer,
@@ -348,7 +368,7 @@ impl Screen {
         let prompt = self.prompt();
         let left = text_width(&prompt);
         buffer.put(row, 0, self.columns, &padded(&prompt, left), Style::BOLD);
-        let first = (laid.cursor.0 + 1).saturating_sub(count);
+        let first = self.drawn.typed_first;
         for (at, text) in laid.rows[first..].iter().take(count).enumerate() {
             buffer.put(row + at, left, self.columns, text, Style::PLAIN);
         }

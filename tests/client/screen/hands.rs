@@ -369,3 +369,19 @@ fn a_name_that_nobody_has_leaves_the_list_unless_something_was_written() {
     seat.keys("/to bob\r");
     assert!(seat.screen.book().get("dave").is_some());
 }
+
+#[test]
+fn of_a_long_text_it_is_said_which_row_is_typed_and_moving_in_it_scrolls_no_more_than_needed() {
+    let mut seat = long_talk(3, 80, 24);
+    let lines: Vec<String> = (1..=40).map(|n| format!("line {n:02}")).collect();
+    seat.keys(&format!("\x1b[200~{}\x1b[201~", lines.join("\n")));
+    assert!(seat.shows("typed: row 40 of 40") && seat.shows("> line 33"), "{}", seat.text());
+    seat.keys(&"\x1b[A".repeat(5));
+    assert!(seat.shows("typed: row 35 of 40") && seat.shows("> line 33"), "{}", seat.text());
+    seat.keys(&"\x1b[A".repeat(5));
+    assert!(seat.shows("> line 30") && !seat.shows("line 38"), "{}", seat.text());
+    seat.keys("\x1b[B");
+    assert!(seat.shows("> line 30"));
+    seat.keys("\x15\x0b\x03");
+    assert!(!seat.shows("typed: row"));
+}

@@ -313,3 +313,21 @@ fn nobody_is_shown_online_while_there_is_no_server_nor_after_an_account_is_gone(
     seat.event(Event::Failed { draft, refusal });
     assert_eq!(dots(&seat), (0, 0), "{}", seat.text());
 }
+
+#[test]
+fn what_is_not_in_view_is_told_also_where_the_server_has_no_room_then() {
+    let mut seat = talk(100);
+    seat.keys("\x1b[1;3A\x1b[5~q");
+    seat.resize(40, 10);
+    let status = |seat: &Seat| seat.text().lines().nth(8).expect("a status").to_string();
+    assert!(status(&seat).starts_with(" alice  connected  1 ms   "), "{}", seat.text());
+    assert!(status(&seat).ends_with(" more below"), "{}", seat.text());
+    seat.keys("\x1b1");
+    assert_eq!(status(&seat), " alice  connected  1 ms  127.0.0.1:7262");
+    seat.hear("bob", "something new");
+    seat.status.state = State::Offline;
+    seat.status.trouble = Some("a reason ".repeat(20));
+    seat.resize(60, 10);
+    assert!(status(&seat).starts_with(" alice  offline  a reason"), "{}", seat.text());
+    assert!(status(&seat).ends_with("…  1 unread elsewhere"), "{}", seat.text());
+}

@@ -225,7 +225,10 @@ impl Full {
 
     fn on_old(&mut self, now_ms: u64, old: Old) {
         match old {
-            Old::Show => self.screen.show_old(self.driver.session.old_drafts()),
+            Old::Show => {
+                let session = &self.driver.session;
+                self.screen.show_waiting(session.old_drafts(), session.drafts());
+            }
             Old::Send => {
                 let count = self.driver.session.send_old(now_ms);
                 self.screen.tell(&format!("{} to be sent now", messages(count)));

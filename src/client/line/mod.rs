@@ -273,7 +273,11 @@ impl Line {
     fn on_waiting(&mut self, driver: &mut Driver, now_ms: u64, old: Old) {
         match old {
             Old::Show if driver.session.waiting_old() == 0 => {
-                self.printer.notice("nothing has waited for more than a day");
+                let text = "nothing has waited for more than a day";
+                self.printer.notice(&match driver.session.waiting() {
+                    0 => text.to_string(),
+                    some => format!("{text}; {} still to be sent", messages(some)),
+                });
                 self.printer.done("/waiting", false);
             }
             Old::Show => {

@@ -3,6 +3,7 @@
 use super::super::session::State;
 use super::super::show;
 use super::super::width::text_width;
+use super::asking::Asking;
 use super::cells::{Colour, Style};
 use super::conversation::Loaded;
 use super::{Mode, OWED_MS, Panel, Screen};
@@ -151,6 +152,10 @@ impl Screen {
             _ => lines.push(format!(" There are {count} conversations.")),
         }
         lines.push(String::new());
+        if self.asking == Asking::Login {
+            lines.push(hint("Esc", "leaves"));
+            return lines;
+        }
         if count > 0 {
             lines.push(hint("Alt-1 ... Alt-0", "open one of the list"));
         }

@@ -29,8 +29,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Ctrl-A E B F K U W Y", "move, cut and bring back, as in emacs"),
 ];
 
-/// Columns of a message that a question is about.
-const QUOTED_COLUMNS: usize = 60;
+/// Columns of a message that a line for the user quotes.
+pub(super) const QUOTED_COLUMNS: usize = 60;
 
 impl Screen {
     /// Bytes as they were read from the terminal, cut anywhere.

@@ -129,7 +129,7 @@ pub enum Action {
     MarkAllRead(String),
     /// Log in with this password.
     SetPassword(String),
-    /// Messages that have waited for long: [`Screen::show_old`] for [`Old::Show`].
+    /// Messages that wait, or have for long: [`Screen::show_waiting`] for [`Old::Show`].
     Old(Old),
     /// Put text into the clipboard.
     Copy(String),

@@ -7,6 +7,8 @@ use super::super::show;
 use super::answers::Asked;
 use super::asking::Asking;
 use super::conversation::Fate;
+use super::hands::QUOTED_COLUMNS;
+use super::pane::clipped;
 use super::picker::{Picker, Source};
 use super::{Action, KEYS, Mode, Panel, Screen};
 
@@ -26,7 +28,14 @@ impl Screen {
     fn on_command(&mut self, command: Command, line: &str) {
         match command {
             Command::Send { to, text } => match to.or_else(|| self.current.clone()) {
-                Some(to) => self.actions.push(Action::Send { to, text }),
+                Some(to) => {
+                    if self.current.as_deref() != Some(to.as_str()) {
+                        // It goes where nobody looks.
+                        let text = clipped(&show::line(&text), QUOTED_COLUMNS);
+                        self.tell(&format!("to {to}: {text}"));
+                    }
+                    self.actions.push(Action::Send { to, text });
+                }
                 None => {
                     self.editor.replace(line.to_string());
                     self.tell_wrong("to whom? /to NAME or Alt-1 chooses, /msg NAME TEXT sends one");
@@ -70,7 +79,10 @@ impl Screen {
 
     fn on_delete(&mut self, which: Which) {
         let found = match which {
-            Which::Last if self.status.waiting > 0 => None,
+            Which::Last if self.status.waiting > 0 => {
+                let why = "the last one waits to be sent; it can be deleted after that";
+                return self.tell_wrong(why);
+            }
             Which::Last => self.last_sent.clone(),
             Which::Id(id) => Some((self.current.clone().unwrap_or_default(), id)),
             Which::Seq(seq) => self.current.clone().and_then(|name| {
@@ -142,21 +154,34 @@ impl Screen {
         }
     }
 
-    /// Messages that have waited for more than a day.
-    pub fn show_old<'a>(&mut self, drafts: impl Iterator<Item = &'a Draft>) {
+    /// What waits in the outbox: what has for more than a day, and the rest.
+    pub fn show_waiting<'a>(
+        &mut self,
+        old: impl Iterator<Item = &'a Draft>,
+        young: impl Iterator<Item = &'a Draft>,
+    ) {
+        let zone = self.settings.zone;
         let line = |draft: &Draft| {
-            let (since, to) = (printer::date(draft.written_ms), show::line(&draft.to));
-            format!("since {since}, to {to}: {}", show::line(&draft.body))
+            let at = draft.written_ms.saturating_add_signed(zone(draft.written_ms));
+            let (date, clock) = (printer::date(at), printer::clock(at));
+            let (to, text) = (show::line(&draft.to), show::line(&draft.body));
+            format!("since {date} {clock}, to {to}: {text}")
         };
-        let mut lines: Vec<String> = drafts.map(line).collect();
-        if lines.is_empty() {
-            return self.tell("nothing has waited for more than a day");
+        let mut lines: Vec<String> = old.map(line).collect();
+        if !lines.is_empty() {
+            lines.insert(0, "For more than a day, and not sent unasked:".to_string());
+            let what_to_do = "/waiting send sends them, /waiting drop gives them up";
+            lines.extend(["", what_to_do, ""].map(str::to_string));
         }
-        lines.extend([
-            String::new(),
-            "/waiting send sends them, /waiting drop gives them up".into(),
-        ]);
-        self.show_lines("waiting for more than a day", lines);
+        let mut young = young.map(line).peekable();
+        if young.peek().is_some() {
+            lines.push("To be sent as soon as a server takes them:".to_string());
+            lines.extend(young);
+        }
+        match lines.is_empty() {
+            true => self.tell("nothing waits to be sent"),
+            false => self.show_lines("waiting", lines),
+        }
     }
 
     /// What waited for long was given up: it is not shown any more.

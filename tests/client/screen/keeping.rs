@@ -274,6 +274,10 @@ fn somebody_new_is_told_how_to_make_an_account_and_of_no_conversations_before_th
     seat.event(Event::LoginRefused(refusal));
     assert!(says(&seat, "chatctl chat --create makes a new account"), "{}", seat.text());
     assert!(!seat.shows("conversations yet") && !seat.shows("Alt-1"), "{}", seat.text());
+    assert!(
+        !seat.shows("/quit") && seat.shows("Esc              leaves"),
+        "a word is a password now"
+    );
     assert!(seat.shows("no account has this name and password (wrong-c…"), "it is cut visibly");
     seat.event(Event::State(State::Connected));
     assert!(!seat.shows("--create"), "{}", seat.text());
@@ -330,4 +334,41 @@ fn what_is_not_in_view_is_told_also_where_the_server_has_no_room_then() {
     seat.resize(60, 10);
     assert!(status(&seat).starts_with(" alice  offline  a reason"), "{}", seat.text());
     assert!(status(&seat).ends_with("…  1 unread elsewhere"), "{}", seat.text());
+}
+
+#[test]
+fn all_that_waits_is_shown_and_what_becomes_of_it() {
+    let mut seat = talk(1);
+    let draft = |id, body: &str, written_ms| {
+        let (to, body) = ("bob".to_string(), body.to_string());
+        Draft { id, to, body, known: 0, cluster: 0, written_ms }
+    };
+    let old = [draft(7, "from before", NOON - 3 * 86_400_000)];
+    let young = [draft(8, "just now", NOON)];
+    seat.screen.show_waiting(old.iter(), young.iter());
+    seat.show();
+    let text = seat.text();
+    assert!(seat.shows("since 2026-11-21 12:00, to bob: from before"), "{text}");
+    assert!(seat.shows("not sent unasked") && seat.shows("/waiting drop gives"), "{text}");
+    assert!(seat.shows("as soon as a server takes them"), "{text}");
+    assert!(seat.shows("since 2026-11-24 12:00, to bob: just now"), "{text}");
+    seat.screen.show_waiting([].iter(), young.iter());
+    seat.show();
+    assert!(!seat.shows("unasked") && !seat.shows("drop"), "{}", seat.text());
+    seat.keys("q");
+    seat.screen.show_waiting([].iter(), [].iter());
+    seat.show();
+    assert!(seat.shows("nothing waits to be sent"));
+    seat.is_connected = false;
+    seat.keys("hello\r").keys("/delete last\r");
+    assert!(seat.shows("the last one waits to be sent"), "{}", seat.text());
+}
+
+#[test]
+fn what_is_sent_to_somebody_else_than_is_shown_is_told() {
+    let mut seat = talk(1);
+    seat.keys("/msg carol are you there?\r");
+    assert!(seat.shows("- to carol: are you there?"), "{}", seat.text());
+    seat.keys("/msg bob and you?\r");
+    assert!(!seat.shows("to bob:") && seat.shows("and you?"), "it is seen: {}", seat.text());
 }

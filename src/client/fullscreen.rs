@@ -53,6 +53,8 @@ struct Full {
     tags: BTreeMap<u64, u64>,
     /// Bytes for the terminal besides the frame.
     aside: Vec<u8>,
+    /// The signal that ended a stop of our own is still to come.
+    was_stopped: bool,
     ended: bool,
 }
 
@@ -67,8 +69,15 @@ pub fn run(
     found: &store::Found,
 ) -> Result<u8, Error> {
     driver.session.start_at_newest();
-    let watched =
-        [signal::INT, signal::TERM, signal::HUP, signal::QUIT, signal::WINCH, signal::TSTP];
+    let watched = [
+        signal::INT,
+        signal::TERM,
+        signal::HUP,
+        signal::QUIT,
+        signal::WINCH,
+        signal::TSTP,
+        signal::CONT,
+    ];
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
     let settings = Settings { bell: options.bell, sidebar: options.sidebar, zone: clock::zone_ms };
     let mut screen = Screen::new(user, settings, status_of(&driver, clock::monotonic_ms()));
@@ -84,6 +93,7 @@ pub fn run(
         stage: Some(Stage::enter()?),
         tags: BTreeMap::new(),
         aside: Vec::new(),
+        was_stopped: false,
         ended: false,
     };
     full.resize();
@@ -264,6 +274,9 @@ impl Full {
             match signal {
                 signal::WINCH => self.resize(),
                 signal::TSTP => self.suspend()?,
+                signal::CONT if std::mem::take(&mut self.was_stopped) => {}
+                // Somebody else has stopped us, and a shell has had the terminal since.
+                signal::CONT => self.enter_again()?,
                 _ => self.ended |= is_ending(signal),
             }
         }
@@ -282,6 +295,12 @@ impl Full {
     fn suspend(&mut self) -> Result<(), Error> {
         self.stage = None;
         process::stop_self();
+        self.was_stopped = true;
+        self.enter_again()
+    }
+
+    fn enter_again(&mut self) -> Result<(), Error> {
+        self.stage = None;
         self.stage = Some(Stage::enter()?);
         self.resize();
         Ok(())

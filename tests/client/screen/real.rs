@@ -161,6 +161,20 @@ fn a_panic_or_a_fatal_signal_gives_the_terminal_back_too() {
 }
 
 #[test]
+fn a_screen_that_somebody_else_has_stopped_takes_the_terminal_again_when_continued() {
+    let server = Server::start("screen-stopped");
+    server.create("alice");
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    kill(child.id(), STOP).expect("it runs");
+    kill(child.id(), signal::CONT).expect("it runs");
+    vt.feed(pty.read_until("\x1b[?1049h").as_bytes());
+    wait_for(&mut pty, &mut vt, "alice  connected");
+    assert!(pty.is_raw() && vt.is_alternate && vt.brackets_pastes && !vt.wraps);
+    pty.type_text("/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+}
+
+#[test]
 fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
     let server = Server::start("screen-stop");
     server.create("alice");

@@ -75,7 +75,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/delete",
         args: "last|#SEQ|ID",
-        summary: "take a message back, or off your side (#SEQ: see /history)",
+        summary: "take it back, or off your side (full screen: Alt-Up, d)",
         parse: |rest| parse_delete(one(rest)?),
     },
     Spec {

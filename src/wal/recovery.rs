@@ -199,6 +199,9 @@ impl fmt::Display for RecoverError {
                 write!(f, "{file}: {why}. Use the version of chatctl that wrote it")
             }
             RecoverError::Empty => write!(f, "there is no log in this directory"),
+            RecoverError::Io { file, error } if error.kind() == io::ErrorKind::StorageFull => {
+                write!(f, "{file}: {error}. Nothing is lost: make room, then start again")
+            }
             RecoverError::Io { file, error } => write!(f, "{file}: {error}"),
             RecoverError::Visit { index, why } => {
                 write!(f, "entry {index} of the log: {why}. A newer version may have written it")

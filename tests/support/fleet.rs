@@ -118,6 +118,7 @@ pub struct Fleet {
     flags: Vec<String>,
     /// Of the first servers; the others keep their data where there is room.
     disks: Vec<SmallDisk>,
+    without_room: u64,
     home: TempDir,
     /// Last, so that the hosts go when nothing runs there any more.
     hosts: Option<Hosts>,
@@ -168,6 +169,7 @@ impl Fleet {
             nodes: nodes.collect(),
             flags: flags.iter().map(|flag| flag.to_string()).collect(),
             disks: Vec::new(),
+            without_room: 0,
             home: TempDir::new(name),
             hosts,
         };
@@ -410,17 +412,24 @@ impl Fleet {
     }
 
     /// Takes note of servers that have ended though nobody asked them to: a failure, but of those that
-    /// were taken out.
+    /// were taken out, and of those whose full disk has not even room for a start.
     pub fn check_alive(&mut self) {
-        for node in &mut self.nodes {
-            let Some(child) = &mut node.process else { continue };
-            let status = child.try_wait().expect("it is ours");
-            let may_end = matches!(node.standing, Standing::Leaving | Standing::Out);
-            assert!(status.is_none() || may_end, "server {} has ended: {status:?}", node.name);
-            if status.is_some() {
-                node.process = None;
-            }
+        for place in 0..self.nodes.len() {
+            let Some(child) = &mut self.nodes[place].process else { continue };
+            let Some(status) = child.try_wait().expect("it is ours") else { continue };
+            let node = &self.nodes[place];
+            let has_no_room = place < self.disks.len()
+                && self.stderr(place).ends_with("make room, then start again\n");
+            let may_end = matches!(node.standing, Standing::Leaving | Standing::Out) || has_no_room;
+            assert!(may_end, "server {} has ended: {status:?}", node.name);
+            self.without_room += u64::from(has_no_room);
+            self.nodes[place].process = None;
         }
+    }
+
+    /// How often a server did not start for want of room.
+    pub fn without_room(&self) -> u64 {
+        self.without_room
     }
 
     /// What a server says of itself, if it does so at once.
@@ -458,6 +467,10 @@ impl Fleet {
         let what = format!("server {} knows a PRIMARY", self.nodes[place].name);
         eventually(&what, PATIENCE, || {
             self.check_alive();
+            // There was no room for its start, and may be now.
+            if !self.runs(place) {
+                self.start_one(place);
+            }
             self.status(place).filter(|status| !status.primary.is_empty())
         });
     }

@@ -89,7 +89,8 @@ fn a_disk_without_any_room_is_an_error_that_names_the_file_and_loses_nothing() {
     disk.set_capacity(used(&disk));
     append(&mut machine, &mut rng, &mut model);
     let error = Machine::start(&disk, &mut model).err().expect("there is no room");
-    assert!(error.to_string().contains("00000002.wal"), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("00000002.wal") && error.contains("make room"), "{error}");
     disk.set_capacity(u64::MAX);
     Machine::start(&disk, &mut model).expect("recovers");
 }

@@ -117,6 +117,7 @@ fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
     let noticed = (0..fleet.size())
         .map(|place| fleet.stderr(place).matches("no room for the next segment").count());
     println!("{} times a server said that its disk is full", noticed.sum::<usize>());
+    println!("{} times one had no room to start", fleet.without_room());
     println!("{} times a chat had to hold messages back", outcome.problems.len());
 }
 
@@ -166,6 +167,7 @@ impl Sky {
             }
         };
         fleet.heal();
+        fleet.check_alive();
         fleet.start_all();
         self.operator.step(fleet, rng);
         tally.wait_for_more(1 + rng.below(100), PATIENCE);

@@ -6,7 +6,6 @@ const TOPS: u64 = 0x8080_8080_8080_8080;
 const WORD: usize = 8;
 const BLOCK: usize = 32;
 const HALF: usize = 16;
-const SHORT: usize = 64;
 
 /// Whether JSON cannot have `byte` as it is inside a string: `"`, `\`, a control.
 #[inline]
@@ -24,14 +23,16 @@ pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
 /// Whether none of `bytes` ends or interrupts a run of plain text in a JSON string.
 #[inline(always)]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    match bytes.len() {
-        ..HALF => !bytes.iter().any(|&byte| is_special(byte)),
-        ..=BLOCK => ends_are_plain::<HALF>(bytes),
-        ..=SHORT => ends_are_plain::<BLOCK>(bytes),
-        _ => {
-            let blocks = bytes.as_chunks::<HALF>().0.iter();
-            !{ blocks }.any(any_special) && ends_are_plain::<HALF>(bytes)
-        }
+    let length = bytes.len();
+    if length < HALF {
+        !bytes.iter().any(|&byte| is_special(byte))
+    } else if length <= BLOCK {
+        ends_are_plain::<HALF>(bytes)
+    } else if length <= 2 * BLOCK {
+        ends_are_plain::<BLOCK>(bytes)
+    } else {
+        let blocks = bytes.as_chunks::<HALF>().0.iter();
+        !{ blocks }.any(any_special) && ends_are_plain::<HALF>(bytes)
     }
 }
 

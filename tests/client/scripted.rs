@@ -237,6 +237,33 @@ fn a_definite_refusal_leaves_the_outbox_and_those_behind_it_go_on() {
     }
 }
 
+/// Whether the account's events show it before the refusal comes or behind it.
+#[test]
+fn what_is_refused_as_too_old_to_tell_and_is_shown_to_be_stored_is_told_as_sent() {
+    for shown_first in [true, false] {
+        let mut world = acquainted();
+        world.send("bob", "perhaps", 2);
+        world.carry_up(usize::MAX);
+        world.drop_connection();
+        world.cluster.refuse_next = Some("id-expired");
+        let stored = world.cluster.log.last().cloned().unwrap();
+        if shown_first {
+            // Just so far that it is logged in.
+            while !world.session.is_synced() {
+                world.pass_time(1_000);
+                world.carry_up(usize::MAX);
+                world.carry_down(usize::MAX);
+            }
+        }
+        world.calm();
+        let told =
+            |event: &&Event| matches!(event, Event::Sent { id: 2, seq, .. } if *seq == stored.seq);
+        assert_eq!(world.events.iter().filter(told).count(), 1, "{:?}", world.events);
+        let shown = |event: &&Event| matches!(event, Event::Message(m) if m.seq == stored.seq);
+        assert_eq!(world.events.iter().filter(shown).count(), 0);
+    }
+}
+
 #[test]
 fn behind_a_name_that_perhaps_nobody_has_nothing_is_sent_before_the_answer() {
     let mut world = acquainted();

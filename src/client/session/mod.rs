@@ -120,6 +120,8 @@ struct OutboxItem {
     may_be_stored: bool,
     /// However old it is: somebody has said so.
     may_be_old: bool,
+    /// Its seq and time, once the account's events have shown that it is stored.
+    stored: Option<(u64, u64)>,
 }
 
 /// See the module's comment.
@@ -162,6 +164,8 @@ pub struct Session {
     outbox: VecDeque<OutboxItem>,
     outbox_bytes: usize,
     held_elsewhere: Vec<OutboxItem>,
+    /// Refused as too old to tell whether they are stored: the newest of them.
+    unsure: VecDeque<u128>,
     /// Waited too long: somebody has to say whether they still go out.
     held_old: Vec<OutboxItem>,
     epoch_ms: u64,
@@ -233,6 +237,7 @@ impl Session {
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             held_elsewhere: Vec::new(),
+            unsure: VecDeque::new(),
             held_old: Vec::new(),
             epoch_ms: config.epoch_ms,
             pause: None,
@@ -286,7 +291,8 @@ impl Session {
             return Ok(());
         }
         self.outbox_bytes += draft.body.len();
-        let item = OutboxItem { draft, in_flight: false, may_be_stored, may_be_old: false };
+        let item =
+            OutboxItem { draft, in_flight: false, may_be_stored, may_be_old: false, stored: None };
         match self.is_for_another_cluster(&item.draft) {
             true => self.held_elsewhere.push(item),
             false => self.outbox.push_back(item),

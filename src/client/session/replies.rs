@@ -105,14 +105,14 @@ impl Session {
         if message.seq <= self.cursor.unwrap_or(0) {
             return;
         }
-        let own = self.own_recent.contains_key(&message.seq) || self.is_in_outbox(message);
+        let own = self.own_recent.contains_key(&message.seq);
         self.move_cursor(message.seq);
         match message.cmd.as_ref() {
             "taken_back" => {
                 let ids = message.msg_ids.iter().map(|id| id.to_string()).collect();
                 self.event(Event::TakenBack(ids));
             }
-            _ if own => {}
+            _ if own || self.is_sent_here(message) => {}
             _ => {
                 self.on_receiver(&message.src);
                 self.event(Event::Message(Incoming::of(message)));
@@ -120,14 +120,20 @@ impl Session {
         }
     }
 
-    /// A message of our own that is stored already but whose reply was lost: it is shown when the
-    /// retry is answered.
-    fn is_in_outbox(&self, message: &Message<'_>) -> bool {
-        if message.src != self.user.as_str() {
-            return false;
-        }
+    /// Whether this is a message of our own whose reply was lost. It is shown when the retry is
+    /// answered, or now, where the retry was refused as too old.
+    fn is_sent_here(&mut self, message: &Message<'_>) -> bool {
         let id = message.msg_ids.iter().next().and_then(id::parse);
-        id.is_some_and(|id| self.outbox.iter().any(|item| item.draft.id == id))
+        let Some(id) = id.filter(|_| message.src == self.user.as_str()) else { return false };
+        if let Some(item) = self.outbox.iter_mut().find(|item| item.draft.id == id) {
+            item.stored = Some((message.seq, message.time));
+            return true;
+        }
+        let Some(at) = self.unsure.iter().position(|unsure| *unsure == id) else { return false };
+        self.unsure.remove(at);
+        let (to, body) = (message.to.to_string(), message.body.to_string());
+        self.event(Event::Sent { id, to, body, seq: message.seq, time: message.time });
+        true
     }
 
     pub(super) fn move_cursor(&mut self, seq: u64) {
@@ -314,18 +320,27 @@ impl Session {
         let item = self.outbox.remove(place).expect("the place was just found");
         let draft = item.draft;
         self.outbox_bytes -= draft.body.len();
-        if let Some(refusal) = refusal {
-            return self.event(Event::Failed { draft, refusal });
-        }
+        let (seq, time) = match (refusal, item.stored) {
+            (None, _) => (reply.seq, reply.time),
+            // It says that this cannot be told any more; but it is known.
+            (Some(refusal), Some(stored)) if refusal.code == "id-expired" => stored,
+            (Some(refusal), _) => {
+                if refusal.code == "id-expired" {
+                    self.unsure.push_back(id);
+                    self.unsure.drain(..self.unsure.len().saturating_sub(limits::SEND_WINDOW));
+                }
+                return self.event(Event::Failed { draft, refusal });
+            }
+        };
         self.refusals = 0;
         self.held_code.clear();
-        self.known = self.known.max(reply.seq);
-        if self.follow && reply.seq > self.cursor.unwrap_or(0) {
-            self.own_recent.insert(reply.seq, id);
+        self.known = self.known.max(seq);
+        if self.follow && seq > self.cursor.unwrap_or(0) {
+            self.own_recent.insert(seq, id);
         }
         let Draft { id, to, body, .. } = draft;
         self.on_receiver(&to);
-        self.event(Event::Sent { id, to, body, seq: reply.seq, time: reply.time });
+        self.event(Event::Sent { id, to, body, seq, time });
     }
 
     /// There is an account of this name.

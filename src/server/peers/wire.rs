@@ -62,7 +62,8 @@ pub enum Frame {
     Status(String),
     /// Change the members.
     Change(Change),
-    /// You are a member; these are all.
+    /// You are a member; these are all: an entry as the log has it, with the index up to which the
+    /// log is applied in the place of its time.
     Join(Vec<u8>),
 }
 

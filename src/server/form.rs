@@ -301,7 +301,10 @@ impl<D: Disk> Disks<D> {
             }
             Ok(())
         };
-        let (wal, _) = wal::recover(&mut self.log, &options, &mut visit).map_err(Error::Recover)?;
+        let recovered = wal::recover(&mut self.log, &options, &mut visit);
+        let (wal, report) = recovered.map_err(Error::Recover)?;
+        // A crash may have cut off what says that it is committed.
+        let entry = entry.or(report.tail.into_iter().next().map(|entry| entry.payload));
         Ok((wal, entry))
     }
 

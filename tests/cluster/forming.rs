@@ -5,7 +5,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use chatctl::limits;
 use chatctl::sys::signal;
+use chatctl::wal::hard_state::{self, HardState};
+use chatctl::wal::{self, DataDir, Disk, Identity};
 
 use crate::support::cluster::{Cluster, list_of, make_secret, name_of};
 use crate::support::server::{Ended, Launch, PATIENCE, Starting};
@@ -249,4 +252,43 @@ fn whichever_is_killed_while_a_cluster_is_formed_it_is_formed_when_it_is_back() 
         Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
         cluster.stop_and_compare_logs();
     }
+}
+
+/// The entry has come to the disk, and not what closes its batch and says that it is committed.
+#[test]
+fn a_crash_in_the_middle_of_the_first_write_is_gone_on_from() {
+    let mut cluster = Cluster::start("form-torn", 1, &[]);
+    let mut server = cluster.take(0);
+    assert!(server.terminate().status.success());
+    let directory = DataDir::open(&cluster.path("a")).unwrap();
+    let saved = hard_state::load(&mut directory.disk()).unwrap().unwrap();
+    let state = HardState { term: 0, voted_for: String::new(), ..saved.clone() };
+    let expect = Some(Identity { cluster: saved.cluster });
+    let options = wal::Options { expect, segment_bytes: limits::WAL_SEGMENT_BYTES };
+    let (mut disk, mut entries) = (directory.wal_disk(), Vec::new());
+    let mut visit = |_: u64, _: u64, payload: &[u8]| {
+        entries.push(payload.to_vec());
+        Ok(())
+    };
+    let (_, report) = wal::recover(&mut disk, &options, &mut visit).unwrap();
+    entries.extend(report.tail.into_iter().map(|entry| entry.payload));
+    fs::remove_dir_all(directory.wal()).unwrap();
+    fs::create_dir(directory.wal()).unwrap();
+    let (mut log, _) = wal::recover(&mut disk, &options, &mut |_, _, _| Ok(())).unwrap();
+    log.append_entry(1, 1, &entries[0]);
+    let batch = log.take_batch(1).unwrap();
+    wal::perform(&mut disk, &batch).unwrap();
+    log.batch_durable(batch.number);
+    let place = log.location(1).unwrap();
+    let end = u64::from((place.offset + place.length).next_multiple_of(8));
+    let name = wal::segment_name(place.segment);
+    disk.write_at(&name, end, &[0; 4_096]).unwrap();
+    for _ in 0..2 {
+        hard_state::save(&mut directory.disk(), &state).unwrap();
+    }
+    drop((directory, disk));
+    cluster.restart(0);
+    cluster.wait_until_all_know_the_primary();
+    Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+    cluster.stop_and_compare_logs();
 }

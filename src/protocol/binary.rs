@@ -26,6 +26,8 @@ const LAST_TAIL_BYTES: usize = 8 + 8;
 /// Texts up to this many bytes in all are written into room that is made for the whole message at
 /// once: for longer ones, clearing that room takes more than it saves.
 const SHORT_BYTES: usize = 255;
+// What is that short in all has no field over its bound but perhaps `cmd`.
+const _: () = assert!(SHORT_BYTES <= limits::NAME_FIELD_BYTES);
 /// Room is cleared in pieces of this length: what has a fixed length needs no call.
 const ROOM_BYTES: usize = 128;
 
@@ -87,6 +89,7 @@ fn only_id<'a>(ids: &'a MsgIds) -> Option<(&'a str, bool)> {
 /// Appends a message as most are: `texts` bytes of short texts, and one id, which is written as it
 /// is.
 fn encode_short(message: &Message, id: &str, in_array: bool, texts: usize, out: &mut Vec<u8>) {
+    debug_assert!(!message.cmd.is_empty(), "a message has a cmd");
     let has_last_tail = message.time != 0 || message.seq != 0;
     let last_tail = if has_last_tail { LAST_TAIL_BYTES } else { 0 };
     let bracket = usize::from(in_array);

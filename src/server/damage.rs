@@ -12,7 +12,7 @@
 //! without such a majority goes on: to end then would take from the clients what is not damaged.
 
 use super::trace::Trace;
-use super::{Error, Options, Server};
+use super::{Error, Options, Server, standing};
 use crate::chat;
 use crate::raft::{self, BackupStatus, Role};
 use crate::wal::hard_state::{self, HardState};
@@ -35,9 +35,7 @@ pub(super) fn others_restore(
     saved: &HardState,
     members: &[chat::Member],
 ) -> bool {
-    let id = options.id.as_ref().unwrap_or(&saved.id);
-    let lists_others = options.cluster.iter().any(|listed| listed.name != *id);
-    saved.term > 0 && (members.len() > 1 || lists_others)
+    saved.term > 0 && (members.len() > 1 || standing::lists_others(options, saved))
 }
 
 /// Sets aside what is damaged, after it is saved that something is.

@@ -64,8 +64,7 @@ pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Sta
         )));
     }
     let is_alone = known.newest().is_empty() && has_been_alone(state) && !is_damaged;
-    let id = options.id.as_ref().unwrap_or(&state.id);
-    let lists_others = options.cluster.iter().any(|listed| listed.name != *id);
+    let lists_others = lists_others(options, state);
     match (is_alone, options.cluster.is_empty()) {
         (true, _) if lists_others => Err(Error::Cluster(format!(
             "the data directory {directory} is of a server that is alone: start it with itself only \
@@ -79,6 +78,12 @@ pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Sta
             state.id
         ))),
     }
+}
+
+/// Whether the flags list others than this server.
+pub(super) fn lists_others(options: &Options, state: &HardState) -> bool {
+    let id = options.id.as_ref().unwrap_or(&state.id);
+    options.cluster.iter().any(|listed| listed.name != *id)
 }
 
 /// The own entry of a list.

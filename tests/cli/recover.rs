@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::{chatctl, said};
 use crate::support::TempDir;
-use crate::support::cluster::{Cluster, name_of};
+use crate::support::cluster::{Cluster, damage_text, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Launch, password_of};
 use crate::support::talker::Talker;
@@ -136,18 +136,7 @@ fn what_is_before_damage_is_taken_and_the_damage_is_told() {
     let primary = cluster.primary();
     let directory = cluster.path(&name_of(primary));
     (0..3).for_each(|place| cluster.kill9(place));
-    let mut files: Vec<_> =
-        fs::read_dir(directory.join("wal")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    let text = b"note 12 of the recovery";
-    let found = files.iter().find_map(|file| {
-        let bytes = fs::read(file).unwrap();
-        let at = bytes.windows(text.len()).position(|part| part == text)?;
-        Some((file, bytes, at))
-    });
-    let (file, mut bytes, at) = found.expect("it is there");
-    bytes[at] ^= 1;
-    fs::write(file, bytes).unwrap();
+    damage_text(&directory, "note 12 of the recovery");
     // The directory is named by where one stands.
     let mut command = chatctl(&["recover", "--force", "--yes", "."]);
     command.current_dir(&directory);

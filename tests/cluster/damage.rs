@@ -10,7 +10,7 @@ use chatctl::wal::hard_state;
 use chatctl::wal::{self, DataDir, Identity};
 
 use super::Conversation;
-use crate::support::cluster::{Cluster, list_of, name_of};
+use crate::support::cluster::{Cluster, damage_text, list_of, name_of};
 use crate::support::raw_client::{Ask, ask};
 use crate::support::server::{Ended, password_of};
 use crate::support::talker::Talker;
@@ -250,16 +250,7 @@ fn a_server_whose_log_is_damaged_before_others_were_let_in_is_restored_by_them()
     cluster.let_in(&[0], 1);
     cluster.let_in(&[0, 1], 2);
     cluster.kill9(0);
-    let files = segments(&cluster.path("a"));
-    let text = b"note 12 of one that is alone";
-    let found = files.iter().find_map(|file| {
-        let bytes = fs::read(file).unwrap();
-        let at = bytes.windows(text.len()).position(|part| part == text)?;
-        Some((file, bytes, at))
-    });
-    let (file, mut bytes, at) = found.expect("it is there");
-    bytes[at] ^= 1;
-    fs::write(file, bytes).unwrap();
+    damage_text(&cluster.path("a"), "note 12 of one that is alone");
     let Err(Ended { stderr, .. }) = cluster.launch(0).try_start() else { panic!("it starts") };
     assert!(stderr.contains("Nothing was changed"), "{stderr}");
     // So its flags do.

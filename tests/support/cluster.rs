@@ -340,3 +340,18 @@ fn entries(data_dir: &Path) -> Vec<String> {
     }
     entries
 }
+
+/// Changes a bit of a text in a server's log.
+pub fn damage_text(data_dir: &Path, text: &str) {
+    let entries = std::fs::read_dir(data_dir.join("wal")).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let found = files.into_iter().find_map(|file| {
+        let bytes = std::fs::read(&file).unwrap();
+        let at = bytes.windows(text.len()).position(|part| part == text.as_bytes())?;
+        Some((file, bytes, at))
+    });
+    let (file, mut bytes, at) = found.expect("it is there");
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}

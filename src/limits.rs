@@ -152,6 +152,11 @@ pub const WAL_SPARE_RETRY_MS: u64 = 1_000;
 /// Segments that reading history keeps open, twice: in the loop and in the reader's thread. Past
 /// it: the one that was not used for longest is closed.
 pub const WAL_READ_FILES: usize = 32;
+/// Most bytes between two entries that are read by one call. Past it: a call for each, which takes
+/// less time than copying so much for nothing.
+pub const WAL_READ_GAP_BYTES: usize = 4 << 10;
+/// Most bytes that one call reads of several entries. Past it: another call.
+pub const WAL_READ_BYTES: usize = 64 << 10;
 
 // The server's connections and queues.
 /// Events taken from one poll; more wait for the next turn.
@@ -166,9 +171,14 @@ pub const TURN_READ_BYTES: usize = 64 * 1024;
 pub const TURN_REST_BYTES: usize = 256 * 1024;
 /// See [`TURN_REST_BYTES`].
 pub const TURN_REST_LEAST_BYTES: usize = 16 * 1024;
-/// Entries read back in one turn for pages of history; the pages behind them come in the next, so
-/// that they do not keep the others waiting. No page is parted.
-pub const TURN_ENTRIES: usize = 64;
+/// Bytes of entries read back in one turn for pages of history; the others come in the next, so that
+/// they do not keep the others waiting. Each entry counts as [`TURN_ENTRIES_LEAST_BYTES`] at least.
+pub const TURN_ENTRIES_BYTES: usize = 128 * 1024;
+/// Answers for which entries are read in turn, a part for each. The others wait until one is whole:
+/// what is half made takes room for nothing.
+pub const READS_IN_TURN: usize = 16;
+/// See [`TURN_ENTRIES_BYTES`].
+pub const TURN_ENTRIES_LEAST_BYTES: usize = 1024;
 /// Bytes read and thrown away in one turn from a connection that is told to go.
 pub const TURN_DRAIN_BYTES: usize = 4 * 1024;
 /// Bytes of a connection's requests that are held: one payload and what was read with it. At the

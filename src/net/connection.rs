@@ -160,6 +160,18 @@ impl Output {
         &mut self.bytes
     }
 
+    /// Puts bytes behind those that wait, in no more room than they need.
+    pub fn append(&mut self, bytes: Vec<u8>, spares: &mut Spares) {
+        if self.unwritten() == 0 {
+            spares.give(std::mem::replace(&mut self.bytes, bytes));
+            self.written = 0;
+        } else {
+            self.bytes.reserve_exact(bytes.len());
+            self.bytes.extend_from_slice(&bytes);
+            spares.give(bytes);
+        }
+    }
+
     /// How many bytes wait.
     pub fn unwritten(&self) -> usize {
         self.bytes.len() - self.written

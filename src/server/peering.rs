@@ -117,19 +117,14 @@ impl Server {
     /// The payloads, where they can be had without waiting; none when the thread reads them.
     fn read_now(&mut self, wanted: &Wanted) -> Option<Vec<Payload>> {
         let locations = self.service.replica.locations_of(wanted);
-        let (mut payloads, mut buffer) = (Vec::with_capacity(locations.len()), Vec::new());
-        for &location in &locations {
-            buffer.clear();
-            match self.reader.try_read(location, &mut buffer) {
-                Ok(Some(range)) => payloads.push(Arc::from(&buffer[range])),
-                Ok(None) => break,
-                Err(error) => {
-                    self.on_read_failed(&error);
-                    self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
-                    return Some(payloads);
-                }
+        let payloads: Vec<Payload> = match self.reader.try_read(&locations) {
+            Ok(payloads) => payloads.map(Arc::from).collect(),
+            Err(error) => {
+                self.on_read_failed(&error);
+                self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
+                return Some(Vec::new());
             }
-        }
+        };
         if !payloads.is_empty() || locations.is_empty() {
             return Some(payloads);
         }

@@ -19,7 +19,7 @@ use crate::net::{Connection, Key, Listener, Origin, ReadEnd, Stream};
 use crate::raft::Role;
 use crate::sys::clock;
 use crate::sys::signal::Signals;
-use crate::wal::{Done, ReadError, SpareState};
+use crate::wal::{Done, Location, ReadError, SpareState};
 
 /// What wakes the loop, beside connections, whose tokens are their keys.
 const WAKE: Token = Token(usize::MAX);
@@ -339,29 +339,28 @@ impl Server {
         }
     }
 
-    /// Reads entries: at once where the system has them in memory, by the thread where it has not;
-    /// no more in one turn than leaves time for the others.
+    /// Reads entries: at once where the system has them in memory, by the thread where it has not. No
+    /// more in one turn than leaves time for the others, and in turn a part for each of the first that
+    /// wait.
     fn read_entries(&mut self) {
-        let mut jobs = std::mem::take(&mut self.service.todo.read).into_iter();
-        let mut left = limits::TURN_ENTRIES;
+        let mut left = limits::TURN_ENTRIES_BYTES;
         while left > 0
-            && let Some(ReadJob { id, locations }) = jobs.next()
+            && let Some(ReadJob { id, mut locations }) = self.service.todo.read.pop_front()
         {
-            let mut buffer = Vec::new();
-            let mut ranges = Vec::with_capacity(locations.len());
-            let read: Result<(), Option<ReadError>> = locations.iter().try_for_each(|location| {
-                let range = self.reader.try_read(*location, &mut buffer).map_err(Some)?;
-                ranges.push(range.ok_or(None)?);
-                Ok(())
-            });
-            match read {
-                Ok(()) => {
-                    left = left.saturating_sub(locations.len());
-                    let payloads = ranges.into_iter().map(|range| &buffer[range]);
+            let part;
+            (part, left) = part_of(&locations, left);
+            match self.reader.try_read(&locations[..part]) {
+                Ok(payloads) if payloads.len() > 0 => {
+                    locations.drain(..payloads.len());
                     self.service.on_fetched(id, payloads);
+                    if !locations.is_empty() {
+                        let jobs = &mut self.service.todo.read;
+                        let place = jobs.len().min(limits::READS_IN_TURN - 1);
+                        jobs.insert(place, ReadJob { id, locations });
+                    }
                 }
-                Err(Some(error)) => self.on_fetch_failed(id, &error),
-                Err(None) => {
+                Err(error) => self.on_fetch_failed(id, &error),
+                Ok(_) => {
                     if self.reader.submit(id, locations).is_err() {
                         let refusal = refuse("busy", "the disk is busy with reads: try again");
                         self.service.on_fetch_failed(id, &refusal);
@@ -369,7 +368,6 @@ impl Server {
                 }
             }
         }
-        self.service.todo.read.splice(..0, jobs);
         while let Some(done) = self.reader.poll() {
             if self.on_wanted_read(&done) {
                 continue;
@@ -564,6 +562,18 @@ impl Server {
             self.trace.tell(level, line);
         }
     }
+}
+
+/// How many of the entries, from the first on, are read where so many bytes are left for it, at least
+/// one; and what is left then.
+fn part_of(locations: &[Location], mut left: usize) -> (usize, usize) {
+    let mut part = 0;
+    while left > 0 && part < locations.len() {
+        let bytes = locations[part].length as usize;
+        left = left.saturating_sub(bytes.max(limits::TURN_ENTRIES_LEAST_BYTES));
+        part += 1;
+    }
+    (part, left)
 }
 
 fn find(sockets: &mut [Option<Socket>], key: Key) -> Option<&mut Socket> {

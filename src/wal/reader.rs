@@ -1,4 +1,5 @@
-//! Reading entries back: without waiting where the page cache has them, by a thread where not.
+//! Reading entries back: without waiting where the page cache has them, by a thread where not. Those
+//! that lie close to each other are read by one call.
 
 use std::fmt;
 use std::fs::File;
@@ -54,6 +55,7 @@ pub struct ReadDone {
 #[derive(Debug)]
 pub struct Reader {
     files: Files,
+    found: Found,
     jobs: Option<SyncSender<(u64, Vec<Location>)>>,
     done: Receiver<ReadDone>,
     thread: Option<JoinHandle<()>>,
@@ -78,22 +80,14 @@ impl Reader {
             .name("wal-reader".into())
             .spawn(move || read_jobs(own, &queue, &sender, &wake))?;
         let (jobs, thread) = (Some(jobs), Some(thread));
-        Ok(Reader { files, jobs, done, thread, outstanding: 0, capacity })
+        Ok(Reader { files, found: Found::default(), jobs, done, thread, outstanding: 0, capacity })
     }
 
-    /// Reads a record into `buffer`, behind what is there, and says where in it the payload is.
-    /// `None`: it would mean waiting for the disk; nothing was appended.
-    pub fn try_read(
-        &mut self,
-        location: Location,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Option<Range<usize>>, ReadError> {
-        let start = buffer.len();
-        let read = self.files.read(location, buffer, read_cached);
-        if !matches!(read, Ok(Some(_))) {
-            buffer.truncate(start);
-        }
-        read
+    /// Reads as many of the first entries as can be had without waiting for the disk, and gives their
+    /// payloads, in the order of the locations.
+    pub fn try_read(&mut self, locations: &[Location]) -> Result<Payloads<'_>, ReadError> {
+        self.files.read(locations, &mut self.found, read_cached)?;
+        Ok(self.found.payloads())
     }
 
     /// Has the thread read entries. Their payloads come by [`poll`](Reader::poll).
@@ -130,19 +124,66 @@ fn read_jobs(
     done: &Sender<ReadDone>,
     wake: &dyn Fn(),
 ) {
-    let mut buffer = Vec::new();
+    let mut found = Found::default();
     while let Ok((job, locations)) = queue.recv() {
-        let payloads = locations.into_iter().map(|location| {
-            buffer.clear();
-            let payload = files.read(location, &mut buffer, read_waiting)?;
-            Ok(buffer[payload.expect("what waits always reads")].to_vec())
-        });
-        let result = payloads.collect();
+        let read = files.read(&locations, &mut found, read_waiting);
+        let result = read.map(|()| found.payloads().map(<[u8]>::to_vec).collect());
         if done.send(ReadDone { job, result }).is_err() {
             return;
         }
         wake();
     }
+}
+
+/// What was read: the bytes, and where in them the payloads are.
+#[derive(Debug, Default)]
+struct Found {
+    bytes: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Found {
+    fn payloads(&self) -> Payloads<'_> {
+        Payloads { bytes: &self.bytes, ranges: self.ranges.iter() }
+    }
+}
+
+/// Payloads that were read, until the next are.
+#[derive(Debug)]
+pub struct Payloads<'a> {
+    bytes: &'a [u8],
+    ranges: std::slice::Iter<'a, Range<usize>>,
+}
+
+impl<'a> Iterator for Payloads<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.ranges.next().map(|range| &self.bytes[range.clone()])
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ranges.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Payloads<'_> {}
+
+/// How many of the locations, from the first on, one read takes, and its length in bytes: they are
+/// in one segment, one behind the other, and what is between them is too little for a call to pay.
+fn run_of(locations: &[Location]) -> (usize, usize) {
+    let Some(first) = locations.first() else { return (0, 0) };
+    let (mut count, mut length) = (1, first.length as usize);
+    for next in &locations[1..] {
+        let Some(from) = next.offset.checked_sub(first.offset) else { break };
+        let (from, until) = (from as usize, from as usize + next.length as usize);
+        let is_close = length <= from && from - length <= limits::WAL_READ_GAP_BYTES;
+        if next.segment != first.segment || !is_close || until > limits::WAL_READ_BYTES {
+            break;
+        }
+        (count, length) = (count + 1, until);
+    }
+    (count, length)
 }
 
 /// Fills the buffer from an offset of a file; `None` where that would mean waiting.
@@ -184,24 +225,48 @@ impl Files {
         Files { directory, open: Vec::new() }
     }
 
+    /// Reads the entries, as many of the first as `fill` can have.
     fn read(
         &mut self,
-        location: Location,
-        buffer: &mut Vec<u8>,
+        mut locations: &[Location],
+        found: &mut Found,
         fill: Fill,
-    ) -> Result<Option<Range<usize>>, ReadError> {
-        let Location { segment, offset, length } = location;
+    ) -> Result<(), ReadError> {
+        found.bytes.clear();
+        found.ranges.clear();
+        while !locations.is_empty() {
+            let (count, length) = run_of(locations);
+            let (run, rest) = locations.split_at(count);
+            if !self.read_run(run, length, found, fill)? {
+                break;
+            }
+            locations = rest;
+        }
+        Ok(())
+    }
+
+    /// Reads a run of entries, so many bytes, behind what is found already; false: nothing can be had
+    /// without waiting.
+    fn read_run(
+        &mut self,
+        run: &[Location],
+        length: usize,
+        found: &mut Found,
+        fill: Fill,
+    ) -> Result<bool, ReadError> {
+        let Location { segment, offset: first, .. } = run[0];
         let Files { directory, open } = self;
         let path = || directory.join(segment_name(segment));
-        let failed = |why: String| ReadError { file: path(), offset, why, damaged: true };
-        if length as usize > RECORD_BYTES {
-            return Err(failed(format!("no record is {length} bytes long")));
+        let failed = |offset, why| ReadError { file: path(), offset, why, damaged: true };
+        if let Some(wrong) = run.iter().find(|location| location.length as usize > RECORD_BYTES) {
+            let why = format!("no record is {} bytes long", wrong.length);
+            return Err(failed(wrong.offset, why));
         }
         let io_failed = |error: io::Error| ReadError {
             // A file that is gone or cut is damage, what the disk says of itself is not.
             damaged: [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof]
                 .contains(&error.kind()),
-            ..failed(error.to_string())
+            ..failed(first, error.to_string())
         };
         let open = look_up(open, segment, path).map_err(io_failed)?;
         let salt = match open.salt {
@@ -209,24 +274,30 @@ impl Files {
             None => {
                 let mut header = [0; HEADER_BYTES];
                 if fill(&open.file, &mut header, 0).map_err(io_failed)?.is_none() {
-                    return Ok(None);
+                    return Ok(false);
                 }
-                let header = Header::decode(&header).map_err(|bad| failed(bad.to_string()))?;
+                let header =
+                    Header::decode(&header).map_err(|bad| failed(first, bad.to_string()))?;
                 *open.salt.insert(header.salt)
             }
         };
-        let start = buffer.len();
-        buffer.resize(start + length as usize, 0);
-        if fill(&open.file, &mut buffer[start..], offset.into()).map_err(io_failed)?.is_none() {
-            return Ok(None);
+        let start = found.bytes.len();
+        found.bytes.resize(start + length, 0);
+        if fill(&open.file, &mut found.bytes[start..], first.into()).map_err(io_failed)?.is_none() {
+            return Ok(false);
         }
-        match record_of(&buffer[start..], salt, offset) {
-            Ok(record) if record.kind == Kind::Entry => {
-                Ok(Some(start + RECORD_HEADER_BYTES..buffer.len()))
+        for &Location { offset, length, .. } in run {
+            let at = start + (offset - first) as usize;
+            let end = at + length as usize;
+            match record_of(&found.bytes[at..end], salt, offset) {
+                Ok(record) if record.kind == Kind::Entry => {
+                    found.ranges.push(at + RECORD_HEADER_BYTES..end);
+                }
+                Ok(_) => return Err(failed(offset, "the record is no entry".into())),
+                Err(bad) => return Err(failed(offset, bad.to_string())),
             }
-            Ok(_) => Err(failed("the record is no entry".into())),
-            Err(bad) => Err(failed(bad.to_string())),
         }
+        Ok(true)
     }
 }
 
@@ -252,6 +323,38 @@ fn look_up(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_close_to_each_other_are_read_together_and_others_apart() {
+        let at = |segment, offset, length| Location { segment, offset, length };
+        let gap = limits::WAL_READ_GAP_BYTES as u32;
+        let most = limits::WAL_READ_BYTES as u32;
+        let runs = |locations: &[Location]| {
+            let (mut left, mut runs) = (locations, Vec::new());
+            while !left.is_empty() {
+                let (count, length) = run_of(left);
+                runs.push((count, length));
+                left = &left[count..];
+            }
+            runs
+        };
+        assert_eq!(runs(&[at(1, 64, 40), at(1, 104, 8), at(1, 120, 8)]), [(3, 64)]);
+        // As far apart as may be, and one byte more.
+        let near = at(1, 104 + gap, 8);
+        assert_eq!(runs(&[at(1, 64, 40), near]), [(2, 48 + gap as usize)]);
+        assert_eq!(runs(&[at(1, 63, 40), near]), [(1, 40), (1, 8)]);
+        // Another segment, one before the other, twice the same.
+        assert_eq!(runs(&[at(1, 64, 40), at(2, 104, 8)]), [(1, 40), (1, 8)]);
+        assert_eq!(runs(&[at(1, 104, 8), at(1, 64, 40)]), [(1, 8), (1, 40)]);
+        assert_eq!(runs(&[at(1, 64, 40), at(1, 64, 40)]), [(1, 40), (1, 40)]);
+        // As much as one call reads, and one byte more; what is longer by itself is read all the same.
+        assert_eq!(runs(&[at(1, 64, 40), at(1, 104, most - 40)]), [(2, most as usize)]);
+        assert_eq!(
+            runs(&[at(1, 64, 40), at(1, 104, most - 39)]),
+            [(1, 40), (1, most as usize - 39)]
+        );
+        assert_eq!(runs(&[at(1, 64, 2 * most)]), [(1, 2 * most as usize)]);
+    }
 
     #[test]
     fn so_many_segments_are_open_at_a_time_and_the_one_unused_for_longest_is_closed() {

@@ -8,7 +8,7 @@ use chatctl::auth::scram::Verifier;
 use chatctl::chat::{AccountId, Command, Direction, State, view};
 use chatctl::limits::LIST_PAGE;
 use chatctl::protocol::framing::{self, Codec, Form};
-use chatctl::wal::Reader;
+use chatctl::wal::{Location, Reader};
 
 use crate::support::Rng;
 use crate::support::log::{TestLog, bench_directory, median};
@@ -94,13 +94,11 @@ impl Stored {
         let direction = Direction::Before;
         self.state.history(account, None, cursor, direction, PAGE, &mut seqs);
         assert_eq!(seqs.len(), PAGE, "every page is full");
-        let mut buffer = Vec::new();
-        for seq in seqs {
-            buffer.clear();
-            let location = self.log.wal.location(seq).expect("it is on the disk");
-            let read = self.reader.try_read(location, &mut buffer).expect("it is whole");
-            let Some(payload) = read else { continue };
-            let message = view::deliver(seq, &buffer[payload]).expect("it is a message");
+        let place = |seq: &u64| self.log.wal.location(*seq).expect("it is on the disk");
+        let places: Vec<Location> = seqs.iter().map(place).collect();
+        let payloads = self.reader.try_read(&places).expect("they are whole");
+        for (seq, payload) in seqs.into_iter().zip(payloads) {
+            let message = view::deliver(seq, payload).expect("it is a message");
             framing::put(out, Form::Frames, Codec::Binary, &message);
         }
     }

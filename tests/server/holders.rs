@@ -99,7 +99,7 @@ fn answers_that_nobody_reads_are_bounded_for_all_connections_together_and_make_w
     let history = ask("history").limit(1_000);
     deaf.iter_mut().for_each(|client| client.send_all([&history, &history, &history]));
     // Some of the pages are read in each turn, and every answer to a ping takes one.
-    let turns = 3 * 4 * count / limits::TURN_ENTRIES + 1;
+    let turns = 3 * count * limits::PAGE_BYTES / limits::TURN_ENTRIES_BYTES + 1;
     (0..turns).for_each(|_| drop(alice.done(&ask("ping"))));
     let grown = (server.resident_bytes() - before) as usize;
     assert!(grown > bound / 2, "the pages do wait in memory: {grown}");

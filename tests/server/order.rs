@@ -2,7 +2,7 @@
 
 use chatctl::protocol::framing::{Codec, Form};
 
-use crate::support::server::{Ask, RawClient, TestServer, ask, code, password_of};
+use crate::support::server::{Ask, RawClient, TestServer, ask, code, id, password_of};
 
 #[test]
 fn pipelined_requests_of_all_kinds_are_answered_in_their_order() {
@@ -121,4 +121,44 @@ fn who_closes_its_writing_side_still_gets_its_answers_and_then_the_close() {
         assert_eq!(client.reply().cmd, cmd);
     }
     client.expect_close();
+}
+
+/// How many deletions meet pages of history that are being made.
+const DELETIONS: u128 = 60;
+
+#[test]
+fn that_a_message_is_taken_back_is_said_behind_the_page_that_shows_it() {
+    let server = TestServer::start("taken-back-behind", &[]);
+    let (mut alice, mut bob) = (server.create("alice"), server.create("bob"));
+    let sends: Vec<Ask> = (1..=1_000).map(|n| ask("send").to("bob").body("x").id(n)).collect();
+    alice.send_all(&sends);
+    sends.iter().for_each(|_| drop(alice.reply()));
+    bob.settle();
+    // So many that a deletion is committed while one of them is being made.
+    let pages = vec![ask("history").limit(1_000); 8];
+    let mut behind = 0;
+    for number in 1..=DELETIONS {
+        let gone = id(number);
+        bob.send_all(&pages);
+        alice.send(&ask("delete_msgs").id(number));
+        let (mut shown, mut was_said, mut left) = (false, false, pages.len());
+        while left > 0 || !was_said {
+            let frame = bob.read();
+            match frame.cmd.as_ref() {
+                "history" => left -= 1,
+                "taken_back" => {
+                    assert!(frame.msg_ids.iter().any(|id| id == gone));
+                    behind += usize::from(shown);
+                    was_said = true;
+                }
+                _ => {
+                    let is_gone = frame.msg_ids.iter().any(|id| id == gone);
+                    assert!(!(is_gone && was_said), "{gone} is shown after it was taken back");
+                    shown |= is_gone;
+                }
+            }
+        }
+        alice.reply();
+    }
+    assert!(behind > 0, "no deletion met a page");
 }

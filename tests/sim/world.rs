@@ -496,7 +496,17 @@ impl World {
                 let payloads = self.read(place, &locations);
                 let is_cached = self.rng.chance(3, 4);
                 let after = 1 + self.rng.below(if is_cached { 10 } else { 20 * MS });
-                self.tell(place, after, Input::Fetched { id, payloads });
+                // What is in memory is read a part in each turn.
+                let rest = payloads.as_ref().filter(|all| is_cached && all.len() > 1);
+                if let Some(all) = rest {
+                    let (first, rest) = all.split_at(self.rng.below(all.len() as u64) as usize);
+                    let (first, rest) = (Some(first.to_vec()), Some(rest.to_vec()));
+                    self.tell(place, after, Input::Fetched { id, payloads: first });
+                    let after = after + self.rng.below(MS);
+                    self.tell(place, after, Input::Fetched { id, payloads: rest });
+                } else {
+                    self.tell(place, after, Input::Fetched { id, payloads });
+                }
             }
             Act::Provide { wanted, locations } => {
                 let fails = self.rng.chance(1, 10);

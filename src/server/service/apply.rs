@@ -2,7 +2,7 @@
 //! tells a client that something has changed.
 
 use super::Service;
-use super::client::{Client, Work};
+use super::client::Work;
 use super::messages::{NO_SUCH_USER, Pending};
 use super::reply::{Refusal, count, read_moved, refuse, reply, taken_back};
 use crate::chat::{AccountId, ApplyError, Command, Effect, Gone, view};
@@ -129,9 +129,9 @@ impl Service {
             let Some(client) = self.clients.get_mut(key) else { continue };
             let fits = client.take_push(seq, outputs_have_room);
             if fits {
-                let Client { codec, .. } = *client;
-                client.put(codec, message, &mut self.spares);
-                self.outputs.set_bytes(&mut client.unread, client.output.unwritten());
+                client.put_push(message, &mut self.spares);
+                let unwritten = client.unwritten();
+                self.outputs.set_bytes(&mut client.unread, unwritten);
             }
             // Also where it was left out: who leaves nothing unread is told so at once.
             if (fits || !client.has_unwritten()) && !client.dirty {

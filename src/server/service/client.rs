@@ -61,6 +61,10 @@ pub struct Client {
     pub origin: Origin,
     /// What is on its way to it.
     pub output: Output,
+    /// Whether an answer of several frames is being made for it.
+    pub has_page: bool,
+    /// What was pushed meanwhile, which comes behind that.
+    pub behind_page: Vec<u8>,
     /// Lines or frames, once the first byte has come.
     pub form: Option<Form>,
     /// The latest request's codec: pushes are written in it.
@@ -111,6 +115,8 @@ impl Client {
         Client {
             origin,
             output: Output::default(),
+            has_page: false,
+            behind_page: Vec::new(),
             form: None,
             codec: Codec::Json,
             told_serving: false,
@@ -140,13 +146,28 @@ impl Client {
         framing::put(self.output.buffer(spares), form, codec, message);
     }
 
+    /// Writes a push, behind the answer that is being made.
+    pub fn put_push(&mut self, message: &Message<'_>, spares: &mut Spares) {
+        if self.has_page {
+            let form = self.form.unwrap_or(Form::Lines);
+            framing::put(&mut self.behind_page, form, self.codec, message);
+        } else {
+            self.put(self.codec, message, spares);
+        }
+    }
+
+    /// How many bytes wait to be written to it.
+    pub fn unwritten(&self) -> usize {
+        self.output.unwritten() + self.behind_page.len()
+    }
+
     /// Whether the next push fits, also in what all together may leave unread. Past a bound pushes are
     /// left out up to `seq`, and said so once the client has read what it has.
     pub fn take_push(&mut self, seq: u64, outputs_have_room: bool) -> bool {
         if self.life != Life::Open || self.session.is_none() {
             return false;
         }
-        let has_room = outputs_have_room && self.output.unwritten() < limits::PUSH_BACKLOG_BYTES;
+        let has_room = outputs_have_room && self.unwritten() < limits::PUSH_BACKLOG_BYTES;
         if self.left_out != 0 || !has_room {
             self.left_out = if planted(Mutant::LaggingForgotten) { 0 } else { seq };
             return false;
@@ -161,13 +182,13 @@ impl Client {
 
     /// Whether bytes wait to be written to it.
     pub fn has_unwritten(&self) -> bool {
-        self.output.unwritten() > 0
+        self.unwritten() > 0
     }
 
     /// Whether another request may be taken up: there is room for its reply. Where all together
     /// leave `total` bytes unread, which is too much, there is for whoever leaves nothing.
     pub fn has_room(&self, total: usize) -> bool {
         let most = if total < limits::OUTPUT_TOTAL_BYTES { limits::OUTPUT_BYTES } else { 1 };
-        self.output.unwritten() < most
+        self.unwritten() < most
     }
 }

@@ -93,7 +93,8 @@ impl Service {
     /// Brings the sum of all outputs up to date with one client's.
     pub(super) fn count_output(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key) {
-            self.outputs.set_bytes(&mut client.unread, client.output.unwritten());
+            let unwritten = client.unwritten();
+            self.outputs.set_bytes(&mut client.unread, unwritten);
         }
     }
 

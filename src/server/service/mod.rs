@@ -116,7 +116,7 @@ pub struct Todo {
     /// Passwords to be hashed, for [`Service::on_hashed`].
     pub hash: Vec<Job>,
     /// Entries to be read, for [`Service::on_read`].
-    pub read: Vec<ReadJob>,
+    pub read: VecDeque<ReadJob>,
     /// Lines for the operator.
     pub tell: Vec<(TraceLevel, String)>,
 }
@@ -282,7 +282,7 @@ impl Service {
         self.wake_if_room(had_room);
         let Some(client) = self.clients.get_mut(key) else { return false };
         client.output.tidy(&mut self.spares);
-        let unwritten = client.output.unwritten();
+        let unwritten = client.unwritten();
         if client.life == Life::Closing {
             return unwritten == 0;
         }

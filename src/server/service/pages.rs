@@ -1,16 +1,17 @@
 //! Answers of several frames: the entries are read from the log, without waiting where the system
-//! has them in memory, by the reader thread where it has not; then all frames are written at once,
-//! so that no push comes between them.
+//! has them in memory, by the reader thread where it has not, a part of them in each turn. Each frame
+//! is made when its entry is there, and all go to the output at once; pushes that were made meanwhile
+//! come behind them.
 
 use super::Service;
 use super::dispatch::Next;
 use super::reply::{Refusal, count, read_moved, taken_back};
 use super::{ReadJob, TraceLevel};
-use crate::chat::view;
+use crate::chat::{ApplyError, view};
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::Key;
-use crate::protocol::framing::Codec;
+use crate::protocol::framing::{self, Codec, Form};
 use crate::protocol::{Message, id};
 use crate::wal::Location;
 
@@ -24,14 +25,23 @@ pub(super) enum Item {
     ReadMoved { name: String, marker: u64 },
 }
 
+/// What a frame has beside the text, more than its entry has, about: a hint for the allocation.
+const FRAME_OVERHEAD_BYTES: usize = 192;
+
 /// An answer whose entries are being read.
 pub(super) struct Page {
     key: Key,
+    form: Form,
     codec: Codec,
-    items: Vec<Item>,
+    /// Of which there are no frames yet.
+    items: std::vec::IntoIter<Item>,
+    /// Those before them.
+    frames: Vec<u8>,
     last: Message<'static>,
     /// What its entries will take in the output, about.
     bytes: usize,
+    /// For a planted bug: these follow by themselves.
+    held_back: Vec<Item>,
 }
 
 impl Service {
@@ -40,82 +50,95 @@ impl Service {
         &mut self,
         key: Key,
         codec: Codec,
-        items: Vec<Item>,
+        mut items: Vec<Item>,
         last: Message<'static>,
     ) -> Next {
         let next = self.begin(key);
-        let mut page = Page { key, codec, items, last, bytes: 0 };
-        let locations: Vec<Location> =
-            page.seqs().filter_map(|seq| self.replica.location(seq)).collect();
-        page.bytes = locations.iter().map(|location| location.length as usize).sum();
+        let Some(client) = self.clients.get_mut(key) else { return next };
+        client.has_page = true;
+        let form = client.form.unwrap_or(Form::Lines);
+        let place = |seq| self.replica.location(seq).expect("what is applied is on the disk");
+        let locations: Vec<Location> = items.iter().filter_map(Item::seq).map(place).collect();
+        let bytes = locations.iter().map(|location| location.length as usize).sum();
+        self.page_bytes += bytes;
+        let all = items.len();
+        let held_back =
+            items.split_off(all - all / 2 * usize::from(planted(Mutant::PushInsideReply)));
+        let (items, frames) = (items.into_iter(), Vec::new());
+        let page = Page { key, form, codec, items, frames, last, bytes, held_back };
+        self.last_job += 1;
+        self.pages.insert(self.last_job, page);
         if locations.is_empty() {
-            self.write_page(page, std::iter::empty());
+            self.on_fetched(self.last_job, std::iter::empty());
         } else {
-            self.last_job += 1;
-            self.page_bytes += page.bytes;
-            self.pages.insert(self.last_job, page);
-            self.todo.read.push(ReadJob { id: self.last_job, locations });
+            self.todo.read.push_back(ReadJob { id: self.last_job, locations });
         }
         next
     }
 
-    /// The entries of a [`ReadJob`], in the order of its locations.
+    /// Entries of a [`ReadJob`], in the order of its locations: all of them or, in several calls,
+    /// always the next.
     pub fn on_fetched<'a>(&mut self, id: u64, payloads: impl Iterator<Item = &'a [u8]>) {
         let had_room = self.pages_have_room();
-        if let Some(page) = self.pages.remove(&id) {
-            self.page_bytes -= page.bytes;
-            self.write_page(page, payloads);
-            self.wake_if_room(had_room);
+        let Some(page) = self.pages.get_mut(&id) else { return };
+        match page.put(payloads) {
+            Ok(()) if page.items.len() > 0 => return,
+            Ok(()) => {
+                if let Some(page) = self.take_page(id) {
+                    self.finish_page(page);
+                }
+            }
+            Err((seq, error)) => {
+                // Frames are made already: only a close is honest.
+                self.tell(TraceLevel::Quiet, format!("entry {seq} is no message: {error}"));
+                if let Some(page) = self.take_page(id) {
+                    self.doom(page.key);
+                }
+            }
         }
+        self.wake_if_room(had_room);
     }
 
     /// The entries of a [`ReadJob`] cannot be read; `refusal` is what the client is told.
     pub fn on_fetch_failed(&mut self, id: u64, refusal: &Refusal) {
         let had_room = self.pages_have_room();
-        if let Some(Page { key, codec, last, bytes, .. }) = self.pages.remove(&id) {
-            self.page_bytes -= bytes;
+        if let Some(Page { key, codec, last, .. }) = self.take_page(id) {
             let cmd = if last.cmd == "delivered" { "deliver" } else { last.cmd.as_ref() };
             self.end_with(key, codec, &refusal.message(cmd));
+            self.release_pushes(key);
             self.wake_if_room(had_room);
         }
     }
 
-    fn write_page<'a>(&mut self, page: Page, mut payloads: impl Iterator<Item = &'a [u8]>) {
-        let Page { key, codec, mut items, last, .. } = page;
-        let all = items.len();
-        let held_back =
-            items.split_off(all - all / 2 * usize::from(planted(Mutant::PushInsideReply)));
-        for (place, item) in items.iter().enumerate() {
-            let limit = count(all - place);
-            match item {
-                Item::Message(seq) => {
-                    let payload = payloads.next().unwrap_or_default();
-                    match view::deliver(*seq, payload) {
-                        Ok(message) => self.reply(key, codec, &Message { limit, ..message }),
-                        Err(error) => {
-                            // The frames before are written already: only a close is honest.
-                            let line = format!("entry {seq} is no message: {error}");
-                            self.tell(TraceLevel::Quiet, line);
-                            return self.doom(key);
-                        }
-                    }
-                }
-                Item::TakenBack { seq, ids } => {
-                    let ids = ids.iter().map(|id| id::format(*id).into()).collect();
-                    self.reply(key, codec, &Message { limit, ..taken_back(ids, *seq) });
-                }
-                Item::ReadMoved { name, marker } => {
-                    self.reply(key, codec, &Message { limit, ..read_moved(name, *marker) });
-                }
-            }
+    fn take_page(&mut self, id: u64) -> Option<Page> {
+        let page = self.pages.remove(&id)?;
+        self.page_bytes -= page.bytes;
+        Some(page)
+    }
+
+    fn finish_page(&mut self, page: Page) {
+        let Page { key, form, codec, mut frames, last, held_back, .. } = page;
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if held_back.is_empty() {
+            framing::put(&mut frames, form, codec, &last);
         }
-        self.count_output(key);
-        if !held_back.is_empty() {
+        client.output.append(frames, &mut self.spares);
+        self.release_pushes(key);
+        self.mark_dirty(key);
+        if held_back.is_empty() {
+            self.end(key);
+        } else {
             self.queue(key);
             self.start_page(key, codec, held_back, last);
-            return;
         }
-        self.end_with(key, codec, &last);
+    }
+
+    /// The answer is made: what was pushed meanwhile comes behind it.
+    fn release_pushes(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.has_page = false;
+        client.output.append(std::mem::take(&mut client.behind_page), &mut self.spares);
+        self.count_output(key);
     }
 
     /// How many of the messages, from the first on, fit into one page: at least one.
@@ -145,11 +168,41 @@ impl Service {
     }
 }
 
-impl Page {
-    fn seqs(&self) -> impl Iterator<Item = u64> + '_ {
-        self.items.iter().filter_map(|item| match item {
+impl Item {
+    /// Whose entry is to be read for it.
+    fn seq(&self) -> Option<u64> {
+        match self {
             Item::Message(seq) => Some(*seq),
-            _ => None,
-        })
+            Item::TakenBack { .. } | Item::ReadMoved { .. } => None,
+        }
+    }
+}
+
+impl Page {
+    /// Makes the next frames, as far as there are payloads for them. An error names the entry that is
+    /// no message.
+    fn put<'a>(
+        &mut self,
+        mut payloads: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), (u64, ApplyError)> {
+        if self.frames.is_empty() {
+            self.frames.reserve_exact(self.bytes + self.items.len() * FRAME_OVERHEAD_BYTES);
+        }
+        while let Some(item) = self.items.as_slice().first() {
+            let message = match item {
+                Item::Message(seq) => {
+                    let Some(payload) = payloads.next() else { break };
+                    view::deliver(*seq, payload).map_err(|error| (*seq, error))?
+                }
+                Item::TakenBack { seq, ids } => {
+                    taken_back(ids.iter().map(|id| id::format(*id).into()).collect(), *seq)
+                }
+                Item::ReadMoved { name, marker } => read_moved(name, *marker),
+            };
+            let limit = count(self.items.len() + self.held_back.len());
+            framing::put(&mut self.frames, self.form, self.codec, &Message { limit, ..message });
+            self.items.next();
+        }
+        Ok(())
     }
 }

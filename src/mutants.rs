@@ -175,6 +175,9 @@ mutants! {
     PushInsideReply "push-inside-reply":
         "a long answer is written in two parts, with pushes between them",
         ["server::order::no_push_comes_inside"];
+    PushBeforePage "push-before-page":
+        "what is pushed while a page is being made comes before it",
+        ["server::order::that_a_message_is_taken_back"];
     TokenOutlivesPassword "token-outlives-password":
         "a token stays good when the password is changed",
         ["server::accounts::a_token_resumes"];

@@ -66,8 +66,10 @@ impl World {
         }
         let forms = lists[0].is_empty();
         // Whoever lives with a full disk answers, and counts where a removal is weighed: one that is
-        // still asked for may take a server that has room.
-        let spare = usize::from(*leaves_full && !self.operators_are_through());
+        // still asked for may take a server that has room. And whoever is being let in has a vote as
+        // soon as it has caught up, also with a full disk.
+        let changes = !self.operators_are_through() || self.lets_in();
+        let spare = usize::from(*leaves_full && changes);
         let is_enough = |world: &World, kept: &[usize], spare: usize| {
             !forms
                 && lists.iter().all(|voters| {

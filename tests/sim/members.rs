@@ -195,6 +195,15 @@ impl World {
         lists
     }
 
+    /// Whether some list of members has one without a vote.
+    pub fn lets_in(&self) -> bool {
+        let newest = self.checker.configs.newest();
+        let processes = self.servers.iter().filter_map(|server| server.process.as_ref());
+        let mut cores = processes.map(|process| process.service.replica.core());
+        newest.members.iter().any(|member| !member.votes)
+            || cores.any(|core| !core.members().nonvoters.is_empty())
+    }
+
     /// Whether a machine's log may be damaged or lost: those that are left whole are to be a majority,
     /// also when one of them is being removed.
     pub fn may_lose(&self, place: usize) -> bool {

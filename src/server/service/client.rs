@@ -148,7 +148,7 @@ impl Client {
 
     /// Writes a push, behind the answer that is being made.
     pub fn put_push(&mut self, message: &Message<'_>, spares: &mut Spares) {
-        if self.has_page {
+        if self.has_page && !planted(Mutant::PushBeforePage) {
             let form = self.form.unwrap_or(Form::Lines);
             framing::put(&mut self.behind_page, form, self.codec, message);
         } else {

@@ -265,12 +265,12 @@ measure_replay() {
 # measure_alone TEST WORD: the lines of a measuring test that begin with WORD.
 measure_alone() {
     BENCH_DIR=$work BENCH_SECONDS=$seconds "${CARGO:-cargo}" test -q --release --test main "$1" \
-        -- --ignored --nocapture --test-threads=1 2>/dev/null | sed -n "s/^\.*$2: //p" >"$work/$2"
-    if [ ! -s "$work/$2" ]; then
+        -- --ignored --nocapture --test-threads=1 2>/dev/null | sed -n "s/^\.*$2: //p" >"$work/figures.$2"
+    if [ ! -s "$work/figures.$2" ]; then
         echo "bench: FAILED: $1 could not be measured" >&2
         failed=1
     fi
-    cat "$work/$2"
+    cat "$work/figures.$2"
 }
 
 measure_log() {

@@ -32,6 +32,8 @@ pub struct Options {
 const RUN_NS: u64 = 20_000;
 /// The most iterations in a run, should the clock stand still.
 const ITERATIONS: u64 = 1 << 20;
+/// The kind whose bytes are copied too: of so long a text little but a copy should be left.
+const COPIED: &str = "4KiB";
 /// Messages in the page of history.
 const PAGE_MESSAGES: u64 = 50;
 
@@ -128,6 +130,12 @@ fn print_times(
             }
             writeln!(out)?;
         }
+        if kind.name == COPIED {
+            let (bytes, time) = measure_copy(&kind, runs, clock_ns);
+            let rate = megabytes_a_second(bytes, time);
+            write!(out, "{COPIED:<14}{:<7}{bytes:>8}", "memcpy")?;
+            writeln!(out, "{:>10.1}{:>10.1}{rate:>10.0}", time.min_ns, time.median_ns)?;
+        }
     }
     writeln!(out, "\n{}", method(runs))
 }
@@ -159,19 +167,25 @@ fn print_json(runs: u32, clock_ns: &mut dyn FnMut() -> u64, out: &mut dyn Write)
             let Row { bytes, encode, decode } = measure_row(&kind, codec, runs, clock_ns);
             let name = kind.name;
             write!(out, r#"{{"kind": "{name}", "codec": "{codec_name}", "bytes": {bytes}"#)?;
-            for (what, time) in [("encode", encode), ("decode", decode)] {
-                let Time { min_ns, median_ns, iterations } = time;
-                let rate = megabytes_a_second(bytes, time);
-                write!(
-                    out,
-                    r#", "{what}": {{"min_ns": {min_ns:.2}, "median_ns": {median_ns:.2}, "#
-                )?;
-                write!(out, r#""mb_per_s": {rate:.1}, "iterations": {iterations}}}"#)?;
-            }
+            put_json_time("encode", bytes, encode, out)?;
+            put_json_time("decode", bytes, decode, out)?;
+            writeln!(out, "}}")?;
+        }
+        if kind.name == COPIED {
+            let (bytes, time) = measure_copy(&kind, runs, clock_ns);
+            write!(out, r#"{{"kind": "{COPIED}", "codec": "memcpy", "bytes": {bytes}"#)?;
+            put_json_time("copy", bytes, time, out)?;
             writeln!(out, "}}")?;
         }
     }
     Ok(())
+}
+
+fn put_json_time(what: &str, bytes: usize, time: Time, out: &mut dyn Write) -> io::Result<()> {
+    let Time { min_ns, median_ns, iterations } = time;
+    let rate = megabytes_a_second(bytes, time);
+    write!(out, r#", "{what}": {{"min_ns": {min_ns:.2}, "median_ns": {median_ns:.2}, "#)?;
+    write!(out, r#""mb_per_s": {rate:.1}, "iterations": {iterations}}}"#)
 }
 
 /// How it was measured. Without quotes and backslashes: it stands in a JSON string too.
@@ -184,7 +198,7 @@ fn method(runs: u32) -> String {
          is cleared and used again. Decode: the shipping decoder, UTF-8 checked, texts borrowed, \
          the\nmessage dropped. Inputs and results go through black_box. history-page is \
          {PAGE_MESSAGES} deliver messages as\nframes, with the framing written and cut; its \
-         times are for the whole page.",
+         times are for the whole page. memcpy: the\nbytes of the binary row, copied into that buffer.",
         RUN_NS / 1_000
     )
 }
@@ -316,6 +330,19 @@ fn measure_row(kind: &Kind, codec: Codec, runs: u32, clock_ns: &mut dyn FnMut() 
         black_box(kind.decode(codec, black_box(&encoded)));
     });
     Row { bytes: encoded.len(), encode, decode }
+}
+
+/// What a mere copy of a kind's bytes takes, those of the binary codec.
+fn measure_copy(kind: &Kind, runs: u32, clock_ns: &mut dyn FnMut() -> u64) -> (usize, Time) {
+    let mut encoded = Vec::new();
+    kind.encode(Codec::Binary, &mut encoded);
+    let mut out = Vec::with_capacity(2 * encoded.len());
+    let time = measure(runs, clock_ns, || {
+        out.clear();
+        out.extend_from_slice(black_box(&encoded));
+        black_box(&mut out);
+    });
+    (encoded.len(), time)
 }
 
 /// What one iteration takes.

@@ -11,6 +11,9 @@ use crate::chat::{Command, Member};
 use crate::protocol::id;
 use crate::wal::format::{Kind, Record};
 
+/// What a JSON line without a long text takes, about: a hint for the allocation.
+const LINE_BYTES: usize = 384;
+
 /// What stands in place of a secret.
 const HIDDEN: &str = "hidden";
 
@@ -244,7 +247,8 @@ struct Object(String);
 
 impl Object {
     fn at(file: &str, offset: u64) -> Object {
-        let mut object = Object(String::from("{"));
+        let mut object = Object(String::with_capacity(LINE_BYTES));
+        object.0.push('{');
         object.text("file", file).number("offset", offset);
         object
     }

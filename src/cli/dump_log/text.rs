@@ -41,12 +41,16 @@ pub fn quoted(text: &str) -> String {
 
 /// Appends a JSON string, in which everything without a glyph of its own is escaped.
 pub fn put_json(out: &mut String, text: &str) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     out.push('"');
-    for c in text.chars() {
+    let mut rest = text;
+    loop {
+        let plain = rest.bytes().take_while(is_plain).count();
+        out.push_str(&rest[..plain]);
+        let Some(c) = rest[plain..].chars().next() else { break };
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            '\'' => out.push('\''),
             c if c.escape_debug().len() == 1 => out.push(c),
             c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
@@ -54,6 +58,7 @@ pub fn put_json(out: &mut String, text: &str) {
                 }
             }
         }
+        rest = &rest[plain + c.len_utf8()..];
     }
     out.push('"');
 }

@@ -4,14 +4,15 @@
 //! secret that tokens are made with. What cannot be read as a command is not shown either, since
 //! it may hold one of these; only its size is.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter, Write};
 
-use super::text::{put_json, quoted, ranges, utc};
-use crate::chat::{Command, Member};
+use super::text::{put_json, ranges, utc};
+use crate::chat::{Command, CommandError, Member};
+use crate::client::show;
 use crate::protocol::id;
 use crate::wal::format::{Kind, Record};
 
-/// What a JSON line without a long text takes, about: a hint for the allocation.
+/// What a line without a long text takes, about: a hint for the allocation.
 const LINE_BYTES: usize = 384;
 
 /// What stands in place of a secret.
@@ -72,89 +73,127 @@ pub fn colour(content: Content<'_>) -> &'static str {
 
 /// The names of the columns, for a terminal.
 pub fn header() -> String {
-    columns(["FILE", "OFFSET", "BATCH", "TERM", "INDEX", "TIME", "KIND", "CONTENT"])
+    columns([&"FILE", &"OFFSET", &"BATCH", &"TERM", &"INDEX", &"TIME", &"KIND", &"CONTENT"])
 }
 
 /// A record as a line for people, without its end.
 pub fn line(place: &Place<'_>, content: Content<'_>) -> String {
-    let numbers = [place.offset, place.batch, place.term, place.index].map(|n| n.to_string());
-    let [offset, batch, mut term, mut index] = numbers;
-    let (time, kind, shown) = match content {
-        Content::Entry(payload) => entry(payload),
-        Content::Truncate => (None, "truncate", format!("entries from {index} on are cut")),
-        Content::Mark => (None, "mark", format!("committed up to {index}")),
-    };
-    if !matches!(content, Content::Entry(_)) {
-        (term, index) = ("-".to_string(), "-".to_string());
+    let Place { file, offset, batch, term, index } = place;
+    match content {
+        Content::Entry(payload) => {
+            let (time, kind, holds) = entry(payload);
+            let time = time.map(utc);
+            let time = time.as_deref().unwrap_or("-");
+            columns([file, offset, batch, term, index, &time, &kind, &holds])
+        }
+        Content::Truncate => {
+            let shown = format_args!("entries from {index} on are cut");
+            columns([file, offset, batch, &"-", &"-", &"-", &"truncate", &shown])
+        }
+        Content::Mark => {
+            let shown = format_args!("committed up to {index}");
+            columns([file, offset, batch, &"-", &"-", &"-", &"mark", &shown])
+        }
     }
-    let time = time.map_or("-".to_string(), utc);
-    columns([place.file, &offset, &batch, &term, &index, &time, kind, &shown])
 }
 
 /// A damaged place as a line for people, without its end.
 pub fn damage_line(file: &str, offset: u64, why: &str) -> String {
-    columns([file, &offset.to_string(), "-", "-", "-", "-", "DAMAGED", why])
+    columns([&file, &offset, &"-", &"-", &"-", &"-", &"DAMAGED", &why])
 }
 
 /// The log's end, where a batch is not whole, as a line for people, without its end.
 pub fn torn_line(file: &str, offset: u64, why: &str) -> String {
-    columns([file, &offset.to_string(), "-", "-", "-", "-", "torn", why])
+    columns([&file, &offset, &"-", &"-", &"-", &"-", &"torn", &why])
 }
 
-fn columns(cells: [&str; 8]) -> String {
+/// The cells at their places. The last one is as long as it is, and not made a text before: logs
+/// have millions of lines.
+fn columns(cells: [&dyn Display; 8]) -> String {
     let [file, offset, batch, term, index, time, kind, content] = cells;
-    let line = format!(
-        "{file:<12} {offset:>10} {batch:>8} {term:>5} {index:>9}  {time:<24}  {kind:<11}  {content}"
-    );
-    line.trim_end().to_string()
+    let mut line = String::with_capacity(LINE_BYTES);
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{file:<12} {offset:>10} {batch:>8} {term:>5} {index:>9}  ");
+    let _ = write!(line, "{time:<24}  {kind:<11}  {content}");
+    line.truncate(line.trim_end().len());
+    line
 }
 
 /// An entry's time, its kind and what it holds.
-pub fn entry(payload: &[u8]) -> (Option<u64>, &'static str, String) {
+pub fn entry(payload: &[u8]) -> (Option<u64>, &'static str, Holds<'_>) {
     if payload.is_empty() {
-        return (None, "no-op", "the first entry of a term".to_string());
+        return (None, "no-op", Holds::Nothing);
     }
     match Command::decode(payload) {
-        Ok(command) => (Some(command.time()), command.kind(), content(&command)),
-        Err(error) => (None, "UNREADABLE", format!("{} bytes: {error}", payload.len())),
+        Ok(command) => (Some(command.time()), command.kind(), Holds::Command(command)),
+        Err(why) => (None, "UNREADABLE", Holds::Unreadable { bytes: payload.len(), why }),
     }
 }
 
-fn content(command: &Command<'_>) -> String {
+/// What an entry holds, for people.
+#[derive(Debug)]
+pub enum Holds<'a> {
+    /// Nothing: it is there for its term.
+    Nothing,
+    /// A command.
+    Command(Command<'a>),
+    /// Something that is no command.
+    Unreadable {
+        /// Its length.
+        bytes: usize,
+        /// Why it is none.
+        why: CommandError,
+    },
+}
+
+impl Display for Holds<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Holds::Nothing => f.write_str("the first entry of a term"),
+            Holds::Command(command) => write_command(command, f),
+            Holds::Unreadable { bytes, why } => write!(f, "{bytes} bytes: {why}"),
+        }
+    }
+}
+
+fn write_command(command: &Command<'_>, f: &mut Formatter<'_>) -> fmt::Result {
     match command {
         Command::Found { cluster, members, .. } => {
             let cluster = id::format(u128::from_be_bytes(*cluster));
-            let member =
-                |member: &Member| format!(", member {} at {}", member.name, member.address);
-            let members: String = members.iter().map(member).collect();
-            format!("cluster {cluster}, token secret {HIDDEN}{members}")
+            write!(f, "cluster {cluster}, token secret {HIDDEN}")?;
+            let mut members = members.iter();
+            members
+                .try_for_each(|member| write!(f, ", member {} at {}", member.name, member.address))
         }
         Command::Members { members, .. } => {
-            let member = |member: &Member| {
-                let Member { name, address, number, incarnation, votes } = member;
+            for (at, Member { name, address, number, incarnation, votes }) in (0..).zip(members) {
+                let between = if at == 0 { "" } else { "; " };
                 let votes = if *votes { "voter" } else { "non-voter" };
-                format!(
-                    "{name} at {address}, number {number}, {votes}, directory {incarnation:016x}"
-                )
-            };
-            members.iter().map(member).collect::<Vec<_>>().join("; ")
+                write!(f, "{between}{name} at {address}, number {number}, {votes}")?;
+                write!(f, ", directory {incarnation:016x}")?;
+            }
+            Ok(())
         }
-        Command::Create { name, .. } => format!("{name}, verifier {HIDDEN}"),
-        Command::Passwd { name, .. } => format!("{name}, new verifier {HIDDEN}"),
-        Command::Delete { name, .. } => (*name).to_string(),
+        Command::Create { name, .. } => write!(f, "{name}, verifier {HIDDEN}"),
+        Command::Passwd { name, .. } => write!(f, "{name}, new verifier {HIDDEN}"),
+        Command::Delete { name, .. } => f.write_str(name),
         Command::Send { from, to, id, known, body, .. } => {
-            let known = if *known == 0 { String::new() } else { format!(" (knew {known})") };
-            format!("{from} to {to}, id {}{known}: {}", id::format(*id), quoted(body))
+            write!(f, "{from} to {to}, id {}", id::format(*id))?;
+            if *known != 0 {
+                write!(f, " (knew {known})")?;
+            }
+            // In quotes, on one line, with what would harm a terminal shown as escapes.
+            write!(f, ": \"{}\"", show::field(body))
         }
         Command::Take { name, seqs, .. } => {
-            format!("{name} takes {}: {}", count(seqs.len()), ranges(seqs.iter().copied()))
+            write!(f, "{name} takes {}: {}", count(seqs.len()), ranges(seqs.iter().copied()))
         }
         Command::Read { name, from, upto, .. } => {
-            format!("{name} has read what {from} sent up to {upto}")
+            write!(f, "{name} has read what {from} sent up to {upto}")
         }
         Command::DeleteMsgs { name, targets, .. } => {
             let seqs = ranges(targets.iter().map(|target| target.seq));
-            format!("{name} deletes {}: {seqs}", count(targets.len()))
+            write!(f, "{name} deletes {}: {seqs}", count(targets.len()))
         }
     }
 }

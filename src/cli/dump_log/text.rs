@@ -1,8 +1,6 @@
 //! Text that is safe to print: times for people, foreign words with everything a terminal could
 //! take for a command made visible, JSON strings.
 
-use crate::client::show;
-
 /// Milliseconds of a day.
 pub const DAY_MS: u64 = 86_400_000;
 
@@ -12,7 +10,32 @@ pub fn utc(time_ms: u64) -> String {
     let of_day = time_ms % DAY_MS;
     let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
     let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    let mut text = String::with_capacity("2026-11-24T03:31:02.123Z".len());
+    for (number, top, behind) in [
+        (year, 1000, '-'),
+        (month, 10, '-'),
+        (day, 10, 'T'),
+        (hour, 10, ':'),
+        (minute, 10, ':'),
+        (second, 10, '.'),
+        (milli, 100, 'Z'),
+    ] {
+        put_digits(&mut text, number, top);
+        text.push(behind);
+    }
+    text
+}
+
+/// Appends a number with as many digits as `top`, a power of ten, has, or more. By hand, since a log
+/// has a time in each of its lines: the general formatting takes several times as long.
+fn put_digits(out: &mut String, number: u64, mut top: u64) {
+    while number / top > 9 {
+        top *= 10;
+    }
+    while top > 0 {
+        out.push(char::from(b'0' + (number / top % 10) as u8));
+        top /= 10;
+    }
 }
 
 /// Year, month and day of the Gregorian calendar, `days` after 1 January 1970. Years are counted
@@ -32,11 +55,6 @@ fn date_of(days: u64) -> (u64, u64, u64) {
         january_or_february => (january_or_february - 9, 1),
     };
     (days / CYCLE * 400 + year_of_cycle + next, month, day)
-}
-
-/// Foreign text in quotes, on one line, with what would harm a terminal shown as escapes.
-pub fn quoted(text: &str) -> String {
-    format!("\"{}\"", show::field(text))
 }
 
 /// Appends a JSON string, in which everything without a glyph of its own is escaped.
@@ -82,6 +100,7 @@ pub fn ranges(numbers: impl Iterator<Item = u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::show;
 
     #[test]
     fn times_are_those_of_the_calendar_around_leap_days_and_turns_of_the_century() {
@@ -104,12 +123,12 @@ mod tests {
     fn nothing_in_foreign_text_reaches_the_terminal_as_a_command() {
         let text = "it's \"a\" \\ \u{1b}[2J\u{9b}1m\r\n\u{202e}\u{200b}\u{feff}\u{7f} \
                     gr\u{fc}\u{df}e \u{4f60}";
-        let shown = quoted(text);
-        assert!(shown.starts_with("\"it's \"a\" \\\\ \\u{1b}[2J\\u{9b}1m\\r\\n"), "{shown}");
+        let shown = show::field(text);
+        assert!(shown.starts_with("it's \"a\" \\\\ \\u{1b}[2J\\u{9b}1m\\r\\n"), "{shown}");
         assert!(shown.contains(" gr\u{fc}\u{df}e \u{4f60}"), "{shown}");
         let mut json = String::new();
         put_json(&mut json, text);
-        for shown in [&shown, &json] {
+        for shown in [&*shown, &json] {
             let bad = |c: char| c.is_control() || "\u{202e}\u{200b}\u{feff}".contains(c);
             assert!(!shown.contains(bad), "{shown}");
         }

@@ -10,12 +10,19 @@ const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVk:c2VydmVy";
 fn commands() -> Vec<Command<'static>> {
     let (time, verifier) = (TIME, VERIFIER);
     let targets = vec![Target { seq: 3, id: ID }];
+    let member = |name: &str, number, votes| Member {
+        name: name.to_string(),
+        address: format!("{name}.example:7001"),
+        incarnation: 0xabc,
+        number,
+        votes,
+    };
     vec![
         Command::Found {
             time,
             cluster: ID.to_be_bytes(),
             token_secret: *b"12345678abcdefgh12345678abcdefgh",
-            members: Vec::new(),
+            members: vec![member("s1", 1, true), member("s2", 2, true)],
         },
         Command::Create { time, name: "alice", verifier },
         Command::Send {
@@ -31,6 +38,7 @@ fn commands() -> Vec<Command<'static>> {
         Command::DeleteMsgs { time, name: "alice", targets },
         Command::Passwd { time, name: "alice", verifier },
         Command::Delete { time, name: "alice" },
+        Command::Members { time, members: vec![member("s1", 1, true), member("s4", 4, false)] },
     ]
 }
 

@@ -98,6 +98,11 @@ impl DataDir {
     }
 }
 
+/// Whether the directory at `path` is a data directory, or what is left of one.
+pub fn is_one(path: &Path) -> bool {
+    [WAL, LOCK].iter().any(|name| path.join(name).exists())
+}
+
 /// Makes a directory, durably, where there is none.
 fn make_directory(path: &Path) -> Result<(), Error> {
     let failed = |error| Error::Io { path: path.to_owned(), error };

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::wal::data_dir;
+
 /// The directory.
 #[derive(Debug)]
 pub struct Folder {
@@ -15,8 +17,11 @@ pub struct Folder {
 
 impl Folder {
     /// Makes the directory at `path`, with mode 0700, or takes the one that is there. With `force`
-    /// files are put in the place of those that are there.
+    /// files are put in the place of those that are there. A server's data directory is never
+    /// taken: the file that says who the server is has a name that is written here too.
     pub fn open(path: &Path, force: bool) -> Result<Folder, String> {
+        // Without a slash behind it: with one, a link would be followed.
+        let path = &path.components().collect::<PathBuf>();
         let shown = path.display();
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => {}
@@ -26,6 +31,9 @@ impl Folder {
                 if !found.is_dir() {
                     return Err(format!("{shown} is no directory (links are not followed)"));
                 }
+                if data_dir::is_one(path) {
+                    return Err(format!("{shown} is a server's data directory: give another DIR"));
+                }
             }
             Err(error) => return Err(format!("cannot make {shown}: {error}")),
         }
@@ -34,13 +42,14 @@ impl Folder {
 
     /// Looks, before anything is written, whether one of `names` is there and in the way.
     pub fn check<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<(), String> {
-        if self.force {
-            return Ok(());
-        }
         for name in names {
             let path = self.path.join(name);
-            if fs::symlink_metadata(&path).is_ok() {
-                let shown = path.display();
+            let Ok(found) = fs::symlink_metadata(&path) else { continue };
+            let shown = path.display();
+            if found.is_dir() {
+                return Err(format!("{shown} is a directory: give another DIR"));
+            }
+            if !self.force {
                 return Err(format!("{shown} is there already: give another DIR, or --force"));
             }
         }

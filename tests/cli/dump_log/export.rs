@@ -169,9 +169,38 @@ fn links_are_not_followed_whether_to_a_file_or_a_directory() {
     let elsewhere = export.dir.path().join("elsewhere");
     fs::rename(&export.into, &elsewhere).unwrap();
     symlink(&elsewhere, &export.into).unwrap();
+    let data = export.dir.path().to_str().unwrap();
+    for into in [export.into.clone(), export.into.join("")] {
+        let into = into.to_str().unwrap();
+        let (code, _, error) = run(&["dump-log", "--export", into, "--force", data]);
+        assert_eq!(code, Some(1), "{into}");
+        assert!(error.contains("is no directory (links are not followed)"), "{error}");
+    }
+}
+
+#[test]
+fn a_data_directory_is_never_exported_into() {
+    let export = Export::new("dump-export-data");
+    for name in ["wal", "lock"] {
+        fs::create_dir(&export.into).unwrap();
+        fs::write(export.into.join("server_state.txt"), "who this server is").unwrap();
+        fs::create_dir(export.into.join(name)).unwrap();
+        let (code, _, error) = export.run(&["--force"]);
+        assert_eq!(code, Some(1), "{name}");
+        assert!(error.contains("is a server's data directory: give another DIR"), "{error}");
+        assert_eq!(export.text("server_state.txt"), "who this server is");
+        fs::remove_dir_all(&export.into).unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_begun_where_a_directory_is_in_the_way() {
+    let export = Export::new("dump-export-in-the-way");
+    fs::create_dir_all(export.into.join("log.txt")).unwrap();
     let (code, _, error) = export.run(&["--force"]);
     assert_eq!(code, Some(1));
-    assert!(error.contains("is no directory (links are not followed)"), "{error}");
+    assert!(error.contains("log.txt is a directory: give another DIR"), "{error}");
+    assert_eq!(fs::read_dir(&export.into).unwrap().count(), 1);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Commands take effect in order: what asks the server for something waits until the messages before
 //! it are answered, and what follows waits for its answer. Messages are read ahead and synced
-//! together. At the end of the input the outbox is emptied first.
+//! together. At the end of the input the outbox is emptied first. What is left of the input then,
+//! since the outbox has no room for it, is told by its first line.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -24,6 +25,8 @@ struct Pipe {
     line: Line,
     signals: Signals,
     input: Vec<u8>,
+    /// Lines of the input that are done with.
+    lines_taken: u64,
     at_end: bool,
     /// A line is longer than any command: the rest of it is passed over.
     overlong: bool,
@@ -34,7 +37,8 @@ struct Pipe {
 }
 
 /// Runs until the end of the input and of the outbox; `timeout_ms` bounds the latter (0: nothing
-/// does). With `lines_to` every line is a message to that account.
+/// does). With `lines_to` every line is a message to that account, and as long may a line wait for
+/// room in the outbox.
 pub fn run(
     driver: Driver,
     line: Line,
@@ -48,6 +52,7 @@ pub fn run(
         line,
         signals,
         input: Vec::new(),
+        lines_taken: 0,
         at_end: false,
         overlong: false,
         deadline_ms: None,
@@ -56,6 +61,11 @@ pub fn run(
     };
     let end = pipe.turns(timeout_ms)?;
     let problems = pipe.line.problems();
+    let is_left = pipe.next_line().is_some() && !pipe.line.is_quitting();
+    if is_left && matches!(end, End::Late | End::Signal) {
+        let first = pipe.lines_taken + 1;
+        eprintln!("chatctl: the input from its line {first} on was not taken: give it again later");
+    }
     match end {
         End::Refused(why) => {
             pipe.driver.close()?;
@@ -72,7 +82,7 @@ pub fn run(
             finish(pipe.driver, 1)
         }
         End::Signal => {
-            let code = u8::from(pipe.driver.session.waiting() > 0 || problems > 0);
+            let code = u8::from(pipe.driver.session.waiting() > 0 || problems > 0 || is_left);
             finish(pipe.driver, code)
         }
     }
@@ -89,12 +99,19 @@ impl Pipe {
     fn turns(&mut self, timeout_ms: u64) -> Result<End, Error> {
         loop {
             let now_ms = clock::monotonic_ms();
+            // What has happened is known to the commands that come after it.
+            self.show(now_ms)?;
+            let taken_before = self.lines_taken;
             self.take_commands(now_ms);
             self.show(now_ms)?;
+            if self.lines_taken > taken_before {
+                self.deadline_ms = None;
+            }
             if let Some(refusal) = self.line.refused() {
                 return Ok(End::Refused(format!("the login was refused: {refusal}")));
             }
-            if self.at_end || self.line.is_quitting() {
+            let waits_for_room = self.lines_to.is_some() && self.next_line().is_some();
+            if self.at_end || self.line.is_quitting() || waits_for_room && !self.has_work() {
                 let bound = (timeout_ms > 0).then(|| now_ms.saturating_add(timeout_ms));
                 self.deadline_ms = self.deadline_ms.or(bound);
                 if self.is_done(now_ms) {
@@ -207,6 +224,7 @@ impl Pipe {
         while let Some((line, length)) = self.next_line() {
             if std::mem::take(&mut self.overlong) {
                 self.input.drain(..length);
+                self.lines_taken += 1;
                 continue;
             }
             let parsed = self.parse(&line);
@@ -232,6 +250,7 @@ impl Pipe {
                 break;
             }
             self.input.drain(..length);
+            self.lines_taken += 1;
             match (parsed, self.line.current()) {
                 (Ok(Some(Command::Send { to: Some(to), text })), _) => texts.push((to, text)),
                 (Ok(Some(Command::Send { to: None, text })), Some(to)) => {
@@ -306,6 +325,7 @@ mod tests {
             line: Line::new(Style::Text, "alice", false),
             signals: Signals::new(&[]).expect("a watcher of nothing"),
             input: Vec::new(),
+            lines_taken: 0,
             at_end: false,
             overlong: false,
             deadline_ms: None,

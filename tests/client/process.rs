@@ -287,6 +287,26 @@ fn what_cannot_be_sent_in_time_stays_and_is_sent_once_by_the_next_client() {
 }
 
 #[test]
+fn lines_for_which_there_is_no_room_in_time_are_told_by_the_first_of_them() {
+    let mut server = Server::start("client-no-room");
+    server.create("alice");
+    server.kill();
+    let most = chatctl::limits::OUTBOX_MESSAGES;
+    let mut late = server.client_with("alice", "alice", 1);
+    let mut client = late.args(["--send", "bob"]).spawn().expect("it runs");
+    let mut stdin = client.stdin.take().expect("piped");
+    let lines: String = (1..=most + 100).map(|number| format!("{number}\n")).collect();
+    stdin.write_all(lines.as_bytes()).expect("it reads");
+    // The input does not end, and could go on for ever.
+    assert_eq!(client.wait().expect("it ends").code(), Some(1));
+    drop(stdin);
+    let mut said = String::new();
+    client.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert!(said.contains(&format!("from its line {} on was not taken", most + 1)), "{said}");
+    assert!(said.contains(&format!("{most} messages not sent yet")), "{said}");
+}
+
+#[test]
 fn one_thing_at_a_time_has_exit_codes_and_sentences() {
     let server = Server::start("client-oneshot");
     server.create("alice");
@@ -388,6 +408,19 @@ fn commands_from_a_pipe_take_effect_in_their_order() {
     assert_eq!(texts, ["one", "two", "one", "two", "one"], "sent, history, history");
     assert!(text_of(&output.stdout).contains("there is no /nonsense"));
     assert_eq!(output.status.code(), Some(1), "a wrong command is told by the exit code");
+}
+
+#[test]
+fn what_is_deleted_as_the_last_is_what_the_line_before_has_sent() {
+    let server = Server::start("client-pipe-last");
+    server.create("alice");
+    server.create("bob");
+    let mut client = server.client("alice").spawn().expect("it runs");
+    let script = "/delete last\n/msg bob one\n/msg bob two\n/delete last\n/delete last\n";
+    client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
+    let output = client.wait_with_output().expect("it ends");
+    assert!(text_of(&output.stdout).contains("nothing was sent from here"), "{output:?}");
+    assert_eq!(server.history("alice", "bob"), ["one"]);
 }
 
 #[test]

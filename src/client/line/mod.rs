@@ -266,6 +266,9 @@ impl Line {
                 let request = Request::DeleteMessages { ids: vec![id], to: String::new() };
                 self.ask(driver, now_ms, request, Asked::Delete);
             }
+            None if which == Which::Last => {
+                self.problem("/delete", "nothing was sent from here; /delete #SEQ deletes another")
+            }
             None => self.problem("/delete", "that message was not shown here; /history shows it"),
         }
     }

@@ -105,6 +105,9 @@ fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {
     Ok(0)
 }
 
+/// The flags that stand without a subcommand.
+const ALONE: [&str; 2] = ["help", "version"];
+
 fn no_subcommand(name: &str) -> Error {
     let shown = name.escape_debug();
     if name.starts_with('-') {
@@ -119,9 +122,15 @@ fn no_subcommand(name: &str) -> Error {
                         subcommand.name
                     )
                 }
-                None => format!("no flag '{shown}'"),
+                None => match nearest(flag, ALONE.into_iter()) {
+                    Some(word) => format!("no flag '{shown}'; did you mean '--{word}'?"),
+                    None => format!("no flag '{shown}'"),
+                },
             },
         );
+    }
+    if ALONE.contains(&name) {
+        return Error::usage("", format!("no subcommand '{shown}'; did you mean '--{shown}'?"));
     }
     let names = SUBCOMMANDS.iter().map(|subcommand| subcommand.name).chain(["help"]);
     Error::usage(

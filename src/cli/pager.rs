@@ -9,6 +9,9 @@ use super::error::Error;
 use super::parse::Environment;
 use crate::sys::signal;
 
+/// The exit statuses by which a shell says that it found no such command, or could not start it.
+const NOT_STARTED: [i32; 2] = [126, 127];
+
 /// A pager that runs.
 #[derive(Debug)]
 pub struct Pager {
@@ -48,10 +51,15 @@ impl Pager {
     ) -> Result<u8, Error> {
         let result = work(&mut self.input);
         drop(self.input);
-        self.child.wait().map_err(|error| {
+        let status = self.child.wait().map_err(|error| {
             let what = format!("the pager cannot be waited for: {error}");
             Error::Output(io::Error::new(error.kind(), what))
         })?;
+        if status.code().is_some_and(|code| NOT_STARTED.contains(&code)) {
+            let what = "the pager could not be started: check CHATCTL_PAGER and PAGER, or say \
+                        PAGER=cat";
+            return Err(Error::Output(io::Error::other(what)));
+        }
         match result {
             // Whoever reads has had enough.
             Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),

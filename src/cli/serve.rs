@@ -118,12 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_a_cluster_that_do_not_fit_each_other_are_a_usage_error() {
+    fn flags_that_do_not_fit_each_other_are_a_usage_error() {
         let cluster = "--cluster=a=h:1,b=h:2";
         for (flags, what) in [
             (&[cluster][..], "as in --id a"),
             (&[cluster, "--id=c"], "none of the servers in --cluster, which are a, b"),
             (&[cluster, "--id=b"], "--new-secret"),
+            (&["--election-timeout-ms=200", "--heartbeat-ms=70"], "three heartbeats or more"),
         ] {
             let error = options_of(flags).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -58,12 +58,7 @@ impl Config {
         if !members.has(self.id) {
             return Err(StartError::NoMember { id: self.id });
         }
-        if self.heartbeat_ms == 0 || self.election_timeout_ms < 3 * self.heartbeat_ms {
-            return Err(StartError::Timeouts {
-                election_timeout_ms: self.election_timeout_ms,
-                heartbeat_ms: self.heartbeat_ms,
-            });
-        }
+        check_timeouts(self.election_timeout_ms, self.heartbeat_ms)?;
         if self.window == 0 {
             return Err(StartError::NoWindow);
         }
@@ -180,6 +175,15 @@ pub enum StartError {
         /// The log's last index.
         last_index: u64,
     },
+}
+
+/// That a heartbeat or two may be lost before somebody stands for election.
+///
+/// # Errors
+/// [`StartError::Timeouts`].
+pub fn check_timeouts(election_timeout_ms: u64, heartbeat_ms: u64) -> Result<(), StartError> {
+    let fits = heartbeat_ms > 0 && election_timeout_ms / 3 >= heartbeat_ms;
+    if fits { Ok(()) } else { Err(StartError::Timeouts { election_timeout_ms, heartbeat_ms }) }
 }
 
 impl fmt::Display for StartError {

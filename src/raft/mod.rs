@@ -95,7 +95,7 @@ mod roles;
 mod status;
 mod transfer;
 
-pub use self::config::{Config, HardState, Restored, StartError};
+pub use self::config::{Config, HardState, Restored, StartError, check_timeouts};
 pub use self::core::Raft;
 pub use self::invariants::{Outline, check_between};
 pub use self::log::Run;

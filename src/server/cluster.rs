@@ -18,6 +18,7 @@ use crate::auth::sha256::Sha256;
 use crate::limits;
 use crate::net::Listen;
 use crate::protocol::name;
+use crate::raft;
 use crate::sys::clock;
 use crate::wal::hard_state::HardState;
 
@@ -81,6 +82,8 @@ pub fn parse_list(text: &str) -> Result<Vec<Listed>, String> {
 
 /// That the flags of a server of a cluster fit each other; a sentence where they do not.
 pub fn check_flags(options: &Options) -> Result<(), String> {
+    raft::check_timeouts(options.election_timeout_ms, options.heartbeat_ms)
+        .map_err(|wrong| wrong.to_string())?;
     let Some(first) = options.cluster.first() else { return Ok(()) };
     let Some(id) = &options.id else {
         let example = &first.name;

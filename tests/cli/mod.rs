@@ -72,6 +72,8 @@ fn version_and_help_go_to_standard_output_and_end_with_0() {
 fn a_mistyped_word_ends_with_2_and_the_nearest_one() {
     for (arguments, meant) in [
         (&["sevre"][..], "no subcommand 'sevre'; did you mean 'serve'?"),
+        (&["--verison"], "no flag '--verison'; did you mean '--version'?"),
+        (&["version"], "no subcommand 'version'; did you mean '--version'?"),
         (&["help", "chta"], "no subcommand 'chta'; did you mean 'chat'?"),
         (&["serve", "--data-dri=x"], "no flag '--data-dri'; did you mean '--data-dir'?"),
         (&["chat", "--sned", "bob"], "no flag '--sned'; did you mean '--send'?"),

@@ -92,6 +92,13 @@ fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
     command.env("PAGER", "echo \"$LESS $LV\"; head -n 1");
     assert!(on_terminal(&mut command, "segments ").contains("FRX -c"));
 
+    let mut command = dump_log(&[], &path);
+    command.env("PAGER", "there-is-no-such-pager");
+    let mut pty = Pty::open();
+    let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+    let shown = pty.read_until("PAGER=cat");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{shown}");
+
     // More than a pipe holds, of which the pager reads a line.
     let (dir, path) = (TempDir::new("dump-pager-early"), "dump-pager-early");
     let mut segment = super::Segment::new(1);

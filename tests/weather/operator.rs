@@ -23,11 +23,11 @@ const REASONS: [&str; 3] = ["does not answer", "would be no majority", "nobody c
 /// What the operator has done.
 #[derive(Default)]
 pub struct Changes {
-    added: u64,
+    pub added: u64,
     removed: u64,
     /// Servers that were not stopped when they were removed.
     left_running: u64,
-    replaced: u64,
+    pub replaced: u64,
     refused: u64,
     /// Times that a change was not done in time, or that it was not known whether it was done.
     late: u64,

@@ -15,6 +15,8 @@ use crate::support::{Rng, env_number, sys};
 /// How long where nothing else is asked for: enough to see that it works.
 const SECONDS: u64 = 5;
 const SERVERS: u64 = 5;
+/// From how long on everything that can happen has to happen.
+const MUCH_SECONDS: u64 = 120;
 /// Places for servers that are let in meanwhile.
 const SPARES: usize = 2;
 
@@ -119,12 +121,32 @@ fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
     println!("{} times a server said that its disk is full", noticed.sum::<usize>());
     println!("{} times one had no room to start", fleet.without_room());
     println!("{} times a chat had to hold messages back", outcome.problems.len());
+    if seconds >= MUCH_SECONDS && fleet.size() > 1 {
+        sky.check_that_much_happened();
+    }
 }
 
 impl Sky {
     fn new(can_part: bool, relay: Option<Relay>) -> Sky {
         let (happened, operator) = (Happened::default(), Operator::default());
         Sky { can_part, full: None, relay, happened, operator }
+    }
+
+    /// What can happen here has happened: otherwise nothing is shown by a log that is whole.
+    fn check_that_much_happened(&self) {
+        let Happened { kills, pauses, partitions, stalls, delays, restarts, .. } = self.happened;
+        let mut counts = vec![("kills", kills), ("pauses", pauses), ("restarts", restarts)];
+        counts.push(("members added", self.operator.changes.added));
+        counts.push(("members replaced", self.operator.changes.replaced));
+        if self.can_part {
+            counts.push(("partitions", partitions));
+        }
+        if self.relay.is_some() {
+            counts.extend([("stalls", stalls), ("delays", delays)]);
+        }
+        for (what, count) in counts {
+            assert!(count > 0, "no {what} in all this time: {}", self.happened);
+        }
     }
 
     /// One thing goes wrong, or two; then clients must be served again, with or without a repair.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chatctl::limits;
-use chatctl::protocol::framing::{self, Codec, Form};
+use chatctl::protocol::framing::{self, Codec, Form, Split};
 
 use crate::support::raw_client::{Ask, ask};
 use crate::support::sys::give_way;
@@ -38,8 +38,10 @@ pub enum Kind {
     Babble,
     /// Logins with a wrong password, as fast as they are answered.
     Logins,
-    /// Lines that are no JSON, as fast as they are answered.
+    /// Lines that are no request, as fast as they are answered.
     Malformed,
+    /// Frames of the binary form that end too early, as fast as they are answered.
+    MalformedFrames,
     /// Frames whose length is too large, with a connection for each, as fast as one is had.
     Oversized,
 }
@@ -113,9 +115,10 @@ impl Attacker {
             Kind::Babble => self.be_deaf(&[0xff; 64]),
             Kind::Logins => {
                 let wrong = ask("login").src("crowd").body("wrong");
-                self.flood(&encoded(Form::Lines, &wrong));
+                self.flood(Form::Lines, &encoded(Form::Lines, &wrong));
             }
-            Kind::Malformed => self.flood(b"{\"cmd\": \"send\", \"body\": 7 }\n"),
+            Kind::Malformed => self.flood(Form::Lines, b"{\"cmd\": \"send\", \"body\": 7 }\n"),
+            Kind::MalformedFrames => self.flood(Form::Frames, b"\0\0\0\x06\x04ping\x09"),
             Kind::Oversized => self.oversize(),
         }
     }
@@ -226,19 +229,25 @@ impl Attacker {
     }
 
     /// Writes `line` again and again and waits for the answers, a line each.
-    fn flood(&mut self, line: &[u8]) {
+    fn flood(&mut self, form: Form, request: &[u8]) {
         self.ready.send(()).expect("somebody waits");
-        let lines = line.repeat(FLOOD);
-        let mut answers = vec![0; 64 << 10];
+        let requests = request.repeat(FLOOD);
+        let mut read = vec![0; 64 << 10];
         while !self.is_over(Duration::ZERO) {
             let Some(mut stream) = self.connect() else { continue };
-            while !self.is_over(Duration::ZERO) && stream.write_all(&lines).is_ok() {
+            let (mut answers, mut scanned) = (Vec::new(), 0);
+            while !self.is_over(Duration::ZERO) && stream.write_all(&requests).is_ok() {
                 let mut left = FLOOD;
                 while left > 0 {
-                    match stream.read(&mut answers) {
+                    match stream.read(&mut read) {
                         Ok(count) if count > 0 => {
-                            let ends = answers[..count].iter().filter(|byte| **byte == b'\n');
-                            left = left.saturating_sub(ends.count());
+                            answers.extend_from_slice(&read[..count]);
+                            while let Split::Payload { consumed, .. } =
+                                framing::split(form, &answers, &mut scanned)
+                            {
+                                answers.drain(..consumed);
+                                left = left.saturating_sub(1);
+                            }
                         }
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
                             if self.is_over(Duration::ZERO) {

@@ -27,6 +27,8 @@ const ROUNDS: usize = 3;
 /// Where nothing else is asked for: enough to see that it works.
 const MILLISECONDS: u64 = 300;
 const CONNECTIONS: u64 = 300;
+/// From how long a row on every attacker has to have done something.
+const MUCH_TIME: Duration = Duration::from_secs(1);
 /// Messages in the history that is asked for and not read.
 const STORED: u128 = 200;
 
@@ -87,6 +89,10 @@ impl Scene {
             .zip(done_before)
             .map(|(attack, before)| format!("{:.0}", (attack.done() - before) as f64 / elapsed))
             .collect();
+        for (kind, attack) in kinds.iter().zip(&attacks) {
+            let had_time = self.time >= MUCH_TIME;
+            assert!(attack.done() > 0 || !had_time, "{kind:?}: nothing was done to the server");
+        }
         let cpu: Duration = attacks.into_iter().map(Attack::end).sum();
         let attack_cpu = cpu.as_secs_f64() / elapsed;
         let figures = Figures { latencies, resident, server_cpu, attack_cpu };
@@ -211,6 +217,8 @@ fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
     let time = Duration::from_millis(env_number("ATTACK_MS", MILLISECONDS));
     let (_, hard) = process::open_files_limit();
     if hard < connections as u64 + 500 {
+        let asked_for = std::env::var_os("ATTACK_CONNECTIONS").is_some();
+        assert!(!asked_for, "{connections} connections are more open files than {hard}: ulimit -n");
         println!("skipped: {connections} connections are more open files than {hard} allow");
         return;
     }
@@ -237,6 +245,7 @@ fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
         Kind::Babble,
         Kind::Logins,
         Kind::Malformed,
+        Kind::MalformedFrames,
         Kind::Oversized,
     ];
     let mut rows = vec![scene.play("quiet", &[])];
@@ -248,6 +257,7 @@ fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
     rows.push(scene.play("100 write what is no request, and do not read", &[Kind::Babble]));
     rows.push(scene.play("a flood of logins", &[Kind::Logins]));
     rows.push(scene.play("a flood of malformed lines", &[Kind::Malformed]));
+    rows.push(scene.play("a flood of malformed frames", &[Kind::MalformedFrames]));
     rows.push(scene.play("a flood of frames that are too long", &[Kind::Oversized]));
     // In turn, so that what else this machine and its disk do meets both.
     let (mut quiet, mut attacked) = (Vec::new(), Vec::new());

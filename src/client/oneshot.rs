@@ -41,6 +41,13 @@ pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
         Action::List { pattern } => shot.list(pattern),
         Action::Inbox => shot.inbox(),
     };
+    if result.is_ok() && shot.driver.session.state() == State::ReadOnly {
+        eprintln!(
+            "chatctl: no majority of the servers is reachable (read-only): what {} has not got yet \
+             is not shown",
+            shot.driver.session.address()
+        );
+    }
     shot.driver.close()?;
     result.map(|()| 0)
 }

@@ -28,9 +28,13 @@ fn command(cluster: &Cluster, user: &str, seconds: &str) -> Command {
 
 /// Sends one message with a process of its own, within `seconds`; the exit code and what it says.
 pub fn send_once(cluster: &Cluster, user: &str, to: &str, seconds: u64) -> (Option<i32>, String) {
+    once(cluster, user, seconds, &["--send", to, "hello"])
+}
+
+/// The program does one thing: its exit code, and what it says on standard error.
+pub fn once(cluster: &Cluster, user: &str, seconds: u64, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = command(cluster, user, &seconds.to_string());
-    command.args(["--send", to, "hello"]);
-    let output = command.output().expect("it runs");
+    let output = command.args(flags).output().expect("it runs");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 

@@ -72,6 +72,11 @@ fn with_two_of_three_killed_history_is_read_and_nothing_is_changed_until_all_hea
     let (code, said) = super::chat::send_once(&cluster, "alice", "alice", 2);
     assert_eq!(code, Some(1));
     assert!(said.contains("read-only") && said.contains("do not send it again"), "{said}");
+    for reads in [&["--history", "alice"][..], &["--inbox"], &["--list"]] {
+        let (code, said) = super::chat::once(&cluster, "alice", 10, reads);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("(read-only): what ") && said.contains("is not shown"), "{said}");
+    }
     cluster.start_all();
     alice.send("alice", 10, "note 10");
     let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();

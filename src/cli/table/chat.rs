@@ -83,7 +83,8 @@ const FLAGS: &[Flag] = &[
         value: "SECONDS",
         help: "How long one thing done without a terminal may take, retries included.",
         more: "In a chat whose input is no terminal, it bounds the time from the end of the input \
-               until everything is sent.",
+               until everything is sent, and with --send also how long a line waits for \
+               room in the outbox.",
         default: Some("10"),
         ..FLAG
     },

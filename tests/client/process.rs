@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -74,6 +74,13 @@ impl Server {
     pub fn create(&self, user: &str) {
         let output = self.client(user).args(["--create", "--list"]).output().expect("it runs");
         assert!(output.status.success(), "{output:?}");
+    }
+
+    /// What a client of `user` does with a script from a pipe.
+    fn piped(&self, user: &str, script: &str) -> Output {
+        let mut client = self.client(user).spawn().expect("it runs");
+        client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
+        client.wait_with_output().expect("it ends")
     }
 
     /// The texts of a conversation, oldest first, as `user` sees them.
@@ -396,11 +403,9 @@ fn commands_from_a_pipe_take_effect_in_their_order() {
     let server = Server::start("client-pipe");
     server.create("alice");
     server.create("bob");
-    let mut client = server.client("alice").spawn().expect("it runs");
     let script =
         "/to bob\none\n/msg bob two\n/history bob\n/delete last\n/history bob\n/nonsense\n";
-    client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
-    let output = client.wait_with_output().expect("it ends");
+    let output = server.piped("alice", script);
     let texts: Vec<String> = text_of(&output.stdout)
         .lines()
         .filter_map(|line| line.split_once("alice -> bob: ").map(|(_, text)| text.to_string()))
@@ -415,10 +420,8 @@ fn what_is_deleted_as_the_last_is_what_the_line_before_has_sent() {
     let server = Server::start("client-pipe-last");
     server.create("alice");
     server.create("bob");
-    let mut client = server.client("alice").spawn().expect("it runs");
     let script = "/delete last\n/msg bob one\n/msg bob two\n/delete last\n/delete last\n";
-    client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
-    let output = client.wait_with_output().expect("it ends");
+    let output = server.piped("alice", script);
     assert!(text_of(&output.stdout).contains("nothing was sent from here"), "{output:?}");
     assert_eq!(server.history("alice", "bob"), ["one"]);
 }

@@ -228,7 +228,7 @@ impl Attacker {
         }
     }
 
-    /// Writes `line` again and again and waits for the answers, a line each.
+    /// Writes `request` again and again and waits for the answers, one each.
     fn flood(&mut self, form: Form, request: &[u8]) {
         self.ready.send(()).expect("somebody waits");
         let requests = request.repeat(FLOOD);

@@ -260,12 +260,6 @@ impl Means<'_> {
         {
             return Err(Refused::No(why));
         }
-        if let Some(old) = self.mesh.too_old(name) {
-            return Err(Refused::No(format!(
-                "{old} runs a version of chatctl that does not know changes of the members: bring \
-                 it up to date first"
-            )));
-        }
         if *name == self.own.id && change.verb == Verb::Replace {
             return Err(Refused::No(format!(
                 "{name} is PRIMARY: it runs, and needs no replacement"

@@ -322,7 +322,7 @@ fn a_newer_program_is_refused_for_its_version() {
     let me = Identity { kind: Kind::Server, name: "b".into(), cluster: [5; 16], incarnation: 101 };
     let mut hello = Vec::new();
     Dialing::new(&me, "a", [1; 32], &mut hello);
-    hello[4 + 9..4 + 13].copy_from_slice(&[0, 8, 0, 9]);
+    hello[4 + 9..4 + 11].copy_from_slice(&[0, 9]);
     let secret = hmac::Key::new(&[1; 32]);
     let result = Accepting::new(&me, &secret, &hello[4..], [2; 32], &mut Vec::new());
     assert_eq!(result.err(), Some(Reason::Version));

@@ -39,7 +39,6 @@ impl World {
         let home = self.run(self.now_us + HOME + longer, is_home);
         assert!(home, "what was asked is not answered:\n{}", self.waiting());
         self.note(format_args!("all clients are home"));
-        self.finish_upgrade();
         let rest: Vec<usize> =
             rest.into_iter().filter(|place| !self.servers[*place].is_ghost).collect();
         self.heal(&rest);

@@ -9,7 +9,6 @@ use super::configs::Config;
 use super::kept::Kept;
 use super::operator::End;
 use super::server::{Server, listed, peer_address_of};
-use super::versions::OLD;
 use super::world::{Event, MS, SPARES, World};
 
 impl World {
@@ -17,9 +16,7 @@ impl World {
     pub fn change_members(&mut self) {
         let newest = self.checker.configs.newest();
         let busy = self.operators.iter().filter(|operator| operator.end.is_none()).count();
-        // The version before knows no changes of the members.
-        let has_old = self.servers.iter().any(|server| server.version == OLD);
-        if newest.members.is_empty() || busy > 1 || has_old {
+        if newest.members.is_empty() || busy > 1 {
             return;
         }
         let some = self.rng.below(newest.members.len() as u64) as usize;

@@ -12,7 +12,6 @@
 //! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
-//! | `versions.rs` | servers of two versions side by side |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
 //! | `held.rs` | a server whose disk takes nothing for a while |
 //! | `checker.rs`, `kept.rs`, `configs.rs` | what must hold; what is known to be durable, and who counts |
@@ -39,7 +38,6 @@ mod peers;
 mod process;
 mod server;
 mod trace;
-mod versions;
 mod weather;
 mod wild;
 mod wires;
@@ -134,8 +132,6 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("failed syncs", sum.sync_errors, seeds / 10),
         ("full disks", sum.full_disks, seeds / 10),
         ("disks left full", sum.left_full, seeds / 10),
-        ("upgrades", sum.upgrades, seeds / 4),
-        ("messages of the version before", sum.spoken_old, 10 * seeds),
         ("client crashes", sum.client_crashes, seeds / 4),
         ("damaged logs", sum.damaged, seeds / 2),
         ("torn writes", sum.torn_tails, seeds / 4),

@@ -55,7 +55,6 @@ impl World {
             return;
         };
         let Some(peer) = place_of_name(mesh.name_of(to)) else { return };
-        let Some(message) = self.as_spoken(place, peer, message) else { return };
         let server = &self.servers[place];
         let from = Sender { place, name, incarnation: server.incarnation };
         self.note(format_args!("{id} to {to}: {message}"));

@@ -16,7 +16,6 @@ use super::entering::Entering;
 use super::kept::{Brief, Kept, voted_for};
 use super::peers::Peers;
 use super::process::Process;
-use super::versions;
 use crate::support::Rng;
 use crate::wal::sim_disk::SimDisk;
 
@@ -68,8 +67,6 @@ pub struct Server {
     pub first: Option<Vec<u8>>,
     /// Counts its processes: what was under way for an older one is void.
     pub epoch: u64,
-    /// Of the servers' protocol, which its program has.
-    pub version: u16,
     pub paused_until: Us,
     /// It is not started again for now.
     pub dead: bool,
@@ -134,7 +131,6 @@ impl Server {
             took_part: false,
             first: None,
             epoch: 0,
-            version: versions::NEW,
             paused_until: 0,
             dead: false,
             is_ghost: false,

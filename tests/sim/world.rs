@@ -23,7 +23,6 @@ use super::peers::{Sender, WireId, WireInput};
 use super::process::{Act, Input, LinkId};
 use super::server::{self, Common, Job, Server, Started, address_of, name_at};
 use super::trace::Trace;
-use super::versions::NEW;
 use super::weather::Weather;
 use super::wild::Wild;
 use super::wires::{Holder, Wire};
@@ -163,7 +162,6 @@ impl World {
         world.trace.note(0, format_args!("{:?}", world.common));
         world.trace.note(0, format_args!("{:?}", world.weather));
         world.add_servers(servers as usize);
-        world.begin_with_old_versions();
         world.add_clients(servers);
         world.at(2_000 * MS, Event::Weather);
         world
@@ -289,9 +287,7 @@ impl World {
         if server.runs() || server.dead {
             return;
         }
-        self.may_upgrade(place);
-        // The version before does not start on a damaged log.
-        if self.servers[place].version == NEW && self.chance(self.weather.damage) {
+        if self.chance(self.weather.damage) {
             self.damage(place);
         }
         let seed = self.rng.next();

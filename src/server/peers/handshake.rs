@@ -2,7 +2,7 @@
 //! secret. Pure.
 //!
 //! ```text
-//! dialer -> acceptor   hello    "chatctlP"  u8 1  u16 oldest version  u16 newest version  u8 kind
+//! dialer -> acceptor   hello    "chatctlP"  u8 1  u16 version  u8 kind
 //!                               cluster [16]  u64 incarnation  nonce [32]  own name  meant name
 //! acceptor -> dialer   welcome  u8 2  u16 version  cluster [16]  u64 incarnation  nonce [32]  name
 //!                               proof [32]
@@ -10,7 +10,7 @@
 //! either, instead      refuse   u8 4  u8 reason
 //! ```
 //! Each after its length, u32. Kind: 1 a server, 2 an operator (who has no name and no cluster).
-//! Names: u8 length, bytes. The hello's form is the same for all versions.
+//! Names: u8 length, bytes. Both sides must speak the same version.
 //!
 //! With `h` the SHA-256 over the hello and the welcome up to its proof, each after its length: a
 //! proof is the HMAC under the secret over a text that names the side, and `h`; the keys of the two
@@ -30,13 +30,8 @@ use crate::auth::sha256::Sha256;
 use crate::auth::{equal_constant_time, hmac};
 use crate::limits::NAME_BYTES;
 
-/// The newest version of the peers' protocol that this program speaks, and the oldest: the one
-/// before it.
-pub const NEWEST: u16 = 2;
-/// See [`NEWEST`].
-pub const OLDEST: u16 = 1;
-/// From this version on a server knows changes of the members.
-pub const MEMBERS_VERSION: u16 = 2;
+/// The version of the peers' protocol. A server of another version is refused.
+pub const VERSION: u16 = 3;
 
 const MAGIC: &[u8; 8] = b"chatctlP";
 const HELLO: u8 = 1;
@@ -87,8 +82,6 @@ pub struct Session {
     pub sealer: Sealer,
     /// For what is read.
     pub opener: Opener,
-    /// The version of the protocol that both speak.
-    pub version: u16,
 }
 
 /// The side that dialled, waiting for the welcome.
@@ -101,8 +94,7 @@ impl Dialing {
     pub fn new(me: &Identity, meant: &str, nonce: [u8; 32], out: &mut Vec<u8>) -> Dialing {
         let mut hello = MAGIC.to_vec();
         hello.push(HELLO);
-        hello.extend_from_slice(&OLDEST.to_be_bytes());
-        hello.extend_from_slice(&NEWEST.to_be_bytes());
+        hello.extend_from_slice(&VERSION.to_be_bytes());
         hello.push(match me.kind {
             Kind::Server => 1,
             Kind::Operator => 2,
@@ -128,7 +120,7 @@ impl Dialing {
         }
         let (told, proof) = welcome.split_last_chunk::<PROOF_BYTES>().ok_or(Reason::Malformed)?;
         let (version, identity) = read_welcome(told).map_err(|_| Reason::Malformed)?;
-        if !(OLDEST..=NEWEST).contains(&version) {
+        if version != VERSION {
             return Err(Reason::Version);
         }
         let transcript = Transcript::new(secret, &self.hello, told);
@@ -139,7 +131,7 @@ impl Dialing {
         confirm.extend_from_slice(&transcript.mac(DIALER_PROOF));
         put_frame(out, &confirm);
         let claim = Claim { identity, meant: String::new() };
-        Ok((claim, transcript.session(DIALER_KEY, ACCEPTOR_KEY, version)))
+        Ok((claim, transcript.session(DIALER_KEY, ACCEPTOR_KEY)))
     }
 }
 
@@ -162,13 +154,12 @@ impl Accepting {
         if let Some(reason) = refusal(hello) {
             return Err(reason);
         }
-        let (oldest, newest, claim) = read_hello(hello).map_err(|_| Reason::Malformed)?;
-        let version = newest.min(NEWEST);
-        if version < oldest.max(OLDEST) {
+        let (version, claim) = read_hello(hello).map_err(|_| Reason::Malformed)?;
+        if version != VERSION {
             return Err(Reason::Version);
         }
         let mut welcome = vec![WELCOME];
-        welcome.extend_from_slice(&version.to_be_bytes());
+        welcome.extend_from_slice(&VERSION.to_be_bytes());
         welcome.extend_from_slice(&me.cluster);
         put_number(&mut welcome, me.incarnation);
         welcome.extend_from_slice(&nonce);
@@ -177,7 +168,7 @@ impl Accepting {
         welcome.extend_from_slice(&transcript.mac(ACCEPTOR_PROOF));
         put_frame(out, &welcome);
         let proof = transcript.mac(DIALER_PROOF);
-        let session = transcript.session(ACCEPTOR_KEY, DIALER_KEY, version);
+        let session = transcript.session(ACCEPTOR_KEY, DIALER_KEY);
         Ok(Accepting { claim, proof, session })
     }
 
@@ -216,13 +207,12 @@ fn put_frame(out: &mut Vec<u8>, frame: &[u8]) {
     out.extend_from_slice(frame);
 }
 
-fn read_hello(hello: &[u8]) -> Result<(u16, u16, Claim), Malformed> {
+fn read_hello(hello: &[u8]) -> Result<(u16, Claim), Malformed> {
     let mut reader = Reader { rest: hello };
     if reader.array()? != *MAGIC || reader.array()? != [HELLO] {
         return Err(Malformed("no hello"));
     }
-    let oldest = u16::from_be_bytes(reader.array()?);
-    let newest = u16::from_be_bytes(reader.array()?);
+    let version = u16::from_be_bytes(reader.array()?);
     let kind = match reader.array()? {
         [1] => Kind::Server,
         [2] => Kind::Operator,
@@ -233,7 +223,7 @@ fn read_hello(hello: &[u8]) -> Result<(u16, u16, Claim), Malformed> {
     let (name, meant) = (name(&mut reader)?, name(&mut reader)?);
     let identity = Identity { kind, name, cluster, incarnation };
     match reader.rest {
-        [] => Ok((oldest, newest, Claim { identity, meant })),
+        [] => Ok((version, Claim { identity, meant })),
         _ => Err(Malformed("bytes are left over")),
     }
 }
@@ -284,9 +274,9 @@ impl<'s> Transcript<'s> {
         code.finish()
     }
 
-    fn session(&self, own: &[u8], other: &[u8], version: u16) -> Session {
+    fn session(&self, own: &[u8], other: &[u8]) -> Session {
         let (sealer, opener) = (Sealer::new(&self.mac(own)), Opener::new(&self.mac(other)));
-        Session { sealer, opener, version }
+        Session { sealer, opener }
     }
 }
 
@@ -357,7 +347,7 @@ mod tests {
 
     #[test]
     fn no_bit_can_be_changed_on_the_way() {
-        for (step, length) in [78, 97, 37].into_iter().enumerate() {
+        for (step, length) in [76, 97, 37].into_iter().enumerate() {
             for bit in LENGTH_BYTES * 8..length * 8 {
                 let change = |at: usize, frame: &mut Vec<u8>| {
                     if at == step {
@@ -402,19 +392,16 @@ mod tests {
     }
 
     #[test]
-    fn versions_without_a_common_one_are_refused() {
-        let newer = |at: usize, frame: &mut Vec<u8>| {
-            if at == 0 {
-                frame[LENGTH_BYTES + 9..LENGTH_BYTES + 13].copy_from_slice(&[0, 9, 0, 9]);
-            }
-        };
-        assert_eq!(refused((1, 1), newer), (1, Reason::Version));
-        let older = |at: usize, frame: &mut Vec<u8>| {
-            if at == 0 {
-                frame[LENGTH_BYTES + 9..LENGTH_BYTES + 13].copy_from_slice(&[0, 0, 0, 0]);
-            }
-        };
-        assert_eq!(refused((1, 1), older), (1, Reason::Version));
+    fn another_version_is_refused() {
+        for other in [VERSION - 1, VERSION + 1] {
+            let change = |at: usize, frame: &mut Vec<u8>| {
+                if at == 0 {
+                    let version = &mut frame[LENGTH_BYTES + 9..LENGTH_BYTES + 11];
+                    version.copy_from_slice(&other.to_be_bytes());
+                }
+            };
+            assert_eq!(refused((1, 1), change), (1, Reason::Version));
+        }
     }
 
     #[test]
@@ -440,10 +427,9 @@ mod tests {
         dialing.on_welcome(&secret(1), body(&welcome), &mut confirm).ok().unwrap();
         let (ones, twos, fives) = ("01".repeat(32), "02".repeat(32), "05".repeat(16));
         let a = "0000000000000061";
-        let start =
-            format!("0000004a63686174 63746c50 01 0001 0002 01 {fives} {a} {ones} 0161 0162");
+        let start = format!("0000004863686174 63746c50 01 0003 01 {fives} {a} {ones} 0161 0162");
         assert_eq!(hex::encode(&hello), start.replace(' ', ""));
-        let start = format!("0000005d 02 0002 {fives} 0000000000000062 {twos} 0162");
+        let start = format!("0000005d 02 0003 {fives} 0000000000000062 {twos} 0162");
         assert!(hex::encode(&welcome).starts_with(&start.replace(' ', "")));
         assert!(hex::encode(&confirm).starts_with("0000002103"));
     }

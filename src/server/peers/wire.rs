@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use super::change::{Change, put_change, read_change};
 use crate::limits::{PEER_ADDRESS_BYTES, RAFT_TERM, WAL_ENTRY_BYTES};
-use crate::raft::{Body, Entry, Message, is_damaged};
+use crate::raft::{Body, Entry, Message};
 
 /// Bytes of an entry beside its payload.
 const ENTRY_BYTES: usize = 12;
@@ -98,7 +98,7 @@ pub struct About {
 pub enum Reason {
     /// What came was not of this protocol.
     Malformed,
-    /// No version of the protocol is known to both.
+    /// The other side speaks another version of the peers' protocol.
     Version,
     /// The secrets differ.
     Secret,
@@ -165,7 +165,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Reason::Malformed => "wrong protocol: what came is not of chatctl's peers",
-            Reason::Version => "wrong version: no version of the peers' protocol is known to both",
+            Reason::Version => {
+                "wrong version: the other server speaks another version of the peers' protocol"
+            }
             Reason::Secret => "wrong secret: give every server the same --cluster-secret-file",
             Reason::Cluster => "wrong cluster: its data directory is of another cluster",
             Reason::Id => "wrong id: another server answers at this address; compare --cluster",
@@ -199,28 +201,12 @@ impl fmt::Display for Malformed {
 const RAFT: u8 = 1;
 const ABOUT: u8 = 2;
 const CLOSING: u8 = 3;
-/// The first version of the peers' protocol that has answers of numbered copies, and restoring.
-const COPIES_VERSION: u16 = 2;
-
 const PING: u8 = 4;
 const ADOPT: u8 = 5;
 const ASK: u8 = 6;
 const STATUS: u8 = 7;
 const CHANGE: u8 = 8;
 const JOIN: u8 = 9;
-
-/// What a peer is told in the place of a message when the two speak `version`; none, where it cannot
-/// be told. A PRIMARY of version 1 counts whatever is acknowledged, so it hears nothing from a
-/// damaged copy; a copy that was restored is as good as any.
-pub fn for_version(message: Message, version: u16) -> Option<Message> {
-    match message.body {
-        _ if version >= COPIES_VERSION => Some(message),
-        Body::OfCopy { copy, .. } if is_damaged(copy) => None,
-        Body::OfCopy { answer, .. } => Some(Message { body: *answer, ..message }),
-        Body::Restore { .. } => None,
-        _ => Some(message),
-    }
-}
 
 /// Appends the head of a message. The block of an append is [`put_entries`]'s.
 pub fn put_message(out: &mut Vec<u8>, message: &Message) {
@@ -586,25 +572,6 @@ mod tests {
             (Frame::Change(change), "0801016203683a31".into(), String::new()),
             (Frame::Join(vec![3]), "09".into(), "03".into()),
         ]
-    }
-
-    #[test]
-    fn a_peer_of_an_older_version_is_told_what_it_knows_and_nothing_that_it_would_wrongly_count() {
-        let message = |body| Message { term: 9, body };
-        let answer = Body::Accepted { match_index: 1 };
-        let of_copy = |copy| message(Body::OfCopy { copy, answer: Box::new(answer.clone()) });
-        let restore = message(Body::Restore { copy: 1, commit: 2 });
-        assert_eq!(for_version(of_copy(1), 1), None, "a damaged copy does not count");
-        assert_eq!(
-            for_version(of_copy(2), 1),
-            Some(message(answer.clone())),
-            "a restored one does"
-        );
-        assert_eq!(for_version(restore.clone(), 1), None);
-        for known in [of_copy(1), of_copy(2), restore, message(answer.clone())] {
-            assert_eq!(for_version(known.clone(), 2), Some(known));
-        }
-        assert_eq!(for_version(message(Body::Behind), 1), Some(message(Body::Behind)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::super::handshake::{Dialing, Identity, Kind, MEMBERS_VERSION};
+use super::super::handshake::{Dialing, Identity, Kind};
 use super::super::session::Block;
 use super::super::wire::{Frame, Reason};
 use super::{Event, Member, Mesh, Peer, State};
@@ -46,22 +46,11 @@ impl Mesh {
         }
     }
 
-    /// A connected peer that speaks a version of the protocol without changes of the members, other
-    /// than the one of this name.
-    pub fn too_old(&self, except: &str) -> Option<&str> {
-        let mut all = self.members.iter().zip(&self.peers);
-        let old = |(member, peer): &(&Member, &Peer)| {
-            peer.current.is_some() && peer.version < MEMBERS_VERSION && member.name != except
-        };
-        all.find(old).map(|(member, _)| member.name.as_str())
-    }
-
     /// Connected peers that were not told who the members are: some do not take part yet and wait for
     /// that word, others may know older ones only.
     pub fn untold(&self) -> Vec<ServerId> {
         let waits = |(_, peer): &(&Member, &Peer)| {
-            let knows_changes = peer.version >= MEMBERS_VERSION && peer.about.is_some();
-            peer.current.is_some() && !peer.told && knows_changes
+            peer.current.is_some() && !peer.told && peer.about.is_some()
         };
         self.members.iter().zip(&self.peers).filter(waits).map(|(m, _)| m.number).collect()
     }

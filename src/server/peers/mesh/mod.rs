@@ -154,8 +154,6 @@ struct Peer {
     current: Option<Key>,
     about: Option<About>,
     incarnation: Option<u64>,
-    /// The version of the protocol that is spoken with it.
-    version: u16,
     /// It was told on this connection, at the stage that it is in, who the members are.
     told: bool,
     dialing: bool,
@@ -391,8 +389,6 @@ impl Mesh {
     pub fn send(&mut self, messages: impl IntoIterator<Item = Outgoing>) {
         let mut blocks: Vec<(u64, usize, u64, Block)> = Vec::new();
         for Outgoing { to, message } in messages {
-            let version = self.peer(to).map_or(0, |peer| peer.version);
-            let Some(message) = wire::for_version(message, version) else { continue };
             let Body::Append { entries, .. } = &message.body else {
                 self.send_frame(to, &Frame::Raft(message), &Block::default());
                 continue;

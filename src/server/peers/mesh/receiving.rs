@@ -83,7 +83,6 @@ impl Mesh {
     /// The other side has proven the secret: whether what it says of itself is right.
     fn on_proven(&mut self, key: Key, claim: &Claim, session: Session) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        let version = session.version;
         conn.state = State::Open(Box::new(session));
         if let Some(address) = conn.probe.take() {
             self.todo.events.push_back(Event::Probed(address, Ok(claim.identity.clone())));
@@ -92,7 +91,7 @@ impl Mesh {
         let dialled = conn.peer;
         let place = match self.check(claim, dialled) {
             Ok(place) => place,
-            Err(reason) if self.may_have_news((claim, version), dialled, reason) => {
+            Err(reason) if self.may_have_news(claim, dialled, reason) => {
                 return self.listen_to(key, claim, reason);
             }
             Err(reason) => {
@@ -110,7 +109,6 @@ impl Mesh {
         let peer = &mut self.peers[place];
         peer.incarnation = Some(claim.identity.incarnation);
         peer.about = None;
-        peer.version = version;
         peer.told = false;
         peer.dialing = false;
         peer.delay_ms = 0;

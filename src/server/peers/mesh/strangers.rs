@@ -3,7 +3,7 @@
 //! are among those, they are peers from then on; otherwise they are refused, as anybody else is at
 //! once.
 
-use super::super::handshake::{Claim, Kind, MEMBERS_VERSION};
+use super::super::handshake::{Claim, Kind};
 use super::super::session::Block;
 use super::super::wire::{Frame, Reason};
 use super::{Event, Member, Mesh};
@@ -23,7 +23,7 @@ impl Mesh {
     /// Whether somebody who is refused for this reason might have news.
     pub(super) fn may_have_news(
         &self,
-        (claim, version): (&Claim, u16),
+        claim: &Claim,
         dialled: Option<ServerId>,
         reason: Reason,
     ) -> bool {
@@ -34,7 +34,6 @@ impl Mesh {
             && claim.identity.name != self.me.name
             && self.me.cluster != none
             && claim.identity.cluster == self.me.cluster
-            && version >= MEMBERS_VERSION
     }
 
     /// Waits for what it says.

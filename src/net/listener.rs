@@ -1,7 +1,7 @@
 //! A listening socket, TCP or Unix.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +13,10 @@ use super::{Listen, Origin, Stream};
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
 }
 
-/// Gives connections until there are none. A Unix socket's file goes with it.
+/// Gives connections until there are none. Dropping it removes a Unix socket's file.
 pub struct Listener {
     socket: Socket,
 }
@@ -29,7 +29,8 @@ impl Listener {
             Listen::Tcp(address) => Socket::Tcp(TcpListener::bind(*address)?),
             Listen::Unix(path) => {
                 remove_stale(path)?;
-                Socket::Unix(UnixListener::bind(path)?, path.clone())
+                let listener = UnixListener::bind(path)?;
+                Socket::Unix(listener, SocketFile::of(path.clone()))
             }
         };
         Ok(Listener { socket })
@@ -39,7 +40,7 @@ impl Listener {
     pub fn address(&self) -> io::Result<Listen> {
         match &self.socket {
             Socket::Tcp(listener) => Ok(Listen::Tcp(listener.local_addr()?)),
-            Socket::Unix(_, path) => Ok(Listen::Unix(path.clone())),
+            Socket::Unix(_, file) => Ok(Listen::Unix(file.path.clone())),
         }
     }
 
@@ -68,12 +69,32 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+/// The file that a Unix socket has made. Dropping this removes the file, unless another one has its
+/// name by then: a server started later may have replaced it, and clients must reach that one.
+struct SocketFile {
+    path: PathBuf,
+    /// Its device and inode, where they could be read.
+    inode: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// The file at `path`, which was just made.
+    fn of(path: PathBuf) -> SocketFile {
+        SocketFile { inode: inode(&path), path }
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Socket::Unix(_, path) = &self.socket {
-            let _ = std::fs::remove_file(path);
+        if self.inode.is_some() && inode(&self.path) == self.inode {
+            let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Source for Listener {

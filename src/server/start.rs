@@ -45,9 +45,7 @@ impl Server {
     /// None: a signal said stop before the cluster was formed.
     fn start(mut options: Options, trace: Trace) -> Result<Option<Server>, Error> {
         let started = Instant::now();
-        signal::ignore(signal::PIPE).map_err(|error| Error::System("SIGPIPE", error))?;
-        let mut signals = Signals::new(&[signal::INT, signal::TERM])
-            .map_err(|error| Error::System("cannot watch for signals", error))?;
+        let mut signals = signals().map_err(|error| Error::System("cannot set signals", error))?;
         let descriptors = process::raise_open_files_limit() as usize;
         let for_peers =
             options.cluster_secret_file.as_ref().map_or(0, |_| limits::PEER_DESCRIPTORS);
@@ -235,6 +233,18 @@ fn counted(count: u64, what: &str) -> String {
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
     entropy::array().map_err(|error| Error::System("the system gives no random bytes", error))
+}
+
+/// Watches for the signals that stop the server. SIGHUP is one of them, since a closed terminal must
+/// not kill it; under `nohup` it stays ignored. Writing to a closed socket, or past the process's
+/// limit on the size of a file, gives an error in place of a signal.
+fn signals() -> io::Result<Signals> {
+    signal::ignore(signal::PIPE)?;
+    signal::ignore(signal::XFSZ)?;
+    match signal::is_ignored(signal::HUP) {
+        true => Signals::new(&[signal::INT, signal::TERM]),
+        false => Signals::new(&[signal::INT, signal::TERM, signal::HUP]),
+    }
 }
 
 /// Where clients come, as they were bound.

@@ -20,10 +20,17 @@ pub fn lock_exclusive(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Whether a write failed for want of room: the file system is full, a quota is used up, or the file
+/// would grow past what the process may write (`ulimit -f`, `LimitFSIZE=`).
+pub fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 /// Makes a file at least `len` bytes long, with blocks of the disk behind them, so that writing
 /// there later needs no more space. What is in the file stays; new bytes are zero. Where the file
-/// system cannot reserve blocks, zeros are written past the file's end. Errors: `StorageFull`,
-/// where the file may have become longer all the same.
+/// system cannot reserve blocks, zeros are written past the file's end. Errors: those of
+/// [`is_full`], after which the file may be longer all the same.
 pub fn preallocate(file: &File, len: u64) -> io::Result<()> {
     let length = libc::off_t::try_from(len)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "length past what a file has"))?;

@@ -31,6 +31,8 @@ pub const QUIT: i32 = libc::SIGQUIT;
 pub const USR1: i32 = libc::SIGUSR1;
 /// Writing to a pipe or socket that nobody reads.
 pub const PIPE: i32 = libc::SIGPIPE;
+/// A file would grow past what the process may write (`ulimit -f`).
+pub const XFSZ: i32 = libc::SIGXFSZ;
 
 /// How many watchers a process can have at a time; the next one gets `ResourceBusy`.
 const SLOTS: usize = 16;
@@ -148,8 +150,8 @@ impl Drop for Signals {
     }
 }
 
-/// Ignores a signal from now on, as a server does with [`PIPE`] so that writing gives an error.
-/// (Rust programs start that way; what they execute does not.)
+/// Ignores a signal from now on, as a server does with [`PIPE`] and [`XFSZ`] so that writing gives an
+/// error. (Rust programs start that way for [`PIPE`]; what they execute does not.)
 pub fn ignore(number: i32) -> io::Result<()> {
     set_action(number, libc::SIG_IGN, 0).map(|_| ())
 }
@@ -187,11 +189,21 @@ pub(super) fn set_action(
 
 /// Whether a signal does what it does by default.
 pub(super) fn is_default(number: i32) -> bool {
+    action_of(number) == Some(libc::SIG_DFL)
+}
+
+/// Whether a signal is ignored: by this process, or by the one that started it, as `nohup` does with
+/// [`HUP`].
+pub fn is_ignored(number: i32) -> bool {
+    action_of(number) == Some(libc::SIG_IGN)
+}
+
+/// The handler of a signal; none where the number is not a signal.
+fn action_of(number: i32) -> Option<libc::sighandler_t> {
     // SAFETY: as in `set_action`; nothing is set.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(number, std::ptr::null(), &mut now) == 0
-            && now.sa_sigaction == libc::SIG_DFL
+        (libc::sigaction(number, std::ptr::null(), &mut now) == 0).then_some(now.sa_sigaction)
     }
 }
 
@@ -284,9 +296,11 @@ mod tests {
     #[test]
     fn an_ignored_signal_does_nothing() {
         let number = libc::SIGRTMIN() + 6;
+        assert!(is_default(number) && !is_ignored(number));
         ignore(number).unwrap();
         send(number);
-        assert!(!is_default(number));
+        assert!(is_ignored(number) && !is_default(number));
         assert!(ignore(1_000).is_err());
+        assert!(!is_ignored(1_000));
     }
 }

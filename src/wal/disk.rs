@@ -21,7 +21,8 @@ pub trait Disk {
     /// A file's length, bytes.
     fn length(&mut self, name: &str) -> io::Result<u64>;
     /// Makes an empty file `length` zeros long, with blocks of its own that were written, so that
-    /// a later sync has nothing but data to write. `StorageFull` where there is no room.
+    /// a later sync has nothing but data to write. An error that
+    /// [`is_full`](crate::sys::file::is_full) knows where there is no room.
     fn preallocate(&mut self, name: &str, length: u64) -> io::Result<()>;
     /// Makes what is behind `from` zeros that take no room, where that can be done; the length
     /// stays.

@@ -92,6 +92,7 @@ use super::survey::{Segment, survey};
 use super::window::Window;
 use super::{Location, segment_name};
 use crate::mutants::{Mutant, planted};
+use crate::sys::file::is_full;
 
 /// What entries are handed to, in order: index, term, payload. An error stops the recovery.
 pub type Visit<'v> = dyn FnMut(u64, u64, &[u8]) -> Result<(), String> + 'v;
@@ -199,7 +200,7 @@ impl fmt::Display for RecoverError {
                 write!(f, "{file}: {why}. Use the version of chatctl that wrote it")
             }
             RecoverError::Empty => write!(f, "there is no log in this directory"),
-            RecoverError::Io { file, error } if error.kind() == io::ErrorKind::StorageFull => {
+            RecoverError::Io { file, error } if is_full(error) => {
                 write!(f, "{file}: {error}. Nothing is lost: make room, then start again")
             }
             RecoverError::Io { file, error } => write!(f, "{file}: {error}"),

@@ -14,6 +14,7 @@ use super::survey::{Segment, Survey};
 use super::window::Window;
 use super::{Location, segment_name};
 use crate::mutants::{Mutant, planted};
+use crate::sys::file::is_full as is_full_disk;
 
 /// The fresh segment, thought out.
 pub(super) struct Plan<'s> {
@@ -144,7 +145,7 @@ impl<'s> Plan<'s> {
         };
         // Case FULL.
         let is_full = |made: &io::Result<()>| {
-            made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
+            made.as_ref().is_err_and(is_full_disk)
         };
         let mut made = made;
         if is_full(&made) {

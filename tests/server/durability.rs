@@ -263,6 +263,67 @@ fn a_stale_socket_is_replaced_and_a_live_one_or_another_file_is_refused() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
+#[test]
+fn a_stopping_server_leaves_the_socket_of_the_one_that_has_its_place() {
+    let home = TempDir::new("socket-taken");
+    let path = home.path().join("socket");
+    let address = format!("unix:{}", path.display());
+    let launch = |name: &str| Launch::on(&home.path().join(name)).listen(&[&address]);
+    let mut first = launch("one").start();
+    std::fs::remove_file(&path).unwrap();
+    let mut second = launch("two").start();
+    first.terminate();
+    assert!(path.exists(), "the socket is the second server's");
+    second.create("alice");
+    second.terminate();
+    assert!(!path.exists(), "each removes its socket");
+}
+
+#[test]
+fn a_closed_terminal_stops_the_server_cleanly() {
+    let mut server = TestServer::start("hang-up", &[]);
+    server.create("alice").tell("alice", "a note");
+    server.signal(signal::HUP);
+    let ended = server.wait();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("stopped: all that was acknowledged"), "{ended:?}");
+    assert_eq!(history(&server.restart(), "alice").len(), 1);
+}
+
+#[test]
+fn a_closed_terminal_does_not_stop_a_server_under_nohup() {
+    let home = TempDir::new("nohup");
+    // What nohup does before it runs the program.
+    let mut server = Launch::on(home.path()).shell("trap '' HUP").start();
+    server.signal(signal::HUP);
+    server.create("alice").tell("alice", "a note");
+    let ended = server.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(!ended.stderr.contains("signal 1:"), "{ended:?}");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let home = TempDir::new("file-limit");
+    let limit = |blocks: u64| format!("ulimit -f {blocks}");
+    let launch = |blocks| {
+        let flags = ["--segment-mib", "1"];
+        Launch::on(home.path()).flags(&flags).shell(&limit(blocks)).try_start()
+    };
+    launch(4_096).expect("a segment of 2,048 blocks fits").terminate();
+    // No segment can be made at its full length: the server starts on a small one.
+    let server = launch(100).unwrap_or_else(|ended| panic!("it starts: {ended:?}"));
+    server.wait_for_trace("no room for the next segment of the log");
+    let create = ask("create").src("alice").body("a password");
+    assert_eq!(code(&server.connect().request(&create)), "disk-full");
+    drop(server);
+    // Not even a small one.
+    let ended = launch(4).err().expect("it does not start");
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("make room"), "{ended:?}");
+    launch(4_096).expect("it has room again").create("alice");
+}
+
 /// A small file system, unmounted when dropped.
 struct Small(PathBuf);
 

@@ -144,9 +144,7 @@ impl<'s> Plan<'s> {
             make_segment(disk, &header, &self.copies)
         };
         // Case FULL.
-        let is_full = |made: &io::Result<()>| {
-            made.as_ref().is_err_and(is_full_disk)
-        };
+        let is_full = |made: &io::Result<()>| made.as_ref().is_err_and(is_full_disk);
         let mut made = made;
         if is_full(&made) {
             self.give_back(disk)?;

@@ -1,6 +1,6 @@
 //! `chatctl bench-load`, against a real server.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
@@ -8,6 +8,7 @@ use chatctl::limits;
 
 use super::{chatctl, run};
 use crate::support::TempDir;
+use crate::support::bounded::{Bounded, exit_of};
 use crate::support::sys::{Pty, spawn_on_pty};
 
 /// A server of its own, killed when dropped.
@@ -26,7 +27,8 @@ impl Server {
         command.args(["--password-iterations", "1", "--segment-mib", "1"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Bounded::lines(stdout, "the start line").read_line(&mut line).unwrap();
         let address =
             line.strip_prefix("chatctl serves at ").and_then(|rest| rest.split(' ').next());
         let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_string();
@@ -47,7 +49,7 @@ impl Server {
              {{\"cmd\": \"list\", \"body\": \"bench-*\"}}\n"
         );
         stream.write_all(ask.as_bytes()).unwrap();
-        let answer = BufReader::new(stream).lines().nth(1).unwrap().unwrap();
+        let answer = Bounded::lines(stream, "an answer").lines().nth(1).unwrap().unwrap();
         assert!(answer.contains("\"cmd\": \"list\""), "{answer}");
         number(&answer, "limit")
     }
@@ -147,7 +149,7 @@ fn ctrl_c_ends_the_load_early_with_the_figures_so_far() {
     assert!(out.contains("\"interrupted\": true"), "{out}");
     assert!(out.contains("\"missing\": 0, \"doubled\": 0"), "{out}");
     pty.read_until("}\r\n");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(exit_of(&mut child).code(), Some(0));
     assert_eq!(server.accounts(), 0, "they are deleted all the same");
 }
 

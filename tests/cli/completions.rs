@@ -3,6 +3,7 @@
 
 use super::{chatctl, said};
 use crate::support::TempDir;
+use crate::support::bounded::Run;
 use chatctl::cli::completions;
 use std::fs;
 use std::process::Command;
@@ -23,7 +24,7 @@ fn asked(shell: &str, arguments: &[&str], program: &str) -> Option<String> {
         .current_dir(dir.path())
         .env("HOME", dir.path())
         .env_remove("ZDOTDIR")
-        .output();
+        .try_run();
     let output = match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             println!("skipped: {shell} is not installed");
@@ -149,11 +150,11 @@ fn zsh_completes_subcommands_flags_and_values() {
 #[test]
 fn the_subcommand_prints_the_script_of_a_shell_and_refuses_another() {
     for shell in ["bash", "zsh", "fish"] {
-        let (code, out, error) = said(&chatctl(&["completions", shell]).output().unwrap());
+        let (code, out, error) = said(&chatctl(&["completions", shell]).run());
         assert_eq!((code, error.as_str()), (Some(0), ""));
         assert_eq!(out, completions::script(shell).unwrap());
     }
-    let (code, out, error) = said(&chatctl(&["completions", "csh"]).output().unwrap());
+    let (code, out, error) = said(&chatctl(&["completions", "csh"]).run());
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert!(error.contains("no completions for 'csh'; expected one of bash, zsh, fish"), "{error}");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::TempDir;
+use crate::support::bounded::{Run, exit_of};
 
 fn demo(chatctl: &str, temporary: &Path) -> Command {
     let mut command = Command::new("sh");
@@ -17,7 +18,7 @@ fn demo(chatctl: &str, temporary: &Path) -> Command {
 #[test]
 fn the_demo_ends_with_0_without_a_terminal_and_leaves_nothing_behind() {
     let dir = TempDir::new("demo");
-    let output = demo(env!("CARGO_BIN_EXE_chatctl"), dir.path()).output().expect("a shell");
+    let output = demo(env!("CARGO_BIN_EXE_chatctl"), dir.path()).run();
     let (out, error) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{error}");
@@ -38,14 +39,14 @@ fn a_demo_that_is_broken_off_ends_with_1_and_leaves_nothing_behind() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|ok| ok.success()));
     // The end of the output comes when no process of it is left.
     lines.for_each(drop);
-    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert_eq!(exit_of(&mut child).code(), Some(1));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "it cleans up");
 }
 
 #[test]
 fn the_demo_fails_where_the_program_does() {
     let dir = TempDir::new("demo-false");
-    let output = demo("/bin/false", dir.path()).output().expect("a shell");
+    let output = demo("/bin/false", dir.path()).run();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("The demo failed: "));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "it cleans up");

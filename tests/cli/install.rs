@@ -1,6 +1,7 @@
 //! `make install` and `make uninstall`, into a folder of the test's own.
 
 use crate::support::TempDir;
+use crate::support::bounded::Run;
 use chatctl::cli::completions;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,7 @@ fn make(target: &str, destination: &Path) {
         .args(["-s", target, "PREFIX=/opt/chat"])
         .arg(format!("DESTDIR={}", destination.display()))
         .arg(format!("BINARY={}", env!("CARGO_BIN_EXE_chatctl")))
-        .output()
-        .expect("make is there");
+        .run();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "make {target}: {error}");
 }
@@ -32,7 +32,7 @@ fn install_puts_program_pages_and_completions_below_the_prefix_and_uninstall_tak
     let destination = TempDir::new("install");
     let prefix = destination.path().join("opt/chat");
     make("install", destination.path());
-    let output = Command::new(prefix.join("bin/chatctl")).arg("--version").output().unwrap();
+    let output = Command::new(prefix.join("bin/chatctl")).arg("--version").run();
     assert!(output.status.success(), "the installed binary runs");
     let mut pages = 0;
     for page in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
@@ -63,7 +63,7 @@ fn make_tells_the_compiler_which_commit_it_builds() {
         return;
     }
     let command = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).current_dir(root).args(arguments).output().unwrap();
+        let output = Command::new(program).current_dir(root).args(arguments).run();
         assert!(output.status.success(), "{program}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     };

@@ -11,6 +11,7 @@ mod members;
 mod recover;
 
 use crate::support::TempDir;
+use crate::support::bounded::{Run, output_of};
 use chatctl::cli::table;
 use std::fs;
 use std::io::Write;
@@ -30,7 +31,7 @@ pub fn said(output: &Output) -> (Option<i32>, String, String) {
 }
 
 pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    said(&chatctl(arguments).output().expect("the binary runs"))
+    said(&chatctl(arguments).run())
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn a_mistyped_word_ends_with_2_and_the_nearest_one() {
 fn an_argument_that_is_not_text_is_refused_without_a_panic() {
     use std::os::unix::ffi::OsStrExt;
     let broken = std::ffi::OsStr::from_bytes(b"\xff\xfe");
-    let (code, _, error) = said(&chatctl(&["serve"]).arg(broken).output().unwrap());
+    let (code, _, error) = said(&chatctl(&["serve"]).arg(broken).run());
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("argument 2") && error.contains("not UTF-8"), "{error}");
 }
@@ -125,7 +126,7 @@ fn a_reader_that_goes_away_is_no_error() {
     let mut child =
         chatctl(&["help", "serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let (code, _, error) = said(&child.wait_with_output().unwrap());
+    let (code, _, error) = said(&output_of(child));
     // It may have written all before the pipe was closed; either way nothing is wrong.
     assert_eq!((code, error.as_str()), (Some(0), ""));
 }
@@ -133,7 +134,9 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full is there");
-    let (code, _, error) = said(&chatctl(&["help"]).stdout(full).output().unwrap());
+    let mut help = chatctl(&["help"]);
+    let child = help.stdout(full).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let (code, _, error) = said(&output_of(child));
     assert_eq!(code, Some(1), "{error}");
     assert!(error.starts_with("chatctl: cannot write the output: "), "{error}");
     std::io::stdout().flush().unwrap();

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::{chatctl, said};
 use crate::support::TempDir;
+use crate::support::bounded::{Run, output_of};
 use crate::support::cluster::{Cluster, damage_text, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Launch, password_of};
@@ -23,7 +24,7 @@ fn run(mut command: Command, answer: &str) -> Output {
     let mut child = command.spawn().unwrap();
     // It may have ended before it asks.
     let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
-    child.wait_with_output().unwrap()
+    output_of(child)
 }
 
 /// The cluster's id, as a login tells it.
@@ -92,9 +93,7 @@ fn a_recovered_server_forgets_the_members_it_had_and_grows_again() {
     let left = 0;
     let mut dump = chatctl(&["dump-log"]);
     dump.arg(cluster.path(&name_of(left)));
-    cluster.wait("it does not get there", || {
-        said(&dump.output().unwrap()).1.contains("told by three")
-    });
+    cluster.wait("it does not get there", || said(&dump.run()).1.contains("told by three"));
     all.into_iter().filter(|&place| place != gone).for_each(|place| cluster.kill9(place));
     drop(cluster.take(gone));
     let (code, _, error) = said(&recover(&["--force", "--yes"], &cluster.path(&name_of(left)), ""));

@@ -6,6 +6,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::bounded::{
+    Accept, Bound, Bounded, PATIENCE, Run, eventually, exit_of, output_of,
+};
 use crate::support::sys::{Pty, kill, spawn_on_pty};
 use crate::support::{Rng, TempDir, env_number};
 use chatctl::protocol::Message;
@@ -36,16 +39,17 @@ impl Server {
         command.arg("--data-dir").arg(self.dir.path().join("data"));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("its output is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says where it serves");
-        assert!(line.contains("serves at"), "{line:?}");
+        let stdout = child.stdout.take().expect("its output is piped");
+        let mut stdout = Bounded::lines(stdout, "the server's start line");
         self.child = Some(child);
+        stdout.read_line(&mut line).expect("it says where it serves");
+        assert!(line.contains("serves at"), "{line:?}");
     }
 
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it can be killed");
-        child.wait().expect("it ends");
+        exit_of(&mut child);
     }
 
     pub fn signal(&self, number: i32) {
@@ -72,7 +76,7 @@ impl Server {
     }
 
     pub fn create(&self, user: &str) {
-        let output = self.client(user).args(["--create", "--list"]).output().expect("it runs");
+        let output = self.client(user).args(["--create", "--list"]).run();
         assert!(output.status.success(), "{output:?}");
     }
 
@@ -80,14 +84,14 @@ impl Server {
     fn piped(&self, user: &str, script: &str) -> Output {
         let mut client = self.client(user).spawn().expect("it runs");
         client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
-        client.wait_with_output().expect("it ends")
+        output_of(client)
     }
 
     /// The texts of a conversation, oldest first, as `user` sees them.
     pub fn history(&self, user: &str, with: &str) -> Vec<String> {
         let mut command = self.client(user);
         command.args(["--json", "--history", with, "--limit", "1000"]);
-        let output = command.output().expect("it runs");
+        let output = command.run();
         assert!(output.status.success(), "{output:?}");
         let stdout = String::from_utf8(output.stdout).expect("UTF-8");
         stdout.lines().filter_map(|line| field(line, "text")).collect()
@@ -106,13 +110,14 @@ impl Drop for Server {
 struct Client {
     child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    output: BufReader<Bounded<ChildStdout>>,
 }
 
 impl Client {
     fn start(server: &Server, user: &str) -> Client {
         let mut child = server.client(user).arg("--json").spawn().expect("it runs");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let stdout = child.stdout.take().expect("piped");
+        let output = Bounded::lines(stdout, format!("the next event of {user}'s client"));
         let input = child.stdin.take();
         Client { child, input, output }
     }
@@ -124,7 +129,9 @@ impl Client {
     /// The next event of this kind; the texts of others are passed over. `None` at the end.
     fn next(&mut self, event: &str) -> Option<String> {
         let start = format!("{{\"event\": \"{event}\"");
+        let bound = Bound::new(format!("the client tells of a {event}"));
         loop {
+            bound.check();
             let mut line = String::new();
             match self.output.read_line(&mut line).expect("UTF-8") {
                 0 => return None,
@@ -136,7 +143,7 @@ impl Client {
 
     fn kill(mut self) -> Vec<String> {
         self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it ends");
+        exit_of(&mut self.child);
         let rest = self.output.lines().map_while(Result::ok);
         rest.collect()
     }
@@ -145,7 +152,7 @@ impl Client {
     fn end(mut self) -> (Option<i32>, Vec<String>) {
         drop(self.input.take());
         let lines = self.output.lines().map_while(Result::ok).collect();
-        (self.child.wait().expect("it ends").code(), lines)
+        (exit_of(&mut self.child).code(), lines)
     }
 }
 
@@ -239,7 +246,7 @@ fn a_reader_killed_at_any_moment_misses_nothing_and_sees_again_at_most_what_was_
         let mut input = send.stdin.take().expect("piped");
         input.write_all((lines.join("\n") + "\n").as_bytes()).expect("it reads");
         drop(input);
-        assert!(send.wait().expect("it ends").success());
+        assert!(exit_of(&mut send).success());
         let mut shown = Vec::new();
         for _ in 0..10 {
             shown.push(reader.next("message").expect("a message"));
@@ -279,13 +286,13 @@ fn what_cannot_be_sent_in_time_stays_and_is_sent_once_by_the_next_client() {
     server.create("bob");
     server.kill();
     let mut late = server.client_with("alice", "alice", 1);
-    let output = late.args(["--send", "bob", "first"]).output().expect("it runs");
+    let output = late.args(["--send", "bob", "first"]).run();
     assert_eq!(output.status.code(), Some(1));
     let said = text_of(&output.stderr);
     assert!(said.contains("do not send it again") && said.contains("outbox"), "{said}");
     let mut client = server.client_with("alice", "alice", 1).spawn().expect("it runs");
     client.stdin.take().expect("piped").write_all(b"/msg bob second\n").expect("it reads");
-    let output = client.wait_with_output().expect("it ends");
+    let output = output_of(client);
     assert_eq!(output.status.code(), Some(1));
     assert!(text_of(&output.stderr).contains("2 messages not sent yet"), "{output:?}");
     server.start_again();
@@ -305,10 +312,11 @@ fn lines_for_which_there_is_no_room_in_time_are_told_by_the_first_of_them() {
     let lines: String = (1..=most + 100).map(|number| format!("{number}\n")).collect();
     stdin.write_all(lines.as_bytes()).expect("it reads");
     // The input does not end, and could go on for ever.
-    assert_eq!(client.wait().expect("it ends").code(), Some(1));
+    assert_eq!(exit_of(&mut client).code(), Some(1));
     drop(stdin);
     let mut said = String::new();
-    client.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    let stderr = client.stderr.take().expect("piped");
+    Bounded::new(stderr, "the end of standard error").read_to_string(&mut said).expect("text");
     assert!(said.contains(&format!("from its line {} on was not taken", most + 1)), "{said}");
     assert!(said.contains(&format!("{most} messages not sent yet")), "{said}");
 }
@@ -319,7 +327,7 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
     server.create("alice");
     server.create("bob");
     let run = |arguments: &[&str]| -> (Option<i32>, String, String) {
-        let output = server.client("alice").args(arguments).output().expect("it runs");
+        let output = server.client("alice").args(arguments).run();
         (output.status.code(), text_of(&output.stdout), text_of(&output.stderr))
     };
     assert_eq!(run(&["--send", "bob", "hi"]), (Some(0), String::new(), String::new()));
@@ -338,7 +346,7 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
     assert!(said.contains("is no name"), "{said}");
     let mut wrong = server.client_with("bob", "elsewhere", 30);
     wrong.env("CHATCTL_PASSWORD", "wrong").arg("--list");
-    let output = wrong.output().expect("it runs");
+    let output = wrong.run();
     assert_eq!(output.status.code(), Some(1));
     assert!(text_of(&output.stderr).contains("wrong-credentials"), "{output:?}");
 }
@@ -353,10 +361,10 @@ fn thousands_of_messages_sent_by_scripts_hold_up_none_that_follow() {
     let mut input = child.stdin.take().expect("piped");
     input.write_all((texts.join("\n") + "\n").as_bytes()).expect("it reads");
     drop(input);
-    assert!(child.wait().expect("it ends").success());
+    assert!(exit_of(&mut child).success());
     let mut next = server.client_with("alice", "alice", 10);
-    let output = next.args(["--send", "bob", "one more"]).output();
-    assert!(output.expect("it runs").status.success());
+    let output = next.args(["--send", "bob", "one more"]).run();
+    assert!(output.status.success());
     assert_eq!(server.history("bob", "alice")[999], "one more");
 }
 
@@ -391,7 +399,7 @@ fn a_server_that_redirects_and_closes_is_left_for_good() {
     let (address, count) = redirecting(server.address());
     for round in 1..=20 {
         let mut client = server.client_of(&address, "alice", "alice", 30);
-        let output = client.arg("--list").output().unwrap();
+        let output = client.arg("--list").run();
         assert_eq!(text_of(&output.stdout), "alice\n", "{}", text_of(&output.stderr));
         // Its close was no failure of the server that it named.
         assert_eq!(count.load(Ordering::Relaxed), round);
@@ -435,7 +443,7 @@ fn an_output_that_nobody_reads_any_more_is_no_error() {
     let mut input = child.stdin.take().expect("piped");
     input.write_all(b"/help\n").expect("it reads");
     drop(input);
-    let output = child.wait_with_output().expect("it ends");
+    let output = output_of(child);
     assert_eq!((output.status.code(), text_of(&output.stderr)), (Some(0), String::new()));
 }
 
@@ -469,7 +477,7 @@ fn at_a_terminal_messages_come_and_go_without_tearing_the_typed_line() {
     pty.read_until("you -> bob: hello");
     pty.type_text("half a li");
     pty.read_until("half a li");
-    let output = server.client("bob").args(["--send", "alice", "ping"]).output().expect("it runs");
+    let output = server.client("bob").args(["--send", "alice", "ping"]).run();
     assert!(output.status.success(), "{output:?}");
     let shown = pty.read_until("bob: ping");
     assert!(shown.contains("\r\u{1b}[K"), "the line is taken away first: {shown:?}");
@@ -481,7 +489,7 @@ fn at_a_terminal_messages_come_and_go_without_tearing_the_typed_line() {
     pty.read_until("-- deleted");
     assert_eq!(server.history("bob", "alice"), ["hello", "ping"]);
     pty.type_text("/quit\r");
-    assert!(child.wait().expect("it ends").success());
+    assert!(exit_of(&mut child).success());
     assert!(pty.echoes() && !pty.is_raw(), "the terminal is as it was");
 }
 
@@ -500,7 +508,7 @@ fn colours_are_shown_unless_they_are_not_wanted() {
         let shown = pty.read_until("logged in as alice");
         assert_eq!(shown.contains("\u{1b}[2m"), wanted, "{variable}={value}: {shown:?}");
         pty.type_text("/quit\r");
-        assert!(child.wait().expect("it ends").success());
+        assert!(exit_of(&mut child).success());
     }
 }
 
@@ -516,20 +524,21 @@ fn the_servers_come_from_the_environment_and_the_codec_from_its_flag() {
         command.env("CHATCTL_SERVERS", listener.local_addr().expect("it is bound").to_string());
         command.stderr(Stdio::null());
         let mut child = command.spawn().expect("it runs");
-        let (mut stream, _) = listener.accept().expect("it comes");
+        let (stream, _) = listener.next_connection();
+        let mut stream = Bounded::new(stream, "the client's first frame");
         let mut first = [0; 5];
         stream.read_exact(&mut first).expect("a frame");
         assert_eq!((first[0], first[4] == b'{'), (0, is_json), "{first:?}");
-        assert_eq!(child.wait().expect("it ends").code(), Some(1), "nobody has answered");
+        assert_eq!(exit_of(&mut child).code(), Some(1), "nobody has answered");
     }
     // And a whole conversation of it.
     let server = Server::start("client-json");
     server.create("alice");
     let mut command = server.client("alice");
-    let output = command.args(["--protocol=json", "--send", "alice", "as \"JSON\""]).output();
-    assert!(output.expect("it runs").status.success());
+    let output = command.args(["--protocol=json", "--send", "alice", "as \"JSON\""]).run();
+    assert!(output.status.success());
     let mut command = server.client("alice");
-    let output = command.args(["--protocol=json", "--history", "alice"]).output().expect("it runs");
+    let output = command.args(["--protocol=json", "--history", "alice"]).run();
     assert!(text_of(&output.stdout).ends_with("alice -> alice: as \"JSON\"\n"), "{output:?}");
 }
 
@@ -545,7 +554,7 @@ fn the_terminal_is_restored_by_every_way_to_end() {
             "INT" => kill(child.id(), signal::INT).expect("it runs"),
             keys => pty.type_text(keys),
         }
-        assert!(child.wait().expect("it ends").success(), "{end:?}");
+        assert!(exit_of(&mut child).success(), "{end:?}");
         assert!(pty.echoes() && !pty.is_raw(), "the terminal is as it was after {end:?}");
         let _ = std::fs::remove_dir_all(server.dir.path().join("alice-terminal"));
     }
@@ -574,8 +583,8 @@ fn a_password_is_changed_and_an_account_deleted_after_questions_at_the_terminal(
     pty.read_until("password: ");
     pty.type_text("changed\r");
     pty.read_until("the account is deleted");
-    assert!(child.wait().expect("it ends").success());
-    let output = server.client("bob").arg("--list").output().expect("it runs");
+    assert!(exit_of(&mut child).success());
+    let output = server.client("bob").arg("--list").run();
     assert_eq!(text_of(&output.stdout), "bob\n");
 }
 
@@ -589,15 +598,13 @@ fn a_stopped_client_gives_the_terminal_back_and_goes_on_when_continued() {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
         stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
     };
-    while !stopped(&child) {
-        std::thread::yield_now();
-    }
+    eventually("the client stops", PATIENCE, || stopped(&child).then_some(()));
     assert!(pty.echoes() && !pty.is_raw(), "the shell has its terminal");
     kill(child.id(), signal::CONT).expect("it runs");
     pty.read_until("> typed");
     assert!(pty.is_raw());
     pty.type_text("\u{3}/quit\r");
-    assert!(child.wait().expect("it ends").success());
+    assert!(exit_of(&mut child).success());
 }
 
 #[test]
@@ -626,7 +633,8 @@ fn standard_error_is_empty_when_all_is_well() {
     let mut child = server.client("alice").arg("--json").spawn().expect("it runs");
     drop(child.stdin.take());
     let mut said = String::new();
-    child.stderr.take().expect("piped").read_to_string(&mut said).expect("UTF-8");
-    assert!(child.wait().expect("it ends").success());
+    let stderr = child.stderr.take().expect("piped");
+    Bounded::new(stderr, "the end of standard error").read_to_string(&mut said).expect("UTF-8");
+    assert!(exit_of(&mut child).success());
     assert_eq!(said, "");
 }

@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use crate::support::bounded::{Run, joined, output_of};
 use crate::support::cluster::Cluster;
 use crate::support::server::password_of;
 
@@ -34,7 +35,7 @@ pub fn send_once(cluster: &Cluster, user: &str, to: &str, seconds: u64) -> (Opti
 /// The program does one thing: its exit code, and what it says on standard error.
 pub fn once(cluster: &Cluster, user: &str, seconds: u64, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = command(cluster, user, &seconds.to_string());
-    let output = command.args(flags).output().expect("it runs");
+    let output = command.args(flags).run();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -66,9 +67,9 @@ impl Chat {
     /// Ends it, and gives what it has printed.
     fn end(mut self) -> Vec<String> {
         drop(self.input.take());
-        let output = self.child.wait_with_output().expect("it ends");
+        let output = output_of(self.child);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        self.gathering.join().expect("its output is gathered");
+        joined(self.gathering, "the end of the chat's output is read");
         Arc::into_inner(self.printed).expect("nobody else has it").into_inner().unwrap()
     }
 }
@@ -78,7 +79,7 @@ impl Chat {
 fn undisturbed(name: &str, disturb: impl Fn(&mut Cluster)) {
     let mut cluster = Cluster::start(name, 3, &[]);
     for user in ["alice", "bob"] {
-        let output = command(&cluster, user, "30").args(["--create", "--list"]).output().unwrap();
+        let output = command(&cluster, user, "30").args(["--create", "--list"]).run();
         assert!(output.status.success(), "{output:?}");
     }
     let mut alice = Chat::start(&cluster, "alice");

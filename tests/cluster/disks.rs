@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::Conversation;
+use crate::support::bounded::Run;
 use crate::support::cluster::Cluster;
 use crate::support::eventually;
 use crate::support::raw_client::{Ask, ask};
@@ -54,7 +55,7 @@ impl Small {
         fs::create_dir_all(&path).unwrap();
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs"]).arg(&path);
-        let mounted = command.output().is_ok_and(|output| output.status.success());
+        let mounted = command.try_run().is_ok_and(|output| output.status.success());
         mounted.then_some(Small(path))
     }
 }
@@ -142,7 +143,7 @@ fn compile_broken_disk(at: &Path) -> Option<PathBuf> {
     fs::write(&source, BROKEN_DISK).unwrap();
     let mut command = Command::new("cc");
     command.args(["-shared", "-fPIC", "-o"]).args([&library, &source]).arg("-ldl");
-    command.output().is_ok_and(|output| output.status.success()).then_some(library)
+    command.try_run().is_ok_and(|output| output.status.success()).then_some(library)
 }
 
 #[test]

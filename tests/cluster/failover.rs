@@ -33,10 +33,25 @@ fn a_primary_that_is_told_to_stop_hands_over_and_no_request_fails() {
         let primary = cluster.primary();
         let mut stopping = cluster.take(primary);
         conversation.take_slowest();
+        let told_before = told_to_take_over(&cluster);
         stopping.signal(signal::TERM);
         let ended = stopping.wait();
         assert!(ended.status.success(), "{ended:?}");
         conversation.wait_for(&cluster, 60);
+        // Its end alone would bring an election about as well, somewhat later.
+        let told = told_to_take_over(&cluster) - told_before;
+        assert_eq!(
+            told,
+            1,
+            "it tells one server to take over:\n{}{}",
+            ended.stderr,
+            cluster.traces()
+        );
+        let (_, since_signal) =
+            ended.stderr.rsplit_once(": stopping").expect("it was told to stop");
+        let steps_down =
+            since_signal.contains("BACKUP in term") && since_signal.contains("PRIMARY is ");
+        assert!(steps_down, "it knows its successor before it ends:\n{}", ended.stderr);
         gaps.push(conversation.take_slowest());
         cluster.restart(primary);
     }
@@ -50,6 +65,11 @@ fn a_primary_that_is_told_to_stop_hands_over_and_no_request_fails() {
         assert_eq!(told.refused, [""; 0], "no request is refused");
     }
     cluster.stop_and_compare_logs();
+}
+
+/// How often a PRIMARY has told one of the servers that run to take over.
+fn told_to_take_over(cluster: &Cluster) -> usize {
+    cluster.traces().matches("the PRIMARY hands over to this server").count()
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use super::Conversation;
+use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::server::{Ended, Launch, Starting, ask};
 use crate::support::sys;
@@ -260,7 +261,7 @@ fn a_server_that_lags_behind_helps_to_elect_one_that_it_does_not_know_yet() {
     let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     dump.arg("dump-log").arg(cluster.path("d"));
     cluster.wait("it is not sent to the new one", || {
-        said(&dump.output().unwrap()).contains("known to two of four")
+        said(&dump.run()).contains("known to two of four")
     });
     cluster.kill9(primary);
     cluster.restart(other);
@@ -290,7 +291,7 @@ fn a_removal_that_was_never_committed_shuts_nobody_out() {
         scope.spawn(|| cluster.members(&[primary], &["remove", &name]));
         let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
         dump.args(["dump-log", "--kind", "members"]).arg(cluster.path(&name_of(primary)));
-        cluster.wait("it is not in the log", || said(&dump.output().unwrap()).contains("voter"));
+        cluster.wait("it is not in the log", || said(&dump.run()).contains("voter"));
         sys::kill(pid, sys::KILL).unwrap();
     });
     cluster.kill9(primary);

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::support::bounded::joined;
 use crate::support::cluster::Cluster;
 use crate::support::server::PATIENCE;
 use crate::support::talker::Talker;
@@ -90,7 +91,7 @@ impl Conversation {
         let told: Vec<Told> = self
             .talkers
             .into_iter()
-            .map(|thread| thread.join().expect("a client failed"))
+            .map(|thread| joined(thread, "a client ends that was told to stop"))
             .collect();
         for (place, told) in told.iter().enumerate() {
             assert!(told.sent.is_sorted_by(|one, other| one.0 < other.0), "seqs rise");

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use crate::support::bounded::Run;
 use crate::support::cluster::Cluster;
 use crate::support::server::password_of;
 use crate::support::tmux::Tmux;
@@ -32,7 +33,7 @@ fn two_people_talk_on_through_a_failover_and_see_the_same_once_in_one_order() {
     let Some(tmux) = Tmux::start() else { return };
     let mut cluster = Cluster::start("screens", 3, &[]);
     for user in ["alice", "bob"] {
-        let output = client(&cluster, user).args(["--create", "--list"]).output().unwrap();
+        let output = client(&cluster, user).args(["--create", "--list"]).run();
         assert!(output.status.success(), "{output:?}");
     }
     tmux.open("alice", 80, 24, &client(&cluster, "alice"));

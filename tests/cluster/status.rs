@@ -6,12 +6,13 @@ use std::process::{Command, Output};
 use chatctl::limits;
 
 use crate::support::TempDir;
+use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, free_port, make_secret, name_of};
 
 pub(super) fn status(servers: &str, secret: &Path, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     command.args(["status", "--servers", servers, "--cluster-secret-file"]).arg(secret);
-    command.args(flags).output().unwrap()
+    command.args(flags).run()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -2,6 +2,7 @@
 
 use chatctl::cli::bench_codec::{self, Look, Options};
 
+use crate::support::bounded::exit_of;
 use crate::support::sys::{Pty, spawn_on_pty};
 use std::process::Command;
 
@@ -134,7 +135,7 @@ fn a_terminal_gets_bars_as_wide_as_it_is_in_colours_unless_they_are_refused() {
         let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
         let shown = pty.read_until("in nanoseconds");
         pty.read_until("the whole page.");
-        assert!(child.wait().unwrap().success());
+        assert!(exit_of(&mut child).success());
         let wanted = no_color.is_empty() && flag.is_empty();
         assert_eq!(shown.contains("\u{1b}[33m"), wanted, "{shown:?}");
         let bars = shown.lines().map(|line| line.matches('\u{2588}').count());

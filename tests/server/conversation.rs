@@ -3,6 +3,7 @@
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::protocol::{Message, MsgIds};
 
+use crate::support::bounded::Bounded;
 use crate::support::server::{Ask, RawClient, TestServer, ask, id, is_push, password_of};
 
 /// A message without what differs from one server to the next: times, the cluster's id, tokens.
@@ -233,7 +234,9 @@ fn each_reply_is_in_its_requests_codec_and_a_push_in_the_latest_requests() {
 fn a_client_written_from_the_page_alone_works() {
     use std::io::{Read, Write};
     let server = TestServer::start("page", &[]);
-    let mut socket = std::net::TcpStream::connect(server.address()).unwrap();
+    let socket = std::net::TcpStream::connect(server.address()).unwrap();
+    let mut writer = socket.try_clone().unwrap();
+    let mut socket = Bounded::new(socket, "the server's reply");
     let mut ask = |cmd: &[u8], src: &[u8], to: &[u8], body: &[u8]| {
         let mut payload = Vec::new();
         for text in [cmd, src, to] {
@@ -245,8 +248,8 @@ fn a_client_written_from_the_page_alone_works() {
         payload.push(0);
         // Writers always send the middle tail: no ids, limit 0.
         payload.extend_from_slice(&[0, 0, 0, 0]);
-        socket.write_all(&(payload.len() as u32).to_be_bytes()).unwrap();
-        socket.write_all(&payload).unwrap();
+        writer.write_all(&(payload.len() as u32).to_be_bytes()).unwrap();
+        writer.write_all(&payload).unwrap();
         let mut length = [0; 4];
         socket.read_exact(&mut length).unwrap();
         let mut reply = vec![0; u32::from_be_bytes(length) as usize];

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use chatctl::protocol::framing::{Codec, Form};
 
+use super::bounded::Run;
 use super::raw_client::{RawClient, ask};
 use super::server::{Launch, PATIENCE, Starting, TestServer};
 use super::{Rng, TempDir};
@@ -184,7 +185,7 @@ impl Cluster {
         let peers: Vec<&str> = ask.iter().map(|&place| self.peers[place].as_str()).collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
         command.args(["members", "--servers", &peers.join(","), "--cluster-secret-file"]);
-        command.arg(self.secret()).args(arguments).output().unwrap()
+        command.arg(self.secret()).args(arguments).run()
     }
 
     /// The same; it does what it is asked.
@@ -322,7 +323,7 @@ pub fn make_secret(path: &Path) {
 /// The entries that count of a data directory's log: what was cut does not.
 fn entries(data_dir: &Path) -> Vec<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    let output = command.args(["dump-log", "--json"]).arg(data_dir).output().unwrap();
+    let output = command.args(["dump-log", "--json"]).arg(data_dir).run();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut entries: Vec<String> = Vec::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {

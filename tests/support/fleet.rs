@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
 
+use super::bounded::{Run, exit_of};
 use super::hosts::{self, Hosts};
 use super::raw_client::{RawClient, ask, is_push};
 use super::small_disk::{self, SmallDisk};
@@ -181,7 +182,7 @@ impl Fleet {
         if fleet.size() > 1 {
             let mut make = fleet.program();
             make.args(["serve", "--new-secret"]).arg(fleet.secret());
-            assert!(make.status().expect("the program runs").success());
+            assert!(make.run().status.success());
         }
         fleet.start_all();
         fleet.wait_for_primary();
@@ -360,7 +361,7 @@ impl Fleet {
         let Some(mut child) = node.process.take() else { return };
         node.is_stopped = false;
         child.kill().expect("it is ours");
-        child.wait().expect("it was started");
+        exit_of(&mut child);
     }
 
     /// kill -9 of several, as much at once as can be.

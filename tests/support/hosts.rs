@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chatctl::sys::process;
 
+use super::bounded::Run;
 use super::sys;
 
 /// How the namespaces made here begin; this process's id and a counter follow.
@@ -181,7 +182,7 @@ fn remove_stale() {
         if Path::new(&format!("/proc/{maker}")).exists() {
             continue;
         }
-        let pids = Command::new("ip").args(["netns", "pids", &name]).output();
+        let pids = Command::new("ip").args(["netns", "pids", &name]).try_run();
         let pids = pids.map_or(Vec::new(), |output| output.stdout);
         for pid in String::from_utf8_lossy(&pids).lines().filter_map(|pid| pid.parse().ok()) {
             let _ = sys::kill(pid, sys::KILL);

@@ -1,6 +1,7 @@
 //! What several tests need: a directory that goes away, a seeded generator of numbers.
 #![allow(dead_code)]
 
+pub mod bounded;
 pub mod cluster;
 pub mod fleet;
 pub mod hosts;
@@ -14,10 +15,11 @@ pub mod talker;
 pub mod tmux;
 pub mod vt;
 
+pub use bounded::eventually;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// A fresh directory under the system's temporary one, removed when dropped.
 pub struct TempDir {
@@ -87,19 +89,6 @@ impl Rng {
     /// `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next() as u8).collect()
-    }
-}
-
-/// Asks `ask` again and again until it gives something; panics when that takes longer than
-/// `patience`. For facts of other processes, of which no event tells.
-pub fn eventually<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(started.elapsed() < patience, "after {patience:?} still not so: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

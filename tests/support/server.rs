@@ -4,16 +4,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
 
+pub use super::bounded::PATIENCE;
+use super::bounded::{Bounded, eventually_or};
 pub use super::raw_client::{Ask, RawClient, ask, code, id, is_push};
 use super::{TempDir, sys};
-
-/// How long something that must come is waited for, before it is taken for lost.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What every test's server is told, unless the test says otherwise (a later flag wins).
 const FLAGS: [&str; 8] = [
@@ -51,13 +49,15 @@ impl Traces {
         });
     }
 
-    fn wait(&self, enough: impl Fn(&str, bool) -> bool) -> String {
+    /// What the process wrote, once that is enough; `what` names it when it does not come.
+    fn wait(&self, what: &str, enough: impl Fn(&str, bool) -> bool) -> String {
         let text = self.text.lock().unwrap();
         let lacking = |text: &mut (String, bool)| !enough(&text.0, text.1);
         let (text, timeout) = self.changed.wait_timeout_while(text, PATIENCE, lacking).unwrap();
         let all = text.0.clone();
         drop(text);
-        assert!(!timeout.timed_out(), "the server's traces lack what was waited for:\n{all}");
+        let lacks = timeout.timed_out();
+        assert!(!lacks, "after {PATIENCE:?} the server's standard error lacks {what}:\n{all}");
         all
     }
 }
@@ -164,7 +164,8 @@ impl Launch {
         let mut child = self.command().spawn().expect("the program can be started");
         let traces = Arc::new(Traces::default());
         traces.clone().gather(child.stderr.take().expect("standard error is piped"));
-        let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let stdout = Bounded::lines(stdout, "the server's start line");
         Starting(TestServer {
             child,
             traces,
@@ -227,7 +228,7 @@ pub struct TestServer {
     addresses: Vec<String>,
     start_line: String,
     launch: Launch,
-    stdout: BufReader<ChildStdout>,
+    stdout: BufReader<Bounded<ChildStdout>>,
     home: Option<TempDir>,
 }
 
@@ -280,12 +281,13 @@ impl TestServer {
 
     /// Waits until it has said `text` on standard error.
     pub fn wait_for_trace(&self, text: &str) {
-        self.traces.wait(|all, _| all.contains(text));
+        self.traces.wait(&format!("{text:?}"), |all, _| all.contains(text));
     }
 
     /// Waits until it has said something so often.
     pub fn wait_for_traces(&self, text: &str, times: usize) {
-        self.traces.wait(|all, _| all.matches(text).count() >= times);
+        let what = format!("{text:?} {times} times");
+        self.traces.wait(&what, |all, _| all.matches(text).count() >= times);
     }
 
     /// Kills it as a power failure would, but for what the system still holds in memory.
@@ -301,8 +303,11 @@ impl TestServer {
 
     /// Waits until it has ended by itself.
     pub fn wait(&mut self) -> Ended {
-        let status = self.child.wait().expect("it was started");
-        Ended { status, stderr: self.traces.wait(|_, ended| ended) }
+        let ended = eventually_or("the server ends", PATIENCE, || {
+            self.child.try_wait().expect("it was started")
+        });
+        let status = ended.unwrap_or_else(|sentence| panic!("{sentence}:\n{}", self.stderr()));
+        Ended { status, stderr: self.traces.wait("its end", |_, ended| ended) }
     }
 
     /// SIGTERM, and how it ended.

@@ -1,5 +1,6 @@
 //! A small disk: a file system in memory, of a bounded size, that a test can fill up.
 
+use super::bounded::Run;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ impl SmallDisk {
         let options = format!("size={bytes},mode=700");
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path);
-        let output = command.output().map_err(|error| format!("mount cannot be run: {error}"))?;
+        let output = command.try_run().map_err(|error| format!("mount cannot be run: {error}"))?;
         match output.status.success() {
             true => Ok(SmallDisk { path: path.to_owned() }),
             false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::bounded::exit_of;
 use chatctl::sys::{clock, poll};
 
 /// What no program can refuse: to end, and to stop until it is continued.
@@ -232,7 +233,7 @@ fn a_program_on_a_pty_sees_its_size_what_is_typed_and_signals() {
     pty.type_text("hello\n");
     pty.read_until("got <hello>\r\n");
     kill(child.id(), libc::SIGTERM).unwrap();
-    let status = child.wait().unwrap();
+    let status = exit_of(&mut child);
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGTERM));
 }
 
@@ -269,7 +270,7 @@ fn a_program_that_panics_or_is_killed_in_raw_mode_leaves_the_terminal_as_it_was(
             assert!(pty.is_raw() && !pty.echoes());
             kill(child.id(), signal).unwrap();
         }
-        let status = child.wait().unwrap();
+        let status = exit_of(&mut child);
         let killed_by = std::os::unix::process::ExitStatusExt::signal(&status);
         assert_eq!(killed_by, (signal != 0).then_some(signal));
         assert!(!pty.is_raw() && pty.echoes(), "after {end} {signal}");

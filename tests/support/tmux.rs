@@ -3,6 +3,7 @@
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::bounded::Run;
 use super::eventually;
 use super::server::PATIENCE;
 
@@ -27,7 +28,7 @@ impl Tmux {
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new("tmux");
         command.args(["-f", "/dev/null", "-u", "-L", &self.socket]).args(arguments);
-        command.env("LC_ALL", "C.UTF-8").output().expect("tmux runs")
+        command.env("LC_ALL", "C.UTF-8").run()
     }
 
     /// Runs a program in a window of its own.

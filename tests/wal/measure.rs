@@ -11,6 +11,7 @@ use chatctl::chat;
 use chatctl::wal::scan::{Item, Scanner};
 use chatctl::wal::{Disk, Options, RealDisk, recover};
 
+use crate::support::bounded::Run;
 use crate::support::log::{CLUSTER, TestLog, bench_directory, median};
 use crate::support::{TempDir, env_number};
 
@@ -105,7 +106,7 @@ fn dump_log(directory: &Path, flags: &[&str]) -> f64 {
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -v 24576 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_chatctl")]);
     shell.arg("dump-log").args(flags).arg(directory).stdout(Stdio::null());
-    assert!(shell.status().unwrap().success(), "{flags:?}");
+    assert!(shell.run().status.success(), "{flags:?}");
     begin.elapsed().as_secs_f64()
 }
 

@@ -8,8 +8,12 @@ use std::time::Duration;
 use super::receiver::Seen;
 use super::sender::{Outcome, Sent, text};
 use super::tally::{Alarm, Stage, Tally};
+use crate::support::bounded::{Bounded, Run, output_of};
 use crate::support::server::password_of;
 use crate::support::{Rng, number_field, text_field};
+
+/// A chat that has printed nothing for so long hangs.
+const SILENCE: Duration = Duration::from_secs(180);
 
 /// What a chat has at its end.
 pub struct Chats {
@@ -28,7 +32,7 @@ pub struct Chatter<'a> {
     rng: Rng,
     pace_ms: u64,
     child: Child,
-    output: Option<BufReader<ChildStdout>>,
+    output: Option<BufReader<Bounded<ChildStdout>>>,
     /// How to start it another time.
     again: Command,
     has: Chats,
@@ -54,7 +58,9 @@ impl<'a> Chatter<'a> {
             command
         };
         let mut child = command().spawn().expect("the program can be started");
-        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        let stdout = child.stdout.take().expect("piped");
+        let what = format!("the next line of {name}'s chat");
+        let mut output = BufReader::new(Bounded::within(SILENCE, stdout, what));
         let mut line = String::new();
         // A client's first start shows what comes from then on.
         while !line.starts_with("{\"event\": \"login\"") {
@@ -88,12 +94,12 @@ impl<'a> Chatter<'a> {
             }
             reader.join().expect("what a chat prints can be read")
         });
-        let output = self.child.wait_with_output().expect("it was started");
+        let output = output_of(self.child);
         if self.tally.is_at(Stage::Failed) {
             return self.has;
         }
         // What came while it ended is for the account's next client.
-        let last = self.again.stdin(Stdio::null()).output().expect("the program can be started");
+        let last = self.again.stdin(Stdio::null()).run();
         let name = &self.has.name;
         for output in [&output, &last] {
             let error = String::from_utf8_lossy(&output.stderr);

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::receiver::Seen;
+use crate::support::bounded::exit_of;
 use crate::support::{number_field, text_field};
 
 /// A server's log.
@@ -33,7 +34,7 @@ impl Log {
         for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
             log.take(&line.expect("UTF-8"));
         }
-        assert!(child.wait().expect("it was started").success());
+        assert!(exit_of(&mut child).success());
         log
     }
 

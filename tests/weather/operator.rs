@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::play::PATIENCE;
 use super::tally::{Stage, Tally};
+use crate::support::bounded::{Run, output_of};
 use crate::support::fleet::{Fleet, Standing};
 use crate::support::{Rng, text_field};
 
@@ -149,7 +150,7 @@ impl Operator {
 
     fn hear(&mut self, fleet: &mut Fleet) {
         let (Some(wish), Some(child)) = (&mut self.wish, self.asked.take()) else { return };
-        let output = child.wait_with_output().expect("it was started");
+        let output = output_of(child);
         if wish.is_in {
             let rows = rows(&output);
             let name = fleet.name(wish.place);
@@ -224,7 +225,7 @@ fn rows(output: &Output) -> Vec<Row> {
 
 /// That the cluster has the members that it should have.
 fn check_list(fleet: &Fleet) {
-    let output = fleet.members(&["list", "--json"]).output().expect("the program can be started");
+    let output = fleet.members(&["list", "--json"]).run();
     let shown = |row: &Row| format!("{}={} {}", row.name, row.address, row.vote);
     let has: Vec<String> = rows(&output).iter().map(shown).collect();
     let due = fleet.places().into_iter().map(|place| format!("{} voter", fleet.listed(place)));

@@ -2,6 +2,7 @@
 
 use super::super::chatctl;
 use super::{Segment, send, two_segments};
+use crate::support::bounded::{Bounded, Run, output_of, received};
 use crate::support::server::{Launch, ask};
 use crate::support::{TempDir, sys};
 use chatctl::sys::signal;
@@ -12,10 +13,6 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
-
-/// How long a line that must come is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A `dump-log --follow` that runs; its lines as they come.
 struct Following {
@@ -38,7 +35,7 @@ impl Following {
 
     /// The next line's kind and content.
     fn next(&self) -> String {
-        let line = self.lines.recv_timeout(PATIENCE).expect("a line comes");
+        let line = received(&self.lines, "a line of the log comes");
         let words: Vec<&str> = line.split_whitespace().skip(6).collect();
         words.join(" ")
     }
@@ -46,7 +43,7 @@ impl Following {
     /// Ctrl-C; what it has printed that was not asked for.
     fn interrupt(self) -> Vec<String> {
         sys::kill(self.child.id(), signal::INT).unwrap();
-        let output = self.child.wait_with_output().expect("it ends");
+        let output = output_of(self.child);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), error.as_ref()), (Some(0), ""));
         self.lines.iter().collect()
@@ -160,17 +157,17 @@ fn it_ends_when_nobody_reads_any_more_and_needs_a_directory() {
     let mut child =
         command.arg(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut output = Bounded::lines(child.stdout.take().unwrap(), "the log's first line");
     output.read_line(&mut line).unwrap();
     drop(output);
-    let output = child.wait_with_output().unwrap();
+    let output = output_of(child);
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 
-    let output = chatctl(&["dump-log", "-f"]).arg(file).output().unwrap();
+    let output = chatctl(&["dump-log", "-f"]).arg(file).run();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("is a file: --follow needs a directory"), "{error}");
     let following = Following::start(dir.path(), &["--json", "--to=1", "--kind=found"]);
-    following.lines.recv_timeout(PATIENCE).expect("the found");
+    received(&following.lines, "the line of the found comes");
     assert_eq!(following.interrupt(), [""; 0]);
 }

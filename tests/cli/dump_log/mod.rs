@@ -9,6 +9,7 @@ mod terminal;
 
 use super::{chatctl, run};
 use crate::support::TempDir;
+use crate::support::bounded::{Bounded, Run};
 use chatctl::chat::Command as Change;
 use chatctl::wal::format::{HEADER_BYTES, Header, Identity, Kind, RECORDS_START, Record};
 use std::fs;
@@ -155,7 +156,7 @@ fn a_log_larger_than_its_memory_is_shown_and_checked() {
         let limit = format!("ulimit -v {} && exec \"$0\" \"$@\"", MEMORY_MIB << 10);
         let mut shell = Command::new("sh");
         shell.args(["-c", &limit, env!("CARGO_BIN_EXE_chatctl"), "dump-log", flags, shown]);
-        let output = shell.output().unwrap();
+        let output = shell.run();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), error.as_ref()), (Some(0), ""), "{flags}");
         let lines = output.stdout.split(|byte| *byte == b'\n').count() as u64;
@@ -265,7 +266,8 @@ fn server(directory: &Path) -> (Server, String) {
     command.arg("--data-dir").arg(directory).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let stdout = child.stdout.take().unwrap();
+    Bounded::lines(stdout, "the start line").read_line(&mut line).unwrap();
     let address = line.split_whitespace().nth(3).expect("the server says where it is").to_string();
     (Server(child), address)
 }

@@ -3,8 +3,9 @@
 use super::super::{chatctl, run};
 use super::two_segments;
 use crate::support::TempDir;
+use crate::support::bounded::{Bounded, Run, exit_of};
 use crate::support::sys::{Pty, spawn_on_pty};
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ fn on_terminal(command: &mut Command, last: &str) -> String {
     let mut pty = Pty::open();
     let mut child = spawn_on_pty(command, &pty).expect("it runs");
     let shown = pty.read_until(last);
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{shown}");
+    assert_eq!(exit_of(&mut child).code(), Some(0), "{shown}");
     shown
 }
 
@@ -97,7 +98,7 @@ fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
     let mut pty = Pty::open();
     let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
     let shown = pty.read_until("PAGER=cat");
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{shown}");
+    assert_eq!(exit_of(&mut child).code(), Some(1), "{shown}");
 
     // More than a pipe holds, of which the pager reads a line.
     let (dir, path) = (TempDir::new("dump-pager-early"), "dump-pager-early");
@@ -120,7 +121,7 @@ fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
 #[test]
 fn away_from_a_terminal_no_pager_is_started() {
     let (_dir, path) = log("dump-no-pager");
-    let output = dump_log(&[], &path).env("PAGER", "echo paged").output().unwrap();
+    let output = dump_log(&[], &path).env("PAGER", "echo paged").run();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && !shown.contains("paged"), "{shown}");
     assert!(shown.starts_with("00000001.wal"), "{shown}");
@@ -141,7 +142,7 @@ fn what_takes_longer_than_a_second_shows_on_a_terminal_how_far_it_is() {
     let mut command = dump_log(&[], dir.path().to_str().unwrap());
     let stderr = pty.slave().try_clone().unwrap();
     let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it runs");
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut stdout = Bounded::lines(child.stdout.take().unwrap(), "a line of the log");
     stdout.read_line(&mut String::new()).expect("a first line");
     // Nobody reads on for more than a second: so long it is held up, before it has looked at the
     // clock.
@@ -153,5 +154,5 @@ fn what_takes_longer_than_a_second_shows_on_a_terminal_how_far_it_is() {
     let count: u64 = text.strip_suffix(" records").unwrap().parse().expect(text);
     assert!(count.is_multiple_of(4_096) && count > 0, "{told:?}");
     pty.read_until("\r\u{1b}[K");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(exit_of(&mut child).code(), Some(0));
 }

@@ -20,6 +20,7 @@ mod page;
 mod stage;
 
 use crate::support::TempDir;
+use crate::support::bounded::Run;
 use chatctl::sys::process;
 use page::Example;
 use std::fs;
@@ -179,8 +180,7 @@ fn faults(page: &str, examples: &[Example], mut command: Command) -> Vec<String>
         .env_remove("CHATCTL_SERVERS")
         .env_remove("CHATCTL_PEERS")
         .env_remove("XDG_STATE_HOME")
-        .output()
-        .expect("bash runs");
+        .run();
     let mut faults = Vec::new();
     if !output.stderr.is_empty() {
         let servers = fs::read_to_string(said.join("servers")).unwrap_or_default();

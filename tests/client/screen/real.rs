@@ -7,6 +7,7 @@ use chatctl::client::fullscreen::Stage;
 use chatctl::sys::signal;
 
 use super::super::process::Server;
+use crate::support::bounded::{Bound, PATIENCE, eventually, exit_of};
 use crate::support::sys::{Pty, STOP, kill, spawn_on_pty};
 use crate::support::vt::Vt;
 
@@ -29,7 +30,9 @@ fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
 
 /// Reads frames until one shows this.
 fn wait_for(pty: &mut Pty, vt: &mut Vt, text: &str) {
+    let bound = Bound::new(format!("the screen shows {text:?}"));
     while !vt.text().contains(text) {
+        bound.check_with(|| vt.text());
         vt.feed(pty.read_until(FRAME).as_bytes());
     }
 }
@@ -44,7 +47,7 @@ fn says_farewell(pty: &mut Pty, vt: &mut Vt) {
 /// The program ends, with this success, and leaves the terminal as it was.
 fn ends(pty: &mut Pty, vt: &mut Vt, mut child: Child, is_well: bool) {
     says_farewell(pty, vt);
-    assert_eq!(child.wait().expect("it ends").success(), is_well);
+    assert_eq!(exit_of(&mut child).success(), is_well);
     assert!(pty.echoes() && !pty.is_raw());
 }
 
@@ -185,9 +188,7 @@ fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
         stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
     };
-    while !stopped(&child) {
-        std::thread::yield_now();
-    }
+    eventually("the client stops", PATIENCE, || stopped(&child).then_some(()));
     assert!(pty.echoes() && !pty.is_raw(), "the shell has its terminal");
     // Meanwhile the window has changed.
     pty.set_size(60, 20);
@@ -197,7 +198,9 @@ fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
     assert!(pty.is_raw() && vt.row(18).contains("alice  connected"), "{}", vt.text());
     pty.set_size(40, 10);
     vt.resize(40, 10);
+    let bound = Bound::new("the bar is where the window's new size has it");
     while !vt.row(8).contains("alice  connected") {
+        bound.check_with(|| vt.text());
         vt.feed(pty.read_until(FRAME).as_bytes());
     }
     pty.type_text("\u{3}/quit\r");
@@ -216,7 +219,7 @@ fn without_a_screen_to_use_it_speaks_lines() {
         let said = pty.read_until("logged in as alice");
         assert!(!said.contains("\x1b[?1049h"), "{said:?}");
         pty.type_text("/quit\r");
-        assert!(child.wait().expect("it ends").success());
+        assert!(exit_of(&mut child).success());
     }
 }
 

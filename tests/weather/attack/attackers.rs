@@ -11,6 +11,7 @@ use std::time::Duration;
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 
+use crate::support::bounded::{joined, received_within};
 use crate::support::raw_client::{Ask, ask};
 use crate::support::sys::give_way;
 
@@ -71,7 +72,7 @@ impl Attack {
             attacker.run(kind);
             cpu_of_this_thread()
         });
-        is_ready.recv().expect("an attacker gets ready");
+        received_within(READY, &is_ready, "an attacker gets ready");
         Attack { stop, thread, done }
     }
 
@@ -83,7 +84,7 @@ impl Attack {
     /// Ends it, and gives the processor time that it took, the making of connections included.
     pub fn end(self) -> Duration {
         drop(self.stop);
-        self.thread.join().expect("an attacker does not fail")
+        joined(self.thread, "an attacker ends that was told to stop")
     }
 }
 

@@ -229,6 +229,25 @@ pub const DRAIN_MS: u64 = 2_000;
 pub const STOP_MS: u64 = 2_000;
 /// Idleness after which a mark proves that the last batch was durable, milliseconds.
 pub const MARK_AFTER_MS: u64 = 50;
+/// Lines for standard error that wait to be written, while nobody reads it. At the bound further ones
+/// are dropped and counted.
+pub const TRACE_LINES: usize = 1_024;
+/// Longest line on standard error, bytes. What is longer is cut.
+pub const TRACE_LINE_BYTES: usize = 4 << 10;
+/// How long a server that ends waits for its last lines to be written, milliseconds.
+pub const TRACE_FLUSH_MS: u64 = 500;
+/// Lines of one topic that are told before others of it are folded.
+pub const FOLD_FREE: u32 = 6;
+/// Shortest and longest time between two lines of a topic that repeats, milliseconds; four
+/// times as long each time.
+pub const FOLD_FIRST_MS: u64 = 10_000;
+/// See [`FOLD_FIRST_MS`].
+pub const FOLD_MOST_MS: u64 = 600_000;
+/// That longest time for each topic there is, milliseconds, where that is more: two
+/// lines in it come to 180 an hour.
+pub const FOLD_EACH_MS: u64 = 40_000;
+/// Topics whose lines are folded. Further ones share a topic for each level.
+pub const FOLD_TOPICS: usize = 64;
 /// An fsync that takes longer than this is told, microseconds.
 pub const SLOW_SYNC_US: u64 = 500_000;
 
@@ -310,10 +329,6 @@ pub const PEER_CALL_MS: u64 = 5_000;
 pub const PEER_DIAL_REFUSED_MS: u64 = 2_000;
 /// Election timeouts of silence after which a connection to a peer is taken for broken.
 pub const PEER_SILENCE_TIMEOUTS: u64 = 4;
-/// The same reason is told of the same server at most this often, milliseconds.
-pub const PEER_TELL_AGAIN_MS: u64 = 10_000;
-/// Refusals that are remembered so as not to tell them again. At the bound the oldest is forgotten.
-pub const PEER_TOLD: usize = 64;
 /// How long a server that forms a cluster waits for the same others before it tells so, milliseconds.
 pub const FORMING_TELL_MS: u64 = 250;
 /// How often a server whose cluster is not formed yet asks those that are not connected whether they

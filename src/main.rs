@@ -1,6 +1,5 @@
 //! The program: arguments to [`chatctl::cli`], and the only exit codes.
 
-use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
@@ -19,7 +18,7 @@ fn main() -> ExitCode {
 fn end_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         chatctl::cli::restore_terminal();
-        let _ = writeln!(std::io::stderr(), "{}", panic_line(info));
+        chatctl::cli::last_words(&panic_line(info));
         std::process::exit(1);
     }));
 }

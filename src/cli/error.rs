@@ -20,6 +20,8 @@ pub enum Error {
         /// What happened, where, and what to do.
         what: String,
     },
+    /// The subcommand has said itself, on standard error, why it failed.
+    Told,
     /// Output could not be written; a closed pipe is not one of these to the user.
     Output(io::Error),
 }
@@ -40,7 +42,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => 2,
-            Error::Failed { .. } => 1,
+            Error::Failed { .. } | Error::Told => 1,
             Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Error::Output(_) => 1,
         }
@@ -63,6 +65,7 @@ impl fmt::Display for Error {
                 write!(f, "see: chatctl help{help}")
             }
             Error::Failed { subcommand, what } => write!(f, "{}: {what}", command(subcommand)),
+            Error::Told => Ok(()),
             Error::Output(error) => write!(f, "chatctl: cannot write the output: {error}"),
         }
     }

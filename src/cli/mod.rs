@@ -45,7 +45,7 @@ pub fn main(commit: Option<&str>) -> u8 {
     });
     outcome.unwrap_or_else(|error| {
         let code = error.exit_code();
-        if code != 0 {
+        if code != 0 && !matches!(error, Error::Told) {
             // Where even this cannot be written, the exit code is all that is left to say it.
             let _ = writeln!(io::stderr(), "{error}");
         }
@@ -56,6 +56,13 @@ pub fn main(commit: Option<&str>) -> u8 {
 /// Gives the terminal back as it was found, whatever was being done to it.
 pub fn restore_terminal() {
     crate::sys::terminal::restore_now();
+}
+
+/// Writes a last line to standard error, unless nobody reads it.
+pub fn last_words(line: &str) {
+    if let Ok(output) = crate::sys::output::Output::stderr() {
+        output.write_within(format!("{line}\n").into_bytes(), crate::limits::TRACE_FLUSH_MS);
+    }
 }
 
 /// Runs the program: `arguments` without its own name, what it prints to `out`; `commit` as for

@@ -9,14 +9,12 @@ use crate::server;
 
 /// Runs `chatctl serve`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
-    let failed = |error| Error::failed(parsed.subcommand().name, error);
     if let Some(file) = parsed.path("new-secret") {
         server::peers::secret::make(&file)
             .map_err(|error| Error::failed(parsed.subcommand().name, error))?;
         return Ok(0);
     }
-    server::run(options(parsed)?).map_err(failed)?;
-    Ok(0)
+    server::run(options(parsed)?).map(|()| 0).map_err(|_| Error::Told)
 }
 
 /// The options of the server that the values ask for.

@@ -28,6 +28,8 @@ pub struct Connection {
     readable: bool,
     writable: bool,
     read_closed: bool,
+    /// Why reading or writing failed first.
+    error: Option<io::Error>,
 }
 
 /// Bytes that are written are given back only when they are more than this.
@@ -43,6 +45,7 @@ impl Connection {
             readable: true,
             writable: true,
             read_closed: false,
+            error: None,
         }
     }
 
@@ -89,8 +92,9 @@ impl Connection {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
+                Err(error) => {
                     self.readable = false;
+                    self.error.get_or_insert(error);
                     return (count, ReadEnd::Broken);
                 }
             }
@@ -132,10 +136,19 @@ impl Connection {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let kind = error.kind();
+                    self.error.get_or_insert(error);
+                    return Err(kind.into());
+                }
             }
         }
         Ok(went)
+    }
+
+    /// Why reading or writing failed first, for people.
+    pub fn error(&self) -> Option<String> {
+        self.error.as_ref().map(super::reason)
     }
 
     /// Says that nothing more is written.

@@ -14,6 +14,7 @@
 //! committed: that may be undone, and one of them be PRIMARY.
 
 use super::cluster::Listed;
+use super::lines::Line;
 use super::peers::change::{Change, Verb};
 use super::peers::handshake::Identity;
 use super::peers::mesh::{Event, Member, Mesh};
@@ -323,12 +324,12 @@ impl Means<'_> {
                  more, stop it (it was number {own})",
                 list(members)
             );
-            self.tell(TraceLevel::Quiet, line);
+            self.tell(TraceLevel::Error, line);
         }
     }
 
     fn tell(&mut self, level: TraceLevel, line: String) {
-        self.mesh.todo.tell.push((level, line));
+        self.mesh.todo.tell.push(Line::new(level, line));
     }
 }
 

@@ -146,7 +146,7 @@ pub(super) fn client_address(
     let address = tcp.or(addresses.first()).cloned().unwrap_or_default();
     let everywhere = address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
     if everywhere && options.cluster_secret_file.is_some() {
-        trace.wrong(format_args!(
+        trace.warning(format_args!(
             "clients of other servers are sent to {address}, which is no address: give --advertise"
         ));
     }

@@ -53,13 +53,13 @@ pub(super) fn set_aside(
     let expect = Some(Identity { cluster: saved.cluster });
     let options = wal::Options { expect, segment_bytes: options.segment_mib << 20 };
     let lines = wal::set_aside(&mut directory.wal_disk(), &options).map_err(Error::Recover)?;
-    lines.iter().for_each(|line| trace.wrong(line));
+    lines.iter().for_each(|line| trace.error(line));
     Ok(())
 }
 
 /// Tells the operator that the log is to be restored.
 pub(super) fn tell(trace: Trace) {
-    trace.wrong(
+    trace.error(
         "the log is damaged: this server neither votes nor acknowledges until the PRIMARY has \
          restored it. Where a majority is damaged or gone there may be none: see DAMAGE in \
          chatctl-serve(1)",

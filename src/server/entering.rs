@@ -122,8 +122,8 @@ impl Entering<'_> {
         loop {
             let outcome = former.turn(&mut self.means(links))?;
             links.write(self.waiting.poll.registry());
-            for (level, line) in links.mesh.todo.tell.drain(..) {
-                self.trace.tell(level, line);
+            for line in links.mesh.todo.tell.drain(..) {
+                self.trace.tell(line);
             }
             if outcome.is_some() {
                 turn::unwatch(self.listeners, self.waiting.poll.registry()).map_err(watch)?;
@@ -187,6 +187,7 @@ impl Entering<'_> {
         match &self.options.id {
             Some(id) if *id != self.hard_state.id => {
                 self.hard_state.id.clone_from(id);
+                self.trace.set_id(id);
                 hard_state::save(&mut self.directory.disk(), self.hard_state).map_err(Error::State)
             }
             _ => Ok(()),
@@ -213,8 +214,7 @@ fn tell_cluster(
         false => format!("; with {}", others.join(", ")),
     };
     trace.info(format_args!(
-        "server {}: clients at {client_address}, peers at {peer_address}{others}: {survives}",
-        hard_state.id
+        "clients at {client_address}, peers at {peer_address}{others}: {survives}"
     ));
     let same = |(listed, member): (&Listed, &Member)| {
         listed.name == member.name && listed.address == member.address
@@ -222,7 +222,7 @@ fn tell_cluster(
     let listed = &options.cluster;
     let differs = listed.len() != members.len() || !listed.iter().zip(members).all(same);
     if differs && !listed.is_empty() {
-        trace.info("--cluster differs from the members that the log has: the log's are taken");
+        trace.warning("--cluster differs from the members that the log has: the log's are taken");
     }
 }
 
@@ -241,7 +241,7 @@ fn recover(
         Err(RecoverError::Corrupt { file, why, .. })
             if damage::others_restore(options, saved, state.members()) =>
         {
-            trace.wrong(format_args!("{file}: {why}"));
+            trace.error(format_args!("{file}: {why}"));
             damage::set_aside(directory, saved, options, trace)?;
             state = empty_state(saved);
             read_log(directory, saved, options, &mut state)

@@ -9,6 +9,7 @@
 //!   server does that has fallen behind. Until its log has come to where it is named, it waits for
 //!   that word again after a restart.
 
+use super::lines::Line;
 use super::peers::forming::{Forming, Step};
 use super::peers::mesh::{self, Event, Mesh};
 use super::peers::session::Block;
@@ -159,12 +160,12 @@ impl<D: Disk> Former<D> {
         let members = chat::members_in(entry).unwrap_or_default();
         let Some(own) = standing::find(&members, with.own) else {
             let line = format!("{name} lets in another server than this one");
-            with.tell(TraceLevel::Quiet, line);
+            with.tell(TraceLevel::Warning, line);
             return Ok(None);
         };
         if with.own.cluster != [0; 16] && with.own.cluster != cluster {
             let line = format!("{name} lets this server into another cluster");
-            with.tell(TraceLevel::Quiet, line);
+            with.tell(TraceLevel::Warning, line);
             return Ok(None);
         }
         let number = own.number;
@@ -234,7 +235,7 @@ impl<D: Disk> Former<D> {
                 match forming.on_offer(with.mesh, from, &entry) {
                     Ok(Some(cluster)) => self.take(with, cluster, entry)?,
                     Ok(None) => {}
-                    Err(why) => with.tell(TraceLevel::Quiet, why),
+                    Err(why) => with.tell(TraceLevel::Warning, why),
                 }
             }
             Event::Asked(key) => {
@@ -355,6 +356,6 @@ impl Means<'_> {
     }
 
     fn tell(&mut self, level: TraceLevel, line: String) {
-        self.mesh.todo.tell.push((level, line));
+        self.mesh.todo.tell.push(Line::new(level, line));
     }
 }

@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token, Waker};
 
 use super::peers::mesh::Mesh;
 use crate::limits;
-use crate::net::{Connection, Key, Listen, Listener, Origin, ReadEnd, Stream};
+use crate::net::{Connection, Key, Listen, Listener, Origin, ReadEnd, Stream, reason};
 
 /// The peers' listener, beside the tokens of [`super::turn`].
 const LISTENER: Token = Token(usize::MAX - 3);
@@ -119,7 +119,7 @@ impl Links {
         while let Some((key, address)) = self.resolver.poll() {
             match address {
                 Some(address) => self.connect(key, address, registry),
-                None => self.mesh.on_broken(key, "its name is not known"),
+                None => self.mesh.on_broken(key, "its name is unknown"),
             }
         }
     }
@@ -152,7 +152,7 @@ impl Links {
                 let _ = stream.set_nodelay(true);
                 self.watch(key, Stream::Tcp(stream), registry);
             }
-            Err(error) => self.mesh.on_broken(key, &error.to_string()),
+            Err(error) => self.mesh.on_broken(key, &reason(&error)),
         }
     }
 
@@ -180,8 +180,15 @@ impl Links {
         let read = &self.scratch[..count];
         socket.conn.take_up(read, |input, _| mesh.receive(socket.key, input));
         match end {
-            ReadEnd::Closed => self.mesh.on_broken(socket.key, "the other side has closed it"),
-            ReadEnd::Broken => self.mesh.on_broken(socket.key, "it cannot be reached"),
+            ReadEnd::Closed => {
+                let why = socket.conn.error();
+                let why = why.as_deref().unwrap_or("the other side closed the connection");
+                self.mesh.on_broken(socket.key, why);
+            }
+            ReadEnd::Broken => {
+                let why = socket.conn.error().unwrap_or_else(|| "connection broken".to_owned());
+                self.mesh.on_broken(socket.key, &why);
+            }
             ReadEnd::Blocked | ReadEnd::Budget => {}
         }
     }

@@ -9,6 +9,7 @@
 //! | [`changing`] | other servers come and go |
 //! | [`damage`]   | a log that is damaged: set aside, restored by others |
 //! | [`links`], [`peering`] | the sockets to them; their part in a turn |
+//! | [`trace`], [`lines`] | what an operator is told on standard error, and what of it is folded |
 //! | [`service`]  | what is done for clients, without any of these |
 //! | [`peers`]    | what servers say to each other, without any of these |
 //! | [`replica`]  | the core, the log and the state, tied together, without any of these |
@@ -18,6 +19,7 @@ pub mod cluster;
 mod damage;
 mod entering;
 pub mod form;
+pub mod lines;
 mod links;
 pub mod options;
 mod peering;

@@ -1,20 +1,34 @@
 //! What a server is told at its start.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::cluster::Listed;
 use crate::net::Listen;
 
-/// How much a server tells on standard error.
+/// How much a line on standard error matters, and how much a server tells there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TraceLevel {
-    /// Only what is wrong.
-    Quiet,
-    /// What an operator cares about: start, stop, refusals, slow disks.
+    /// Something failed, and an operator must act.
+    Error,
+    /// Something may need an operator, or is worse than it should be.
+    Warning,
+    /// Something changed: start, stop, roles, members.
     Info,
-    /// Every connection too.
+    /// Details, such as every connection.
     Debug,
+}
+
+impl fmt::Display for TraceLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TraceLevel::Error => "error",
+            TraceLevel::Warning => "warning",
+            TraceLevel::Info => "info",
+            TraceLevel::Debug => "debug",
+        })
+    }
 }
 
 impl FromStr for TraceLevel {
@@ -22,10 +36,11 @@ impl FromStr for TraceLevel {
 
     fn from_str(text: &str) -> Result<TraceLevel, String> {
         match text {
-            "quiet" => Ok(TraceLevel::Quiet),
+            "error" => Ok(TraceLevel::Error),
+            "warning" => Ok(TraceLevel::Warning),
             "info" => Ok(TraceLevel::Info),
             "debug" => Ok(TraceLevel::Debug),
-            _ => Err(format!("{text:?} is not quiet, info or debug")),
+            _ => Err(format!("unknown level {text:?}: use error, warning, info or debug")),
         }
     }
 }

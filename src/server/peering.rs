@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::changing::{Changing, Means};
+use super::lines::Line;
 use super::links::Links;
 use super::service::Serving;
 use super::trace::Trace;
@@ -57,8 +58,8 @@ impl Server {
         let Some(links) = &mut self.links else { return };
         links.mesh.send(self.service.replica.wishes.messages.drain(..));
         links.write(self.waiting.poll.registry());
-        for (level, line) in links.mesh.todo.tell.drain(..) {
-            self.trace.tell(level, line);
+        for line in links.mesh.todo.tell.drain(..) {
+            self.trace.tell(line);
         }
     }
 
@@ -121,7 +122,7 @@ impl Server {
             Ok(payloads) => payloads.map(Arc::from).collect(),
             Err(error) => {
                 self.on_read_failed(&error);
-                self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
+                self.trace.error(format_args!("a backup lacks what cannot be read: {error}"));
                 return Some(Vec::new());
             }
         };
@@ -145,7 +146,7 @@ impl Server {
             Ok(payloads) => payloads.iter().map(|payload| Arc::from(payload.as_slice())).collect(),
             Err(error) => {
                 self.on_read_failed(error);
-                self.trace.wrong(format_args!("a backup lacks what cannot be read: {error}"));
+                self.trace.error(format_args!("a backup lacks what cannot be read: {error}"));
                 Vec::new()
             }
         };
@@ -226,17 +227,23 @@ impl Server {
 pub fn tell_change(trace: Trace, links: Option<&Links>, change: &RoleChange) {
     let RoleChange { role, term, primary, why } = change;
     let Some(links) = links else {
-        return trace.tell(TraceLevel::Debug, format_args!("{role} in term {term}: {why}"));
+        let line = format!("{role} in term {term}: {why}");
+        return trace.tell(Line::of(TraceLevel::Debug, "role", line));
     };
     let primary = match (role, primary) {
         (Role::Backup, Some(id)) => format!(", PRIMARY is {}", links.mesh.name_of(*id)),
         (Role::Backup, None) => ", no PRIMARY is known".to_owned(),
         _ => String::new(),
     };
-    if let Why::NewerTerm { from } = why {
-        let from = links.mesh.name_of(*from);
-        return trace
-            .info(format_args!("{role} in term {term}{primary}: {from} knows a newer term"));
-    }
-    trace.info(format_args!("{role} in term {term}{primary}: {why}"));
+    let level = match why {
+        Why::Timeout | Why::PrimaryLost | Why::QuorumLost => TraceLevel::Warning,
+        _ => TraceLevel::Info,
+    };
+    let why = match why {
+        Why::NewerTerm { from } => {
+            format!("{} knows a newer term", links.mesh.name_of(*from))
+        }
+        why => why.to_string(),
+    };
+    trace.tell(Line::of(level, "role", format!("{role} in term {term}{primary}: {why}")));
 }

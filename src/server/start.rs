@@ -1,6 +1,6 @@
 //! Start and stop of a server.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Instant;
 
 use super::changing::Changing;
@@ -19,25 +19,38 @@ use crate::chat;
 use crate::limits;
 use crate::net::{Deadlines, Listen, Listener};
 use crate::raft::{self, Role, ServerId};
+use crate::sys::output::Output;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use crate::wal::hard_state::{self, HardState};
 use crate::wal::{DataDir, Disk, Reader, Writer};
 
 /// Serves until a signal says stop. The line with the addresses goes to standard output, since
-/// scripts want it; traces go to standard error.
+/// scripts want it; what an operator is told goes to standard error, an error that ends the server
+/// too.
 pub fn run(options: Options) -> Result<(), Error> {
     process::set_umask(0o077);
-    let trace = Trace::new(options.trace);
-    if let Some(mut server) = Server::start(options, trace)? {
-        while !server.stopped() {
-            server.turn()?;
-        }
-        if let Some(links) = &mut server.links {
-            links.stop(server.waiting.poll.registry());
-        }
+    let id = options.id.as_deref().unwrap_or(LONE_NAME);
+    let trace = Trace::start(options.trace, id)
+        .map_err(|error| Error::System("cannot start a thread", error));
+    let trace = trace?;
+    let result = serve(options, trace);
+    match &result {
+        Ok(()) => trace.info("stopped: all that was acknowledged is on the disk"),
+        Err(error) => trace.error(error),
     }
-    trace.info("stopped: all that was acknowledged is on the disk");
+    trace.finish();
+    result
+}
+
+fn serve(options: Options, trace: Trace) -> Result<(), Error> {
+    let Some(mut server) = Server::start(options, trace)? else { return Ok(()) };
+    while !server.stopped() {
+        server.turn()?;
+    }
+    if let Some(links) = &mut server.links {
+        links.stop(server.waiting.poll.registry());
+    }
     Ok(())
 }
 
@@ -59,6 +72,7 @@ impl Server {
         let mut waiting = Waiting::new(&signals).map_err(poll)?;
         let mut hard_state = hard_state(&directory, &options)?;
         cluster::check_directory(&options, &hard_state)?;
+        trace.set_id(&hard_state.id);
         let client_address = cluster::client_address(&options, &addresses, trace)?;
         let mut entering = Entering {
             options: &options,
@@ -137,17 +151,19 @@ impl Server {
 
     fn tell_start(&self, addresses: &[String], started: Instant) {
         let state = self.service.replica.state();
-        // Nobody may be listening, which is no reason not to serve.
-        let _ = writeln!(
-            io::stdout(),
+        let line = format!(
             "chatctl serves at {} with its data in {}: \
-             {} of {} recovered in {} ms",
+             {} of {} recovered in {} ms\n",
             addresses.join(" and "),
             self.options.data_dir.display(),
             counted(state.message_count() as u64, "message"),
             counted(state.account_count() as u64, "account"),
             started.elapsed().as_millis(),
         );
+        // Nobody may be reading, which is no reason not to serve.
+        if let Ok(output) = Output::stdout() {
+            output.write_within(line.into_bytes(), 0);
+        }
     }
 
     /// Takes turns until this server is PRIMARY and, in an empty log, has said what this cluster is;
@@ -254,7 +270,7 @@ fn addresses(listeners: &[Listener], trace: Trace) -> Result<Vec<String>, Error>
         let address =
             listener.address().map_err(|error| Error::System("a listener is gone", error))?;
         if !address.is_local() {
-            trace.wrong(format_args!(
+            trace.warning(format_args!(
                 "{address} is reachable from other machines and not encrypted: see SECURITY in \
                  chatctl-serve(1)"
             ));

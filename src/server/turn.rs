@@ -10,10 +10,11 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
+use super::lines::Line;
 use super::links::Links;
 use super::peering::tell_change;
 use super::service::{Now, ReadJob, refuse};
-use super::{Error, Server};
+use super::{Error, Server, TraceLevel};
 use crate::limits;
 use crate::net::{Connection, Key, Listener, Origin, ReadEnd, Stream};
 use crate::raft::Role;
@@ -206,7 +207,7 @@ impl Server {
     fn wait_for_room(&mut self, why: std::fmt::Arguments<'_>) {
         self.accepting = false;
         if !std::mem::replace(&mut self.accept_waits, true) {
-            self.trace.info(format_args!("{why}; others wait until one is closed"));
+            self.trace.warning(format_args!("{why}; others wait until one is closed"));
         }
     }
 
@@ -216,7 +217,7 @@ impl Server {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.waiting.poll.registry();
         if let Err(error) = registry.register(conn.stream_mut(), key.token(), interest) {
-            self.trace.wrong(format_args!("cannot watch a connection: {error}"));
+            self.trace.error(format_args!("cannot watch a connection: {error}"));
             return self.service.disconnect(key);
         }
         if self.sockets.len() <= key.slot() {
@@ -383,7 +384,7 @@ impl Server {
 
     fn on_fetch_failed(&mut self, id: u64, error: &ReadError) {
         self.on_read_failed(error);
-        self.trace.wrong(format_args!("the log cannot be read: {error}"));
+        self.trace.error(format_args!("the log cannot be read: {error}"));
         let refusal = refuse("busy", "the server cannot read its log: its operator is told");
         self.service.on_fetch_failed(id, &refusal);
     }
@@ -474,7 +475,7 @@ impl Server {
                     self.last_sync_us = sync_us;
                     if sync_us > limits::SLOW_SYNC_US {
                         let sync_ms = sync_us / 1000;
-                        self.trace.info(format_args!("slow disk: an fsync took {sync_ms} ms"));
+                        self.trace.warning(format_args!("slow disk: an fsync took {sync_ms} ms"));
                     }
                 }
                 Done::HardState { result, .. } => {
@@ -498,16 +499,20 @@ impl Server {
         let hands_over = self.service.spare_changed(state);
         match state {
             SpareState::Failed(error) if !was_full => {
-                self.trace.wrong(format_args!(
+                let line = format!(
                     "no room for the next segment of the log: {error}; changes are refused with \
                      disk-full until there is, what is stored can be read"
-                ));
+                );
+                self.trace.tell(Line::of(TraceLevel::Error, "room", line));
             }
-            SpareState::Ready if was_full => self.trace.info("there is room for the log again"),
+            SpareState::Ready if was_full => {
+                let line = "there is room for the log again";
+                self.trace.tell(Line::of(TraceLevel::Info, "room", line));
+            }
             _ => {}
         }
         if hands_over {
-            self.trace.info("handing over to a server that has room");
+            self.trace.warning("handing over to a server that has room");
         }
     }
 
@@ -558,8 +563,8 @@ impl Server {
     }
 
     fn tell(&mut self) {
-        for (level, line) in self.service.todo.tell.drain(..) {
-            self.trace.tell(level, line);
+        for line in self.service.todo.tell.drain(..) {
+            self.trace.tell(line);
         }
     }
 }

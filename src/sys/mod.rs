@@ -8,6 +8,7 @@
 //! | [`entropy`]  | `getrandom` |
 //! | [`file`](mod@file) | locks, preallocation, syncs, reads that do not wait |
 //! | [`memory`]     | overwriting secrets |
+//! | [`output`]   | standard output and error without waiting for their readers |
 //! | [`poll`]     | `poll`, for loops over a handful of descriptors |
 //! | [`process`]  | limits, memory, umask |
 //! | [`sha`]        | the processor's SHA-256 instructions |
@@ -20,6 +21,7 @@ pub mod clock;
 pub mod entropy;
 pub mod file;
 pub mod memory;
+pub mod output;
 pub mod poll;
 pub mod process;
 pub mod sha;

@@ -22,7 +22,7 @@ impl Server {
     fn start() -> Server {
         let dir = TempDir::new("bench-load");
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--trace", "quiet", "--data-dir"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--trace", "error", "--data-dir"]);
         command.arg(dir.path().join("data"));
         command.args(["--password-iterations", "1", "--segment-mib", "1"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -44,7 +44,7 @@ fn bash_completes_subcommands_flags_and_values() {
         ("serve --tra", "--trace"),
         ("serve --trace d", "debug"),
         ("serve --trace = d", "debug"),
-        ("serve --trace =", "quiet info debug"),
+        ("serve --trace =", "error warning info debug"),
         ("serve --data-dir folder/da", "folder/data"),
         ("serve --config folder/da", "folder/data folder/dated"),
         ("serve --id a", ""),

@@ -23,7 +23,7 @@ fn servers_that_start_one_after_the_other_say_whom_they_wait_for_and_form_one_cl
     c.process().wait_for_trace(waits);
     c.process().wait_for_trace("a cluster of 3 servers survives one failure");
     let mut a = cluster.spawn(0);
-    a.process().wait_for_trace("waiting for b (not connected)");
+    a.process().wait_for_trace("waiting for b (not connected: connection refused)");
     assert_eq!(c.process().stderr().matches(waits).count(), 1, "said once");
     // One is killed while it waits, and comes back.
     a.process().kill9();
@@ -175,7 +175,7 @@ fn a_server_whose_directory_was_emptied_is_refused() {
     fs::remove_dir_all(cluster.path("c")).unwrap();
     let (mut b, mut c) = (cluster.spawn(1), cluster.spawn(2));
     b.process().wait_for_trace("wrong incarnation");
-    c.process().wait_for_trace("forming the cluster: waiting for a (not connected)");
+    c.process().wait_for_trace("forming the cluster: waiting for a (not connected");
     for starting in [&mut b, &mut c] {
         assert!(!starting.process().stderr().contains("the cluster is formed"));
         starting.process().kill9();

@@ -160,7 +160,7 @@ fn a_removed_server_that_is_started_again_disturbs_nobody() {
     let mut back = cluster.spawn(gone);
     back.process().wait_for_trace("refuses this server");
     back.process().wait_for_trace("wrong id");
-    back.process().wait_for_traces("CANDIDATE in term", 3);
+    back.process().wait_for_traces("CANDIDATE in term", 2);
     conversation.wait_for(&cluster, 200);
     assert_eq!(cluster.status_of(primary, "term"), term, "{}", cluster.traces());
     back.process().kill9();

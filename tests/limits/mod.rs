@@ -115,6 +115,14 @@ const HELD_BY: &[(&str, &str)] = &[
     ("PEER_DESCRIPTORS", "in_a_cluster_some_descriptors_are_kept_back_for_the_peers_port"),
     ("DRAIN_MS", "who_is_told_to_go_and_stays_is_cut_off_after_a_moment"),
     ("STOP_MS", "who_does_not_read_does_not_hold_up_a_stop"),
+    ("TRACE_LINES", "a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted"),
+    ("TRACE_LINE_BYTES", "a_line_stays_one_line_and_is_cut_where_it_is_too_long"),
+    ("TRACE_FLUSH_MS", "a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted"),
+    ("FOLD_FREE", "the_first_changes_of_a_topic_are_told_at_once_and_flapping_is_folded"),
+    ("FOLD_FIRST_MS", "a_line_that_repeats_is_told_once_and_then_ever_more_rarely_with_its_count"),
+    ("FOLD_MOST_MS", "no_steady_state_has_more_than_200_lines_an_hour"),
+    ("FOLD_EACH_MS", "no_steady_state_has_more_than_200_lines_an_hour"),
+    ("FOLD_TOPICS", "topics_are_bounded"),
     // The consensus core.
     ("RAFT_VOTERS", "a_wrong_list_says_what_is_wrong"),
     ("RAFT_TERM", "an_absurd_term_and_what_a_server_says_to_itself_are_ignored"),
@@ -134,7 +142,6 @@ const HELD_BY: &[(&str, &str)] = &[
     ("PEER_FRAME_BYTES", "a_frame_longer_than_any_that_is_sent_ends_the_connection"),
     ("PEER_READ_BYTES", "what_is_read_at_once_is_little_from_those_who_have_proven_nothing"),
     ("PEER_OUTPUT_BYTES", "what_waits_for_a_peer_that_does_not_read_is_bounded"),
-    ("PEER_TOLD", "what_was_told_is_remembered_up_to_a_bound_and_the_oldest_may_be_told_again"),
 ];
 
 /// Those that nothing can run into, and why.
@@ -174,7 +181,6 @@ const NOT_MET: &[(&str, &str)] = &[
     ("PEER_LINGER_MS", "when something is done"),
     ("CHANGE_MS", "when something is told"),
     ("SLOW_SYNC_US", "when something is told"),
-    ("PEER_TELL_AGAIN_MS", "when something is told"),
     ("FORMING_TELL_MS", "when something is told"),
 ];
 

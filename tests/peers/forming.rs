@@ -246,7 +246,7 @@ fn it_is_said_for_whom_a_server_waits_and_not_again_and_again() {
     let mesh = &world.net.meshes[0];
     assert_eq!(forming.waits_for(mesh, now_ms), None, "it may be over in a moment");
     let line = forming.waits_for(mesh, now_ms + 1_000).unwrap();
-    assert!(line.contains("waiting for c (not connected)"), "{line}");
+    assert!(line.contains("waiting for c (not connected: nobody is there)"), "{line}");
     assert_eq!(forming.waits_for(mesh, now_ms + 100_000), None);
 }
 

@@ -2,8 +2,9 @@
 
 use chatctl::auth::hmac;
 use chatctl::limits::{
-    PEER_CALL_MS, PEER_DIAL_MOST_MS, PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES, PEER_HANDSHAKE_MS,
-    PEER_OPERATORS, PEER_OUTPUT_BYTES, PEER_READ_BYTES, PEER_STRANGERS, PEER_UNPROVEN,
+    FOLD_FREE, PEER_CALL_MS, PEER_DIAL_MOST_MS, PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES,
+    PEER_HANDSHAKE_MS, PEER_OPERATORS, PEER_OUTPUT_BYTES, PEER_READ_BYTES, PEER_STRANGERS,
+    PEER_UNPROVEN,
 };
 use chatctl::net::Key;
 use chatctl::raft::{Body, Entry, Message, Outgoing};
@@ -188,7 +189,14 @@ fn a_refused_server_comes_back_seldom_and_is_told_of_seldom() {
     assert!((2..=10).contains(&(net.dials - dials)), "{}", net.dials - dials);
     let again: Vec<&String> =
         net.lines[1][lines..].iter().filter(|line| line.contains("wrong")).collect();
-    assert!(again.is_empty(), "{again:?}");
+    assert!(again.len() < FOLD_FREE as usize, "{again:?}");
+    // Once it is known to repeat it is told ever more seldom, and goes on being dialled.
+    let (dials, lines) = (net.dials, net.lines[1].len());
+    net.pass(600_000);
+    assert!(net.dials - dials >= 100, "{}", net.dials - dials);
+    let is_detail = |line: &&String| line.starts_with("closed: ");
+    let told = net.lines[1][lines..].iter().filter(|line| !is_detail(line)).count();
+    assert!((1..20).contains(&told), "{told}: {:?}", &net.lines[1][lines..]);
 }
 
 #[test]

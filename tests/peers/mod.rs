@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use chatctl::auth::hmac;
 use chatctl::net::Key;
+use chatctl::server::lines::Folder;
 use chatctl::server::peers::handshake::{Identity, Kind};
 use chatctl::server::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of};
 
@@ -28,7 +29,8 @@ struct Wire {
 struct Net {
     now_ms: u64,
     meshes: Vec<Mesh>,
-    /// What each has told and what happened to it.
+    /// What each has told, after folding, and what happened to it.
+    folders: Vec<Folder>,
     lines: Vec<Vec<String>>,
     events: Vec<VecDeque<Event>>,
     wires: Vec<Wire>,
@@ -74,6 +76,7 @@ impl Net {
         Net {
             now_ms: 0,
             meshes: settings.into_iter().map(|settings| Mesh::new(settings, 0)).collect(),
+            folders: (0..count).map(|_| Folder::default()).collect(),
             lines: vec![Vec::new(); count],
             events: (0..count).map(|_| VecDeque::new()).collect(),
             wires: Vec::new(),
@@ -188,8 +191,13 @@ impl Net {
             }
         }
         self.wires.retain(|wire| wire.closed != [true; 2]);
-        let told = self.meshes[place].todo.tell.drain(..).map(|(_, line)| line);
-        self.lines[place].extend(told);
+        let (folder, now_ms) = (&mut self.folders[place], self.now_ms);
+        let told = self.meshes[place].todo.tell.drain(..);
+        let told = told.filter_map(|line| folder.take(now_ms, line));
+        self.lines[place].extend(told.map(|line| line.text));
+        while let Some(line) = folder.due(now_ms) {
+            self.lines[place].push(line.text);
+        }
         let events = self.meshes[place].todo.events.drain(..);
         self.events[place].extend(events);
         moved

@@ -12,3 +12,4 @@ mod messages;
 mod order;
 mod reading;
 mod reads;
+mod stderr;

@@ -387,7 +387,7 @@ impl Server {
             max_connections: 1,
             max_sessions_per_address: 1,
             logins_per_minute: 0,
-            trace: TraceLevel::Quiet,
+            trace: TraceLevel::Error,
             id: Some(self.name.clone()),
             cluster: self.flags.clone(),
             advertise: None,

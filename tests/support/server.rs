@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
@@ -142,7 +143,7 @@ impl Launch {
             command.args(defaults.flatten());
         }
         command.args(&self.flags);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
 
@@ -161,9 +162,18 @@ impl Launch {
 
     /// Starts it and does not wait.
     pub fn spawn(self) -> Starting {
-        let mut child = self.command().spawn().expect("the program can be started");
+        self.spawn_to(Stdio::piped())
+    }
+
+    /// The same, with this for its standard error. Where that is no new pipe, its traces are not
+    /// gathered.
+    pub fn spawn_to(self, stderr: Stdio) -> Starting {
+        let mut child = self.command().stderr(stderr).spawn().expect("the program can be started");
         let traces = Arc::new(Traces::default());
-        traces.clone().gather(child.stderr.take().expect("standard error is piped"));
+        match child.stderr.take() {
+            Some(stderr) => traces.clone().gather(stderr),
+            None => traces.text.lock().unwrap().1 = true,
+        }
         let stdout = child.stdout.take().expect("standard output is piped");
         let stdout = Bounded::lines(stdout, "the server's start line");
         Starting(TestServer {
@@ -308,6 +318,15 @@ impl TestServer {
         });
         let status = ended.unwrap_or_else(|sentence| panic!("{sentence}:\n{}", self.stderr()));
         Ended { status, stderr: self.traces.wait("its end", |_, ended| ended) }
+    }
+
+    /// Waits until it has ended by itself, so long at most.
+    pub fn wait_within(&mut self, time: Duration) -> Ended {
+        let ended = eventually_or("the server ends", time, || {
+            self.child.try_wait().expect("it was started")
+        });
+        ended.unwrap_or_else(|sentence| panic!("{sentence}"));
+        self.wait()
     }
 
     /// SIGTERM, and how it ended.

@@ -84,7 +84,7 @@ fn wrong_arguments_are_named_with_what_was_meant_or_expected() {
         ("chat", &["--user", "--create"], "--user needs a value, NAME; if '--create' is meant"),
         ("chat", &["--json=yes"], "--json takes no value"),
         ("chat", &["--user="], "--user: '' is wrong; expected NAME, not empty"),
-        ("serve", &["--trace=loud"], "'loud' is wrong; expected quiet, info or debug"),
+        ("serve", &["--trace=loud"], "'loud' is wrong; expected error, warning, info or debug"),
         (
             "serve",
             &["--token-days=0"],

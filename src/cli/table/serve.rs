@@ -170,9 +170,10 @@ const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "trace",
-        kind: Kind::Choice(&["quiet", "info", "debug"]),
+        kind: Kind::Choice(&["error", "warning", "info", "debug"]),
         value: "LEVEL",
-        help: "What is told on standard error: quiet (errors only), info, or debug.",
+        help: "What is told on standard error: lines of this level and those that matter more.",
+        more: "Lines that repeat are folded, except at debug. See TRACES.",
         default: Some("info"),
         ..FLAG
     },

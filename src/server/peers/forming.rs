@@ -209,10 +209,13 @@ impl Forming {
     }
 
     /// What keeps a peer from forming with this one now.
-    fn lacks(&self, mesh: &Mesh, id: ServerId) -> Option<&'static str> {
-        let Some((about, _)) = mesh.standing(id) else { return Some("not connected") };
+    fn lacks(&self, mesh: &Mesh, id: ServerId) -> Option<String> {
+        let Some((about, _)) = mesh.standing(id) else {
+            let why = mesh.why_down(id).map(|why| format!("not connected: {why}"));
+            return why.or_else(|| Some("not connected".to_owned()));
+        };
         let other_cluster = about.cluster != [0; 16] && about.cluster != self.cluster;
-        match about.stage {
+        let lacks = match about.stage {
             _ if about.list != mesh.about().list => Some("it was given another --cluster"),
             _ if self.place == 0 && other_cluster => {
                 Some("its data directory is of another cluster")
@@ -222,7 +225,8 @@ impl Forming {
                 Some("its data directory is not empty")
             }
             Stage::Holds | Stage::Started => None,
-        }
+        };
+        lacks.map(str::to_owned)
     }
 
     /// When [`Forming::waits_for`] is to be asked again, though nothing happens.
@@ -235,7 +239,7 @@ impl Forming {
         let ids = (0..self.holds.len()).filter(|&place| place != self.place).map(id_of);
         let waits = |id: ServerId| match self.entry.is_some() {
             true if self.holds[place_of(id)] || place_of(id) == 0 => None,
-            true => Some("it has not said yet that it has the first entry"),
+            true => Some("it has not said yet that it has the first entry".to_owned()),
             false => self.lacks(mesh, id),
         };
         let waited = ids.filter_map(|id| Some(format!("{} ({})", mesh.name_of(id), waits(id)?)));

@@ -46,6 +46,7 @@ pub use serving::Serving;
 use sessions::Sessions;
 
 use super::TraceLevel;
+use super::lines::Line;
 use super::replica::Replica;
 use crate::auth::hasher::Job;
 use crate::chat::Command;
@@ -118,7 +119,7 @@ pub struct Todo {
     /// Entries to be read, for [`Service::on_read`].
     pub read: VecDeque<ReadJob>,
     /// Lines for the operator.
-    pub tell: Vec<(TraceLevel, String)>,
+    pub tell: Vec<Line>,
 }
 
 /// What a server whose disk is full has done about it.
@@ -433,7 +434,7 @@ impl Service {
     }
 
     fn tell(&mut self, level: TraceLevel, line: String) {
-        self.todo.tell.push((level, line));
+        self.todo.tell.push(Line::new(level, line));
     }
 
     fn tell_detail(&mut self, line: impl FnOnce() -> String) {

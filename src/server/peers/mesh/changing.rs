@@ -92,7 +92,7 @@ impl Mesh {
     pub(super) fn end_probe(&mut self, key: Key, why: &str) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if let Some(address) = conn.probe.take() {
-            self.todo.tell.push((TraceLevel::Debug, format!("asked {address}: {why}")));
+            self.tell(TraceLevel::Debug, format!("asked {address}: {why}"));
             self.todo.events.push_back(Event::Probed(address, Err(why.to_owned())));
         }
     }

@@ -3,10 +3,21 @@
 use super::super::handshake;
 use super::super::session::Block;
 use super::super::wire::{Frame, Reason};
-use super::{Conn, Event, Mesh, State};
+use super::{Conn, Event, Member, Mesh, State};
 use crate::limits;
 use crate::net::Key;
 use crate::server::TraceLevel;
+use crate::server::lines::Line;
+
+/// How a connection ends.
+pub(super) struct Ending {
+    /// Why.
+    pub why: String,
+    /// How long its peer is not dialled again, milliseconds.
+    pub wait_ms: u64,
+    /// Whether a line says so already.
+    pub told: bool,
+}
 
 impl Mesh {
     /// The socket is broken, or the other side has closed it.
@@ -31,10 +42,11 @@ impl Mesh {
     pub(super) fn refuse(&mut self, key: Key, reason: Reason) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         handshake::put_refusal(conn.output.buffer(&mut self.spares), reason);
-        let who = self.who(key);
-        self.tell_once(format!("refused: {who}: {reason}"));
-        self.end_probe(key, &reason.to_string());
-        self.give_up(key, limits::PEER_DIAL_REFUSED_MS);
+        let line = format!("refused: {}: {reason}", self.who(key));
+        self.tell_refusal(key, None, reason, line);
+        let why = reason.to_string();
+        self.end_probe(key, &why);
+        self.give_up(key, Ending { why, wait_ms: limits::PEER_DIAL_REFUSED_MS, told: true });
     }
 
     /// Closes a connection, with the reason.
@@ -43,40 +55,43 @@ impl Mesh {
     }
 
     pub(super) fn close_as(&mut self, key: Key, reason: Reason, name: Option<String>) {
-        let who = match name.filter(|name| !name.is_empty()) {
-            Some(name) => format!("{} from {}", name.escape_debug(), self.origin(key)),
-            None => self.who(key),
-        };
+        let name = name.filter(|name| !name.is_empty());
         self.write_frame(key, &Frame::Closing(reason), &Block::default());
-        self.end_probe(key, &reason.to_string());
-        match reason {
-            Reason::Replaced | Reason::Stopping => {}
-            Reason::Silence => self.tell_once(format!("closed: {who}: {reason}")),
-            _ => self.tell_once(format!("refused: {who}: {reason}")),
+        let why = reason.to_string();
+        self.end_probe(key, &why);
+        let told = !matches!(reason, Reason::Replaced | Reason::Stopping | Reason::Silence);
+        if told {
+            let who = match &name {
+                Some(name) => format!("{} from {}", name.escape_debug(), self.origin(key)),
+                None => self.who(key),
+            };
+            self.tell_refusal(key, name, reason, format!("refused: {who}: {reason}"));
         }
         let wait_ms = if reason.passes() { 0 } else { limits::PEER_DIAL_REFUSED_MS };
-        self.give_up(key, wait_ms);
+        self.give_up(key, Ending { why, wait_ms, told });
     }
 
     /// The other side has refused this server, provenly.
     pub(super) fn fail_refused(&mut self, key: Key, reason: Reason) {
-        let who = self.who(key);
-        if !reason.passes() {
-            self.tell_once(format!("{who} refuses this server: {reason}"));
+        let told = !reason.passes();
+        if told {
+            let line = format!("{} refuses this server: {reason}", self.who(key));
+            self.tell_refusal(key, None, reason, line);
         }
         let wait_ms = if reason.passes() { 0 } else { limits::PEER_DIAL_REFUSED_MS };
-        self.give_up(key, wait_ms);
+        self.give_up(key, Ending { why: reason.to_string(), wait_ms, told });
     }
 
     pub(super) fn fail(&mut self, key: Key, why: &str) {
         let who = self.who(key);
         self.end_probe(key, why);
-        self.todo.tell.push((TraceLevel::Debug, format!("closed: {who}: {why}")));
-        self.give_up(key, 0);
+        self.tell(TraceLevel::Debug, format!("closed: {who}: {why}"));
+        self.give_up(key, Ending { why: why.to_owned(), wait_ms: 0, told: false });
     }
 
-    /// Has a connection closed, and its peer dialled again after `wait_ms` at the least.
-    pub(super) fn give_up(&mut self, key: Key, wait_ms: u64) {
+    /// Has a connection closed, and its peer dialled again later.
+    pub(super) fn give_up(&mut self, key: Key, ending: Ending) {
+        let Ending { why, wait_ms, told } = ending;
         let random = self.random.bytes();
         let Some(conn) = self.conns.get_mut(key) else { return };
         let was_dead = matches!(conn.state, State::Dead) && self.todo.close.contains(&key);
@@ -89,14 +104,21 @@ impl Mesh {
         let Some(id) = id else { return };
         let Some(place) = self.place_of(id) else { return };
         let peer = &mut self.peers[place];
+        let Member { name, address, .. } = &self.members[place];
         if peer.current == Some(key) {
             peer.current = None;
-            let name = &self.members[place].name;
-            self.todo.tell.push((TraceLevel::Info, format!("peer {name} is down")));
+            if !told {
+                let line = format!("peer {name} is down: {why}");
+                self.todo.tell.push(Line::of(TraceLevel::Warning, topic_of(name), line));
+            }
             self.todo.events.push_back(Event::Lost(id));
         } else if peer.current.is_some() || !peer.dialing {
             return;
+        } else if !told && peer.why.as_ref() != Some(&why) {
+            let line = format!("not connected to {name} at {address}: {why}");
+            self.todo.tell.push(Line::of(TraceLevel::Warning, topic_of(name), line));
         }
+        peer.why = Some(why);
         peer.dialing = false;
         let doubled_ms = (2 * peer.delay_ms).max(limits::PEER_DIAL_FIRST_MS);
         peer.delay_ms = doubled_ms.min(limits::PEER_DIAL_MOST_MS).max(wait_ms);
@@ -123,58 +145,25 @@ impl Mesh {
         }
     }
 
-    /// Tells a line that may come up again and again, once in a while. Ports are left out of what is
-    /// compared, since each attempt has another.
-    pub(super) fn tell_once(&mut self, line: String) {
-        let since_ms = self.now_ms.saturating_sub(limits::PEER_TELL_AGAIN_MS);
-        self.told.retain(|(at_ms, _)| *at_ms > since_ms);
-        let same: String = line.chars().filter(|sign| !sign.is_ascii_digit()).collect();
-        if self.told.iter().any(|(_, told)| *told == same) {
-            return;
-        }
-        if self.told.len() >= limits::PEER_TOLD {
-            self.told.pop_front();
-        }
-        self.told.push_back((self.now_ms, same));
-        self.todo.tell.push((TraceLevel::Info, line));
+    pub(super) fn tell(&mut self, level: TraceLevel, text: String) {
+        self.todo.tell.push(Line::new(level, text));
+    }
+
+    /// Tells that a connection is refused, by this side or the other. Lines about a peer, or about one
+    /// that has proven the secret, are folded by its name; others by the reason, since anybody can
+    /// come from any address.
+    fn tell_refusal(&mut self, key: Key, name: Option<String>, reason: Reason, text: String) {
+        let peer = self.conns.get(key).and_then(|conn| conn.peer);
+        let topic = match (peer, name) {
+            (Some(id), _) => topic_of(self.name_of(id)),
+            (None, Some(name)) => format!("refused {name}"),
+            (None, None) => format!("refused: {reason}"),
+        };
+        self.todo.tell.push(Line::of(TraceLevel::Warning, topic, text));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::super::handshake::{Identity, Kind};
-    use super::super::{Member, Settings, empty_about};
-    use super::*;
-    use crate::auth::hmac;
-
-    #[test]
-    fn what_was_told_is_remembered_up_to_a_bound_and_the_oldest_may_be_told_again() {
-        let kind = Kind::Server;
-        let me = Identity { kind, name: "a".into(), cluster: [5; 16], incarnation: 1 };
-        let (incarnation, number) = (Some(1), crate::raft::ServerId(1));
-        let member = Member { name: "a".into(), address: "h:1".into(), incarnation, number };
-        let settings = Settings {
-            me,
-            members: vec![member],
-            secret: hmac::Key::new(&[1; 32]),
-            about: empty_about([3; 32], String::new()),
-            silence_ms: 1_000,
-            seed: [1; 32],
-        };
-        let mut mesh = Mesh::new(settings, 0);
-        mesh.set_now(1);
-        let reason = |number: usize| format!("wrong {}", "x".repeat(number + 1));
-        for number in 0..limits::PEER_TOLD {
-            mesh.tell_once(reason(number));
-        }
-        mesh.tell_once(reason(0));
-        assert_eq!(mesh.todo.tell.len(), limits::PEER_TOLD, "each is told once");
-        mesh.tell_once(reason(limits::PEER_TOLD));
-        assert_eq!(mesh.told.len(), limits::PEER_TOLD);
-        mesh.tell_once(reason(1));
-        assert_eq!(mesh.todo.tell.len(), limits::PEER_TOLD + 1, "the second is still known");
-        mesh.tell_once(reason(0));
-        assert_eq!(mesh.todo.tell.len(), limits::PEER_TOLD + 2, "the first is not");
-        assert_eq!(mesh.told.len(), limits::PEER_TOLD);
-    }
+/// What lines about a peer's connection are folded by.
+pub(super) fn topic_of(name: &str) -> String {
+    format!("peer {name}")
 }

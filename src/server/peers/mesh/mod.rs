@@ -38,7 +38,7 @@ use crate::chat;
 use crate::limits;
 use crate::net::{Key, Output, Slots, Spares};
 use crate::raft::{Body, Entry, Message, Outgoing, ServerId};
-use crate::server::TraceLevel;
+use crate::server::lines::Line;
 use crate::server::service::random::Random;
 use strangers::Stranger;
 
@@ -113,7 +113,7 @@ pub struct Todo {
     /// [`Mesh::remove`] comes then.
     pub close: Vec<Key>,
     /// Lines for the operator.
-    pub tell: Vec<(TraceLevel, String)>,
+    pub tell: Vec<Line>,
     /// What has happened, oldest first.
     pub events: VecDeque<Event>,
 }
@@ -159,6 +159,8 @@ struct Peer {
     dialing: bool,
     dial_at_ms: u64,
     delay_ms: u64,
+    /// Why the last connection, or the last attempt at one, ended.
+    why: Option<String>,
 }
 
 /// The connections.
@@ -175,7 +177,6 @@ pub struct Mesh {
     peers: Vec<Peer>,
     /// Addresses to be asked who answers there, as the server of this name.
     probes: VecDeque<(String, String)>,
-    told: VecDeque<(u64, String)>,
     spares: Spares,
     /// What is to be done outside.
     pub todo: Todo,
@@ -202,7 +203,6 @@ impl Mesh {
             random: Random::new(seed),
             now_ms,
             conns: Slots::default(),
-            told: VecDeque::new(),
             spares: Spares::default(),
             todo: Todo::default(),
         }
@@ -226,6 +226,12 @@ impl Mesh {
     /// Whether a peer is connected.
     pub fn is_up(&self, id: ServerId) -> bool {
         self.peer(id).is_some_and(|peer| peer.current.is_some())
+    }
+
+    /// Why a peer is not connected; none where it is, or was not dialled yet.
+    pub fn why_down(&self, id: ServerId) -> Option<&str> {
+        let peer = self.peer(id).filter(|peer| peer.current.is_none())?;
+        peer.why.as_deref()
     }
 
     /// How a connected peer stands, and its incarnation.
@@ -303,6 +309,10 @@ impl Mesh {
                     self.close(key, Reason::Silence);
                 }
                 State::Open(_) => self.write_frame(key, &Frame::Ping, &Block::default()),
+                State::Dialing(_) => {
+                    let seconds = limits::PEER_HANDSHAKE_MS as f64 / 1000.0;
+                    self.fail(key, &format!("timed out: no answer within {seconds} s"));
+                }
                 _ => self.fail(key, "it did not prove the secret in time"),
             }
         }

@@ -5,12 +5,14 @@ use std::mem;
 use super::super::handshake::{Accepting, Claim, Kind, Session};
 use super::super::session::{Block, LENGTH_BYTES};
 use super::super::wire::{self, Frame, Reason};
+use super::closing::topic_of;
 use super::{Conn, Event, Mesh, State};
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::raft::ServerId;
 use crate::server::TraceLevel;
+use crate::server::lines::Line;
 
 impl Mesh {
     /// How many bytes are to be read from a connection at once: few, before the secret is proven.
@@ -120,7 +122,8 @@ impl Mesh {
             self.close(old, Reason::Replaced);
         } else {
             let name = &self.members[place].name;
-            self.todo.tell.push((TraceLevel::Info, format!("peer {name} is up")));
+            let line = format!("peer {name} is up");
+            self.todo.tell.push(Line::of(TraceLevel::Info, topic_of(name), line));
         }
         self.todo.events.push_back(Event::Up(self.members[place].number));
         self.write_frame(key, &Frame::About(self.about.clone()), &Block::default());

@@ -1,0 +1,79 @@
+//! Standard error: nobody waits for whoever reads it.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use chatctl::limits;
+use chatctl::sys::signal;
+
+use crate::support::TempDir;
+use crate::support::server::{Launch, PATIENCE, TestServer};
+
+const O_NONBLOCK: u32 = 0o4000;
+
+/// A server that tells everything, and the other end of its standard error, which is full.
+fn talkative(home: &TempDir) -> (TestServer, UnixStream) {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let full = loop {
+        if let Err(error) = near.write(&[b'.'; 4096]) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    near.set_nonblocking(false).unwrap();
+    let launch = Launch::on(&home.path().join("data")).flags(&["--trace", "debug"]);
+    let started = launch.spawn_to(Stdio::from(OwnedFd::from(near))).ready();
+    (started.expect("it starts"), far)
+}
+
+/// Has it tell more than may wait.
+fn make_it_talk(server: &TestServer) {
+    for _ in 0..limits::TRACE_LINES + 500 {
+        drop(server.connect());
+    }
+}
+
+#[test]
+fn a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted() {
+    let home = TempDir::new("stderr-full");
+    let (server, mut far) = talkative(&home);
+    let mut alice = server.create("alice");
+    make_it_talk(&server);
+    alice.tell("alice", "is served");
+    // The user's shell has the same descriptor: it stays as it was.
+    let info = fs::read_to_string(format!("/proc/{}/fdinfo/2", server.pid())).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+    assert_eq!(u32::from_str_radix(flags, 8).unwrap() & O_NONBLOCK, 0, "{info}");
+
+    let (by, mut read) = (Instant::now() + PATIENCE, Vec::new());
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut chunk = [0; 65_536];
+    let counted = loop {
+        let count = far.read(&mut chunk).expect("the lines come once they are read");
+        read.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&read);
+        if let Some((before, _)) = text.split_once(" lines were dropped here") {
+            break before.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+        }
+        assert!(Instant::now() < by, "no count is told");
+    };
+    let told = read.iter().filter(|byte| **byte == b'\n').count();
+    assert!(counted > 0 && told >= limits::TRACE_LINES / 2, "{counted} dropped, {told} told");
+    alice.tell("alice", "is served");
+}
+
+#[test]
+fn a_server_whose_standard_error_is_full_stops_at_sigterm_in_the_usual_time() {
+    let home = TempDir::new("stderr-stop");
+    let (mut server, _far) = talkative(&home);
+    make_it_talk(&server);
+    server.create("alice").tell("alice", "is stored");
+    server.signal(signal::TERM);
+    let usual = Duration::from_millis(limits::STOP_MS + limits::TRACE_FLUSH_MS);
+    assert!(server.wait_within(usual + Duration::from_secs(5)).status.success());
+}

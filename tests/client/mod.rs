@@ -1,6 +1,7 @@
 //! The client from outside.
 
 mod fake;
+mod outbox;
 mod process;
 mod screen;
 mod scripted;

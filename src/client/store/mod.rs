@@ -12,25 +12,27 @@
 //! have died are taken over: by the client that gets the same place, or by the next first one. (A
 //! crash in the middle of that leaves a message in both; it has one id, so it is stored once.)
 //!
-//! A message is on disk, synced, before its first attempt; that it was refused for good is synced
-//! before anybody is told. What else comes after an attempt (`gone`, the cursor) is written without
-//! a sync: a power failure can only make the client ask or show again, and what is asked again is
-//! recognised by its id. The file is rewritten, short, when most of it is
-//! of no use any more: a new file, synced, renamed over the old one, the folder synced.
+//! A message is on disk, synced, before its first attempt; a refusal for good is synced before
+//! anybody is told of it. What else follows an attempt (`gone`, the cursor) is written without a
+//! sync: a power failure can only make the client ask or show again, and what is asked again is
+//! recognised by its id. What the file itself promises is in [`outbox`].
 
 pub mod journal;
+pub mod outbox;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::session::Draft;
 use crate::limits;
 use crate::sys;
+use crate::wal::RealDisk;
 use journal::{Kept, Record};
+use outbox::Outbox;
 
 /// Why something could not be kept.
 #[derive(Debug)]
@@ -82,18 +84,10 @@ pub struct Found {
 /// The files of one client.
 #[derive(Debug)]
 pub struct Store {
+    outbox: Outbox<RealDisk>,
     folder: PathBuf,
     path: PathBuf,
-    file: File,
     _lock: File,
-    kept: Kept,
-    shared: bool,
-    /// Bytes of the file that hold whole lines.
-    len: u64,
-    /// Lines not yet written.
-    buffer: Vec<u8>,
-    /// The file's end is not known: nothing can be added any more.
-    broken: bool,
 }
 
 /// Where state goes without a flag: `$XDG_STATE_HOME/chatctl` or `~/.local/state/chatctl`; `None`
@@ -114,34 +108,13 @@ impl Store {
         make_dir(state_dir)?;
         let folder = choose_folder(state_dir, user, servers)?;
         let (slot, lock) = take_slot(&folder)?;
-        let path = folder.join(format!("outbox.{slot}"));
-        // Half-made by a rewrite that was cut: the file itself still says everything.
-        let _ = fs::remove_file(path.with_extension("new"));
-        let shared = slot > 0;
-        let (mut file, bytes) = open_file(&path)?;
-        let replay = journal::replay(&bytes);
-        let mut kept = replay.kept;
-        if shared {
-            let (_, first) = open_file(&folder.join("outbox.0"))?;
-            let first = journal::replay(&first).kept;
-            kept = Kept { drafts: kept.drafts, ..Kept::default() };
-            (kept.cluster, kept.token) = (first.cluster, first.token);
-        }
-        if replay.damaged > 0 {
-            let aside = path.with_extension(format!("{slot}.damaged"));
-            write_secret(&aside, &bytes)?;
-        }
-        let len = replay.good_len as u64;
-        file.set_len(len).map_err(io_error("cut the torn tail of", &path))?;
-        io::Seek::seek(&mut file, io::SeekFrom::End(0)).map_err(io_error("read", &path))?;
-        let _lock = lock;
-        let (buffer, broken) = (Vec::new(), false);
-        let mut store = Store { folder, path, file, _lock, kept, shared, len, buffer, broken };
-        let mut found = Found { damaged: replay.damaged, adopted: 0, shared };
-        if replay.damaged > 0 {
-            store.rewrite()?;
-        }
-        if !shared {
+        let path = folder.join(outbox::file_name(slot));
+        keep_others_from(&path)?;
+        let opened = Outbox::open(RealDisk::open(&folder), slot);
+        let (outbox, damaged) = opened.map_err(|failure| at(&folder, failure))?;
+        let mut store = Store { outbox, folder, path, _lock: lock };
+        let mut found = Found { damaged, adopted: 0, shared: slot > 0 };
+        if slot == 0 {
             found.adopted = store.adopt()?;
         }
         Ok((store, found))
@@ -149,7 +122,7 @@ impl Store {
 
     /// What is kept.
     pub fn kept(&self) -> &Kept {
-        &self.kept
+        self.outbox.kept()
     }
 
     /// The outbox's file, to name it to people.
@@ -157,137 +130,64 @@ impl Store {
         &self.path
     }
 
-    /// Adds messages and syncs: once this returns they may be attempted. On an error none of them
-    /// is kept.
+    /// See [`Outbox::put`].
     ///
     /// # Errors
-    /// Where the disk does not take them.
+    /// Where the disk does not take the messages.
     pub fn put(&mut self, drafts: &[Draft]) -> Result<(), Error> {
-        self.flush()?;
-        for draft in drafts {
-            Record::Put(draft).write(&mut self.buffer);
-        }
-        let before = self.len;
-        let written = self
-            .flush()
-            .and_then(|()| sys::file::fdatasync(&self.file).map_err(io_error("sync", &self.path)));
-        if let Err(error) = written {
-            self.cut_back(before);
-            return Err(error);
-        }
-        for draft in drafts {
-            self.kept.apply(&Record::Put(draft));
-        }
-        Ok(())
+        self.outbox.put(drafts).map_err(|failure| at(&self.folder, failure))
     }
 
-    /// Notes something that needs no sync; [`Store::flush`] writes it.
+    /// See [`Outbox::note`].
     pub fn note(&mut self, record: &Record<'_>) {
-        if self.shared && matches!(record, Record::Cursor(_) | Record::Token(_)) {
-            return;
-        }
-        self.kept.apply(record);
-        // Own messages are kept only to be passed over by the next first client.
-        let most = limits::OWN_RECENT;
-        if self.kept.own.len() > 2 * most {
-            self.kept.own.drain(..most);
-        }
-        record.write(&mut self.buffer);
+        self.outbox.note(record);
     }
 
-    /// Writes what was noted, and rewrites the file where it has grown long for what it says.
+    /// See [`Outbox::flush`].
     ///
     /// # Errors
-    /// Where the disk does not take it; what was noted is then given up, save in memory.
+    /// Where the disk does not take what was noted.
     pub fn flush(&mut self) -> Result<(), Error> {
-        let buffer = std::mem::take(&mut self.buffer);
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        if self.broken {
-            let error = io::Error::other("an earlier write failed");
-            return Err(io_error("write", &self.path)(error));
-        }
-        let before = self.len;
-        if let Err(error) = self.file.write_all(&buffer) {
-            self.cut_back(before);
-            return Err(io_error("write", &self.path)(error));
-        }
-        self.len += buffer.len() as u64;
-        if self.len > limits::OUTBOX_FILE_BYTES && self.len > 4 * self.useful_bytes() {
-            self.rewrite()?;
-        }
-        Ok(())
+        self.outbox.flush().map_err(|failure| at(&self.folder, failure))
     }
 
-    /// As [`Store::flush`], and syncs.
+    /// See [`Outbox::sync`].
     ///
     /// # Errors
-    /// Where the disk does not take it.
+    /// Where the disk does not take what was noted.
     pub fn sync(&mut self) -> Result<(), Error> {
-        self.flush()?;
-        sys::file::fdatasync(&self.file).map_err(io_error("sync", &self.path))
+        self.outbox.sync().map_err(|failure| at(&self.folder, failure))
     }
 
-    /// Ends cleanly: an outbox that is a further client's and empty is removed.
+    /// Ends cleanly.
     ///
     /// # Errors
     /// Where the disk does not take the rest.
-    pub fn close(mut self) -> Result<(), Error> {
-        self.flush()?;
-        if self.shared && self.kept.drafts.is_empty() {
-            let _ = fs::remove_file(&self.path);
-            return Ok(());
-        }
-        self.sync()
+    pub fn close(self) -> Result<(), Error> {
+        self.outbox.close().map_err(|failure| at(&self.folder, failure))
     }
 
-    fn useful_bytes(&self) -> u64 {
-        let texts: usize = self.kept.drafts.iter().map(|draft| draft.body.len() + 100).sum();
-        (texts + self.kept.own.len() * 64) as u64
-    }
-
-    /// Undoes a write that failed half-way, so that the next line starts on its own.
-    fn cut_back(&mut self, len: u64) {
-        let cut = self.file.set_len(len).is_ok()
-            && io::Seek::seek(&mut self.file, io::SeekFrom::Start(len)).is_ok();
-        self.len = len;
-        self.broken = !cut;
-    }
-
-    /// Writes the short form beside and renames it over.
-    fn rewrite(&mut self) -> Result<(), Error> {
-        let mut bytes = Vec::new();
-        self.kept.write(&mut bytes);
-        let new = self.path.with_extension("new");
-        self.file = write_secret(&new, &bytes)?;
-        fs::rename(&new, &self.path).map_err(io_error("rename", &new))?;
-        sys::file::sync_dir(&self.folder).map_err(io_error("sync", &self.folder))?;
-        self.len = bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Takes over the outboxes of further clients that have died.
+    /// Takes over the outboxes of clients that have died; nobody else can start in their places
+    /// meanwhile.
     fn adopt(&mut self) -> Result<usize, Error> {
-        let mut adopted = 0;
+        let (mut slots, mut locks) = (Vec::new(), Vec::new());
         for slot in 1..limits::CLIENT_SLOTS {
-            let path = self.folder.join(format!("outbox.{slot}"));
-            if !path.exists() {
-                continue;
+            if self.folder.join(outbox::file_name(slot)).exists()
+                && let Some(lock) = try_lock(&self.folder, slot)?
+            {
+                slots.push(slot);
+                locks.push(lock);
             }
-            let Some(_lock) = try_lock(&self.folder, slot)? else {
-                continue;
-            };
-            let (_, bytes) = open_file(&path)?;
-            let drafts: Vec<Draft> = journal::replay(&bytes).kept.drafts.into();
-            let waiting = |id: u128| self.kept.drafts.iter().any(|draft| draft.id == id);
-            let new: Vec<Draft> = drafts.into_iter().filter(|draft| !waiting(draft.id)).collect();
-            self.put(&new)?;
-            adopted += new.len();
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
         }
-        Ok(adopted)
+        self.outbox.adopt(&slots).map_err(|failure| at(&self.folder, failure))
     }
+}
+
+/// The failure of a file in this folder.
+fn at(folder: &Path, failure: outbox::Failure) -> Error {
+    let outbox::Failure { doing, name, error } = failure;
+    let path = if name.is_empty() { folder.to_owned() } else { folder.join(name) };
+    Error::Io { doing, path, error }
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -295,34 +195,36 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error
     move |error| Error::Io { doing, path, error }
 }
 
+/// Makes a folder, and those above it, where they are not there; the new names are durable then.
 fn make_dir(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new("."));
+    make_dir(above)?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(io_error("make the folder", path))
+    made.map_err(io_error("make the folder", path))?;
+    sys::file::sync_dir(above).map_err(io_error("sync", above))
 }
 
-/// Opens a file for reading and appending, mode 0600, and reads it whole.
-fn open_file(path: &Path) -> Result<(File, Vec<u8>), Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(path).map_err(io_error("open", path))?;
-    let permissions = fs::Permissions::from_mode(0o600);
-    file.set_permissions(permissions).map_err(io_error("keep others from", path))?;
-    if let Some(folder) = path.parent() {
-        sys::file::sync_dir(folder).map_err(io_error("sync", folder))?;
+/// Takes from others what an earlier umask may have given them.
+fn keep_others_from(path: &Path) -> Result<(), Error> {
+    match fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_error("keep others from", path)(error))
+        }
+        _ => Ok(()),
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io_error("read", path))?;
-    Ok((file, bytes))
 }
 
 /// Makes a file of mode 0600 with this content, synced.
-fn write_secret(path: &Path, bytes: &[u8]) -> Result<File, Error> {
+fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(path).map_err(io_error("make", path))?;
     file.write_all(bytes).map_err(io_error("write", path))?;
-    file.sync_all().map_err(io_error("sync", path))?;
-    Ok(file)
+    file.sync_all().map_err(io_error("sync", path))
 }
 
 /// The lock of a place, or `None` where its client lives.
@@ -367,6 +269,8 @@ fn choose_folder(state_dir: &Path, user: &str, servers: &[String]) -> Result<Pat
         None => state_dir.join(new_folder_name(user, servers, &names)),
     };
     make_dir(&folder)?;
+    // Also where it was there: the client that made it may have died before it did this.
+    sys::file::sync_dir(state_dir).map_err(io_error("sync", state_dir))?;
     let (path, list) = (folder.join("servers"), servers.join("\n") + "\n");
     if fs::read_to_string(&path).unwrap_or_default() != list {
         let new = folder.join(format!("servers.{}", std::process::id()));

@@ -48,6 +48,8 @@ pub struct Driver {
     handed_out: Vec<Handed>,
     /// What the disk said when refusals were to be kept.
     trouble: Option<store::Error>,
+    /// The session's cursor when all that it had to tell was handed out.
+    handed_cursor: Option<u64>,
     noted_cursor: Option<u64>,
     buffer: Vec<u8>,
 }
@@ -94,7 +96,16 @@ impl Driver {
         }
         let (handed_out, buffer) = (Vec::new(), vec![0; READ_BYTES]);
         let (transport, trouble) = (None, None);
-        Ok(Driver { session, store, transport, handed_out, trouble, noted_cursor, buffer })
+        Ok(Driver {
+            session,
+            store,
+            transport,
+            handed_out,
+            trouble,
+            handed_cursor: noted_cursor,
+            noted_cursor,
+            buffer,
+        })
     }
 
     /// The outbox's file, to name it to people.
@@ -255,6 +266,8 @@ impl Driver {
                 break;
             }
         }
+        // Later the session may receive what nobody is shown before the client ends.
+        self.handed_cursor = self.session.cursor();
         events
     }
 
@@ -293,7 +306,7 @@ impl Driver {
                 Handed::Token(token) => Record::Token(token),
             });
         }
-        if let Some(cursor) = self.session.cursor().filter(|c| Some(*c) != self.noted_cursor) {
+        if let Some(cursor) = self.handed_cursor.filter(|c| Some(*c) != self.noted_cursor) {
             self.noted_cursor = Some(cursor);
             self.store.note(&Record::Cursor(cursor));
         }

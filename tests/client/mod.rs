@@ -1,5 +1,6 @@
 //! The client from outside.
 
+mod endings;
 mod fake;
 mod outbox;
 mod process;

@@ -65,7 +65,7 @@ impl Server {
         self.client_of(&self.address(), user, state, timeout_s)
     }
 
-    fn client_of(&self, servers: &str, user: &str, state: &str, timeout_s: u32) -> Command {
+    pub fn client_of(&self, servers: &str, user: &str, state: &str, timeout_s: u32) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
         command.args(["chat", "--servers", servers, "--user", user]);
         command.args(["--timeout", &timeout_s.to_string()]);
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// What a client of `user` does with a script from a pipe.
-    fn piped(&self, user: &str, script: &str) -> Output {
+    pub fn piped(&self, user: &str, script: &str) -> Output {
         let mut client = self.client(user).spawn().expect("it runs");
         client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
         output_of(client)
@@ -107,14 +107,14 @@ impl Drop for Server {
 }
 
 /// A running client that speaks JSON.
-struct Client {
-    child: Child,
+pub struct Client {
+    pub child: Child,
     input: Option<ChildStdin>,
     output: BufReader<Bounded<ChildStdout>>,
 }
 
 impl Client {
-    fn start(server: &Server, user: &str) -> Client {
+    pub fn start(server: &Server, user: &str) -> Client {
         let mut child = server.client(user).arg("--json").spawn().expect("it runs");
         let stdout = child.stdout.take().expect("piped");
         let output = Bounded::lines(stdout, format!("the next event of {user}'s client"));
@@ -122,12 +122,12 @@ impl Client {
         Client { child, input, output }
     }
 
-    fn say(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         writeln!(self.input.as_mut().expect("open"), "{line}").expect("it reads");
     }
 
     /// The next event of this kind; the texts of others are passed over. `None` at the end.
-    fn next(&mut self, event: &str) -> Option<String> {
+    pub fn next(&mut self, event: &str) -> Option<String> {
         let start = format!("{{\"event\": \"{event}\"");
         let bound = Bound::new(format!("the client tells of a {event}"));
         loop {
@@ -141,7 +141,7 @@ impl Client {
         }
     }
 
-    fn kill(mut self) -> Vec<String> {
+    pub fn kill(mut self) -> Vec<String> {
         self.child.kill().expect("it can be killed");
         exit_of(&mut self.child);
         let rest = self.output.lines().map_while(Result::ok);
@@ -149,7 +149,7 @@ impl Client {
     }
 
     /// The end of the input; the exit code and what was still printed.
-    fn end(mut self) -> (Option<i32>, Vec<String>) {
+    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
         drop(self.input.take());
         let lines = self.output.lines().map_while(Result::ok).collect();
         (exit_of(&mut self.child).code(), lines)
@@ -157,7 +157,7 @@ impl Client {
 }
 
 /// A text field of an event, for texts without escapes.
-fn field(line: &str, key: &str) -> Option<String> {
+pub fn field(line: &str, key: &str) -> Option<String> {
     let start = format!("\"{key}\": \"");
     let at = line.find(&start)? + start.len();
     let length = line[at..].find('"')?;

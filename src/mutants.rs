@@ -196,6 +196,15 @@ mutants! {
     OutboxDroppedEarly "outbox-dropped-early":
         "a message leaves the outbox when it is sent, not when it is acknowledged",
         ["client::session::whatever_fails"];
+    OutboxReplacedUnsynced "outbox-replaced-unsynced":
+        "a short outbox takes the place of the long one before it is synced",
+        ["client::outbox::after_a_crash_at_any_operation"];
+    AdoptedComesBack "adopted-comes-back":
+        "an adopted outbox may come back after its messages were refused",
+        ["client::outbox::a_crash_while_an_outbox_is_adopted"];
+    CursorPastShown "cursor-past-shown":
+        "a client that ends notes messages as shown that it has only received",
+        ["client::endings::what_arrives_with_the_signal"];
     SyncOneOff "sync-one-off":
         "catching up goes on one place too far",
         ["client::session::whatever_fails"];

@@ -6,6 +6,7 @@ use super::store::journal::Record;
 use super::store::{self, Store};
 use super::transport::Transport;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::protocol::id;
 use crate::sys::poll::PollFd;
 use crate::sys::{clock, entropy};
@@ -306,7 +307,9 @@ impl Driver {
                 Handed::Token(token) => Record::Token(token),
             });
         }
-        if let Some(cursor) = self.handed_cursor.filter(|c| Some(*c) != self.noted_cursor) {
+        let received = planted(Mutant::CursorPastShown);
+        let cursor = if received { self.session.cursor() } else { self.handed_cursor };
+        if let Some(cursor) = cursor.filter(|c| Some(*c) != self.noted_cursor) {
             self.noted_cursor = Some(cursor);
             self.store.note(&Record::Cursor(cursor));
         }
@@ -327,7 +330,9 @@ impl Driver {
 pub mod tests {
     use super::super::options::{Action, PasswordFrom};
     use super::*;
-    use crate::protocol::framing::Codec;
+    use crate::protocol::Message;
+    use crate::protocol::framing::{self, Codec, Form};
+    use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -351,6 +356,11 @@ pub mod tests {
     impl Offline {
         /// One of `alice`.
         pub fn new() -> Offline {
+            Offline::who_follows(true)
+        }
+
+        /// As [`Offline::new`], which is told of all that comes, or not.
+        fn who_follows(follow: bool) -> Offline {
             static COUNT: AtomicU64 = AtomicU64::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = format!("chatctl-driver-{}-{count}", std::process::id());
@@ -372,8 +382,45 @@ pub mod tests {
             };
             let store =
                 Store::open(&files.0, "alice", &options.servers).expect("the store opens").0;
-            let driver = Driver::new(&options, "alice", None, store, true).expect("it starts");
-            Offline { driver, files }
+            let password = Some("open sesame".to_owned());
+            let driver = Driver::new(&options, "alice", password, store, follow);
+            Offline { driver: driver.expect("it starts"), files }
         }
+    }
+
+    /// A server says this.
+    fn hear(driver: &mut Driver, message: &Message<'_>) {
+        let mut bytes = Vec::new();
+        framing::put(&mut bytes, Form::Frames, Codec::Binary, message);
+        driver.session.received(0, &bytes);
+    }
+
+    #[test]
+    fn a_refusal_is_on_the_disk_before_anybody_is_told_of_it() {
+        let Offline { mut driver, files } = Offline::who_follows(false);
+        let _listener = UnixListener::bind(files.0.join("nobody")).expect("it can listen");
+        driver.events(0);
+        let mut ready = driver.poll_fd();
+        ready.ready_write = true;
+        driver.turn(0, &ready);
+        driver.events(0);
+        for cmd in ["login", "token"] {
+            hear(&mut driver, &Message { cmd: cmd.into(), ..Message::default() });
+        }
+        driver.events(0);
+        let text = ("bob".to_owned(), "hello".to_owned());
+        let id = driver.send(0, vec![text]).expect("it is taken")[0];
+        driver.events(0);
+        let refused = Message {
+            cmd: "send".into(),
+            body: "no-such-user: nobody has this name".into(),
+            error: true,
+            ..Message::default()
+        };
+        hear(&mut driver, &refused);
+        let events = driver.events(0);
+        let is_it = |event: &Event| matches!(event, Event::Failed { draft, .. } if draft.id == id);
+        assert!(events.iter().any(is_it), "{events:?}");
+        assert!(driver.store.is_synced(), "the person is told now");
     }
 }

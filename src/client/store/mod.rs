@@ -125,6 +125,11 @@ impl Store {
         self.outbox.kept()
     }
 
+    /// Whether all that was put and noted is on the disk.
+    pub fn is_synced(&self) -> bool {
+        self.outbox.is_synced()
+    }
+
     /// The outbox's file, to name it to people.
     pub fn path(&self) -> &Path {
         &self.path

@@ -29,6 +29,7 @@ use std::io;
 use super::journal::{self, Kept, Record};
 use crate::client::session::Draft;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::wal::Disk;
 
 /// What a disk refused.
@@ -65,6 +66,8 @@ pub struct Outbox<D> {
     buffer: Vec<u8>,
     /// The length from which on the file may be replaced by a short one.
     compact_at: u64,
+    /// Lines were written, and not synced.
+    unsynced: bool,
     /// What the file says on disk is unknown.
     broken: bool,
 }
@@ -80,8 +83,9 @@ impl<D: Disk> Outbox<D> {
         let name = file_name(slot);
         let (kept, buffer) = (Kept::default(), Vec::new());
         let compact_at = limits::OUTBOX_FILE_BYTES;
+        let (len, unsynced, broken) = (0, false, false);
         let mut outbox =
-            Outbox { disk, slot, name, kept, len: 0, buffer, compact_at, broken: false };
+            Outbox { disk, slot, name, kept, len, buffer, compact_at, unsynced, broken };
         let name = outbox.name.clone();
         if !outbox.has(&name)? {
             outbox.disk.create(&name).map_err(failure("make", &name))?;
@@ -117,6 +121,11 @@ impl<D: Disk> Outbox<D> {
     /// What is kept.
     pub fn kept(&self) -> &Kept {
         &self.kept
+    }
+
+    /// Whether all that was put and noted is on the disk.
+    pub fn is_synced(&self) -> bool {
+        self.buffer.is_empty() && !self.unsynced && !self.broken
     }
 
     /// The file's name.
@@ -199,7 +208,7 @@ impl<D: Disk> Outbox<D> {
         for name in &names {
             self.disk.remove(name).map_err(failure("remove", name))?;
         }
-        if !names.is_empty() {
+        if !names.is_empty() && !planted(Mutant::AdoptedComesBack) {
             self.disk.sync_dir().map_err(failure("sync", ""))?;
         }
         Ok(drafts.len())
@@ -230,8 +239,12 @@ impl<D: Disk> Outbox<D> {
         if !buffer.is_empty() {
             written = self.disk.write_at(name, self.len, &buffer).map_err(failure("write", name));
         }
-        if sync && written.is_ok() {
+        if written.is_ok() {
+            self.unsynced |= !buffer.is_empty();
+        }
+        if sync && self.unsynced && written.is_ok() {
             written = self.disk.fdatasync(name).map_err(failure("sync", name));
+            self.unsynced = written.is_err();
             // What a failed sync was about is neither on the disk nor written by the next one.
             cuttable = written.is_ok();
         }
@@ -279,6 +292,7 @@ impl<D: Disk> Outbox<D> {
             return Err(failure("sync", "")(error));
         }
         self.len = bytes.len() as u64;
+        self.unsynced = false;
         self.compact_at = limits::OUTBOX_FILE_BYTES;
         Ok(())
     }
@@ -290,6 +304,9 @@ impl<D: Disk> Outbox<D> {
         }
         self.disk.create(name).map_err(failure("make", name))?;
         self.disk.write_at(name, 0, bytes).map_err(failure("write", name))?;
+        if planted(Mutant::OutboxReplacedUnsynced) {
+            return Ok(());
+        }
         self.disk.fdatasync(name).map_err(failure("sync", name))
     }
 

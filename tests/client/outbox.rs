@@ -11,7 +11,7 @@ use crate::support::{Rng, env_number};
 use crate::wal::sim_disk::{Fault, SimDisk};
 
 /// Seeds that are played where nothing else is asked for.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 12;
 /// Operations of the disk in one script, about: none of a longer script is left out.
 const STEPS: u64 = 14;
 

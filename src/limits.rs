@@ -265,6 +265,28 @@ pub const fn server_bytes(connections: usize) -> usize {
     2 * (connections * each + clients) + log + jobs + peers
 }
 
+// The time of entries.
+
+/// A wall clock that is set by more than this, and clocks that are further apart, are told,
+/// milliseconds. An entry's time that is further ahead than this is not kept up by the next.
+pub const CLOCK_STEP_MS: u64 = 1_000;
+/// How near to the median of the clocks the times of entries are kept, milliseconds. Half of
+/// [`CLOCK_STEP_MS`]: two servers see the median differently by what messages take, and time must not
+/// go back for that.
+pub const CLOCK_NEAR_MS: u64 = 500;
+/// How long a step of the wall clock must last before it is followed where no median confirms it,
+/// milliseconds.
+pub const CLOCK_STANDS_MS: u64 = 600_000;
+/// Between two looks at the clocks of a server that has nothing else to do, at most, milliseconds.
+pub const CLOCK_LOOK_MS: u64 = 10_000;
+/// A peer is told this server's clock at most this often, milliseconds.
+pub const CLOCK_TELL_MS: u64 = 50;
+/// Longest way of a peer's clock to here, with the way of what it answers, milliseconds. Past it: the
+/// clock is ignored.
+pub const CLOCK_TRIP_MS: u64 = 500;
+/// Steps of the wall clock, and differences between clocks, are told at most this often, milliseconds.
+pub const CLOCK_TELL_AGAIN_MS: u64 = 60_000;
+
 // The consensus core.
 
 /// Servers in one cluster, with a vote or without. More: the server does not start, and no other is

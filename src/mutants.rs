@@ -178,6 +178,15 @@ mutants! {
     PushBeforePage "push-before-page":
         "what is pushed while a page is being made comes before it",
         ["server::order::that_a_message_is_taken_back"];
+    ClockUnchecked "clock-unchecked":
+        "a PRIMARY takes its own wall clock unchecked for the times of entries",
+        ["time::three_clocks", "sim::every"];
+    TimeStaysPoisoned "time-stays-poisoned":
+        "after an entry whose time was far ahead time never goes back",
+        ["time::a_time_far_ahead", "sim::every"];
+    LateClockTaken "late-clock-taken":
+        "a peer's clock that waited in a queue is taken for what it shows now",
+        ["time::a_clock_that_was_late"];
     TokenOutlivesPassword "token-outlives-password":
         "a token stays good when the password is changed",
         ["server::accounts::a_token_resumes"];

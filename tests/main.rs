@@ -14,5 +14,6 @@ mod raft;
 mod server;
 mod sim;
 mod support;
+mod time;
 mod wal;
 mod weather;

@@ -125,7 +125,7 @@ impl State {
         self.founding.as_ref().map(|founding| founding.token_secret)
     }
 
-    /// The highest time of any entry, milliseconds since the Unix epoch.
+    /// The time of the last entry that has one, milliseconds since the Unix epoch.
     pub fn last_time(&self) -> u64 {
         self.last_time
     }

@@ -108,7 +108,7 @@ impl State {
         let command = Command::decode(payload)?;
         self.check_capacity(&command)?;
         self.applied = index;
-        self.last_time = self.last_time.max(command.time());
+        self.last_time = command.time();
         Ok(match command {
             Command::Found { cluster, token_secret, members, .. } => {
                 if self.founding.is_none() {

@@ -19,6 +19,7 @@ use super::peers::change::{Change, Verb};
 use super::peers::handshake::Identity;
 use super::peers::mesh::{Event, Member, Mesh};
 use super::peers::session::Block;
+use super::peers::wire::Frame;
 use super::service::{Service, Serving};
 use super::{TraceLevel, standing};
 use crate::chat::{self, Command};
@@ -74,7 +75,11 @@ impl Changing {
         let replica = &mut with.service.replica;
         match event {
             Event::Raft(from, message) => replica.step(with.now_ms, from, message),
-            Event::Up(id) => replica.peer_up(with.now_ms, id),
+            Event::Up(id) => {
+                replica.peer_up(with.now_ms, id);
+                with.service.forget_clock(id);
+            }
+            Event::Clock(id, clock) => with.service.hear_clock(id, clock),
             Event::Lost(id) => replica.peer_lost(with.now_ms, id),
             Event::About(_) => with.learn_addresses(),
             // The log of this one begins already.
@@ -297,6 +302,16 @@ impl Means<'_> {
             return Err("its data directory was a member's before: give it an empty one".to_owned());
         }
         Ok(*incarnation)
+    }
+
+    /// Tells those for whom the core has messages what time it is here.
+    pub fn tell_clocks(&mut self) {
+        let service = &mut *self.service;
+        for outgoing in &service.replica.wishes.messages {
+            if let Some(clock) = service.time.tell(outgoing.to) {
+                self.mesh.send_frame(outgoing.to, &Frame::Clock(clock), &Block::default());
+            }
+        }
     }
 
     /// Where clients reach the peers, as these say it: for those who come to the wrong server.

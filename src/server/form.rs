@@ -253,6 +253,7 @@ impl<D: Disk> Former<D> {
             // Who has started already does not wait for this server's answers.
             Event::Raft(..)
             | Event::About(_)
+            | Event::Clock(..)
             | Event::Up(_)
             | Event::Join(..)
             | Event::Probed(..) => {}

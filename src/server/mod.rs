@@ -12,6 +12,7 @@
 //! | [`trace`], [`lines`] | what an operator is told on standard error, and what of it is folded |
 //! | [`service`]  | what is done for clients, without any of these |
 //! | [`peers`]    | what servers say to each other, without any of these |
+//! | [`time`]     | which time it is, by the clocks of all servers, without any of these |
 //! | [`replica`]  | the core, the log and the state, tied together, without any of these |
 
 pub mod changing;
@@ -28,6 +29,7 @@ pub mod replica;
 pub mod service;
 pub mod standing;
 mod start;
+pub mod time;
 mod trace;
 mod turn;
 

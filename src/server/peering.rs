@@ -55,6 +55,7 @@ impl Server {
     /// What the core tells its peers leaves now, before the batch goes to the disk: they write while
     /// this server writes. What must wait for the disk is not among it yet.
     pub(super) fn send_to_peers(&mut self) {
+        self.change(|_, with| with.tell_clocks());
         let Some(links) = &mut self.links else { return };
         links.mesh.send(self.service.replica.wishes.messages.drain(..));
         links.write(self.waiting.poll.registry());

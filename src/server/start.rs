@@ -12,7 +12,7 @@ use super::replica::Replica;
 use super::service::{Now, Service, Serving, Settings};
 use super::standing::{LONE, LONE_NAME};
 use super::trace::Trace;
-use super::turn::Waiting;
+use super::turn::{self, Waiting};
 use super::{Error, Options, Server, TraceLevel, damage};
 use crate::auth::hasher::Hasher;
 use crate::chat;
@@ -21,7 +21,7 @@ use crate::net::{Deadlines, Listen, Listener};
 use crate::raft::{self, Role, ServerId};
 use crate::sys::output::Output;
 use crate::sys::signal::{self, Signals};
-use crate::sys::{clock, entropy, process};
+use crate::sys::{entropy, process};
 use crate::wal::hard_state::{self, HardState};
 use crate::wal::{DataDir, Disk, Reader, Writer};
 
@@ -85,7 +85,7 @@ impl Server {
             trace,
         };
         let Some(Entered { links, recovered, id }) = entering.enter()? else { return Ok(None) };
-        let now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
+        let now = turn::now();
         let config = config(&options, id)?;
         let replica = Replica::new(config, recovered, now.monotonic_ms).map_err(Error::Core)?;
         let settings = settings(&options, &hard_state, client_address);
@@ -238,6 +238,7 @@ fn settings(options: &Options, hard_state: &HardState, client_address: String) -
         login_timeout_ms: options.login_timeout_ms,
         max_sessions_per_address: options.max_sessions_per_address,
         logins_per_minute: options.logins_per_minute,
+        clock_stands_ms: limits::CLOCK_STANDS_MS,
         tell_details: options.trace >= TraceLevel::Debug,
     }
 }

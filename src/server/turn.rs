@@ -132,7 +132,7 @@ impl Server {
                 }
             }
         })?;
-        self.now = Now { monotonic_ms: clock::monotonic_ms(), unix_ms: clock::unix_ms() };
+        self.now = now();
         self.service.set_now(self.now);
         if signalled {
             self.on_signal();
@@ -566,6 +566,15 @@ impl Server {
         for line in self.service.todo.tell.drain(..) {
             self.trace.tell(line);
         }
+    }
+}
+
+/// What the machine's clocks show.
+pub(super) fn now() -> Now {
+    Now {
+        monotonic_ms: clock::monotonic_ms(),
+        boot_ms: clock::boottime_ms(),
+        unix_ms: clock::unix_ms(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two clocks: one that never goes back, and the time of day; and how the latter is written.
+//! The clocks: two that never go back, and the time of day; and how the latter is written.
 #![allow(unsafe_code)]
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,14 +10,24 @@ pub fn monotonic_ms() -> u64 {
 
 /// Microseconds of the monotonic clock: for measuring.
 pub fn monotonic_us() -> u64 {
+    microseconds(libc::CLOCK_MONOTONIC)
+}
+
+/// Milliseconds since the machine's start, those in which it was suspended included. Nobody sets this
+/// clock: it and the time of day move apart only where that is set.
+pub fn boottime_ms() -> u64 {
+    microseconds(libc::CLOCK_BOOTTIME) / 1_000
+}
+
+fn microseconds(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a valid timespec to write to, and lives through the call.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    assert_eq!(result, 0, "Linux always has CLOCK_MONOTONIC");
+    let result = unsafe { libc::clock_gettime(clock, &mut now) };
+    assert_eq!(result, 0, "Linux always has CLOCK_MONOTONIC and CLOCK_BOOTTIME");
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
 }
 
-/// Milliseconds since the Unix epoch; 0 for a clock set before it. May go back.
+/// Milliseconds since the Unix epoch; 0 for a clock set before it. May be set forward and back.
 pub fn unix_ms() -> u64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_millis() as u64,
@@ -109,6 +119,14 @@ mod tests {
             last = now;
         }
         assert!(monotonic_ms() >= last / 1_000);
+    }
+
+    #[test]
+    fn the_time_since_the_start_of_the_machine_counts_on_with_the_monotonic_clock() {
+        let (boot_ms, monotonic) = (boottime_ms(), monotonic_ms());
+        assert!(boot_ms >= monotonic, "time suspended comes on top: {boot_ms} {monotonic}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(boottime_ms() >= boot_ms + 20);
     }
 
     #[test]

@@ -67,13 +67,12 @@ fn a_deleted_accounts_mailbox_is_gone_and_what_it_sent_stays() {
 }
 
 #[test]
-fn entry_times_are_kept_as_they_are_and_the_highest_is_the_last() {
+fn entry_times_are_kept_as_they_are_also_where_they_go_back() {
     let mut chat = Chat::new(&["ann"]);
-    let highest = chat.time;
     chat.time = 100;
     let effect = chat.send("ann", "ann", 1, "text");
     assert!(matches!(effect, Effect::Stored { time: 110, .. }), "{effect:?}");
-    assert_eq!(chat.state.last_time(), highest);
+    assert_eq!(chat.state.last_time(), 110, "that of the last entry");
     assert_eq!(chat.state.applied(), chat.index);
 }
 

@@ -76,7 +76,7 @@ pub struct Model {
 
 impl Model {
     pub fn apply(&mut self, index: u64, command: &Command) -> Outcome {
-        self.last_time = self.last_time.max(command.time());
+        self.last_time = command.time();
         match command {
             Command::Members { .. } => Outcome::Nothing,
             Command::Found { .. } if self.founded => Outcome::AlreadyFounded,

@@ -1,6 +1,7 @@
 //! Clusters of real processes: what is killed, stopped, refused, and what clients see of it.
 
 mod chat;
+mod clocks;
 mod damage;
 mod disks;
 mod failover;

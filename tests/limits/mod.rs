@@ -123,6 +123,11 @@ const HELD_BY: &[(&str, &str)] = &[
     ("FOLD_MOST_MS", "no_steady_state_has_more_than_200_lines_an_hour"),
     ("FOLD_EACH_MS", "no_steady_state_has_more_than_200_lines_an_hour"),
     ("FOLD_TOPICS", "topics_are_bounded"),
+    // The time of entries.
+    ("CLOCK_STEP_MS", "a_step_is_told_and_followed_once_it_has_lasted"),
+    ("CLOCK_STANDS_MS", "a_step_is_told_and_followed_once_it_has_lasted"),
+    ("CLOCK_NEAR_MS", "three_clocks_keep_time_near_their_median"),
+    ("CLOCK_TRIP_MS", "a_clock_that_was_late_is_ignored"),
     // The consensus core.
     ("RAFT_VOTERS", "a_wrong_list_says_what_is_wrong"),
     ("RAFT_TERM", "an_absurd_term_and_what_a_server_says_to_itself_are_ignored"),
@@ -181,6 +186,9 @@ const NOT_MET: &[(&str, &str)] = &[
     ("PEER_LINGER_MS", "when something is done"),
     ("CHANGE_MS", "when something is told"),
     ("SLOW_SYNC_US", "when something is told"),
+    ("CLOCK_LOOK_MS", "when something is done"),
+    ("CLOCK_TELL_MS", "when something is told"),
+    ("CLOCK_TELL_AGAIN_MS", "when something is told"),
     ("FORMING_TELL_MS", "when something is told"),
 ];
 

@@ -16,6 +16,7 @@ use super::clock::Us;
 use super::configs::{Config, Configs};
 use super::kept::{Brief, Kept};
 use super::server::Server;
+use super::times::Times;
 use crate::chat::model::{Letter, Model, Outcome};
 use crate::wal::machine::{Change, changes_of};
 
@@ -56,6 +57,7 @@ pub struct Checker {
     /// Directories that are no machine's any more, by their numbers: what they had.
     pub archive: BTreeMap<ServerId, Kept>,
     seen: Vec<Seen>,
+    pub times: Times,
     digests: BTreeMap<u64, u64>,
     model: Model,
     snapshots: Vec<Model>,
@@ -78,6 +80,7 @@ impl Checker {
             configs: Configs::default(),
             archive: BTreeMap::new(),
             seen: Vec::new(),
+            times: Times::default(),
             digests: BTreeMap::new(),
             snapshots: vec![model.clone()],
             model,
@@ -193,6 +196,12 @@ impl Checker {
                 "same index, same committed entry (§5.4.3)"
             );
         }
+        self.times.look_at(now_us, place, servers);
+        if primary_in.is_some() && seen.epoch == server.epoch {
+            for index in seen.last_index + 1..=outline.last_index {
+                self.times.on_proposed(index, (now_us, place), servers, &self.entries);
+            }
+        }
         let (epoch, cuts, last_index) = (server.epoch, outline.cuts, outline.last_index);
         self.seen[place] = Seen { epoch, primary_in, cuts, last_index, commit };
         self.check_bounds(server);
@@ -225,8 +234,7 @@ impl Checker {
         self.configs.on_committed(now_us, index, term);
         if !payload.is_empty() {
             let command = Command::decode(&payload).expect("a committed command can be read");
-            let before = self.model.last_time;
-            assert!(command.time() >= before, "time never goes back: entry {index}");
+            self.times.on_committed(index, self.model.last_time, command.time());
             if let Outcome::Stored { from, id, .. } = self.model.apply(index, &command) {
                 let first = *self.stored.entry((from.clone(), id)).or_insert(index);
                 assert_eq!(first, index, "a message is stored once: {id:032x} of {from}");

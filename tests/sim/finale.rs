@@ -2,12 +2,15 @@
 //! disks, and must serve soon; then the rest comes back, or has room, and all must have the same.
 
 use chatctl::limits;
+use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::raft::ServerId;
 
 use super::clock::Us;
+use super::process::{Input, LinkId};
 use super::server::Server;
 use super::weather::Mend;
 use super::world::{MS, World};
+use crate::support::raw_client::ask;
 
 /// How long clients may take to bring everything home, once there is a PRIMARY: a client that has
 /// just begun to wait for a silent server waits half a minute for an answer, then starts anew.
@@ -21,6 +24,10 @@ impl World {
         self.run(self.weather.until, |_| false);
         self.note(format_args!("it clears up"));
         self.weather.clear();
+        for place in 0..self.servers.len() {
+            let (now_us, wrong_ms) = (self.now_us, self.some_difference(0));
+            self.servers[place].clock.set(now_us, wrong_ms);
+        }
         let mut leaves_full = self.servers.len() > 1 && self.rng.chance(1, 4);
         let (majority, rest) = self.some_majority(&mut leaves_full);
         self.cut.clear();
@@ -43,6 +50,8 @@ impl World {
             rest.into_iter().filter(|place| !self.servers[*place].is_ghost).collect();
         self.heal(&rest);
         self.replace_the_lost();
+        self.comes_together();
+        self.times_are_right();
         self.comes_together();
         self.finish();
     }
@@ -134,6 +143,7 @@ impl World {
         let server = &mut self.servers[place];
         server.dead = false;
         server.paused_until = server.paused_until.min(now_us);
+        server.clock.resume(now_us);
         self.start(place);
         self.wake_server(place, 0);
     }
@@ -184,6 +194,25 @@ impl World {
             let knows = replica.wal().commit() == self.checker.last();
             assert!(knows, "{} does not know all:\n{}", server.name, self.waiting());
         }
+    }
+
+    /// The clocks have been right for long enough: so is the time of an entry made now.
+    fn times_are_right(&mut self) {
+        let look_ms = if self.members().len() == 1 { limits::CLOCK_LOOK_MS } else { 1_000 };
+        let wait_ms = (self.common.clock_stands_ms + look_ms) * 21 / 20;
+        self.run(self.now_us + wait_ms * MS, |_| false);
+        let (before, link) = (self.checker.last(), LinkId::MAX);
+        let primary = self.members().into_iter().find(|place| self.servers[*place].is_primary());
+        let place = primary.expect("the servers have come together under a PRIMARY");
+        let mut bytes = Vec::new();
+        let ask = ask("create").src("last").body("password");
+        framing::put(&mut bytes, Form::Frames, Codec::Binary, &ask);
+        self.tell(place, 0, Input::Opened(link));
+        self.tell(place, MS, Input::Bytes { link, bytes });
+        let until = self.now_us + 10_000 * MS;
+        let is_made = self.run(until, |world| world.checker.last() > before);
+        assert!(is_made, "the last account is not made:\n{}", self.waiting());
+        self.checker.times.are_right();
     }
 
     /// The machines of the members, or of the server that is alone.
@@ -247,6 +276,8 @@ impl World {
         self.counts.committed = self.checker.last();
         self.counts.elections = self.checker.primaries.len() as u64;
         self.counts.answers = self.checker.answers;
+        self.counts.went_back = self.checker.times.went_back;
+        self.counts.by_median = self.checker.times.by_median;
         self.trace.good = true;
     }
 }

@@ -35,6 +35,7 @@ impl Held {
             segment_bytes: limits::WAL_SEGMENT_BYTES,
             id_window: limits::ID_WINDOW,
             read_only_after_ms: limits::READ_ONLY_AFTER_MS,
+            clock_stands_ms: limits::CLOCK_STANDS_MS,
             long_messages: false,
             forms: false,
         };

@@ -15,6 +15,7 @@
 //! | `finale.rs` | how a history ends: liveness, then agreement |
 //! | `held.rs` | a server whose disk takes nothing for a while |
 //! | `checker.rs`, `kept.rs`, `configs.rs` | what must hold; what is known to be durable, and who counts |
+//! | `times.rs` | what must hold of the times of entries |
 //! | `trace.rs`, `counts.rs` | the story, its hash, its numbers |
 //!
 //! `make sim SIM_SEEDS=n` plays many seeds from `SIM_BASE` on; `make sim SIM_SEED=x` plays one, with
@@ -37,6 +38,7 @@ mod operator;
 mod peers;
 mod process;
 mod server;
+mod times;
 mod trace;
 mod weather;
 mod wild;
@@ -146,6 +148,9 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("refused changes", sum.changes_refused, seeds / 10),
         ("lost disks", sum.wiped, seeds / 20),
         ("lost disks that came back", sum.ghosts, seeds / 100),
+        ("clocks that jumped by years", sum.years, seeds / 4),
+        ("times that went back", sum.went_back, seeds / 10),
+        ("times held against a median", sum.by_median, 10 * seeds),
     ];
     for (what, count, least) in at_least {
         assert!(count >= least, "{what}: only {count} in {seeds} histories\n{sum}");

@@ -178,7 +178,10 @@ impl Process {
         self.now = now;
         self.service.set_now(now);
         let mut done = Vec::new();
-        for input in std::mem::take(&mut self.inbox) {
+        // What peers say comes first.
+        let is_peers = |input: &Input| matches!(input, Input::Peer { .. } | Input::Wire { .. });
+        let (peers, others) = std::mem::take(&mut self.inbox).into_iter().partition(is_peers);
+        for input in Vec::into_iter(peers).chain::<Vec<Input>>(others) {
             self.take(input, &mut done);
         }
         if let Some(peers) = &mut self.peers {
@@ -368,6 +371,7 @@ impl Process {
         self.change(|changing, with| {
             changing.follow(with);
             changing.finish(with);
+            with.tell_clocks();
         });
         let role = self.service.replica.core().role();
         let wishes = &mut self.service.replica.wishes;

@@ -38,6 +38,7 @@ pub struct Common {
     pub segment_bytes: u32,
     pub id_window: usize,
     pub read_only_after_ms: u64,
+    pub clock_stands_ms: u64,
     /// People write long messages: who reads too slowly gets `lagging`.
     pub long_messages: bool,
     /// The history begins with empty disks.
@@ -492,7 +493,8 @@ impl Server {
 
     pub fn now(&self, now_us: Us) -> Now {
         let monotonic_ms = self.clock.monotonic_ms(now_us);
-        Now { monotonic_ms, unix_ms: self.clock.unix_ms(now_us) }
+        let boot_ms = self.clock.boot_ms(now_us);
+        Now { monotonic_ms, boot_ms, unix_ms: self.clock.unix_ms(now_us) }
     }
 
     pub fn runs(&self) -> bool {
@@ -524,7 +526,7 @@ impl Server {
 
 /// What a process that enters does something with.
 pub fn means<'a>(own: &'a mut hard_state::HardState, peers: &'a mut Peers, now: Now) -> Means<'a> {
-    let Now { monotonic_ms: now_ms, unix_ms } = now;
+    let Now { monotonic_ms: now_ms, unix_ms, .. } = now;
     Means { own, mesh: &mut peers.mesh, now_ms, unix_ms }
 }
 
@@ -588,6 +590,7 @@ fn settings(name: &str, common: &Common) -> Settings {
         logins_per_minute: 0,
         peers: Vec::new(),
         read_only_after_ms: common.read_only_after_ms,
+        clock_stands_ms: common.clock_stands_ms,
         tell_details: false,
     }
 }

@@ -8,6 +8,8 @@ use super::process::Input;
 use super::world::{Event, MS, World};
 use crate::support::Rng;
 
+/// How far apart clocks may be that are wrong by years.
+pub const YEARS_MS: u64 = 120 * 365 * 86_400_000;
 /// Between two looks at the weather.
 const TICK: Us = 25 * MS;
 
@@ -220,18 +222,25 @@ impl World {
             self.counts.pauses += 1;
             let after = self.some_time();
             let until = self.now_us + after;
-            self.note_of(place, "stands still");
+            let is_suspended = self.rng.chance(1, 3);
+            self.note_of(place, if is_suspended { "is suspended" } else { "stands still" });
             self.servers[place].paused_until = until;
+            if is_suspended {
+                self.counts.suspended += 1;
+                self.servers[place].clock.suspend(self.now_us, until);
+            }
         }
         if self.chance(weather.clock) {
             self.counts.clock_jumps += 1;
-            let wrong_ms = self.rng.below(7_200_000) as i64 - 3_600_000;
+            let most_ms = [YEARS_MS, 7_200_000, 4_000, 200][self.rng.below(4) as usize];
+            self.counts.years += u64::from(most_ms == YEARS_MS);
+            let wrong_ms = self.some_difference(most_ms);
             let jump_ms = if self.rng.chance(1, 3) { self.rng.below(3_000) } else { 0 };
             let now_us = self.now_us;
             let clock = &mut self.servers[place].clock;
-            clock.wrong_ms = wrong_ms;
+            clock.set(now_us, wrong_ms);
             clock.jump(now_us, jump_ms);
-            self.note_of(place, "has another time");
+            self.note_of(place, &format!("has another time, {wrong_ms} ms ahead"));
         }
         if self.chance(weather.stall) && self.weather.stalled.insert(place) {
             self.counts.stalls += 1;

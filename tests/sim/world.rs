@@ -23,7 +23,7 @@ use super::peers::{Sender, WireId, WireInput};
 use super::process::{Act, Input, LinkId};
 use super::server::{self, Common, Job, Server, Started, address_of, name_at};
 use super::trace::Trace;
-use super::weather::Weather;
+use super::weather::{Weather, YEARS_MS};
 use super::wild::Wild;
 use super::wires::{Holder, Wire};
 use crate::support::Rng;
@@ -133,6 +133,7 @@ impl World {
             segment_bytes: (segment_kib as u32) << 10,
             id_window: [30, 10_000][rng.below(2) as usize],
             read_only_after_ms: 500 + rng.below(2_000),
+            clock_stands_ms: 1_000 + rng.below(4_000),
             long_messages,
             forms: servers > 1 && rng.chance(1, 4),
         };
@@ -159,6 +160,7 @@ impl World {
             common,
             rng,
         };
+        world.checker.times.stands_ms = world.common.clock_stands_ms;
         world.trace.note(0, format_args!("{:?}", world.common));
         world.trace.note(0, format_args!("{:?}", world.weather));
         world.add_servers(servers as usize);
@@ -213,12 +215,19 @@ impl World {
         }
     }
 
-    /// A clock that is a little wrong in every way.
+    /// A clock that is a little wrong in every way, or by years.
     pub fn some_clock(&mut self) -> Clock {
         let base_ms = self.rng.below(1 << 40);
         let speed = 950_000 + self.rng.below(100_000);
-        let wrong_ms = self.rng.below(20_000) as i64 - 10_000;
+        let most_ms = if self.rng.chance(1, 8) { YEARS_MS } else { 20_000 };
+        let wrong_ms = self.some_difference(most_ms);
         Clock::new(self.now_us, base_ms, speed, wrong_ms)
+    }
+
+    /// By how much a wall clock is wrong: nearly right, once the weather has cleared up.
+    pub fn some_difference(&mut self, most_ms: u64) -> i64 {
+        let most_ms = if self.weather.until == 0 { 200 } else { most_ms };
+        self.rng.below(most_ms + 1) as i64 - (most_ms / 2) as i64
     }
 
     pub fn note(&mut self, what: std::fmt::Arguments<'_>) {

@@ -28,6 +28,7 @@
 //!   7 status    block: `key value` lines
 //!   8 change    u8 verb  name text  address text: an operator asks for a change of the members
 //!   9 join      block: the entry that names the members, of which the receiver is one
+//!  10 clock     u64 unix ms  u64 median ms  u64 sent ms  u64 echo ms  u64 held ms
 //! entry  u64 term  u32 length  payload; indexes follow the append's prev index
 //! ```
 //! Bytes left over, flags above 1 and unknown tags are errors. Tags are never used again for
@@ -65,6 +66,23 @@ pub enum Frame {
     /// You are a member; these are all: an entry as the log has it, with the index up to which the
     /// log is applied in the place of its time.
     Join(Vec<u8>),
+    /// What the sender's clock shows.
+    Clock(Clock),
+}
+
+/// A server's clock, and what tells how long the frame was on its way. Milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// What it shows, since the Unix epoch.
+    pub unix_ms: u64,
+    /// The median of the clocks that the sender hears, its own among them; 0: fewer than three.
+    pub median_ms: u64,
+    /// The sender's CLOCK_BOOTTIME, which the answer repeats.
+    pub sent_ms: u64,
+    /// The `sent_ms` of the last frame of this kind that came from the receiver; 0: none came.
+    pub echo_ms: u64,
+    /// How long ago that came.
+    pub held_ms: u64,
 }
 
 /// How far a server has come in forming a cluster. Each stage is durable before it is told.
@@ -207,6 +225,7 @@ const ASK: u8 = 6;
 const STATUS: u8 = 7;
 const CHANGE: u8 = 8;
 const JOIN: u8 = 9;
+const CLOCK: u8 = 10;
 
 /// Appends the head of a message. The block of an append is [`put_entries`]'s.
 pub fn put_message(out: &mut Vec<u8>, message: &Message) {
@@ -300,6 +319,13 @@ pub fn put_head(out: &mut Vec<u8>, frame: &Frame) {
             put_change(out, change);
         }
         Frame::Join(_) => out.push(JOIN),
+        Frame::Clock(clock) => {
+            let Clock { unix_ms, median_ms, sent_ms, echo_ms, held_ms } = *clock;
+            out.push(CLOCK);
+            for number in [unix_ms, median_ms, sent_ms, echo_ms, held_ms] {
+                put_number(out, number);
+            }
+        }
     }
 }
 
@@ -336,6 +362,13 @@ pub fn decode(head: &[u8], block: &[u8]) -> Result<Frame, Malformed> {
             Frame::Join(block.to_vec())
         }
         ASK => Frame::Ask,
+        CLOCK => Frame::Clock(Clock {
+            unix_ms: reader.number()?,
+            median_ms: reader.number()?,
+            sent_ms: reader.number()?,
+            echo_ms: reader.number()?,
+            held_ms: reader.number()?,
+        }),
         CHANGE => Frame::Change(read_change(&mut reader)?),
         STATUS => {
             has_block = true;
@@ -571,6 +604,17 @@ mod tests {
             (Frame::Status("id a\n".into()), "07".into(), "696420610a".into()),
             (Frame::Change(change), "0801016203683a31".into(), String::new()),
             (Frame::Join(vec![3]), "09".into(), "03".into()),
+            (
+                Frame::Clock(Clock {
+                    unix_ms: 1,
+                    median_ms: 2,
+                    sent_ms: 3,
+                    echo_ms: 2,
+                    held_ms: 1,
+                }),
+                format!("0a{one}{two}{three}{two}{one}"),
+                String::new(),
+            ),
         ]
     }
 
@@ -631,7 +675,7 @@ mod tests {
             "00",
             "08",
             "080401620161",
-            "0a",
+            "0b",
             "0100",
             "010e0000000000000009",
             "0300",

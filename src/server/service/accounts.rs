@@ -62,7 +62,7 @@ impl Service {
 
     pub(super) fn on_resume(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         self.check_sessions(asked.key)?;
-        let now_ms = self.now.unix_ms;
+        let now_ms = self.time.unix_ms();
         let found = name::fold(&asked.message.src).and_then(|name| {
             let account = self.replica.state().account(&name)?;
             let verifier = self.verifier(account)?;
@@ -88,7 +88,7 @@ impl Service {
         let verifier = self.verifier(session.account).ok_or(GONE)?;
         let secret = self.replica.state().token_secret().ok_or(GONE)?;
         let name = self.replica.state().name(session.account);
-        let text = token::issue(&secret, name, self.now.unix_ms + days_ms, &verifier);
+        let text = token::issue(&secret, name, self.time.unix_ms() + days_ms, &verifier);
         self.reply(asked.key, asked.codec, &Message { body: text.into(), ..reply("token") });
         Ok(Next::Answered)
     }

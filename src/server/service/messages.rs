@@ -152,14 +152,6 @@ impl Service {
         if to.is_empty() { Ok(None) } else { self.other(to).map(Some) }
     }
 
-    /// The time of the next entry: the clock's, but never before the last entry's, which another
-    /// PRIMARY with another clock may have made.
-    pub(super) fn entry_time(&mut self) -> u64 {
-        let applied = self.replica.state().last_time();
-        self.last_time = self.last_time.max(self.now.unix_ms).max(applied);
-        self.last_time
-    }
-
     /// Puts a command into the log's order; `cmd` is answered when it is applied.
     pub(super) fn propose(
         &mut self,

@@ -8,6 +8,7 @@
 //! | [`dispatch`] | from bytes to requests; the dispatch |
 //! | [`request`]  | the table of requests |
 //! | [`accounts`], [`messages`], [`queries`] | the requests |
+//! | [`clocks`]   | the times of entries |
 //! | [`apply`]    | committed entries to replies and pushes |
 //! | [`members`]  | which servers there are, as the log is to say it |
 //! | [`pages`]    | answers of several frames, read from the log |
@@ -18,6 +19,7 @@
 mod accounts;
 mod apply;
 mod client;
+mod clocks;
 mod dispatch;
 mod holders;
 mod limiter;
@@ -48,6 +50,7 @@ use sessions::Sessions;
 use super::TraceLevel;
 use super::lines::Line;
 use super::replica::Replica;
+use super::time::{Bounds, Time};
 use crate::auth::hasher::Job;
 use crate::chat::Command;
 use crate::limits;
@@ -79,6 +82,8 @@ pub struct Settings {
     pub peers: Vec<(ServerId, String)>,
     /// How long requests are held while no server is PRIMARY, before it is read-only, milliseconds.
     pub read_only_after_ms: u64,
+    /// How long a step of the wall clock must last before it is followed, milliseconds.
+    pub clock_stands_ms: u64,
     /// Whether details are told too.
     pub tell_details: bool,
 }
@@ -88,7 +93,10 @@ pub struct Settings {
 pub struct Now {
     /// Of a clock that never goes back, milliseconds.
     pub monotonic_ms: u64,
-    /// Of the day, milliseconds since the Unix epoch.
+    /// Of one that nobody can set and that counts suspended time, milliseconds.
+    pub boot_ms: u64,
+    /// Of the wall clock, milliseconds since the Unix epoch: for [`Time`] alone, which knows whether
+    /// it is right.
     pub unix_ms: u64,
 }
 
@@ -166,19 +174,27 @@ pub struct Service {
     pages: HashMap<u64, Page>,
     /// Numbers the jobs.
     last_job: u64,
-    last_time: u64,
+    /// What time it is, as far as the clocks of all can tell.
+    pub time: Time,
+    /// The time of the last entry that this server put into the order, and in which term.
+    given_time: (u64, u64),
 }
 
 impl Service {
     /// Serves from `replica`. What is random comes from `seed`.
     pub fn new(settings: Settings, replica: Replica, seed: [u8; 32], now: Now) -> Service {
+        let bounds = Bounds {
+            heard_ms: replica.core().config().election_timeout_ms,
+            stands_ms: settings.clock_stands_ms,
+        };
         Service {
+            time: Time::new(bounds, now.boot_ms, now.unix_ms),
+            given_time: (0, 0),
             limiter: Limiter::new(settings.logins_per_minute),
             settings,
             now,
             no_room: NoRoom::default(),
             random: Random::new(seed),
-            last_time: replica.state().last_time(),
             replica,
             clients: Slots::default(),
             sessions: Sessions::default(),
@@ -201,6 +217,8 @@ impl Service {
     /// It is now `now`.
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
+        self.time.observe(now.boot_ms, now.unix_ms);
+        self.tell_of_time();
     }
 
     /// Somebody has connected.

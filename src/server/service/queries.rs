@@ -18,7 +18,7 @@ impl Service {
         if let Some(client) = self.clients.get_mut(asked.key) {
             client.refusing = None;
         }
-        let time = self.now.unix_ms;
+        let time = self.time.unix_ms();
         self.reply(asked.key, asked.codec, &Message { time, ..reply("ping") });
         Ok(Next::Answered)
     }

@@ -57,8 +57,9 @@ impl Service {
             Serving::Electing(since_ms) => Some(since_ms + self.settings.read_only_after_ms),
             _ => None,
         };
-        let instants_ms =
-            [self.replica.core().next_deadline_ms(), read_only_ms, self.make_room_ms()];
+        let look_ms = Some(self.now.monotonic_ms + self.time.look_in_ms());
+        let core_ms = self.replica.core().next_deadline_ms();
+        let instants_ms = [core_ms, read_only_ms, self.make_room_ms(), look_ms];
         instants_ms.into_iter().flatten().min()
     }
 

@@ -32,7 +32,7 @@ use std::mem;
 use super::change::Change;
 use super::handshake::{Accepting, Dialing, Identity, Session};
 use super::session::Block;
-use super::wire::{self, About, Frame, Reason, Stage};
+use super::wire::{self, About, Clock, Frame, Reason, Stage};
 use crate::auth::hmac;
 use crate::chat;
 use crate::limits;
@@ -89,6 +89,8 @@ pub enum Event {
     Lost(ServerId),
     /// A peer says how it stands.
     About(ServerId),
+    /// A peer says what its clock shows.
+    Clock(ServerId, Clock),
     /// A peer says what the log begins with.
     Adopt(ServerId, Vec<u8>),
     /// A peer says that this server is one of the cluster's, and which others are.

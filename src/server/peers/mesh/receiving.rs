@@ -175,6 +175,7 @@ impl Mesh {
         };
         match frame {
             Frame::Raft(message) => self.todo.events.push_back(Event::Raft(id, message)),
+            Frame::Clock(clock) => self.todo.events.push_back(Event::Clock(id, clock)),
             Frame::About(about) => {
                 if let Some(place) = self.place_of(id) {
                     let peer = &mut self.peers[place];

@@ -50,7 +50,7 @@ impl Mesh {
         match frame {
             Frame::Join(payload) => self.todo.events.push_back(Event::Told(key, payload)),
             Frame::Closing(reason) => self.fail_refused(key, reason),
-            Frame::Raft(_) | Frame::About(_) | Frame::Ping => {}
+            Frame::Raft(_) | Frame::Clock(_) | Frame::About(_) | Frame::Ping => {}
             _ => self.close(key, Reason::Malformed),
         }
     }

@@ -16,6 +16,7 @@ MANDIR = $(SHAREDIR)/man
 BASHDIR = $(SHAREDIR)/bash-completion/completions
 ZSHDIR = $(SHAREDIR)/zsh/site-functions
 FISHDIR = $(SHAREDIR)/fish/vendor_completions.d
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 # What --version shows beside the version: nothing where this is no clone.
 COMMIT = $(shell test -e .git && git describe --always --dirty --abbrev=12 --exclude='*')
 
@@ -30,14 +31,14 @@ check: ## formatting, lints, and the man pages: in step with the table, and well
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) test -q --test main cli::man
 	@if command -v mandoc >/dev/null 2>&1; then \
-		echo "mandoc -Tlint man/*"; \
-		! mandoc -Tlint man/* 2>/dev/null | grep -v 'referenced manual not found'; \
+		echo "mandoc -Tlint man/*.[157]"; \
+		! mandoc -Tlint man/*.[157] 2>/dev/null | grep -v 'referenced manual not found'; \
 	else \
 		echo "mandoc -Tlint: skipped: mandoc is not installed"; \
 	fi
 	@if command -v groff >/dev/null 2>&1; then \
-		echo "groff -ww -mdoc man/*"; \
-		for page in man/*; do \
+		echo "groff -ww -mdoc man/*.[157]"; \
+		for page in man/*.[157]; do \
 			warnings=$$(groff -Kutf8 -ww -mdoc -Tutf8 -z "$$page" 2>&1) && test -z "$$warnings" || \
 				{ echo "$$warnings" >&2; exit 1; }; \
 		done; \
@@ -89,20 +90,23 @@ attack: ## honest clients of a server under attack: latency, memory (ATTACK_CONN
 demo: all ## two people chat over five servers, two of which are killed: nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
-install: ## install the program, its man pages and completions for shells below DESTDIR/PREFIX
+install: ## install program, man pages, completions and systemd's unit below DESTDIR/PREFIX
 	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first" >&2; exit 1; }
 	mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7"
-	mkdir -p "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
+	mkdir -p "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)" "$(UNITDIR)"
 	install -m 755 "$(BINARY)" "$(BINDIR)/chatctl"
 	install -m 644 man/*.1 "$(MANDIR)/man1"
 	install -m 644 man/*.5 "$(MANDIR)/man5"
 	install -m 644 man/*.7 "$(MANDIR)/man7"
+	umask 022; sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' man/chatctl.service \
+		>"$(UNITDIR)/chatctl.service"
 	umask 022; "$(BINARY)" completions bash >"$(BASHDIR)/chatctl"
 	umask 022; "$(BINARY)" completions zsh >"$(ZSHDIR)/_chatctl"
 	umask 022; "$(BINARY)" completions fish >"$(FISHDIR)/chatctl.fish"
 
 uninstall: ## remove what install has put there
 	rm -f "$(BINDIR)/chatctl"
+	rm -f "$(UNITDIR)/chatctl.service"
 	rm -f "$(BASHDIR)/chatctl" "$(ZSHDIR)/_chatctl" "$(FISHDIR)/chatctl.fish"
 	for page in man/*.[157]; do \
 		rm -f "$(MANDIR)/man$${page##*.}/$${page##*/}" || exit 1; \

@@ -220,7 +220,7 @@ pub const RESERVED_DESCRIPTORS: usize = 32;
 /// Descriptors kept back for the peers' port, where there is one: peers, strangers, operators, and
 /// those that have not proven the secret.
 pub const PEER_DESCRIPTORS: usize =
-    RAFT_VOTERS + PEER_STRANGERS + PEER_OPERATORS + 2 * PEER_UNPROVEN;
+    RAFT_VOTERS * PEER_ADDRESSES + PEER_STRANGERS + PEER_OPERATORS + 2 * PEER_UNPROVEN;
 /// How long a full server waits before it tries to accept again, milliseconds.
 pub const ACCEPT_AGAIN_MS: u64 = 1_000;
 /// How long a connection that was closed for what it sent may go on sending, milliseconds.
@@ -330,7 +330,32 @@ pub const PEER_FRAME_BYTES: usize = 1 << 20;
 pub const PEER_OUTPUT_BYTES: usize = 16 << 20;
 /// Bytes read from one peer in one turn; more wait for the next.
 pub const PEER_READ_BYTES: usize = 1 << 20;
-/// How long a connection to a peer may take until both sides have proven the secret, milliseconds.
+/// Addresses of a name that are dialled. Further ones are left out until the name is looked up again.
+pub const PEER_ADDRESSES: usize = 8;
+/// How long after the last one the next address of a name is dialled, while none has failed yet,
+/// milliseconds.
+pub const PEER_STAGGER_MS: u64 = 100;
+/// How long after an answer a server's name is looked up again, while it is not connected,
+/// milliseconds.
+pub const PEER_LOOKUP_AGAIN_MS: u64 = 1_000;
+/// How long a question who answers at a name waits for its look-up, milliseconds. Then it is answered
+/// that this takes too long.
+pub const PEER_PROBE_LOOKUP_MS: u64 = 5_000;
+/// How long a look-up may take before the operator is told, milliseconds.
+pub const PEER_LOOKUP_SLOW_MS: u64 = 2_000;
+/// Wait before a place to listen at that is not there yet is tried again, at first and at most,
+/// milliseconds; doubled each time.
+pub const OPEN_FIRST_MS: u64 = 100;
+/// See [`OPEN_FIRST_MS`].
+pub const OPEN_MOST_MS: u64 = 2_000;
+/// Names that are looked up at a time, each by a thread, which a slow look-up keeps busy for as long
+/// as it takes. At the bound further names wait for a thread: so many are the names of a cluster and
+/// of the addresses that its members had before.
+pub const LOOKUPS: usize = 2 * RAFT_VOTERS;
+/// Names that wait for that. At the bound a look-up fails at once, and is tried again later.
+pub const LOOKUPS_WAITING: usize = 2 * RAFT_VOTERS;
+/// How long a connection to an address of a peer may take until both sides have proven the secret,
+/// milliseconds.
 pub const PEER_HANDSHAKE_MS: u64 = 1_500;
 /// Connections to the peers' port that have not proven the secret yet. One more: the oldest is closed.
 pub const PEER_UNPROVEN: usize = 32;

@@ -120,6 +120,12 @@ mutants! {
     OldIncarnationLetIn "old-incarnation-let-in":
         "a data directory is let in that is not the member's of that name",
         ["peers::mesh::the_wrong_one_is_refused"];
+    FirstAddressOnly "first-address-only":
+        "of the addresses that a server's name has only the first is dialled",
+        ["peers::names::a_name_with_a_dead_address"];
+    FailedLookUpForgets "failed-look-up-forgets":
+        "a look-up that fails makes a server forget where its peer was reached before",
+        ["peers::names::the_last_good_address"];
     WipedElect "wiped-servers-elect":
         "a majority of empty servers forms a cluster, though another may have been in one before",
         ["peers::forming::wiped_servers_never"];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use super::error::Error;
 use super::parse::Parsed;
 use crate::auth::hmac;
 use crate::limits;
-use crate::server::peers::handshake::{Dialing, Identity, Kind};
+use crate::net::{connect, resolver};
+use crate::server::peers::handshake::{Dialing, Identity, Kind, Session};
 use crate::server::peers::secret;
 use crate::server::peers::session::{Block, LENGTH_BYTES};
 use crate::server::peers::wire::{self, Frame, Reason};
@@ -63,28 +64,13 @@ pub fn members(pairs: &[(String, String)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Connects, proves the secret, and asks.
+/// Connects to the first address of a name at which a server answers, proves the secret, and asks.
 pub fn ask(address: &str, frame: &Frame, secret: &hmac::Key, by: Instant) -> Answer {
-    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
-        _ => error.to_string(),
-    };
-    let mut found = address.to_socket_addrs().map_err(failed)?;
-    let found = found.next().ok_or("no such address")?;
-    let mut stream = TcpStream::connect_timeout(&found, patience).map_err(failed)?;
-    stream.set_write_timeout(Some(patience)).map_err(failed)?;
-
-    let me =
-        Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
+    let found = connect::addresses(&resolver::system(), address, by)?;
+    let key = secret.clone();
+    let (mut stream, mut session) =
+        connect::first(&found, by, move |address| open(address, &key, by))?;
     let mut out = Vec::new();
-    let dialing = Dialing::new(&me, "", entropy::array().map_err(failed)?, &mut out);
-    stream.write_all(&out).map_err(failed)?;
-    let welcome = read(&mut stream, limits::PEER_HANDSHAKE_BYTES, by).map_err(failed)?;
-    out.clear();
-    let refused = |reason: Reason| reason.to_string();
-    let (_, mut session) = dialing.on_welcome(secret, &welcome, &mut out).map_err(refused)?;
     let head = |out: &mut Vec<u8>| wire::put_head(out, frame);
     session.sealer.seal(&mut out, head, &Block::default());
     stream.write_all(&out).map_err(failed)?;
@@ -98,6 +84,39 @@ pub fn ask(address: &str, frame: &Frame, secret: &hmac::Key, by: Instant) -> Ans
             Err(error) => return Err(error.to_string()),
         }
     }
+}
+
+/// Connects to one address, where both sides prove the secret.
+fn open(
+    address: SocketAddr,
+    secret: &hmac::Key,
+    by: Instant,
+) -> Result<(TcpStream, Session), String> {
+    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let mut stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
+    stream.set_write_timeout(Some(patience)).map_err(failed)?;
+    let me =
+        Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
+    let mut out = Vec::new();
+    let dialing = Dialing::new(&me, "", entropy::array().map_err(failed)?, &mut out);
+    stream.write_all(&out).map_err(failed)?;
+    let welcome = read(&mut stream, limits::PEER_HANDSHAKE_BYTES, by).map_err(failed)?;
+    out.clear();
+    let (_, session) = dialing.on_welcome(secret, &welcome, &mut out).map_err(refused)?;
+    stream.write_all(&out).map_err(failed)?;
+    Ok((stream, session))
+}
+
+fn failed(error: io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn refused(reason: Reason) -> String {
+    reason.to_string()
 }
 
 /// `key value` of a line.

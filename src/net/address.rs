@@ -1,7 +1,7 @@
 //! Where a server listens, and where a connection comes from.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -10,6 +10,10 @@ use std::str::FromStr;
 pub enum Listen {
     /// A TCP address; port 0 lets the system choose.
     Tcp(SocketAddr),
+    /// A port of every address of the machine, IPv6 and IPv4.
+    Everywhere(u16),
+    /// `HOST:PORT` with a name that is yet to be looked up: every address that it has.
+    Name(String),
     /// A Unix stream socket's path.
     Unix(PathBuf),
 }
@@ -24,17 +28,16 @@ impl FromStr for Listen {
             }
             return Ok(Listen::Unix(PathBuf::from(path)));
         }
-        if let Some(port) = text.strip_prefix(':') {
+        if let Some(port) = text.strip_prefix(':').filter(|rest| !rest.contains(':')) {
             let port = port.parse().map_err(|_| format!("{port:?} is not a port (0 to 65535)"))?;
-            return Ok(Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)));
+            return Ok(Listen::Everywhere(port));
         }
-        let mut found = text
-            .to_socket_addrs()
-            .map_err(|error| format!("{text:?} is no HOST:PORT, :PORT or unix:PATH: {error}"))?;
-        match found.next() {
-            Some(address) => Ok(Listen::Tcp(address)),
-            None => Err(format!("{text:?} names no address")),
-        }
+        host_and_port(text)
+            .map_err(|why| format!("{text:?} is not HOST:PORT, :PORT or unix:PATH: {why}"))?;
+        Ok(match text.parse() {
+            Ok(address) => Listen::Tcp(address),
+            Err(_) => Listen::Name(text.to_owned()),
+        })
     }
 }
 
@@ -42,20 +45,50 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Listen::Tcp(address) => write!(f, "{address}"),
+            Listen::Everywhere(port) => write!(f, ":{port}"),
+            Listen::Name(name) => f.write_str(name),
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
 impl Listen {
-    /// Whether only this machine can reach it.
+    /// Whether only this machine can reach it, as far as that is known.
     pub fn is_local(&self) -> bool {
         match self {
             Listen::Tcp(address) => address.ip().is_loopback(),
+            Listen::Everywhere(_) | Listen::Name(_) => false,
             Listen::Unix(_) => true,
         }
     }
 }
+
+/// The host and the port of `HOST:PORT`, or why it is not that. Nothing is looked up: a host that may
+/// be a name is taken for one.
+pub fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
+    let (host, port) = text.rsplit_once(':').ok_or("it has no port")?;
+    let port = port.parse().map_err(|_| "the port is not a number from 0 to 65535")?;
+    let is_address = text.parse::<SocketAddr>().is_ok();
+    let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    match host {
+        _ if is_address => Ok((host, port)),
+        "" => Err("it has no host"),
+        _ if host.starts_with('[') => Err("what is in brackets is not an IPv6 address"),
+        _ if host.contains(':') => Err("an IPv6 address needs brackets, as in [::1]:7262"),
+        _ if !host.bytes().all(is_sign) || host.len() > HOST_BYTES || host.starts_with('-') => {
+            Err("the host is neither a name nor an IP address")
+        }
+        // No domain is a number: this is an IPv4 address with a mistake in it.
+        _ if last.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err("the host is not an IPv4 address")
+        }
+        _ => Ok((host, port)),
+    }
+}
+
+/// Longest name of a host in DNS.
+const HOST_BYTES: usize = 253;
 
 /// Whom the bounds per address count together: one IP address, or everyone on Unix sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +97,14 @@ pub enum Origin {
     Ip(IpAddr),
     /// A Unix socket of this machine.
     Local,
+}
+
+impl Origin {
+    /// Where a TCP connection comes from. An IPv4 client of a listener for both IPv6 and IPv4 counts
+    /// as what it is.
+    pub fn of(address: IpAddr) -> Origin {
+        Origin::Ip(address.to_canonical())
+    }
 }
 
 impl fmt::Display for Origin {
@@ -81,17 +122,47 @@ mod tests {
 
     #[test]
     fn every_form_is_read_and_shown_again() {
-        for text in ["127.0.0.1:7262", "[::1]:7262", "unix:/run/chat.sock", "0.0.0.0:0"] {
+        for text in [
+            "127.0.0.1:7262",
+            "[::1]:7262",
+            "unix:/run/chat.sock",
+            "0.0.0.0:0",
+            ":80",
+            "chat.example:80",
+            "chat-1.example.:80",
+            "a_b:1",
+        ] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
-        assert_eq!(":80".parse::<Listen>().unwrap().to_string(), "0.0.0.0:80");
+        assert_eq!(":80".parse(), Ok(Listen::Everywhere(80)));
+        // Nothing is looked up, so this does not have to exist.
+        assert_eq!(
+            "no.such.name.invalid:1".parse(),
+            Ok(Listen::Name("no.such.name.invalid:1".into()))
+        );
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_its_own_text() {
-        for text in ["", "7262", ":", ":99999", "unix:", "127.0.0.1", "127.0.0.1:x"] {
+        for (text, why) in [
+            ("", "no port"),
+            ("7262", "no port"),
+            (":", "not a port"),
+            (":99999", "not a port"),
+            ("unix:", "needs a path"),
+            ("127.0.0.1", "no port"),
+            ("127.0.0.1:x", "not a number"),
+            ("127.0.0.256:1", "not an IPv4 address"),
+            ("10.0.1:1", "not an IPv4 address"),
+            ("1:1", "not an IPv4 address"),
+            ("::1:7262", "needs brackets"),
+            ("[::g]:7262", "not an IPv6 address"),
+            ("a b:1", "neither a name nor"),
+            ("a/b:1", "neither a name nor"),
+            ("-a:1", "neither a name nor"),
+        ] {
             let error = text.parse::<Listen>().unwrap_err();
-            assert!(!error.is_empty(), "{text}");
+            assert!(error.contains(why), "{text}: {error}");
         }
     }
 
@@ -100,5 +171,12 @@ mod tests {
         assert!("127.0.0.1:1".parse::<Listen>().unwrap().is_local());
         assert!("unix:/x".parse::<Listen>().unwrap().is_local());
         assert!(!":1".parse::<Listen>().unwrap().is_local());
+    }
+
+    #[test]
+    fn an_ipv4_client_counts_as_one_however_it_came() {
+        let origin = |text: &str| Origin::of(text.parse().unwrap());
+        assert_eq!(origin("::ffff:10.0.0.1"), origin("10.0.0.1"));
+        assert_eq!(origin("::ffff:10.0.0.1").to_string(), "10.0.0.1");
     }
 }

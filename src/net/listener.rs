@@ -1,6 +1,7 @@
 //! A listening socket, TCP or Unix.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 
 use super::{Listen, Origin, Stream};
+use crate::sys::socket;
 
 enum Socket {
     Tcp(TcpListener),
@@ -22,18 +24,29 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `listen`. A Unix socket's file that nobody answers at is taken for the leftover of
-    /// a process that died and is replaced; anything else at that path is left alone.
-    pub fn bind(listen: &Listen) -> io::Result<Listener> {
-        let socket = match listen {
-            Listen::Tcp(address) => Socket::Tcp(TcpListener::bind(*address)?),
-            Listen::Unix(path) => {
-                remove_stale(path)?;
-                let listener = UnixListener::bind(path)?;
-                Socket::Unix(listener, SocketFile::of(path.clone()))
+    /// Listens at a TCP address.
+    pub fn at(address: SocketAddr) -> io::Result<Listener> {
+        Ok(Listener { socket: Socket::Tcp(TcpListener::bind(address)?) })
+    }
+
+    /// Listens at a port of every address of the machine, IPv6 and IPv4; where the system has no IPv6,
+    /// IPv4 only.
+    pub fn everywhere(port: u16) -> io::Result<Listener> {
+        match socket::listen_dual_stack(port) {
+            Ok(listener) => Ok(Listener { socket: Socket::Tcp(TcpListener::from_std(listener)) }),
+            Err(error) if is_missing(&error) => {
+                Listener::at(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
             }
-        };
-        Ok(Listener { socket })
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Listens at a Unix socket. A file there that nobody answers at is taken for the leftover of a
+    /// process that died and is replaced; anything else at that path is left alone.
+    pub fn unix(path: &Path) -> io::Result<Listener> {
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path)?;
+        Ok(Listener { socket: Socket::Unix(listener, SocketFile::of(path.to_owned())) })
     }
 
     /// Where it listens really: the port that the system chose is in it.
@@ -50,7 +63,7 @@ impl Listener {
             let accepted = match &self.socket {
                 Socket::Tcp(listener) => listener.accept().map(|(stream, address)| {
                     let _ = stream.set_nodelay(true);
-                    (Stream::Tcp(stream), Origin::Ip(address.ip()))
+                    (Stream::Tcp(stream), Origin::of(address.ip()))
                 }),
                 Socket::Unix(listener, _) => {
                     listener.accept().map(|(stream, _)| (Stream::Unix(stream), Origin::Local))
@@ -118,6 +131,12 @@ impl Source for Listener {
             Socket::Unix(listener, _) => listener.deregister(poll),
         }
     }
+}
+
+/// Whether the address, or IPv6 as a whole, is not there.
+pub fn is_missing(error: &io::Error) -> bool {
+    let no_family = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    error.kind() == io::ErrorKind::AddrNotAvailable || no_family
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {

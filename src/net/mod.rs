@@ -1,10 +1,12 @@
 //! Nonblocking sockets: addresses, listeners, connections with bounded buffers, tokens that are
-//! never used twice, deadlines.
+//! never used twice, deadlines, look-ups of names.
 
 pub mod address;
+pub mod connect;
 pub mod connection;
 pub mod deadlines;
 pub mod listener;
+pub mod resolver;
 pub mod slots;
 pub mod stream;
 
@@ -12,6 +14,7 @@ pub use address::{Listen, Origin};
 pub use connection::{Connection, Output, ReadEnd, Spares};
 pub use deadlines::Deadlines;
 pub use listener::Listener;
+pub use resolver::{LookUp, Resolver};
 pub use slots::{Key, Slots};
 pub use stream::Stream;
 

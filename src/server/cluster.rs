@@ -1,12 +1,9 @@
 //! Which servers there are: what the flags say, what the directory says, what the log says.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use mio::Waker;
-
-use super::links::Links;
 use super::peers::handshake::{Identity, Kind};
 use super::peers::mesh::{self, Member, Mesh};
 use super::peers::secret;
@@ -14,9 +11,11 @@ use super::peers::wire::Stage;
 use super::start::random;
 use super::trace::Trace;
 use super::{Error, Options, standing};
+use crate::auth::hmac;
 use crate::auth::sha256::Sha256;
 use crate::limits;
 use crate::net::Listen;
+use crate::net::address::host_and_port;
 use crate::protocol::name;
 use crate::raft;
 use crate::sys::clock;
@@ -44,13 +43,13 @@ impl FromStr for Listed {
         let wrong = |why: &str| format!("'{}' is not NAME=HOST:PORT: {why}", text.escape_debug());
         let (name, address) = text.split_once('=').ok_or_else(|| wrong("it has no ="))?;
         let name = server_name(name).map_err(|why| wrong(&why))?;
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        let port = port.and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port != 0);
-        let printable = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-        if port.is_none() || !printable || address.len() > limits::PEER_ADDRESS_BYTES {
-            return Err(wrong("the address is to have a host and a port"));
-        }
-        Ok(Listed { name, address: address.to_owned() })
+        let why = match host_and_port(address) {
+            Err(why) => why,
+            Ok((_, 0)) => "the port is 0",
+            Ok(_) if address.len() > limits::PEER_ADDRESS_BYTES => "it is too long",
+            Ok(_) => return Ok(Listed { name, address: address.to_owned() }),
+        };
+        Err(wrong(&format!("the address needs a host and a port: {why}")))
     }
 }
 
@@ -165,23 +164,38 @@ pub(super) fn listed_members(options: &Options, state: &HardState) -> Vec<Member
     options.cluster.iter().enumerate().map(member).collect()
 }
 
-/// Opens the peers' port.
-pub(super) fn links(
-    options: &Options,
-    state: &HardState,
-    members: Vec<Member>,
-    client_address: &str,
-    waker: Arc<Waker>,
-) -> Result<Links, Error> {
+/// The address at which this server accepts the others.
+pub(super) fn peer_address(state: &HardState, members: &[Member]) -> Result<Listen, Error> {
+    let own = members.iter().find(|member| member.name == state.id);
+    own.map_or("", |member| &member.address).parse().map_err(|error| {
+        Error::Cluster(format!("the peers' address of {} cannot be used: {error}", state.id))
+    })
+}
+
+/// Why the peers' port cannot be opened.
+pub(super) fn port_error(state: &HardState, listen: &Listen, error: &io::Error) -> Error {
+    Error::Cluster(format!(
+        "cannot listen at {listen} for the other servers: {error}; --cluster gives this address to {}",
+        state.id
+    ))
+}
+
+/// Reads the cluster's secret.
+pub(super) fn secret(options: &Options) -> Result<hmac::Key, Error> {
     let Some(file) = &options.cluster_secret_file else {
         return Err(Error::Cluster("the peers' port needs --cluster-secret-file".to_owned()));
     };
-    let secret = secret::read(file).map_err(Error::Secret)?;
-    let own = members.iter().find(|member| member.name == state.id);
-    let address = own.map_or("", |member| member.address.as_str());
-    let listen: Listen = address.parse().map_err(|error| {
-        Error::Cluster(format!("the peers' address of {} cannot be used: {error}", state.id))
-    })?;
+    secret::read(file).map_err(Error::Secret)
+}
+
+/// What is known of the other servers, without connections yet.
+pub(super) fn mesh(
+    options: &Options,
+    state: &HardState,
+    members: Vec<Member>,
+    secret: hmac::Key,
+    client_address: &str,
+) -> Result<Mesh, Error> {
     let (name, cluster, incarnation) = (state.id.clone(), state.cluster, state.incarnation);
     let mut about = mesh::empty_about(digest(&members), client_address.to_owned());
     about.cluster = cluster;
@@ -196,14 +210,7 @@ pub(super) fn links(
         silence_ms: limits::PEER_SILENCE_TIMEOUTS * options.election_timeout_ms,
         seed: random()?,
     };
-    let mesh = Mesh::new(settings, clock::monotonic_ms());
-    Links::bind(&listen, mesh, waker).map_err(|error| {
-        Error::Cluster(format!(
-            "cannot listen at {listen} for the other servers: {error}; --cluster gives this \
-             address to {}",
-            state.id
-        ))
-    })
+    Ok(Mesh::new(settings, clock::monotonic_ms()))
 }
 
 /// A digest of a list of servers, by which two find out whether they were given the same.

@@ -4,6 +4,7 @@
 use super::cluster::{self, Listed};
 use super::form::{Disks, Former, Means, Outcome};
 use super::links::Links;
+use super::opening::{self, Opener};
 use super::peers::mesh::{self, Member};
 use super::replica::Recovered;
 use super::standing::{self, Known, LONE, Standing};
@@ -12,7 +13,7 @@ use super::turn::{self, Waiting};
 use super::{Error, Options, damage};
 use crate::chat::{self, State};
 use crate::mutants::{Mutant, planted};
-use crate::net::Listener;
+use crate::net::{Listen, Listener};
 use crate::raft::{self, ServerId};
 use crate::sys::clock;
 use crate::sys::signal::Signals;
@@ -48,7 +49,7 @@ impl Entering<'_> {
         let mut links = None;
         let mut joined = None;
         if self.hard_state.term == 0 && !options.cluster.is_empty() {
-            let mut opened = self.open_listed()?;
+            let Some(mut opened) = self.open_listed()? else { return Ok(None) };
             let former = Former::form(self.disks(), &mut self.means(&mut opened))?;
             match self.wait_for(former, &mut opened)? {
                 None => return Ok(None),
@@ -73,19 +74,21 @@ impl Entering<'_> {
             Standing::Alone => {
                 self.rename()?;
                 if !options.cluster.is_empty() && links.is_none() {
-                    links = Some(self.open_listed()?);
+                    let Some(opened) = self.open_listed()? else { return Ok(None) };
+                    links = Some(opened);
                 }
                 LONE
             }
             Standing::Member(id) => {
                 if links.is_none() {
-                    links = Some(self.open(&known)?);
+                    let Some(opened) = self.open(&known)? else { return Ok(None) };
+                    links = Some(opened);
                 }
                 id
             }
             Standing::Joining => {
                 if joined.is_none() {
-                    let mut opened = self.open_listed()?;
+                    let Some(mut opened) = self.open_listed()? else { return Ok(None) };
                     let former = Former::join(self.disks(), &mut self.means(&mut opened));
                     match self.wait_for(former, &mut opened)? {
                         Some(Outcome::Joined(members)) => joined = Some(members),
@@ -129,7 +132,7 @@ impl Entering<'_> {
                 turn::unwatch(self.listeners, self.waiting.poll.registry()).map_err(watch)?;
                 return Ok(outcome);
             }
-            self.turn_away();
+            opening::turn_away(self.listeners);
             let now = links.is_ready().then_some(0);
             let instants_ms = [now, Some(former.next_ms()), links.mesh.next_ms()];
             let next_ms = instants_ms.into_iter().flatten().min();
@@ -145,23 +148,15 @@ impl Entering<'_> {
         }
     }
 
-    /// Closes what clients have opened: they go to another server at once, and do not wait here
-    /// for one that cannot serve them.
-    fn turn_away(&self) {
-        for listener in &*self.listeners {
-            while let Ok(Some(_)) = listener.accept() {}
-        }
-    }
-
-    /// Opens the peers' port for the servers that the flags list.
-    fn open_listed(&mut self) -> Result<Links, Error> {
+    /// Opens the peers' port for the servers that the flags list. None: a signal said stop before.
+    fn open_listed(&mut self) -> Result<Option<Links>, Error> {
         let members = cluster::listed_members(self.options, self.hard_state);
         let survives = cluster::survives(members.len());
         self.open_for(members, &survives)
     }
 
     /// Opens it for the servers that the log has.
-    fn open(&mut self, known: &Known<'_>) -> Result<Links, Error> {
+    fn open(&mut self, known: &Known<'_>) -> Result<Option<Links>, Error> {
         let survives = standing::survive(known.newest());
         let members = known.possible();
         // Who is on its way out goes on listening until it knows that for good.
@@ -172,14 +167,25 @@ impl Entering<'_> {
         self.open_for(list, &survives)
     }
 
-    fn open_for(&mut self, members: Vec<mesh::Member>, survives: &str) -> Result<Links, Error> {
+    fn open_for(
+        &mut self,
+        members: Vec<mesh::Member>,
+        survives: &str,
+    ) -> Result<Option<Links>, Error> {
         let poll = |error| Error::System("cannot poll", error);
-        let (options, waker) = (self.options, self.waiting.waker.clone());
-        let address = self.client_address;
-        let mut links = cluster::links(options, self.hard_state, members, address, waker)?;
+        let (options, state, address) = (self.options, &*self.hard_state, self.client_address);
+        let secret = cluster::secret(options)?;
+        let listen = [cluster::peer_address(state, &members)?];
+        let fails = |listen: &Listen, error| cluster::port_error(state, listen, &error);
+        let (waiting, signals) = (&mut *self.waiting, &mut *self.signals);
+        let mut opener = Opener { waiting, signals, trace: self.trace };
+        let opened = opener.open(&listen, self.listeners, fails)?;
+        let Some(listeners) = opened else { return Ok(None) };
+        let mesh = cluster::mesh(options, state, members, secret, address)?;
+        let mut links = Links::new(listeners, mesh, opening::resolver_for(self.waiting));
         links.register(self.waiting.poll.registry()).map_err(poll)?;
-        tell_cluster(self.trace, options, self.hard_state, &links, address, survives);
-        Ok(links)
+        tell_cluster(self.trace, options, state, &links, address, survives);
+        Ok(Some(links))
     }
 
     /// A server that was alone gets the name that the flags give it.
@@ -206,7 +212,12 @@ fn tell_cluster(
 ) {
     let members = links.mesh.members();
     let own = members.iter().find(|member| member.name == hard_state.id);
-    let peer_address = own.map_or("?", |member| &member.address);
+    let given = own.map_or("?", |member| &member.address);
+    let bound = links.addresses().join(" and ");
+    let peer_address = match given == bound {
+        true => bound,
+        false => format!("{given}, which is {bound}"),
+    };
     let others = members.iter().filter(|member| member.name != hard_state.id);
     let others: Vec<&str> = others.map(|member| member.name.as_str()).collect();
     let others = match others.is_empty() {

@@ -2,17 +2,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::net::SocketAddr;
 
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token, Waker};
+use mio::{Interest, Registry, Token};
 
 use super::peers::mesh::Mesh;
 use crate::limits;
-use crate::net::{Connection, Key, Listen, Listener, Origin, ReadEnd, Stream, reason};
+use crate::net::{Connection, Key, Listen, Listener, ReadEnd, Resolver, Stream, reason};
 
 /// The peers' listener, beside the tokens of [`super::turn`].
 const LISTENER: Token = Token(usize::MAX - 3);
@@ -28,7 +26,7 @@ struct Socket {
 pub struct Links {
     /// Who is connected, and what is said.
     pub mesh: Mesh,
-    listener: Option<Listener>,
+    listeners: Vec<Listener>,
     accepting: bool,
     /// By the slots of the mesh's keys.
     sockets: Vec<Option<Socket>>,
@@ -42,28 +40,35 @@ pub struct Links {
 }
 
 impl Links {
-    /// Listens at `listen`.
-    pub fn bind(listen: &Listen, mesh: Mesh, waker: Arc<Waker>) -> io::Result<Links> {
-        let listener = Some(Listener::bind(listen)?);
-        let resolver = Resolver::new(waker);
-        Ok(Links {
+    /// Accepts the others by these listeners, and has names looked up by this resolver.
+    pub fn new(listeners: Vec<Listener>, mut mesh: Mesh, resolver: Resolver) -> Links {
+        let bound = listeners.iter().filter_map(|listener| match listener.address() {
+            Ok(Listen::Tcp(address)) => Some(address),
+            _ => None,
+        });
+        mesh.set_listening(bound.collect());
+        Links {
             mesh,
-            listener,
+            listeners,
             accepting: true,
             sockets: Vec::new(),
             lingering: VecDeque::new(),
             scratch: vec![0; limits::PEER_READ_BYTES].into(),
             now_ms: 0,
             resolver,
-        })
+        }
     }
 
-    /// Starts to watch the listener.
+    /// Where the others are accepted, as it was bound.
+    pub fn addresses(&self) -> Vec<String> {
+        let bound = self.listeners.iter().filter_map(|listener| listener.address().ok());
+        bound.map(|address| address.to_string()).collect()
+    }
+
+    /// Starts to watch the listeners.
     pub fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        match &mut self.listener {
-            Some(listener) => registry.register(listener, LISTENER, Interest::READABLE),
-            None => Ok(()),
-        }
+        let watch = |listener| registry.register(listener, LISTENER, Interest::READABLE);
+        self.listeners.iter_mut().try_for_each(watch)
     }
 
     /// Notes an event; false when it is none of these sockets'.
@@ -109,40 +114,36 @@ impl Links {
         for place in 0..self.sockets.len() {
             self.read(place);
         }
+        while let Some((name, found)) = self.resolver.poll() {
+            self.mesh.on_found(&name, found);
+        }
         self.mesh.tick();
         while let Some((key, address)) = self.mesh.next_dial() {
-            match address.parse() {
-                Ok(address) => self.connect(key, address, registry),
-                Err(_) => self.resolver.ask(key, address),
-            }
+            self.connect(key, address, registry);
         }
-        while let Some((key, address)) = self.resolver.poll() {
-            match address {
-                Some(address) => self.connect(key, address, registry),
-                None => self.mesh.on_broken(key, "its name is unknown"),
-            }
+        while let Some(name) = self.mesh.next_lookup() {
+            self.resolver.ask(name);
         }
     }
 
     /// Takes those who wait, so many in a turn that nobody else waits long for them.
     fn accept(&mut self, registry: &Registry) {
-        for _ in 0..limits::PEER_UNPROVEN {
-            if !self.accepting {
-                return;
+        if !self.accepting {
+            return;
+        }
+        self.accepting = false;
+        let each = (limits::PEER_UNPROVEN / self.listeners.len().max(1)).max(1);
+        for place in 0..self.listeners.len() {
+            let mut left = each;
+            // Out of descriptors, most likely, where one fails: the next event tries again.
+            while left > 0
+                && let Ok(Some((stream, origin))) = self.listeners[place].accept()
+            {
+                left -= 1;
+                let key = self.mesh.accept(origin.to_string());
+                self.watch(key, stream, registry);
             }
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
-                Ok(Some((stream, origin))) => {
-                    let origin = match origin {
-                        Origin::Ip(address) => address.to_string(),
-                        Origin::Local => "a local socket".to_owned(),
-                    };
-                    let key = self.mesh.accept(origin);
-                    self.watch(key, stream, registry);
-                }
-                // Out of descriptors, most likely: the next event or turn tries again.
-                Ok(None) | Err(_) => self.accepting = false,
-            }
+            self.accepting |= left == 0;
         }
     }
 
@@ -226,58 +227,11 @@ impl Links {
 
     /// Takes no connections any more, and tells the peers that this server stops.
     pub fn stop(&mut self, registry: &Registry) {
-        self.listener = None;
+        self.listeners.clear();
         self.mesh.stop();
         self.write(registry);
     }
 }
 
-/// Looks up names by a thread that is there only once there is a name, since that may take seconds.
-struct Resolver {
-    waker: Arc<Waker>,
-    jobs: Option<SyncSender<(Key, String)>>,
-    done: Option<Receiver<(Key, Option<SocketAddr>)>>,
-    failed: Vec<Key>,
-}
-
-impl Resolver {
-    fn new(waker: Arc<Waker>) -> Resolver {
-        Resolver { waker, jobs: None, done: None, failed: Vec::new() }
-    }
-
-    fn ask(&mut self, key: Key, name: String) {
-        if self.jobs.is_none() {
-            self.start();
-        }
-        let taken = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send((key, name)).is_ok());
-        if !taken {
-            self.failed.push(key);
-        }
-    }
-
-    /// The thread ends when this end of its queue is dropped, or with the process: a look-up cannot
-    /// be broken off, so nobody waits for it.
-    fn start(&mut self) {
-        let (jobs, queue) = mpsc::sync_channel::<(Key, String)>(limits::RAFT_VOTERS);
-        let (sender, done) = mpsc::channel();
-        let waker = self.waker.clone();
-        let thread = std::thread::Builder::new().name("resolver".into()).spawn(move || {
-            while let Ok((key, name)) = queue.recv() {
-                let found = name.to_socket_addrs().ok().and_then(|mut found| found.next());
-                if sender.send((key, found)).is_err() || waker.wake().is_err() {
-                    return;
-                }
-            }
-        });
-        if thread.is_ok() {
-            (self.jobs, self.done) = (Some(jobs), Some(done));
-        }
-    }
-
-    fn poll(&mut self) -> Option<(Key, Option<SocketAddr>)> {
-        if let Some(key) = self.failed.pop() {
-            return Some((key, None));
-        }
-        self.done.as_ref()?.try_recv().ok()
-    }
-}
+#[cfg(test)]
+mod tests;

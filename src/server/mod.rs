@@ -4,6 +4,7 @@
 //! | ---          | --- |
 //! | this one     | what a server consists of |
 //! | [`start`]    | start and stop |
+//! | [`opening`]  | the ports are opened; what is not there yet is waited for |
 //! | [`turn`]     | one round of the loop, in the order of durability: sockets, threads, clocks |
 //! | [`cluster`], [`standing`], [`entering`], [`form`] | which servers there are, what this one is; how it gets in |
 //! | [`changing`] | other servers come and go |
@@ -22,6 +23,7 @@ mod entering;
 pub mod form;
 pub mod lines;
 mod links;
+mod opening;
 pub mod options;
 mod peering;
 pub mod peers;

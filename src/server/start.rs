@@ -7,6 +7,7 @@ use super::changing::Changing;
 use super::cluster;
 use super::entering::{Entered, Entering};
 use super::links::Links;
+use super::opening::Opener;
 use super::peering::WantedReads;
 use super::replica::Replica;
 use super::service::{Now, Service, Serving, Settings};
@@ -66,10 +67,14 @@ impl Server {
         options.max_connections = options.max_connections.min(most);
 
         let directory = DataDir::open(&options.data_dir).map_err(Error::Directory)?;
-        let mut listeners = listen(&options.listen)?;
-        let addresses = addresses(&listeners, trace)?;
         let poll = |error| Error::System("cannot poll", error);
         let mut waiting = Waiting::new(&signals).map_err(poll)?;
+        let mut opener = Opener { waiting: &mut waiting, signals: &mut signals, trace };
+        let fails = |listen: &Listen, error| Error::Listen(listen.clone(), error);
+        let Some(mut listeners) = opener.open(&options.listen, &mut [], fails)? else {
+            return Ok(None);
+        };
+        let addresses = addresses(&listeners, trace)?;
         let mut hard_state = hard_state(&directory, &options)?;
         cluster::check_directory(&options, &hard_state)?;
         trace.set_id(&hard_state.id);
@@ -279,13 +284,6 @@ fn addresses(listeners: &[Listener], trace: Trace) -> Result<Vec<String>, Error>
         addresses.push(address.to_string());
     }
     Ok(addresses)
-}
-
-fn listen(listen: &[Listen]) -> Result<Vec<Listener>, Error> {
-    let bind = |listen: &Listen| {
-        Listener::bind(listen).map_err(|error| Error::Listen(listen.clone(), error))
-    };
-    listen.iter().map(bind).collect()
 }
 
 /// What the directory's `server_state.txt` says. It is made, with the cluster's id, before the log

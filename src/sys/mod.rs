@@ -13,6 +13,7 @@
 //! | [`process`]  | limits, memory, umask |
 //! | [`sha`]        | the processor's SHA-256 instructions |
 //! | [`signal`]   | signals as a descriptor to watch |
+//! | [`socket`]   | one listener for IPv6 and IPv4 |
 //! | [`terminal`] | raw mode and no echo, always restored |
 //! | [`text`]     | texts from bytes of ASCII, without a second look |
 //! | [`watch`]    | changes of a directory's files as a descriptor to watch |
@@ -26,6 +27,7 @@ pub mod poll;
 pub mod process;
 pub mod sha;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 pub mod text;
 pub mod watch;

@@ -9,8 +9,10 @@ const REWRITE: &str = "CHATCTL_REWRITE_MAN";
 
 fn pages() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
-    let mut pages: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // Beside the pages there is the unit for systemd.
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|kind| kind != "service");
+    let mut pages: Vec<PathBuf> = files.filter(is_page).collect();
     pages.sort();
     pages
 }

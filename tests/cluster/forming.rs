@@ -44,7 +44,7 @@ fn servers_that_start_one_after_the_other_say_whom_they_wait_for_and_form_one_cl
 
 #[test]
 fn servers_may_be_listed_by_their_hosts_names() {
-    let mut cluster = Cluster::new("names", 3, &[]).at_host("localhost");
+    let mut cluster = Cluster::new("names", 3, &[]).at_hosts(|_| "localhost".to_owned());
     cluster.start_all();
     let mut alice = Talker::new(cluster.addresses(), "alice");
     alice.send("alice", 1, "formed");

@@ -9,6 +9,7 @@ mod forming;
 mod kills;
 mod many;
 mod members;
+mod names;
 mod screen;
 mod status;
 

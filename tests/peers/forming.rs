@@ -91,6 +91,7 @@ impl World {
             }
         }
         self.net.meshes[place] = Mesh::new(settings(place, self.disks.len()), 0);
+        self.net.look_ups.retain(|(owner, ..)| *owner != place);
     }
 
     /// True: it crashes here.
@@ -119,10 +120,7 @@ impl World {
                 continue;
             }
             self.net.read(place);
-            self.net.meshes[place].tick();
-            while let Some((key, id)) = self.net.meshes[place].next_dial() {
-                self.net.dial(place, key, &id);
-            }
+            self.net.work(place);
             self.net.write(place);
             self.act(place);
             self.net.write(place);

@@ -3,8 +3,10 @@
 mod forming;
 mod measure;
 mod mesh;
+mod names;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
 use chatctl::auth::hmac;
 use chatctl::net::Key;
@@ -36,8 +38,33 @@ struct Net {
     wires: Vec<Wire>,
     /// Where a dial to a server comes out; none: nobody is there.
     routes: Vec<Option<usize>>,
+    /// What look-ups give, where it is not the address of the server of that name at once.
+    answers: HashMap<String, Answer>,
+    /// Look-ups under way: whose, of which name, and when they answer.
+    look_ups: Vec<(usize, String, u64)>,
+    /// How often a name was looked up.
+    asked: usize,
+    /// Addresses that take what is sent to them, and never answer.
+    silent: Vec<SocketAddr>,
     /// How often each was dialled.
     dials: usize,
+}
+
+/// How a look-up goes.
+#[derive(Clone)]
+struct Answer {
+    after_ms: u64,
+    found: Result<Vec<SocketAddr>, String>,
+}
+
+/// The address of the server in this place.
+fn address_of(place: usize) -> SocketAddr {
+    format!("10.0.0.{}:7263", place + 1).parse().unwrap()
+}
+
+/// The server that has this address.
+fn place_at(address: SocketAddr) -> Option<usize> {
+    (0..20).find(|&place| address_of(place) == address)
 }
 
 fn name_of(place: usize) -> String {
@@ -81,6 +108,10 @@ impl Net {
             events: (0..count).map(|_| VecDeque::new()).collect(),
             wires: Vec::new(),
             routes: (0..count).map(Some).collect(),
+            answers: HashMap::new(),
+            look_ups: Vec::new(),
+            asked: 0,
+            silent: Vec::new(),
             dials: 0,
         }
     }
@@ -119,20 +150,51 @@ impl Net {
         for place in 0..self.meshes.len() {
             self.meshes[place].set_now(self.now_ms);
             moved |= self.read(place);
-            self.meshes[place].tick();
-            while let Some((key, address)) = self.meshes[place].next_dial() {
-                self.dial(place, key, &address);
-                moved = true;
-            }
+            moved |= self.work(place);
             moved |= self.write(place);
         }
         moved
     }
 
-    fn dial(&mut self, from: usize, key: Key, address: &str) {
+    /// Look-ups, dials and what time brings, as the loop of a server has them.
+    fn work(&mut self, place: usize) -> bool {
+        let mut moved = false;
+        let is_due =
+            |look_up: &(usize, String, u64)| look_up.0 == place && look_up.2 <= self.now_ms;
+        let due: Vec<_> = self.look_ups.extract_if(.., |look_up| is_due(look_up)).collect();
+        for (_, name, _) in due {
+            let found = self.answer_of(&name).found;
+            self.meshes[place].on_found(&name, found);
+            moved = true;
+        }
+        self.meshes[place].tick();
+        while let Some((key, address)) = self.meshes[place].next_dial() {
+            self.dial(place, key, address);
+            moved = true;
+        }
+        while let Some(name) = self.meshes[place].next_lookup() {
+            self.asked += 1;
+            let at_ms = self.now_ms + self.answer_of(&name).after_ms;
+            self.look_ups.push((place, name, at_ms));
+            moved = true;
+        }
+        moved
+    }
+
+    fn answer_of(&self, name: &str) -> Answer {
+        let place = name.strip_prefix("h:").and_then(|place| place.parse::<usize>().ok());
+        let own = place.map(|place| vec![address_of(place)]).ok_or("no such name".to_owned());
+        let usual = Answer { after_ms: 0, found: own };
+        self.answers.get(name).cloned().unwrap_or(usual)
+    }
+
+    fn dial(&mut self, from: usize, key: Key, address: SocketAddr) {
         self.dials += 1;
-        let place = address.strip_prefix("h:").and_then(|place| place.parse::<usize>().ok());
-        let Some(to) = place.and_then(|place| self.routes[place]) else {
+        if self.silent.contains(&address) {
+            return;
+        }
+        let route = place_at(address).and_then(|place| self.routes.get(place).copied().flatten());
+        let Some(to) = route else {
             return self.meshes[from].on_broken(key, "nobody is there");
         };
         self.meshes[to].set_now(self.now_ms);

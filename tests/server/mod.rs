@@ -9,6 +9,7 @@ mod framing;
 mod holders;
 mod many;
 mod messages;
+mod opening;
 mod order;
 mod reading;
 mod reads;

@@ -29,8 +29,12 @@ impl Entering {
         let now_ms = now.monotonic_ms;
         for input in std::mem::take(&mut self.inbox) {
             // What the core of another says is nothing to one that has none.
-            if let Input::Wire { wire, what } = input {
-                self.peers.take(now_ms, wire, what, &mut self.acts);
+            match input {
+                Input::Wire { wire, what } => {
+                    self.peers.take(now_ms, wire, what, &mut self.acts);
+                }
+                Input::Found(found) => self.peers.found(now_ms, found),
+                _ => {}
             }
         }
         self.peers.work(now_ms, &mut self.acts);

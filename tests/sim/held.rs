@@ -103,7 +103,7 @@ impl Held {
             Act::Send(_) | Act::Fetch { .. } | Act::Provide { .. } => {
                 unreachable!("nobody asks for these")
             }
-            Act::Dial { .. } | Act::Wire { .. } | Act::Hang(_) => {
+            Act::Dial { .. } | Act::LookUp(_) | Act::Wire { .. } | Act::Hang(_) => {
                 unreachable!("it is alone")
             }
         }

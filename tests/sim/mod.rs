@@ -8,7 +8,7 @@
 //! | `world.rs` | the queue of events; servers and clients in it |
 //! | `server.rs`, `process.rs` | one machine; what `Server::turn` does, in its order |
 //! | `entering.rs`, `peers.rs` | a server that is no member yet; the peers' port of any |
-//! | `network.rs`, `wires.rs`, `disks.rs`, `clock.rs` | what is simulated |
+//! | `network.rs`, `wires.rs`, `names.rs`, `disks.rs`, `clock.rs` | what is simulated |
 //! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
@@ -33,6 +33,7 @@ mod finale;
 mod held;
 mod kept;
 mod members;
+mod names;
 mod network;
 mod operator;
 mod peers;

@@ -1,6 +1,7 @@
 //! The peers' port of a process: the real mesh, its connections in place of sockets.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use chatctl::auth::hmac;
 use chatctl::limits;
@@ -26,6 +27,12 @@ pub enum WireInput {
     Bytes(Vec<u8>),
     /// Nothing more comes.
     End(&'static str),
+}
+
+/// A name was looked up.
+pub struct Found {
+    pub name: String,
+    pub addresses: Result<Vec<SocketAddr>, String>,
 }
 
 /// From whom a message is: a machine's name, and the directory that it had.
@@ -106,12 +113,21 @@ impl Peers {
         }
     }
 
+    /// A look-up has ended.
+    pub fn found(&mut self, now_ms: u64, Found { name, addresses }: Found) {
+        self.mesh.set_now(now_ms);
+        self.mesh.on_found(&name, addresses);
+    }
+
     /// What time brings: pings, dials, the end of what is silent.
     pub fn work(&mut self, now_ms: u64, acts: &mut Vec<Act>) {
         self.mesh.set_now(now_ms);
         self.mesh.tick();
         while let Some((key, address)) = self.mesh.next_dial() {
             acts.push(Act::Dial { key, address });
+        }
+        while let Some(name) = self.mesh.next_lookup() {
+            acts.push(Act::LookUp(name));
         }
     }
 

@@ -2,6 +2,7 @@
 //! its order, with inputs and acts in place of threads and sockets.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use chatctl::auth::hasher;
 use chatctl::limits;
@@ -11,7 +12,7 @@ use chatctl::server::changing::{Changing, Means};
 use chatctl::server::service::{Now, ReadJob, Service, Serving, refuse};
 use chatctl::wal::{Batch, Location, SpareRequest, SpareState, hard_state};
 
-use super::peers::{Peers, Sender, WireId, WireInput};
+use super::peers::{Found, Peers, Sender, WireId, WireInput};
 use super::server::{CLUSTER, TOKEN_SECRET, state_of};
 
 /// Bytes under way to one client; past it the server's writes wait, as a full socket has them.
@@ -31,6 +32,8 @@ pub enum Input {
         wire: WireId,
         what: WireInput,
     },
+    /// A name was looked up.
+    Found(Found),
     Opened(LinkId),
     Bytes {
         link: LinkId,
@@ -88,8 +91,10 @@ pub enum Act {
     /// Connect to a peers' address.
     Dial {
         key: Key,
-        address: String,
+        address: SocketAddr,
     },
+    /// Look up a peer's name.
+    LookUp(String),
     /// Bytes for whoever is at the other end.
     Wire {
         wire: WireId,
@@ -213,6 +218,11 @@ impl Process {
                 if let Some(id) = peers.and_then(|peers| peers.number_of(&from)) {
                     self.heard.push((id, from));
                     self.service.replica.step(now_ms, id, message);
+                }
+            }
+            Input::Found(found) => {
+                if let Some(peers) = &mut self.peers {
+                    peers.found(now_ms, found);
                 }
             }
             Input::Wire { wire, what } => {

@@ -27,6 +27,10 @@ pub struct Weather {
     pub damage: u64,
     /// Per mille of the turns of servers that wait for others.
     pub crash_in_forming: u64,
+    /// Per mille of look-ups: they take long, fail, or give a dead address too.
+    pub slow_name: u64,
+    pub failing_name: u64,
+    pub dead_address: u64,
     change: u64,
     kill: u64,
     power: u64,
@@ -69,6 +73,9 @@ impl Weather {
             crash_in_recovery: rate(300),
             damage: rate(1_000),
             crash_in_forming: rate(500),
+            slow_name: rate(1_000),
+            failing_name: rate(300),
+            dead_address: rate(1_000),
             change: rate(16),
             kill: rate(20),
             power: rate(12),
@@ -98,6 +105,7 @@ impl Weather {
         (self.delay_us, self.sync_us) = (300, 500);
         (self.lose, self.double, self.late, self.crash_in_recovery) = (0, 0, 0, 0);
         (self.damage, self.crash_in_forming) = (0, 0);
+        (self.slow_name, self.failing_name, self.dead_address) = (0, 0, 0);
         self.stalled.clear();
         self.failing.clear();
         self.until = 0;

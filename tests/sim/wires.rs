@@ -49,12 +49,20 @@ impl World {
         let Some(to) = place_of_peer(address) else {
             panic!("{from:?} dials {address}, where no server ever was");
         };
+        self.dial_at(from, Some(to))
+    }
+
+    /// Somebody connects to a machine, or where nobody ever answers.
+    pub fn dial_at(&mut self, from: Holder, to: Option<usize>) -> WireId {
         self.last_wire += 1;
         let number = self.last_wire;
-        let ends = [from, Holder::Nobody(Some(to))];
-        let wire = Wire { ends, pieces: [VecDeque::new(), VecDeque::new()], at: [0; 2] };
-        self.wires.insert(number, wire);
-        self.put_piece(number, 1, Piece::Open);
+        if to.is_some() {
+            let ends = [from, Holder::Nobody(to)];
+            let wire = Wire { ends, pieces: [VecDeque::new(), VecDeque::new()], at: [0; 2] };
+            self.wires.insert(number, wire);
+            self.put_piece(number, 1, Piece::Open);
+        }
+        // Without a wire nothing arrives, and nobody says so.
         number
     }
 

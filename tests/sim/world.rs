@@ -17,6 +17,7 @@ use super::checker::Checker;
 use super::client::{Client, Wish};
 use super::clock::{Clock, Us};
 use super::counts::Counts;
+use super::names;
 use super::network::{Link, LinkEnd};
 use super::operator::Operator;
 use super::peers::{Sender, WireId, WireInput};
@@ -524,9 +525,10 @@ impl World {
             Act::Close(link) => self.server_closes(link),
             Act::Dial { key, address } => {
                 let holder = Holder::Server(place, self.servers[place].epoch);
-                let wire = self.dial(holder, &address);
+                let wire = self.dial_at(holder, names::place_at(address));
                 self.tell(place, 0, Input::Wire { wire, what: WireInput::Dialed(key) });
             }
+            Act::LookUp(name) => self.look_up(place, name),
             Act::Wire { wire, bytes } => {
                 let holder = Holder::Server(place, self.servers[place].epoch);
                 self.wire_sends(wire, holder, bytes);

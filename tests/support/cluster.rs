@@ -78,9 +78,13 @@ impl Cluster {
         Cluster { home, servers, launches, addresses, peers }
     }
 
-    /// The same servers under another host's name, before they are started.
-    pub fn at_host(mut self, host: &str) -> Cluster {
-        let list = list_of(&self.peers).replace("127.0.0.1", host);
+    /// The same servers under other hosts' names, before they are started.
+    pub fn at_hosts(mut self, host: impl Fn(usize) -> String) -> Cluster {
+        let named = self.peers.iter().enumerate().map(|(place, peer)| {
+            let (_, port) = peer.rsplit_once(':').expect("it has a port");
+            format!("{}:{port}", host(place))
+        });
+        let list = list_of(&named.collect::<Vec<String>>());
         let relist = |launch: Launch| launch.replace_flag(["--cluster", &list]);
         self.launches = self.launches.into_iter().map(relist).collect();
         self

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod fleet;
 pub mod hosts;
 pub mod log;
+pub mod names;
 pub mod raw_client;
 pub mod relay;
 pub mod server;

@@ -205,6 +205,16 @@ pub fn in_namespace<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T 
     })
 }
 
+/// From here on the calling thread, and what it starts, has a network to itself, in which nothing is
+/// up yet.
+pub fn own_network() -> io::Result<()> {
+    // SAFETY: only the calling thread is moved; no memory is touched.
+    match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// From here on what the calling thread mounts is seen only by it and by what it starts, and goes
 /// with them.
 pub fn own_mounts() -> io::Result<()> {

@@ -20,8 +20,9 @@ const FLAGS: &[Flag] = &[
         name: "listen",
         value: "ADDRESS",
         help: "Accept clients at ADDRESS: HOST:PORT, :PORT for all interfaces, or unix:PATH.",
-        more: "There is no encryption: listening elsewhere than on a loopback address is said in a \
-               warning line.",
+        more: "Of a name, every address; of all interfaces, IPv6 and IPv4. What is not there yet is \
+               waited for. There is no encryption: listening elsewhere than on a loopback address \
+               is said in a warning line.",
         default: Some("127.0.0.1:7262"),
         repeatable: true,
         ..FLAG

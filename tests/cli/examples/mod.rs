@@ -28,8 +28,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Directories of the pages' machines that are made below the test's own.
-const MOVED: [&str; 5] =
-    ["/var/lib/chatctl", "/etc/chatctl", "/etc/systemd/system", "/run/chatctl", "/var/tmp"];
+const MOVED: [&str; 5] = [
+    "/var/lib/chatctl",
+    "/etc/chatctl",
+    "/usr/local/lib/systemd/system",
+    "/run/chatctl",
+    "/var/tmp",
+];
 
 /// What stands before every page's examples. `serve` starts a server, `served` waits for those that
 /// were started, `stopped` ends them. A server says on its standard output that it serves.
@@ -84,7 +89,7 @@ fn pages() -> Vec<(String, Vec<Example>)> {
     let mut pages: Vec<(String, Vec<Example>)> = fs::read_dir(man())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_none_or(|section| section != "7"))
+        .filter(|path| path.extension().is_none_or(|kind| kind != "7" && kind != "service"))
         .filter_map(|path| {
             let name = path.file_name()?.to_string_lossy().into_owned();
             Some((name, page::examples(&fs::read_to_string(path).unwrap())?))

@@ -1,15 +1,13 @@
-//! How the members change, and how a server is asked who it is before it becomes one.
+//! How the members change.
 
 use std::mem;
 
-use super::super::handshake::{Dialing, Identity, Kind};
 use super::super::session::Block;
 use super::super::wire::{Frame, Reason};
-use super::{Event, Member, Mesh, Peer, State};
+use super::{Member, Mesh, Peer};
 use crate::limits;
 use crate::net::Key;
 use crate::raft::ServerId;
-use crate::server::TraceLevel;
 
 impl Mesh {
     /// These are the cluster's servers from now on, by name, this one included. Connections to those
@@ -44,6 +42,8 @@ impl Mesh {
                 self.close_as(key, reason, Some(name));
             }
         }
+        self.forget_names();
+        self.warn_of_addresses();
     }
 
     /// Connected peers that were not told who the members are: some do not take part yet and wait for
@@ -66,35 +66,6 @@ impl Mesh {
     /// What all were told is old.
     pub fn tell_again(&mut self) {
         self.peers.iter_mut().for_each(|peer| peer.told = false);
-    }
-
-    /// Has the server `name` asked, at `address`, who it is: [`Event::Probed`].
-    pub fn probe(&mut self, name: String, address: String) {
-        self.probes.push_back((name, address));
-    }
-
-    /// The next of those, as an operator would ask: that makes it nobody's peer.
-    pub(super) fn next_probe(&mut self) -> Option<(Key, String)> {
-        let (name, address) = self.probes.pop_front()?;
-        let mut conn = self.conn(address.clone());
-        conn.probe = Some(address.clone());
-        let (kind, cluster) = (Kind::Operator, [0; 16]);
-        let me = Identity { kind, name: String::new(), cluster, incarnation: 0 };
-        let nonce = self.nonce();
-        let hello = conn.output.buffer(&mut self.spares);
-        conn.state = State::Dialing(Dialing::new(&me, &name, nonce, hello));
-        let key = self.conns.insert(conn);
-        self.mark_dirty(key);
-        Some((key, address))
-    }
-
-    /// A connection ends: what was to be found out by it was not.
-    pub(super) fn end_probe(&mut self, key: Key, why: &str) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if let Some(address) = conn.probe.take() {
-            self.tell(TraceLevel::Debug, format!("asked {address}: {why}"));
-            self.todo.events.push_back(Event::Probed(address, Err(why.to_owned())));
-        }
     }
 }
 

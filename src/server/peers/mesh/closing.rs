@@ -91,7 +91,6 @@ impl Mesh {
 
     /// Has a connection closed, and its peer dialled again later.
     pub(super) fn give_up(&mut self, key: Key, ending: Ending) {
-        let Ending { why, wait_ms, told } = ending;
         let random = self.random.bytes();
         let Some(conn) = self.conns.get_mut(key) else { return };
         let was_dead = matches!(conn.state, State::Dead) && self.todo.close.contains(&key);
@@ -103,23 +102,29 @@ impl Mesh {
         self.todo.close.push(key);
         let Some(id) = id else { return };
         let Some(place) = self.place_of(id) else { return };
-        let peer = &mut self.peers[place];
         let Member { name, address, .. } = &self.members[place];
-        if peer.current == Some(key) {
+        let (name, address) = (name.clone(), address.clone());
+        let peer = &mut self.peers[place];
+        let Ending { why, wait_ms, told } = if peer.current == Some(key) {
             peer.current = None;
-            if !told {
-                let line = format!("peer {name} is down: {why}");
-                self.todo.tell.push(Line::of(TraceLevel::Warning, topic_of(name), line));
+            if !ending.told {
+                let line = format!("peer {name} is down: {}", ending.why);
+                self.todo.tell.push(Line::of(TraceLevel::Warning, topic_of(&name), line));
             }
             self.todo.events.push_back(Event::Lost(id));
-        } else if peer.current.is_some() || !peer.dialing {
+            Ending { told: true, ..ending }
+        } else if peer.current.is_some() {
             return;
-        } else if !told && peer.why.as_ref() != Some(&why) {
+        } else {
+            let Some(ending) = self.end_try(place, key, ending) else { return };
+            ending
+        };
+        let peer = &mut self.peers[place];
+        if !told && peer.why.as_ref() != Some(&why) {
             let line = format!("not connected to {name} at {address}: {why}");
-            self.todo.tell.push(Line::of(TraceLevel::Warning, topic_of(name), line));
+            self.todo.tell.push(Line::of(TraceLevel::Warning, topic_of(&name), line));
         }
         peer.why = Some(why);
-        peer.dialing = false;
         let doubled_ms = (2 * peer.delay_ms).max(limits::PEER_DIAL_FIRST_MS);
         peer.delay_ms = doubled_ms.min(limits::PEER_DIAL_MOST_MS).max(wait_ms);
         let jitter = u64::from_be_bytes(*random.first_chunk().expect("there are sixteen"));

@@ -23,11 +23,15 @@
 
 mod changing;
 mod closing;
+mod dialing;
+mod doubts;
+mod names;
 mod receiving;
 mod strangers;
 
 use std::collections::VecDeque;
 use std::mem;
+use std::net::SocketAddr;
 
 use super::change::Change;
 use super::handshake::{Accepting, Dialing, Identity, Session};
@@ -40,6 +44,9 @@ use crate::net::{Key, Output, Slots, Spares};
 use crate::raft::{Body, Entry, Message, Outgoing, ServerId};
 use crate::server::lines::Line;
 use crate::server::service::random::Random;
+use dialing::{Probe, Tries};
+use doubts::Doubt;
+use names::Names;
 use strangers::Stranger;
 
 /// A server of the cluster, as this one knows it.
@@ -139,6 +146,8 @@ struct Conn {
     peer: Option<ServerId>,
     /// The address that is asked who answers there, and nothing else.
     probe: Option<String>,
+    /// Where a peer was dialled.
+    dialled: Option<SocketAddr>,
     /// One that is heard, and is no peer.
     stranger: Option<Stranger>,
     /// From where, for the operator.
@@ -158,7 +167,8 @@ struct Peer {
     incarnation: Option<u64>,
     /// It was told on this connection, at the stage that it is in, who the members are.
     told: bool,
-    dialing: bool,
+    /// The round of attempts to reach it that is under way.
+    tries: Option<Tries>,
     dial_at_ms: u64,
     delay_ms: u64,
     /// Why the last connection, or the last attempt at one, ended.
@@ -177,8 +187,13 @@ pub struct Mesh {
     now_ms: u64,
     conns: Slots<Conn>,
     peers: Vec<Peer>,
-    /// Addresses to be asked who answers there, as the server of this name.
-    probes: VecDeque<(String, String)>,
+    /// The addresses behind the others' names.
+    names: Names,
+    /// Addresses that are asked who answers there.
+    probes: Vec<Probe>,
+    /// Where this server accepts the others, and what the operator was warned of about addresses.
+    listens: Vec<SocketAddr>,
+    doubts_told: Vec<Doubt>,
     spares: Spares,
     /// What is to be done outside.
     pub todo: Todo,
@@ -193,12 +208,15 @@ impl Mesh {
         let wait_ms = |at| if at < place { limits::PEER_CALL_MS } else { 0 };
         let peer = |at| Peer { dial_at_ms: now_ms + wait_ms(at), ..Peer::default() };
         let peers = (0..members.len()).map(peer);
-        Mesh {
+        let mut mesh = Mesh {
             me,
             place,
             peers: peers.collect(),
             members,
-            probes: VecDeque::new(),
+            names: Names::default(),
+            probes: Vec::new(),
+            listens: Vec::new(),
+            doubts_told: Vec::new(),
             secret,
             about,
             silence_ms,
@@ -207,7 +225,9 @@ impl Mesh {
             conns: Slots::default(),
             spares: Spares::default(),
             todo: Todo::default(),
-        }
+        };
+        mesh.forget_names();
+        mesh
     }
 
     /// This server's number.
@@ -277,12 +297,9 @@ impl Mesh {
     /// When [`Mesh::tick`] is to be called at the latest, milliseconds.
     pub fn next_ms(&self) -> Option<u64> {
         let conns = self.conns.keys().filter_map(|key| self.deadline_of(self.conns.get(key)?));
-        let dials = (0..self.peers.len())
-            .filter(|&place| place != self.place)
-            .map(|place| &self.peers[place])
-            .filter(|peer| peer.current.is_none() && !peer.dialing)
-            .map(|peer| peer.dial_at_ms);
-        conns.chain(dials).min()
+        let dials = (0..self.peers.len()).filter_map(|place| self.dial_ms(place));
+        let names_ms = self.names.next_ms(|text| self.wanted_ms(text));
+        conns.chain(dials).chain(names_ms).chain(self.probe_ms()).min()
     }
 
     fn deadline_of(&self, conn: &Conn) -> Option<u64> {
@@ -318,33 +335,7 @@ impl Mesh {
                 _ => self.fail(key, "it did not prove the secret in time"),
             }
         }
-    }
-
-    /// The next address that is to be dialled now: the connection to be opened, and where to.
-    pub fn next_dial(&mut self) -> Option<(Key, String)> {
-        if let Some(probe) = self.next_probe() {
-            return Some(probe);
-        }
-        let now_ms = self.now_ms;
-        let place = (0..self.peers.len()).find(|&place| {
-            let peer = &self.peers[place];
-            place != self.place
-                && peer.current.is_none()
-                && !peer.dialing
-                && peer.dial_at_ms <= now_ms
-        })?;
-        let member = &self.members[place];
-        let mut conn = self.conn(member.address.clone());
-        conn.peer = Some(member.number);
-        let address = member.address.clone();
-        let nonce = self.nonce();
-        let hello = conn.output.buffer(&mut self.spares);
-        let dialing = Dialing::new(&self.me, &self.members[place].name, nonce, hello);
-        conn.state = State::Dialing(dialing);
-        self.peers[place].dialing = true;
-        let key = self.conns.insert(conn);
-        self.mark_dirty(key);
-        Some((key, address))
+        self.look_after_lookups();
     }
 
     /// Somebody has connected, from `origin`.
@@ -373,6 +364,7 @@ impl Mesh {
             state: State::Hello,
             peer: None,
             probe: None,
+            dialled: None,
             stranger: None,
             origin,
             output: Output::default(),

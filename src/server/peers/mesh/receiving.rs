@@ -86,8 +86,8 @@ impl Mesh {
     fn on_proven(&mut self, key: Key, claim: &Claim, session: Session) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.state = State::Open(Box::new(session));
-        if let Some(address) = conn.probe.take() {
-            self.todo.events.push_back(Event::Probed(address, Ok(claim.identity.clone())));
+        if conn.probe.is_some() {
+            self.answer_probe(key, claim.identity.clone());
             return self.fail(key, "it has said who it is");
         }
         let dialled = conn.peer;
@@ -112,12 +112,12 @@ impl Mesh {
         peer.incarnation = Some(claim.identity.incarnation);
         peer.about = None;
         peer.told = false;
-        peer.dialing = false;
         peer.delay_ms = 0;
         let old = peer.current.replace(key);
         if let Some(conn) = self.conns.get_mut(key) {
             conn.peer = Some(self.members[place].number);
         }
+        self.end_tries(place, key);
         if let Some(old) = old {
             self.close(old, Reason::Replaced);
         } else {

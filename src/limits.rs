@@ -145,6 +145,11 @@ pub const WAL_ENTRY_BYTES: usize = 128 << 10;
 /// Most bytes of one batch, what one fsync covers. Past it: what has gathered goes in several
 /// batches, one after the other.
 pub const WAL_BATCH_BYTES: usize = 4 << 20;
+/// Highest index of an entry. A record with a higher one is refused as impossible: at a million
+/// entries a second a log takes nine years to get there.
+pub const WAL_INDEX: u64 = (1 << 48) - 1;
+/// Highest number of a segment. A file whose name has a higher one is not a segment.
+pub const WAL_SEGMENTS: u64 = 1 << 53;
 /// Bytes of a segment where nothing else is asked for.
 pub const WAL_SEGMENT_BYTES: u32 = 64 << 20;
 /// How long the making of a spare segment rests after it has failed. Meanwhile: `disk-full`.

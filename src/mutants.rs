@@ -149,6 +149,12 @@ mutants! {
     TornTailTaken "torn-tail-taken":
         "a record whose checksum is wrong is taken",
         ["wal::crashes::after_a_crash_at_any_operation"];
+    EmptySegmentTaken "empty-segment-taken":
+        "a newest segment of 0 bytes counts as unused, though acknowledged records may have been in it",
+        ["wal::damage::an_empty_newest_segment"];
+    OldEndNotSynced "old-end-not-synced":
+        "a start that goes on in a fresh segment does not sync what it gives up of the old ones",
+        ["wal::damage::an_empty_newest_segment_is_left_out"];
     ZerosTaken "zeros-taken":
         "zeros are taken for the record that closes a batch",
         ["wal::damage::a_sector_of_zeros"];

@@ -214,6 +214,14 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
+/// Whether an entry's payload can be applied, or why not. The first entry of a term has none.
+pub fn readable(payload: &[u8]) -> Result<(), String> {
+    match payload.is_empty() {
+        true => Ok(()),
+        false => Command::decode(payload).map(drop).map_err(|error| error.to_string()),
+    }
+}
+
 /// True for a folded name.
 fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

@@ -68,7 +68,7 @@ mod state;
 pub mod view;
 
 pub use accounts::AccountId;
-pub use command::{Command, CommandError, Member, Target};
+pub use command::{Command, CommandError, Member, Target, readable};
 pub use effect::{Effect, Gone};
 pub use members::members_in;
 pub use query::{Conversation, Direction, EventRef, Sight};

@@ -1,32 +1,47 @@
 //! `chatctl recover`: from what one server of a cluster has to a server that is alone, for the day when
-//! the majority is gone for good. Offline; the old directory is kept.
+//! the majority is gone for good. Offline; what was there is kept.
+//!
+//! Everything happens within the data directory, which stays what it is: its owner and mode, a mount
+//! point or what a link leads to.
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `recovering-1` | the new log and state while they are made |
+//! | `before-recover-1` | the old log and state, from then on |
+//!
+//! 1. All of the new is made in `recovering-N`, durably. A failure removes it again.
+//! 2. The old state is copied, and then the old log moved, into `before-recover-N`.
+//! 3. The new log takes the old one's place, then the new state.
+//!
+//! No server starts on what a crash in between leaves: the state is the old one until the end, and to
+//! it the log is missing or another cluster's. Whether the old log was moved says whether an
+//! interrupted exchange is finished or undone when `recover` is called again.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::parse::{Environment, Parsed};
-use crate::chat::{Command, State};
+use crate::chat::{self, Command, State};
 use crate::limits;
 use crate::server::{LONE, LONE_NAME};
-use crate::sys::{entropy, file::sync_dir};
+use crate::sys::{entropy, file::sync_dir, signal};
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::scan::{Item, Scanner};
-use crate::wal::{self, DataDir, Disk, Identity, RealDisk, SpareState, Wal};
+use crate::wal::{
+    self, DataDir, Disk, Identity, Look, RealDisk, SoundPart, SpareState, Wal, data_dir,
+};
 
-/// What a log has, as far as it can be read.
-#[derive(Default)]
-struct Found {
-    last_index: u64,
-    commit: u64,
-    damage: Option<String>,
-}
+/// The new log and state while they are made, followed by a number.
+const RECOVERING: &str = "recovering-";
+/// The old ones, followed by the same number.
+const BEFORE: &str = "before-recover-";
+const WAL: &str = "wal";
 
 /// Runs `chatctl recover`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
     let name = parsed.subcommand().name;
-    let failed = |what: &dyn std::fmt::Display| Error::failed(name, what);
     let path = PathBuf::from(&parsed.positionals()[0]);
     if !parsed.flag("force") {
         return Err(parsed.wrong(
@@ -35,37 +50,68 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
              for good",
         ));
     }
+    // A limit on the size of files is then an error like a full disk.
+    let failed = |what: String| Error::failed(name, what);
+    signal::ignore(signal::XFSZ).map_err(|error| failed(format!("cannot set signals: {error}")))?;
+    let shown = path.display();
     if !path.join(hard_state::FILE).is_file() {
-        let what = format!("{} is no data directory of a server", path.display());
-        return Err(failed(&what));
+        return Err(failed(format!("{shown} is not the data directory of a server")));
     }
-    let directory = DataDir::open(&path).map_err(|error| failed(&error))?;
-    let saved = hard_state::load(&mut directory.disk()).map_err(|error| failed(&error))?;
-    let saved = saved.filter(|saved| saved.term > 0).ok_or_else(|| {
-        failed(&format!("{}: its cluster was never formed, there is nothing in it", path.display()))
+    let (directory, is_new_lock) = DataDir::lock_existing(&path).map_err(|error| match error {
+        data_dir::Error::InUse(_) => failed(format!("{error}: stop the server that runs on it")),
+        error => failed(error.to_string()),
     })?;
-    let reading = |error: io::Error| failed(&format!("{}: {error}", directory.wal().display()));
-    let mut found = Found::default();
-    read(&directory.wal(), &mut found, &mut |_| Ok(())).map_err(reading)?;
-    tell(&path, &saved, &found, out)?;
-    if !parsed.flag("yes") && !agreed(out)? {
-        return Err(failed(&"nothing was changed"));
+    let done = locked(&path, &directory, parsed.flag("yes"), out);
+    if is_new_lock && !matches!(done, Ok(Ok(()))) {
+        // What fails leaves nothing behind.
+        let _ = fs::remove_file(path.join(data_dir::LOCK));
     }
-    let kept = replace(&directory, &saved, found.last_index).map_err(|error| failed(&error))?;
-    writeln!(
-        out,
-        "{} is the directory of a server that is alone, with entries 1 to {}. Start it with chatctl \
-         serve --data-dir {0}, without --cluster. The old one is kept as {}",
-        path.display(),
-        found.last_index,
-        kept.display()
-    )?;
+    done?.map_err(|what| failed(format!("{shown}: {what}")))?;
     Ok(0)
+}
+
+/// Recovers a directory that is locked. The inner error says what is wrong with it.
+fn locked(
+    path: &Path,
+    directory: &DataDir,
+    yes: bool,
+    out: &mut dyn Write,
+) -> io::Result<Result<(), String>> {
+    match Exchange::go_on(path) {
+        Ok(None) => {}
+        Ok(Some(kept)) => {
+            writeln!(out, "An earlier recover was interrupted near its end. It is finished now.")?;
+            tell_done(path, &kept, out)?;
+            return Ok(Ok(()));
+        }
+        Err(error) => return Ok(Err(error.to_string())),
+    }
+    let (saved, found) = match look(directory) {
+        Ok(both) => both,
+        Err(what) => return Ok(Err(what)),
+    };
+    tell(path, &saved, &found, out)?;
+    if !yes && !agreed(out)? {
+        return Ok(Err("nothing was changed".to_owned()));
+    }
+    match replace(path, &saved, found) {
+        Ok(kept) => tell_done(path, &kept, out).map(Ok),
+        Err(what) => Ok(Err(what)),
+    }
+}
+
+/// The directory's state, and what its log has.
+fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
+    let saved = hard_state::load(&mut directory.disk()).map_err(|error| error.to_string())?;
+    let saved = saved.filter(|saved| saved.term > 0);
+    let saved = saved.ok_or("its cluster was never formed, there is nothing in it")?;
+    let found = Found::of(directory, &saved)?;
+    Ok((saved, found))
 }
 
 /// What may be lost.
 fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> io::Result<()> {
-    let Found { last_index, commit, damage } = found;
+    let Found { last_index, commit, damage, .. } = found;
     let (path, id, cluster) = (path.display(), &saved.id, Hex(&saved.cluster));
     writeln!(out, "{path} is of server {id}, of cluster {cluster}.")?;
     writeln!(out, "It has entries 1 to {last_index}; {commit} are known to be committed.")?;
@@ -76,8 +122,18 @@ fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> i
         out,
         "Lost is what the other servers acknowledged and this one has not got. Entries that nobody \
          was told of may come to be. A new cluster is made, of this server alone: its clients fetch \
-         everything anew, and no server of the old one can join it with what it has. Never start \
+         everything again, and no server of the old one can join it with what it has. Never start \
          any of the old cluster again."
+    )
+}
+
+fn tell_done(path: &Path, kept: &Path, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} is the directory of a server that is alone. Start it with chatctl serve --data-dir {0}, \
+         without --cluster. Its old log and state are kept in {}",
+        path.display(),
+        kept.display()
     )
 }
 
@@ -89,82 +145,175 @@ fn agreed(out: &mut dyn Write) -> io::Result<bool> {
     Ok(line.trim() == "yes")
 }
 
-/// A change of the log.
-enum Change<'a> {
-    Entry { term: u64, index: u64, payload: &'a [u8] },
-    CutFrom(u64),
+/// What a log has before its first damage.
+struct Found {
+    last_index: u64,
+    commit: u64,
+    damage: Option<String>,
+    log: SoundPart<RealDisk>,
+    expect: Option<Identity>,
 }
 
-/// Goes over what is sound of a log, up to the first damage.
-fn read(
-    wal: &Path,
-    found: &mut Found,
-    visit: &mut dyn FnMut(Change<'_>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut scanner = Scanner::over(RealDisk::read_only(wal))?;
-    while let Some(item) = scanner.next_item()? {
-        match item {
-            Item::Record { record, .. } => match record.kind {
-                wal::format::Kind::Entry => {
-                    let (term, index, payload) = (record.term, record.index, record.payload);
-                    // A start copies the last batch: the same index again.
-                    if index <= found.last_index {
-                        visit(Change::CutFrom(index))?;
-                    }
-                    found.last_index = index;
-                    visit(Change::Entry { term, index, payload })?;
-                }
-                wal::format::Kind::Truncate => {
-                    found.last_index = found.last_index.min(record.index - 1);
-                    visit(Change::CutFrom(record.index))?;
-                }
-                wal::format::Kind::Mark => found.commit = found.commit.max(record.index),
-            },
-            Item::Damage { file, offset, why } => {
-                found.damage = Some(format!("{file} at byte {offset}: {why}"));
-                break;
+impl Found {
+    /// Judges the log as a server that starts does.
+    fn of(directory: &DataDir, saved: &HardState) -> Result<Found, String> {
+        let disk = RealDisk::read_only(&directory.wal());
+        let expect = Some(Identity { cluster: saved.cluster });
+        let failed = |error: wal::RecoverError| {
+            let (file, offset, why) = error.place();
+            format!("{file}, offset {offset}: {why}")
+        };
+        let missing = wal::check_there(&mut disk.clone(), saved).err();
+        let (log, damage) = SoundPart::of(disk, expect).map_err(failed)?;
+        let damage = missing.or(damage).map(failed);
+        let mut found = Found { last_index: 0, commit: 0, damage, log, expect };
+        let examined = found.read(&mut |_, _, _| Ok(())).map_err(failed)?;
+        (found.last_index, found.commit) = (examined.last_index, examined.commit);
+        Ok(found)
+    }
+
+    /// Hands over the entries that are known to be committed; those behind them are in the answer.
+    fn read<'v>(
+        &mut self,
+        visit: &'v mut wal::recovery::Visit<'v>,
+    ) -> Result<wal::Examined, wal::RecoverError> {
+        let mut progress = |_: usize, _: usize, _: u64| {};
+        let look = Look { visit, readable: chat::readable, progress: &mut progress };
+        wal::examine(&mut self.log, self.expect, look)
+    }
+}
+
+/// Makes the new log and state and gives them the place of the old ones. Where those are from then
+/// on, or what went wrong.
+fn replace(path: &Path, saved: &HardState, mut found: Found) -> Result<PathBuf, String> {
+    let exchange = Exchange::new(path);
+    exchange.prepare(saved, &mut found).map_err(|error| {
+        let _ = exchange.undo();
+        format!("{error}. Nothing was changed")
+    })?;
+    let finished = exchange.finish();
+    finished.map_err(|error| format!("{error}. Call chatctl recover again to finish it"))?;
+    Ok(exchange.kept)
+}
+
+/// The new log and state on their way to the place of the old ones.
+struct Exchange {
+    path: PathBuf,
+    fresh: PathBuf,
+    kept: PathBuf,
+}
+
+impl Exchange {
+    fn of(path: &Path, number: u32) -> Exchange {
+        let fresh = path.join(format!("{RECOVERING}{number}"));
+        let kept = path.join(format!("{BEFORE}{number}"));
+        Exchange { path: path.to_owned(), fresh, kept }
+    }
+
+    /// One under the first number that is free.
+    fn new(path: &Path) -> Exchange {
+        let mut all = (1..).map(|number| Exchange::of(path, number));
+        let is_free = |one: &Exchange| !one.kept.exists() && !one.fresh.exists();
+        all.find(is_free).expect("some number is free")
+    }
+
+    /// Finishes one that was interrupted after it had moved the old log, and undoes one before that.
+    /// Where the old log is kept; `None` where nothing was finished.
+    fn go_on(path: &Path) -> io::Result<Option<PathBuf>> {
+        for entry in fs::read_dir(path)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(RECOVERING)?.parse().ok());
+            let Some(exchange) = number.map(|number| Exchange::of(path, number)) else { continue };
+            if exchange.kept.join(WAL).is_dir() {
+                exchange.finish()?;
+                return Ok(Some(exchange.kept));
             }
-            Item::Segment { .. } | Item::End { .. } => {}
+            exchange.undo()?;
         }
+        Ok(None)
     }
-    found.commit = found.commit.min(found.last_index);
-    Ok(())
+
+    /// Makes all of the new, then keeps what is old.
+    fn prepare(&self, saved: &HardState, found: &mut Found) -> io::Result<()> {
+        let owner = fs::metadata(&self.path)?;
+        make(&self.fresh, &self.path, &owner, saved, found)?;
+        self.keep_old(&owner)
+    }
+
+    /// Copies the old state and moves the old log.
+    fn keep_old(&self, owner: &fs::Metadata) -> io::Result<()> {
+        let Exchange { path, kept, .. } = self;
+        make_directory(kept, owner)?;
+        let to = kept.join(hard_state::FILE);
+        fs::copy(path.join(hard_state::FILE), &to)?;
+        give(&to, owner)?;
+        fs::File::open(&to)?.sync_all()?;
+        sync_dir(kept)?;
+        sync_dir(path)?;
+        fs::rename(path.join(WAL), kept.join(WAL))
+    }
+
+    /// Removes what was made before the old log was moved.
+    fn undo(&self) -> io::Result<()> {
+        remove_all(&self.fresh)?;
+        remove_all(&self.kept)?;
+        sync_dir(&self.path)
+    }
+
+    /// After the old log was moved: the new log, then the new state, take their places.
+    fn finish(&self) -> io::Result<()> {
+        let Exchange { path, fresh, kept } = self;
+        sync_dir(kept)?;
+        sync_dir(path)?;
+        if fresh.join(WAL).is_dir() {
+            // A directory there is one that a server's vain start has made: it must be empty.
+            fs::rename(fresh.join(WAL), path.join(WAL))?;
+            sync_dir(path)?;
+        }
+        match fs::rename(fresh.join(hard_state::FILE), path.join(hard_state::FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => sync_dir(path)?,
+        }
+        fs::remove_dir(fresh)?;
+        sync_dir(path)
+    }
 }
 
-/// Makes the new directory beside the old one, then gives each the other's place. Where the old one
-/// is from then on.
-fn replace(old: &DataDir, saved: &HardState, last_index: u64) -> io::Result<PathBuf> {
-    // One that ends with its own name: `.` has none.
-    let path = match old.path().file_name() {
-        Some(_) => old.path().to_owned(),
-        None => fs::canonicalize(old.path())?,
-    };
-    let beside = |end: &str| {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(end);
-        path.with_file_name(name)
-    };
-    let fresh = beside(".recovering");
-    if fresh.exists() {
-        let what = format!("{} is there: remove it", fresh.display());
-        return Err(io::Error::other(what));
+fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
-    let kept = (1..).map(|time| beside(&format!(".before-recover-{time}")));
-    let kept = { kept }.find(|kept| !kept.exists()).expect("some name is free");
-    if let Err(error) = make(&fresh, old, saved, last_index) {
-        let _ = fs::remove_dir_all(&fresh);
-        return Err(error);
-    }
-    fs::rename(&path, &kept)?;
-    fs::rename(&fresh, &path)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    sync_dir(parent.unwrap_or(Path::new(".")))?;
-    Ok(kept)
 }
 
-fn make(path: &Path, old: &DataDir, saved: &HardState, last_index: u64) -> io::Result<()> {
+/// Makes a directory for the owner of the data directory alone.
+fn make_directory(path: &Path, owner: &fs::Metadata) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    give(path, owner)
+}
+
+/// Gives a file to the owner of the data directory: root may call this for a server of another user.
+fn give(path: &Path, owner: &fs::Metadata) -> io::Result<()> {
+    let now = fs::symlink_metadata(path)?;
+    match (now.uid(), now.gid()) == (owner.uid(), owner.gid()) {
+        true => Ok(()),
+        false => chown(path, Some(owner.uid()), Some(owner.gid())),
+    }
+}
+
+/// Makes the new state and log below `fresh`.
+fn make(
+    fresh: &Path,
+    old: &Path,
+    owner: &fs::Metadata,
+    saved: &HardState,
+    found: &mut Found,
+) -> io::Result<()> {
+    make_directory(fresh, owner)?;
+    let wal = fresh.join(WAL);
+    make_directory(&wal, owner)?;
+    fs::set_permissions(&wal, fs::metadata(old.join(WAL))?.permissions())?;
     let cluster = entropy::array()?;
-    let directory = DataDir::open(path).map_err(io::Error::other)?;
     let state = HardState {
         // As a server that was never given a name, so that it gets one when it grows again.
         id: LONE_NAME.to_owned(),
@@ -175,24 +324,39 @@ fn make(path: &Path, old: &DataDir, saved: &HardState, last_index: u64) -> io::R
         copy: 0,
         ..saved.clone()
     };
-    hard_state::save(&mut directory.disk(), &state).map_err(io::Error::other)?;
+    hard_state::save(&mut RealDisk::open(fresh), &state).map_err(io::Error::other)?;
+    make_log(&wal, cluster, found)?;
+    for made in fs::read_dir(&wal)? {
+        give(&made?.path(), owner)?;
+    }
+    give(&fresh.join(hard_state::FILE), owner)?;
+    sync_dir(fresh)
+}
+
+/// Makes a log of what the old one has, of another cluster.
+fn make_log(directory: &Path, cluster: [u8; 16], found: &mut Found) -> io::Result<()> {
     let expect = Some(Identity { cluster });
     let options = wal::Options { expect, segment_bytes: limits::WAL_SEGMENT_BYTES };
-    let mut disk = directory.wal_disk();
+    let mut disk = RealDisk::open(directory);
     let recovered = wal::recover(&mut disk, &options, &mut |_, _, _| Ok(()));
     let (mut wal, _) = recovered.map_err(io::Error::other)?;
-    read(&old.wal(), &mut Found::default(), &mut |change| {
-        match change {
-            Change::CutFrom(index) => wal.truncate_from(index),
-            Change::Entry { term, index, payload } => {
-                wal.append_entry(term, index, &refounded(payload, cluster));
-            }
-        }
+    let last_index = found.last_index;
+    let mut append = |index: u64, term: u64, payload: &[u8]| {
+        wal.append_entry(term, index, &refounded(payload, cluster));
         match wal.gathered_bytes() > limits::WAL_BATCH_BYTES {
-            true => write(&mut wal, &mut disk, 0),
+            true => write(&mut wal, &mut disk, 0).map_err(|error| error.to_string()),
             false => Ok(()),
         }
-    })?;
+    };
+    let mut tail = Vec::new();
+    let examined = found.read(&mut append);
+    tail.extend(examined.map_err(|error| io::Error::other(error.place().2))?.tail);
+    for entry in tail {
+        wal.append_entry(entry.term, entry.index, &refounded(&entry.payload, cluster));
+        if wal.gathered_bytes() > limits::WAL_BATCH_BYTES {
+            write(&mut wal, &mut disk, 0)?;
+        }
+    }
     write(&mut wal, &mut disk, 0)?;
     // A server that is alone has committed all that it has.
     wal.append_mark();

@@ -16,17 +16,7 @@ use super::{Error, Options, Server, standing};
 use crate::chat;
 use crate::raft::{self, BackupStatus, Role};
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{self, DataDir, Identity, ReadError, RecoverError};
-
-/// That a server that has been in a term has any log: where all segments are gone, nothing in the
-/// log's own directory tells.
-pub(super) fn check_there(directory: &DataDir, saved: &HardState) -> Result<(), RecoverError> {
-    if saved.term == 0 || wal::has_segments(&mut directory.wal_disk())? {
-        return Ok(());
-    }
-    let why = format!("all segments are missing, though {} is there", hard_state::FILE);
-    Err(RecoverError::Corrupt { file: wal::segment_name(1), offset: 0, why })
-}
+use crate::wal::{self, DataDir, Identity, ReadError};
 
 /// Whether this is a member of a cluster, whose others have what is damaged here: by the log, as far
 /// as it can be read, or by the flags, where that is not far enough to name others.

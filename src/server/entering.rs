@@ -246,7 +246,7 @@ fn recover(
     trace: Trace,
 ) -> Result<Recovered, Error> {
     let mut state = empty_state(saved);
-    let there = damage::check_there(directory, saved);
+    let there = wal::check_there(&mut directory.wal_disk(), saved);
     let read = there.and_then(|()| read_log(directory, saved, options, &mut state));
     let (wal, report) = match read {
         Err(RecoverError::Corrupt { file, why, .. })
@@ -292,5 +292,5 @@ fn read_log(
     let identity = Identity { cluster: saved.cluster };
     let segment_bytes = options.segment_mib << 20;
     let recovery = wal::Options { expect: Some(identity), segment_bytes };
-    wal::recover(&mut directory.wal_disk(), &recovery, &mut visit)
+    wal::recover_readable(&mut directory.wal_disk(), &recovery, chat::readable, &mut visit)
 }

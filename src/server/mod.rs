@@ -129,7 +129,10 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Directory(error) => write!(f, "{error}"),
+            Error::Directory(error @ wal::data_dir::Error::InUse(_)) => {
+                write!(f, "{error}; stop that one, or name another directory with --data-dir")
+            }
+            Error::Directory(error) => write!(f, "{error}; name another with --data-dir"),
             Error::State(error) => write!(f, "{error}"),
             Error::Recover(error) => write!(f, "{error}"),
             Error::Listen(listen, error) => {

@@ -24,7 +24,7 @@ use crate::sys::output::Output;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{entropy, process};
 use crate::wal::hard_state::{self, HardState};
-use crate::wal::{DataDir, Disk, Reader, Writer};
+use crate::wal::{DataDir, Reader, Writer};
 
 /// Serves until a signal says stop. The line with the addresses goes to standard output, since
 /// scripts want it; what an operator is told goes to standard error, an error that ends the server
@@ -286,17 +286,13 @@ fn addresses(listeners: &[Listener], trace: Trace) -> Result<Vec<String>, Error>
     Ok(addresses)
 }
 
-/// What the directory's `server_state.txt` says. It is made, with the cluster's id, before the log
-/// has its first segment; so where there is a log and no such file, the file is lost. Where a cluster
-/// is to be formed it has no cluster's id yet.
+/// What the directory's `server_state.txt` says. A new one has no cluster's id yet where a cluster is
+/// to be formed.
 fn hard_state(directory: &DataDir, options: &Options) -> Result<HardState, Error> {
     if let Some(state) = hard_state::recover(&mut directory.disk()).map_err(Error::State)? {
         return Ok(state);
     }
-    let files = directory.wal_disk().list();
-    if !files.map_err(|error| Error::State(hard_state::Error::Io(error)))?.is_empty() {
-        return Err(Error::State(hard_state::Error::Lost));
-    }
+    hard_state::check_not_lost(&mut directory.wal_disk()).map_err(Error::State)?;
     let state = HardState {
         id: options.id.clone().unwrap_or_else(|| LONE_NAME.to_owned()),
         cluster: if options.cluster.is_empty() { random()? } else { [0; 16] },

@@ -17,7 +17,8 @@ use super::disk::RealDisk;
 use crate::sys::file::{lock_exclusive, sync_dir};
 
 const WAL: &str = "wal";
-const LOCK: &str = "lock";
+/// The file that the process which uses the directory has locked.
+pub const LOCK: &str = "lock";
 
 /// A data directory, locked until this is dropped.
 #[derive(Debug)]
@@ -43,17 +44,12 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::InUse(path) => write!(
-                f,
-                "the data directory {} is in use by another process; stop that one, or name \
-                 another directory with --data-dir",
-                path.display()
-            ),
-            Error::Io { path, error } => write!(
-                f,
-                "the data directory cannot be used: {}: {error}; name another with --data-dir",
-                path.display()
-            ),
+            Error::InUse(path) => {
+                write!(f, "the data directory {} is in use by another process", path.display())
+            }
+            Error::Io { path, error } => {
+                write!(f, "the data directory cannot be used: {}: {error}", path.display())
+            }
         }
     }
 }
@@ -64,16 +60,28 @@ impl DataDir {
     /// Opens the directory at `path`, which is made where it is not there, and locks it.
     pub fn open(path: &Path) -> Result<DataDir, Error> {
         make_directory(path)?;
+        let directory = DataDir::lock(path)?;
+        make_directory(&path.join(WAL))?;
+        Ok(directory)
+    }
+
+    /// Locks the directory at `path`, which must exist. Makes nothing but the file that is locked,
+    /// where there is none: true says so.
+    pub fn lock_existing(path: &Path) -> Result<(DataDir, bool), Error> {
+        let is_new = !path.join(LOCK).exists();
+        Ok((DataDir::lock(path)?, is_new))
+    }
+
+    fn lock(path: &Path) -> Result<DataDir, Error> {
         let lock_path = path.join(LOCK);
         let failed = |error| Error::Io { path: lock_path.clone(), error };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(&lock_path).map_err(failed)?;
-        if !lock_exclusive(&lock).map_err(failed)? {
-            return Err(Error::InUse(path.to_owned()));
+        match lock_exclusive(&lock).map_err(failed)? {
+            true => Ok(DataDir { path: path.to_owned(), _lock: lock }),
+            false => Err(Error::InUse(path.to_owned())),
         }
-        make_directory(&path.join(WAL))?;
-        Ok(DataDir { path: path.to_owned(), _lock: lock })
     }
 
     /// Where it is.

@@ -345,7 +345,7 @@ pub fn claimed_batch(bytes: &[u8]) -> Option<u64> {
 }
 
 /// `length` up to the next multiple of [`ALIGNMENT`].
-pub fn padded(length: u32) -> u32 {
+pub const fn padded(length: u32) -> u32 {
     length.next_multiple_of(ALIGNMENT as u32)
 }
 

@@ -19,6 +19,7 @@ use std::fmt;
 use std::io;
 
 use super::disk::Disk;
+use crate::limits;
 use crate::mutants::{Mutant, planted};
 
 /// The file's name, in the data directory.
@@ -30,6 +31,8 @@ const CRC_AT: usize = LINE_BYTES - "crc=12345678\n".len();
 const LEAD: &str = "chatctl-state 1";
 /// Longest text field, bytes: three of them fit in a line with all else at its longest.
 const FIELD_BYTES: usize = 64;
+/// Highest counter: each change of the term or the vote counts one up.
+const COUNTER: u64 = 1 << 60;
 /// How a text field that is empty is written.
 const EMPTY: &str = "-";
 
@@ -92,6 +95,18 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// What is wrong, without the file's name and what to do.
+    pub fn why(&self) -> String {
+        match self {
+            Error::Damaged { why } => why.clone(),
+            Error::Lost => "it is missing, and the log beside it is not empty".to_owned(),
+            Error::Field(_) => self.to_string(),
+            Error::Io(error) => error.to_string(),
+        }
+    }
+}
+
 /// Reads the state that a server goes on from, and makes sure that the disk has it: after a failed
 /// sync, or when the process was killed before it, only the page cache may. The line is written
 /// again in its own place, so that the other one, which is durable, stands until this one is.
@@ -112,6 +127,15 @@ pub fn recover(disk: &mut impl Disk) -> Result<Option<HardState>, Error> {
 /// Reads the state, to look at it; `None` where none was ever saved.
 pub fn load(disk: &mut impl Disk) -> Result<Option<HardState>, Error> {
     Ok(newest(disk)?.map(|newest| newest.state))
+}
+
+/// Checks that a directory without a state has no log either. The file is made before the log has its
+/// first segment, so where there is a log and no such file, the file is lost.
+pub fn check_not_lost(log: &mut impl Disk) -> Result<(), Error> {
+    match log.list().map_err(Error::Io)?.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Lost),
+    }
 }
 
 /// Saves the state; when this returns it is durable. After an error the process ends.
@@ -166,7 +190,26 @@ fn newest(disk: &mut impl Disk) -> Result<Option<Newest>, Error> {
     });
     let newest = valid.max_by_key(|line| line.counter);
     let why = "neither of its two lines is whole".to_owned();
-    newest.map(Some).ok_or(Error::Damaged { why })
+    let newest = newest.ok_or(Error::Damaged { why })?;
+    newest.check().map_err(|why| Error::Damaged { why })?;
+    Ok(Some(newest))
+}
+
+impl Newest {
+    /// That no number is past what a server gets to.
+    fn check(&self) -> Result<(), String> {
+        let HardState { term, copy, .. } = self.state;
+        for (what, number, most) in [
+            ("counter", self.counter, COUNTER),
+            ("term", term, limits::RAFT_TERM),
+            ("copy", copy, limits::RAFT_COPY),
+        ] {
+            if number > most {
+                return Err(format!("its {what} is {number}, which no server gets to"));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn blank() -> [u8; LINE_BYTES] {

@@ -14,13 +14,19 @@ pub(super) struct Locations {
     places: Vec<Vec<u64>>,
     terms: Runs,
     segments: Runs,
+    has_places: bool,
 }
 
 impl Locations {
     /// None yet; the first entry will be `first`.
     pub(super) fn new(first: u64) -> Locations {
         let (terms, segments) = (Runs::default(), Runs::default());
-        Locations { first, count: 0, places: Vec::new(), terms, segments }
+        Locations { first, count: 0, places: Vec::new(), terms, segments, has_places: true }
+    }
+
+    /// The same, which knows the entries' terms alone and takes no memory for each.
+    pub(super) fn without_places(first: u64) -> Locations {
+        Locations { has_places: false, ..Locations::new(first) }
     }
 
     pub(super) fn first(&self) -> u64 {
@@ -34,14 +40,17 @@ impl Locations {
 
     pub(super) fn push(&mut self, term: u64, location: Location) {
         let index = self.last() + 1;
+        self.count += 1;
+        self.terms.push(index, term);
+        if !self.has_places {
+            return;
+        }
         if self.places.last().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
             self.places.push(Vec::with_capacity(CHUNK_ENTRIES));
         }
         let chunk = self.places.last_mut().expect("a chunk with room was just made sure of");
         chunk.push(u64::from(location.offset) << 32 | u64::from(location.length));
-        self.terms.push(index, term);
         self.segments.push(index, location.segment);
-        self.count += 1;
     }
 
     /// Forgets entries from `index` on.
@@ -51,17 +60,20 @@ impl Locations {
             return;
         }
         self.count = index - self.first;
+        self.terms.truncate_from(index);
+        if !self.has_places {
+            return;
+        }
         let chunks = (self.count as usize).div_ceil(CHUNK_ENTRIES);
         self.places.truncate(chunks);
         if let Some(chunk) = self.places.last_mut() {
             chunk.truncate(self.count as usize - (chunks - 1) * CHUNK_ENTRIES);
         }
-        self.terms.truncate_from(index);
         self.segments.truncate_from(index);
     }
 
     pub(super) fn location(&self, index: u64) -> Option<Location> {
-        let at = self.position(index)?;
+        let at = self.position(index).filter(|_| self.has_places)?;
         let place = self.places[at / CHUNK_ENTRIES][at % CHUNK_ENTRIES];
         let segment = self.segments.at(index);
         Some(Location { segment, offset: (place >> 32) as u32, length: place as u32 })

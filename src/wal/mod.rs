@@ -44,12 +44,12 @@
 //! always goes on in a fresh segment and never writes into one that has records.
 
 mod bookkeeping;
-mod committed;
 pub mod data_dir;
 mod disk;
 mod follow;
 pub mod format;
 pub mod hard_state;
+mod judge;
 mod locations;
 mod perform;
 mod reader;
@@ -58,21 +58,25 @@ mod replay;
 mod restart;
 pub mod scan;
 mod set_aside;
+mod sound_part;
 mod survey;
 mod window;
 mod writer;
 
 pub use bookkeeping::Wal;
-pub use committed::Committed;
 pub use data_dir::DataDir;
 pub use disk::{Disk, RealDisk};
 pub use follow::{Follower, Whole};
 pub use format::Identity;
+pub use judge::{Examined, Look, Readable, any_payload, examine, examine_segment};
 pub use perform::{SpareRequest, SpareState, make_spare, perform};
 pub use reader::{Full, ReadDone, ReadError, Reader};
-pub use recovery::{Entry, Options, RecoverError, Report, recover};
-pub use set_aside::{has_segments, set_aside};
+pub use recovery::{Entry, Options, RecoverError, Report, recover, recover_readable};
+pub use set_aside::{check_there, has_segments, set_aside};
+pub use sound_part::SoundPart;
 pub use writer::{Done, Writer};
+
+use crate::limits::WAL_SEGMENTS;
 
 /// A record's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +111,7 @@ pub fn segment_name(number: u64) -> String {
 /// The number of the segment that a file name names.
 pub fn segment_number(name: &str) -> Option<u64> {
     let number = name.strip_suffix(".wal")?.parse().ok()?;
-    (number > 0 && segment_name(number) == name).then_some(number)
+    ((1..=WAL_SEGMENTS).contains(&number) && segment_name(number) == name).then_some(number)
 }
 
 /// The file name of segment `number` while it is being made.
@@ -117,5 +121,5 @@ fn unfinished_name(number: u64) -> String {
 
 fn unfinished_number(name: &str) -> Option<u64> {
     let number = name.strip_suffix(".new")?.parse().ok()?;
-    (number > 0 && unfinished_name(number) == name).then_some(number)
+    ((1..=WAL_SEGMENTS).contains(&number) && unfinished_name(number) == name).then_some(number)
 }

@@ -15,6 +15,7 @@
 //! | VERSION | a header with another format version | refused |
 //! | HEADER | a damaged header, or one with another number than the name | refused |
 //! | DEAD SPARE | the newest segment's header damaged, all behind it zeros | removed |
+//! | EMPTY | the newest file too short for a record, the one before has room for any | removed |
 //! | MISSING | a segment that a newer one follows is not there | refused |
 //! | SHORT | a file shorter than it was made, or than the next segment says it is | refused |
 //! | END | zeros behind a closed batch, nothing behind them | the log's end |
@@ -39,8 +40,15 @@
 //!
 //! **HEADER.** Headers are durable before the segment has its name, so no crash damages one.
 //!
-//! **DEAD SPARE.** No record is in it, so nothing is lost with it. The file must have its full
-//! length, or it might have been cut, and its records with it.
+//! **DEAD SPARE.** No record is in it, so nothing is lost with it: the first record would be where
+//! zeros are. A file too short for that might have been cut, and its records with it.
+//!
+//! **EMPTY.** Some disks lose a new file's bytes with the power, though they were synced, and keep its
+//! name. Then nothing in the file tells what it held. But a batch goes to a new segment only when its
+//! first record and a mark have no room in the one before. With room for the longest record behind
+//! the last closed batch, the next batch began there, so nothing acknowledged was in the newest file. A
+//! segment that a start has given up never looks like that: it is cut where its records end, durably,
+//! before the server serves. With less room the case is HEADER.
 //!
 //! **MISSING, SHORT.** Segments are made at full length and only shortened to where the next one
 //! says that they end; no crash does either.
@@ -62,7 +70,8 @@
 //! what it had: which entries are missing is unknown, and some may have been acknowledged.
 //!
 //! **IMPOSSIBLE.** Entries that do not follow each other, terms that go back, a truncation of what
-//! is committed, a batch number left out: a bug, or files put together by hand.
+//! is committed, a batch number left out, or a number that no server gets to: a bug, or files put
+//! together by hand.
 //!
 //! **FULL.** What was preallocated behind the log's end is given back, where the file system can do
 //! that without another length. If that is not enough, the fresh segment is as small as it can be;
@@ -85,13 +94,11 @@ use std::io;
 
 use super::bookkeeping::{Cursor, Start, Wal};
 use super::disk::Disk;
-use super::format::{Header, Identity, Parsed, RECORDS_START};
-use super::replay::{Refused, Replay};
+use super::format::{Identity, RECORDS_START};
+use super::judge::{Judged, Readable, Reading, Stop, any_payload, judge};
+use super::replay::Replay;
 use super::restart::Plan;
-use super::survey::{Segment, survey};
-use super::window::Window;
-use super::{Location, segment_name};
-use crate::mutants::{Mutant, planted};
+use super::survey::survey;
 use crate::sys::file::is_full;
 
 /// What entries are handed to, in order: index, term, payload. An error stops the recovery.
@@ -173,10 +180,14 @@ pub enum RecoverError {
         /// What it said.
         error: io::Error,
     },
-    /// A committed entry was not understood.
+    /// An entry cannot be read.
     Visit {
         /// The entry.
         index: u64,
+        /// The file's name.
+        file: String,
+        /// Where in it the entry begins, bytes.
+        offset: u64,
         /// Why.
         why: String,
     },
@@ -204,14 +215,33 @@ impl fmt::Display for RecoverError {
                 write!(f, "{file}: {error}. Nothing is lost: make room, then start again")
             }
             RecoverError::Io { file, error } => write!(f, "{file}: {error}"),
-            RecoverError::Visit { index, why } => {
-                write!(f, "entry {index} of the log: {why}. A newer version may have written it")
+            RecoverError::Visit { index, file, offset, why } => {
+                write!(f, "entry {index} of the log, in {file} at byte {offset}: {why}")
             }
         }
     }
 }
 
 impl std::error::Error for RecoverError {}
+
+impl RecoverError {
+    /// The file that is not as it should be, where in it, and what is wrong, in that order.
+    pub fn place(&self) -> (&str, u64, String) {
+        match self {
+            RecoverError::Corrupt { file, offset, why } => (file, *offset, why.clone()),
+            RecoverError::Visit { index, file, offset, why } => {
+                (file, *offset, format!("entry {index}: {why}"))
+            }
+            RecoverError::Version { file, why } => (file, 0, why.clone()),
+            RecoverError::Identity { file, found, expected } => {
+                let (found, expected) = (Hex(&found.cluster), Hex(&expected.cluster));
+                (file, 0, format!("it belongs to cluster {found}, not to {expected}"))
+            }
+            RecoverError::Io { file, error } => (file, 0, error.to_string()),
+            RecoverError::Empty => ("", 0, self.to_string()),
+        }
+    }
+}
 
 struct Hex<'a>(&'a [u8]);
 
@@ -235,15 +265,24 @@ pub fn recover<'v>(
     options: &Options,
     visit: &'v mut Visit<'v>,
 ) -> Result<(Wal, Report), RecoverError> {
-    let survey = survey(disk, options)?;
-    let mut replay = Replay::new(visit);
-    let read = read_chain(disk, &survey.chain, &mut replay)?;
+    recover_readable(disk, options, any_payload, visit)
+}
+
+/// The same, where the entries not known to be committed must be readable too.
+pub fn recover_readable<'v>(
+    disk: &mut impl Disk,
+    options: &Options,
+    readable: Readable,
+    visit: &'v mut Visit<'v>,
+) -> Result<(Wal, Report), RecoverError> {
+    let survey = survey(disk, options.expect)?;
+    let mut progress = |_: usize, _: usize, _: u64| {};
+    let mut reading = Reading::alone(readable, &mut progress);
+    let Judged { survey, read, replay } = judge(disk, survey, Replay::new(visit), &mut reading)?;
     let batch = replay.batch;
     let plan = Plan::new(disk, options, &survey, &read, batch, replay.commit)?;
-    let (mut locations, commit, tail) = replay.into_tail().map_err(|refused| match refused {
-        Refused::Visit { index, why } => RecoverError::Visit { index, why },
-        Refused::Impossible(why) => unreachable!("visiting finds nothing impossible: {why}"),
-    })?;
+    let (mut locations, commit, tail) = replay.into_tail();
+    let last_read = locations.last();
 
     // Up to here nothing was changed.
     let fresh = plan.make_fresh(disk, &mut locations)?;
@@ -252,11 +291,11 @@ pub fn recover<'v>(
     let segments = plan.kept.len() + 1;
     let mut bytes = u64::from(fresh.length);
     for segment in plan.kept {
-        let name = segment_name(segment.header.number);
-        bytes += disk.length(&name).map_err(io_error(&name))?;
+        bytes += disk.length(&segment.file).map_err(io_error(&segment.file))?;
     }
     let entries = locations.last() + 1 - locations.first();
-    let (torn_tail, notes) = (read.torn_tail, survey.notes.clone());
+    let torn_tail = read.torn.as_ref().map(|stop| torn_tail_line(stop, last_read));
+    let notes = survey.notes.clone();
     let report = Report { segments, bytes, entries, commit, tail, torn_tail, notes };
     let wal = Wal::start(Start {
         identity: fresh.identity,
@@ -279,157 +318,11 @@ pub fn recover<'v>(
     Ok((wal, report))
 }
 
-/// Whether the log of a directory is sound, as [`recover`] would find it.
-pub(super) fn judge(disk: &mut impl Disk, options: &Options) -> Result<(), RecoverError> {
-    let survey = survey(disk, options)?;
-    let mut visit = |_: u64, _: u64, _: &[u8]| Ok(());
-    let mut replay = Replay::new(&mut visit);
-    read_chain(disk, &survey.chain, &mut replay).map(drop)
-}
-
-/// What reading the chain came to, besides what the replay holds.
-pub(super) struct Read {
-    /// Where each segment's records end.
-    pub(super) ends: Vec<u32>,
-    pub(super) torn_tail: Option<String>,
-    /// Whether the newest segment has nothing but zeros behind its header.
-    pub(super) newest_is_empty: bool,
-}
-
-/// A place where a record could stand and none does.
-struct Stop {
-    file: String,
-    offset: u32,
-    why: Option<String>,
-}
-
-impl Stop {
-    fn corrupt(self, proof: &str) -> RecoverError {
-        let what = self.why.unwrap_or_else(|| "there is no record here".into());
-        let why = format!("{what}, but {proof}");
-        RecoverError::Corrupt { file: self.file, offset: u64::from(self.offset), why }
-    }
-}
-
-fn read_chain(
-    disk: &mut impl Disk,
-    chain: &[Segment],
-    replay: &mut Replay<'_>,
-) -> Result<Read, RecoverError> {
-    let mut read = Read { ends: Vec::new(), torn_tail: None, newest_is_empty: false };
-    let mut stop: Option<Stop> = None;
-    let mut garbage = false;
-    for (position, segment) in chain.iter().enumerate() {
-        let name = segment_name(segment.header.number);
-        let mut window = Window::new(name.clone(), u64::from(segment.end));
-        let mut offset = RECORDS_START;
-        let first = begins_with(disk, &mut window, segment, replay)?;
-        if stop.is_none() || matches!(first, First::NextBatch) {
-            let (end, why) = read_records(disk, &mut window, segment, position, replay)?;
-            offset = end;
-            stop = Some(Stop { file: name.clone(), offset, why });
-            garbage = false;
-        }
-        let mut stop_here = stop.take().expect("what is gone on from is a stop");
-        read.ends.push(offset);
-        let (salt, batch) = (segment.header.salt, replay.next_batch());
-        let found = window.search(disk, salt, offset, batch).map_err(io_error(&name))?;
-        if let First::Nothing(why) = first
-            && found.something.is_some()
-            && replay.batch.closed
-            && !garbage
-        {
-            // The segment before ended as it should: what is missing is missing here.
-            stop_here = Stop { file: name.clone(), offset, why };
-        }
-        if segment.end_is_known && offset != segment.end {
-            return Err(stop_here.corrupt("the next segment follows records behind it"));
-        }
-        if let Some((at, later)) = found.record {
-            let proof = format!("{name} has a record of the later batch {later} at byte {at}");
-            return Err(stop_here.corrupt(&proof));
-        }
-        stop = Some(stop_here);
-        garbage |= found.something.is_some();
-        read.newest_is_empty = offset == RECORDS_START && found.something.is_none();
-    }
-    if let Some(stop) = stop
-        && (garbage || !replay.batch.closed)
-    {
-        read.torn_tail = Some(torn_tail_line(&stop, replay));
-    }
-    Ok(read)
-}
-
-fn torn_tail_line(stop: &Stop, replay: &Replay<'_>) -> String {
+fn torn_tail_line(stop: &Stop, last_index: u64) -> String {
     let why = stop.why.as_deref().unwrap_or("the batch being written there is not whole");
+    let Stop { file, offset, .. } = stop;
     format!(
-        "the last write of the log was cut short: {} ends at byte {} ({why}), with entry {}",
-        stop.file,
-        stop.offset,
-        replay.locations.last()
+        "the last write of the log was cut short: {file} ends at byte {offset} ({why}), with entry \
+         {last_index}"
     )
-}
-
-/// What a segment begins with.
-enum First {
-    /// The batch behind the last one read: case NEXT of the table.
-    NextBatch,
-    /// A record of another batch.
-    OtherBatch,
-    /// No record, and why, where it is not zeros.
-    Nothing(Option<String>),
-}
-
-fn begins_with(
-    disk: &mut impl Disk,
-    window: &mut Window,
-    segment: &Segment,
-    replay: &Replay<'_>,
-) -> Result<First, RecoverError> {
-    let parsed = window.parse_at(disk, segment.header.salt, RECORDS_START);
-    let next = replay.batch.closed.then_some(replay.batch.number + 1);
-    Ok(match parsed.map_err(io_error(&segment_name(segment.header.number)))? {
-        Parsed::Record(record) if Some(record.batch) == next => First::NextBatch,
-        Parsed::Record(_) => First::OtherBatch,
-        Parsed::Nothing => First::Nothing(None),
-        Parsed::Damaged(bad) => First::Nothing(Some(bad.to_string())),
-    })
-}
-
-/// Reads records until there is none, and says where that is, and why where it is not by zeros.
-fn read_records(
-    disk: &mut impl Disk,
-    window: &mut Window,
-    segment: &Segment,
-    position: usize,
-    replay: &mut Replay<'_>,
-) -> Result<(u32, Option<String>), RecoverError> {
-    let Header { number, salt, .. } = segment.header;
-    let name = segment_name(number);
-    let mut offset = RECORDS_START;
-    loop {
-        // No name is made anew for each record: that would be a third of the time of a start.
-        let parsed = match window.parse_at(disk, salt, offset) {
-            Ok(parsed) => parsed,
-            Err(error) => return Err(io_error(&name)(error)),
-        };
-        match parsed {
-            Parsed::Nothing => {
-                replay.batch.closed |= planted(Mutant::ZerosTaken);
-                return Ok((offset, None));
-            }
-            Parsed::Damaged(bad) => return Ok((offset, Some(bad.to_string()))),
-            Parsed::Record(record) => {
-                let location = Location { segment: number, offset, length: record.length() };
-                replay.take(&record, position, location).map_err(|refused| match refused {
-                    Refused::Visit { index, why } => RecoverError::Visit { index, why },
-                    Refused::Impossible(why) => {
-                        RecoverError::Corrupt { file: name.clone(), offset: u64::from(offset), why }
-                    }
-                })?;
-                offset += record.padded();
-            }
-        }
-    }
 }

@@ -3,8 +3,10 @@
 
 use super::Location;
 use super::format::{Kind, Record};
+use super::judge::Readable;
 use super::locations::Locations;
 use super::recovery::{Entry, Visit};
+use crate::limits;
 
 /// The batch of the last record read.
 #[derive(Clone, Copy, Debug)]
@@ -20,21 +22,26 @@ pub(super) struct LastBatch {
     pub(super) has_changes: bool,
 }
 
-/// Why a record cannot come where it does.
+/// A record that is refused.
 #[derive(Debug)]
-pub(super) enum Refused {
-    /// No run of the server writes this.
-    Impossible(String),
-    /// The visitor did not take entry `index`.
-    Visit { index: u64, why: String },
+pub(super) struct Refused {
+    /// Where it is.
+    pub(super) location: Location,
+    /// The entry that the visitor did not take. `None`: no run of the server writes the record.
+    pub(super) entry: Option<u64>,
+    pub(super) why: String,
 }
 
 pub(super) struct Replay<'v> {
     pub(super) locations: Locations,
     pub(super) commit: u64,
     pub(super) batch: LastBatch,
+    /// How many records were taken.
+    pub(super) records: u64,
     pending: Pending,
     visit: &'v mut Visit<'v>,
+    /// Whether the first batch and the first entry may have any number.
+    anywhere: bool,
 }
 
 impl<'v> Replay<'v> {
@@ -47,7 +54,17 @@ impl<'v> Replay<'v> {
             has_changes: false,
         };
         let (locations, pending) = (Locations::new(1), Pending::default());
-        Replay { locations, commit: 0, batch, pending, visit }
+        Replay { locations, commit: 0, batch, records: 0, pending, visit, anywhere: false }
+    }
+
+    /// Does not remember where entries are, which takes 8 bytes for each.
+    pub(super) fn without_places(self) -> Replay<'v> {
+        Replay { locations: Locations::without_places(1), ..self }
+    }
+
+    /// Takes records of a part of a log, which may begin with any batch and entry.
+    pub(super) fn beginning_anywhere(self) -> Replay<'v> {
+        Replay { anywhere: true, ..self }
     }
 
     /// The batch to which what stands behind the last record belongs.
@@ -62,10 +79,15 @@ impl<'v> Replay<'v> {
         position: usize,
         location: Location,
     ) -> Result<(), Refused> {
-        self.enter_batch(record, position, location)?;
+        let impossible = |why| Refused { location, entry: None, why };
+        self.enter_batch(record, position, location).map_err(impossible)?;
+        if record.index > limits::WAL_INDEX {
+            return Err(impossible(format!("no log has an entry {}", record.index)));
+        }
+        self.records += 1;
         match record.kind {
-            Kind::Entry => self.on_entry(record, location),
-            Kind::Truncate => self.on_truncate(record.index),
+            Kind::Entry => self.on_entry(record, location).map_err(impossible),
+            Kind::Truncate => self.on_truncate(record.index).map_err(impossible),
             Kind::Mark => {
                 self.batch.closed = true;
                 self.commit = self.commit.max(record.index);
@@ -74,17 +96,27 @@ impl<'v> Replay<'v> {
         }
     }
 
-    /// The entries that are not known to be committed.
-    pub(super) fn into_tail(mut self) -> Result<(Locations, u64, Vec<Entry>), Refused> {
+    /// Behind the last record: hands over what is committed, and asks whether the rest can be read.
+    pub(super) fn finish(&mut self, readable: Readable) -> Result<(), Refused> {
         self.visit_committed()?;
-        let tail = self.pending.iter().map(|(index, term, payload)| Entry {
+        for entry in self.pending.iter() {
+            let Pended { index, location, payload, .. } = entry;
+            readable(payload).map_err(|why| Refused { location, entry: Some(index), why })?;
+        }
+        Ok(())
+    }
+
+    /// After [`finish`](Replay::finish): where entries are, the last that is known to be committed,
+    /// and those behind it.
+    pub(super) fn into_tail(self) -> (Locations, u64, Vec<Entry>) {
+        let tail = self.pending.iter().map(|Pended { index, term, payload, .. }| Entry {
             term,
             index,
             payload: payload.to_vec(),
         });
         let tail = tail.collect();
         let commit = self.commit.min(self.locations.last());
-        Ok((self.locations, commit, tail))
+        (self.locations, commit, tail)
     }
 
     fn enter_batch(
@@ -92,14 +124,14 @@ impl<'v> Replay<'v> {
         record: &Record<'_>,
         position: usize,
         location: Location,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), String> {
         let expected = self.next_batch();
-        if record.batch != expected {
-            let why = format!(
+        let any = self.anywhere && self.records == 0;
+        if record.batch != expected && !any {
+            return Err(format!(
                 "a record of batch {} stands where batch {expected} goes on or begins",
                 record.batch
-            );
-            return Err(Refused::Impossible(why));
+            ));
         }
         if self.batch.closed {
             self.batch = LastBatch {
@@ -110,53 +142,85 @@ impl<'v> Replay<'v> {
                 has_changes: false,
             };
         }
+        // A batch is within one segment.
+        let bytes = (location.offset - self.batch.offset) as usize + record.padded() as usize;
+        if bytes > limits::WAL_BATCH_BYTES {
+            let most = limits::WAL_BATCH_BYTES;
+            return Err(format!("batch {} has more than {most} bytes", record.batch));
+        }
         self.batch.has_changes |= record.kind != Kind::Mark;
         Ok(())
     }
 
-    fn on_entry(&mut self, record: &Record<'_>, location: Location) -> Result<(), Refused> {
+    fn on_entry(&mut self, record: &Record<'_>, location: Location) -> Result<(), String> {
+        let Record { term, index, .. } = *record;
+        if self.anywhere && self.is_empty() {
+            self.locations = Locations::without_places(index);
+        }
         let last = self.locations.last();
-        if record.index != last + 1 {
-            let why = format!("entry {} stands behind entry {last}", record.index);
-            return Err(Refused::Impossible(why));
+        if index != last + 1 {
+            return Err(format!("entry {index} stands behind entry {last}"));
+        }
+        if !(1..=limits::RAFT_TERM).contains(&term) {
+            return Err(format!("entry {index} has term {term}, which no server gets to"));
         }
         let last_term = self.locations.term(last).unwrap_or(0);
-        if record.term < last_term {
-            let why =
-                format!("an entry of term {} stands behind one of term {last_term}", record.term);
-            return Err(Refused::Impossible(why));
+        if term < last_term {
+            return Err(format!(
+                "entry {index} of term {term} stands behind one of term {last_term}"
+            ));
         }
-        self.locations.push(record.term, location);
-        self.pending.push(record.index, record.term, record.payload);
+        self.locations.push(term, location);
+        self.pending.push(Pended { index, term, location, payload: record.payload });
         Ok(())
     }
 
-    fn on_truncate(&mut self, index: u64) -> Result<(), Refused> {
+    fn on_truncate(&mut self, index: u64) -> Result<(), String> {
         if index <= self.commit {
-            let why =
-                format!("entries from {index} on are cut, though {} are committed", self.commit);
-            return Err(Refused::Impossible(why));
+            let commit = self.commit;
+            return Err(format!("entries from {index} on are cut, though {commit} are committed"));
+        }
+        if self.anywhere && index <= self.locations.first() {
+            // What was there before is not known; the next entry says where it goes on.
+            self.locations = Locations::without_places(index);
         }
         self.locations.truncate_from(index);
         self.pending.truncate_from(index);
         Ok(())
     }
 
+    fn is_empty(&self) -> bool {
+        self.locations.last() < self.locations.first()
+    }
+
     fn visit_committed(&mut self) -> Result<(), Refused> {
-        while let Some((index, term, payload)) = self.pending.first() {
+        while let Some(Pended { index, term, location, payload }) = self.pending.first() {
             if index > self.commit {
                 break;
             }
-            (self.visit)(index, term, payload).map_err(|why| Refused::Visit { index, why })?;
+            let visited = (self.visit)(index, term, payload);
+            visited.map_err(|why| Refused { location, entry: Some(index), why })?;
             self.pending.drop_first();
         }
         Ok(())
     }
 }
 
+/// Bytes of payloads that were visited and are still kept, at most, where little else is.
+const DROP_BYTES: usize = 1 << 20;
+
+/// An entry that was read and is not known to be committed.
+#[derive(Clone, Copy, Debug)]
+struct Pended<'a> {
+    index: u64,
+    term: u64,
+    location: Location,
+    payload: &'a [u8],
+}
+
 /// Entries read but not yet known to be committed: their payloads in one buffer.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+struct Pending {
     payloads: Vec<u8>,
     entries: Vec<PendingEntry>,
     /// How many of `entries` are visited already.
@@ -167,16 +231,18 @@ pub(super) struct Pending {
 struct PendingEntry {
     index: u64,
     term: u64,
+    location: Location,
     start: usize,
 }
 
 impl Pending {
-    pub(super) fn push(&mut self, index: u64, term: u64, payload: &[u8]) {
-        self.entries.push(PendingEntry { index, term, start: self.payloads.len() });
+    fn push(&mut self, entry: Pended<'_>) {
+        let Pended { index, term, location, payload } = entry;
+        self.entries.push(PendingEntry { index, term, location, start: self.payloads.len() });
         self.payloads.extend_from_slice(payload);
     }
 
-    pub(super) fn truncate_from(&mut self, index: u64) {
+    fn truncate_from(&mut self, index: u64) {
         let keep = self.entries.partition_point(|entry| entry.index < index);
         assert!(keep >= self.visited, "what was visited is committed, and never cut");
         if let Some(first_cut) = self.entries.get(keep) {
@@ -185,18 +251,22 @@ impl Pending {
         }
     }
 
-    pub(super) fn first(&self) -> Option<(u64, u64, &[u8])> {
+    fn first(&self) -> Option<Pended<'_>> {
         (self.visited < self.entries.len()).then(|| self.entry(self.visited))
     }
 
-    pub(super) fn drop_first(&mut self) {
+    fn drop_first(&mut self) {
         self.visited += 1;
         if self.visited == self.entries.len() {
             self.entries.clear();
             self.payloads.clear();
             self.visited = 0;
-        } else if self.visited >= 1024 && self.visited * 2 >= self.entries.len() {
-            let start = self.entries[self.visited].start;
+            return;
+        }
+        let start = self.entries[self.visited].start;
+        // What was visited goes once it is half of all, so that each byte is moved once at most.
+        let many = self.visited >= 1024 && self.visited * 2 >= self.entries.len();
+        if many || start >= DROP_BYTES && start * 2 >= self.payloads.len() {
             self.payloads.drain(..start);
             self.entries.drain(..self.visited);
             for entry in &mut self.entries {
@@ -206,13 +276,14 @@ impl Pending {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = (u64, u64, &[u8])> {
+    fn iter(&self) -> impl Iterator<Item = Pended<'_>> {
         (self.visited..self.entries.len()).map(|at| self.entry(at))
     }
 
-    fn entry(&self, at: usize) -> (u64, u64, &[u8]) {
+    fn entry(&self, at: usize) -> Pended<'_> {
         let entry = &self.entries[at];
+        let PendingEntry { index, term, location, start } = *entry;
         let end = self.entries.get(at + 1).map_or(self.payloads.len(), |next| next.start);
-        (entry.index, entry.term, &self.payloads[entry.start..end])
+        Pended { index, term, location, payload: &self.payloads[start..end] }
     }
 }

@@ -6,9 +6,10 @@ use std::io;
 use super::bookkeeping::{BLOCK_BYTES, MARK_BYTES, salt};
 use super::disk::Disk;
 use super::format::{Header, Kind, Parsed, RECORDS_START, Record};
+use super::judge::Read;
 use super::locations::Locations;
 use super::perform::{make_segment, remake_segment};
-use super::recovery::{Options, Read, RecoverError, io_error};
+use super::recovery::{Options, RecoverError, io_error};
 use super::replay::LastBatch;
 use super::survey::{Segment, Survey};
 use super::window::Window;
@@ -103,7 +104,7 @@ impl<'s> Plan<'s> {
         end: u32,
         commit: u64,
     ) -> Result<(), RecoverError> {
-        let name = segment_name(segment.header.number);
+        let name = segment.file.clone();
         let mut window = Window::new(name.clone(), u64::from(end));
         let mut at = batch.offset;
         while at < end {
@@ -181,7 +182,8 @@ impl<'s> Plan<'s> {
         Ok(())
     }
 
-    /// Removes what is not the log's, and gives back the room behind its old end.
+    /// Removes what is not the log's, and gives back the room behind its old end; durably, so that a
+    /// segment at its full length proves that no fresh one ever took records in its place.
     pub(super) fn clean_up(
         &self,
         disk: &mut impl Disk,
@@ -189,15 +191,22 @@ impl<'s> Plan<'s> {
     ) -> Result<(), RecoverError> {
         let numbers = self.kept.iter().map(|segment| segment.header.number);
         let ours: Vec<String> = numbers.chain([self.header.number]).map(segment_name).collect();
+        let mut has_removed = false;
         for name in survey.files.iter().filter(|name| !ours.contains(name)) {
             disk.remove(name).map_err(io_error(name))?;
+            has_removed = true;
         }
         if let Some(last) = self.kept.last() {
-            let name = segment_name(last.header.number);
-            let end = u64::from(self.header.follows_at);
-            if disk.length(&name).map_err(io_error(&name))? > end {
-                disk.shorten(&name, end).map_err(io_error(&name))?;
+            let (name, end) = (&last.file, u64::from(self.header.follows_at));
+            if disk.length(name).map_err(io_error(name))? > end {
+                disk.shorten(name, end).map_err(io_error(name))?;
+                if !planted(Mutant::OldEndNotSynced) {
+                    disk.fdatasync(name).map_err(io_error(name))?;
+                }
             }
+        }
+        if has_removed {
+            disk.sync_dir().map_err(io_error("the log's directory"))?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::disk::{Disk, RealDisk};
 use super::format::{HEADER_BYTES, Header, Kind, Parsed, RECORD_BYTES, RECORDS_START, Record};
 use super::format::{padded, parse};
+use super::survey::{fault_of, segment_of};
 use super::window::Window;
 use super::{segment_name, segment_number};
 
@@ -73,9 +74,12 @@ pub struct Scanner<D = RealDisk> {
 
 #[derive(Debug)]
 enum Part {
-    Segment { file: String, header: Header, end: Option<u32>, counts: bool },
+    Segment { file: String, header: Header, end: Option<u32>, counts: bool, short: Option<Short> },
     Bad { file: String, why: String },
 }
+
+/// A file that ends too early: where, and what is wrong with that.
+type Short = (u64, String);
 
 #[derive(Debug)]
 struct Current {
@@ -84,6 +88,7 @@ struct Current {
     window: Window,
     /// Where the next segment's header says that the records end.
     end: Option<u32>,
+    short: Option<Short>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +123,10 @@ impl Scanner<RealDisk> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let mut disk = RealDisk::read_only(parent.unwrap_or(Path::new(".")));
         let part = match read_header(&mut disk, name)? {
-            Ok(header) => Part::Segment { file: name.to_owned(), header, end: None, counts: true },
+            Ok(header) => {
+                let (file, end, counts, short) = (name.to_owned(), None, true, None);
+                Part::Segment { file, header, end, counts, short }
+            }
             Err(why) => Part::Bad { file: name.to_owned(), why },
         };
         Ok(Scanner::of(disk, vec![part]))
@@ -185,11 +193,11 @@ impl<D: Disk> Scanner<D> {
                 self.any_batch = true;
                 Some(Item::Damage { file, offset: 0, why })
             }
-            Some(Part::Segment { file, header, end, counts }) => {
+            Some(Part::Segment { file, header, end, counts, short }) => {
                 if counts {
                     let window = Window::new(file.clone(), end.unwrap_or(header.length).into());
-                    let salt = header.salt;
-                    self.current = Some(Current { file: file.clone(), salt, window, end });
+                    let (file, salt) = (file.clone(), header.salt);
+                    self.current = Some(Current { file, salt, window, end, short });
                     self.any_batch &= header.follows != 0;
                     self.state = State::First;
                 }
@@ -230,7 +238,17 @@ impl<D: Disk> Scanner<D> {
             }
             _ => before,
         };
-        self.search_on(RECORDS_START)
+        let found = self.search_on(RECORDS_START)?;
+        Ok(found.or_else(|| self.shortness()))
+    }
+
+    /// What is wrong with a segment whose file ends too early.
+    fn shortness(&mut self) -> Option<Item<'static>> {
+        let Current { file, short, .. } = self.current.as_mut()?;
+        let (offset, why) = short.take()?;
+        let file = file.clone();
+        (self.any_batch, self.stop) = (true, None);
+        Some(Item::Damage { file, offset, why })
     }
 
     /// Whether the segment has more than zeros.
@@ -268,9 +286,11 @@ impl<D: Disk> Scanner<D> {
 
     /// No record stands at `offset`.
     fn stopped(&mut self, offset: u32) -> io::Result<Option<Item<'static>>> {
-        let end = self.current().end;
+        let Current { end, short, .. } = self.current();
         let too_early = end.is_some_and(|end| end != offset);
+        let is_short = short.is_some();
         match self.search_on(offset)? {
+            None if is_short => Ok(self.shortness()),
             None if too_early => Ok(self.stop.take().map(|stop| {
                 self.any_batch = true;
                 stop.into_damage()
@@ -375,18 +395,22 @@ fn parts(disk: &mut impl Disk, numbers: &[u64]) -> io::Result<Vec<Part>> {
             }
         };
         let (mut end, mut counts) = (None, true);
+        // Behind what is damaged or missing it is not known where a segment should end.
+        let mut is_end_known = parts.is_empty();
         if let Some((follows, at)) = expected {
             if *number < follows {
                 parts.push(missing(follows));
             } else {
                 counts = *number == follows;
+                is_end_known = counts;
                 end = (at != 0 && counts).then_some(at);
             }
         }
         if counts {
             expected = Some((header.follows, header.follows_at));
         }
-        parts.push(Part::Segment { file, header, end, counts });
+        let short = if is_end_known { shortness(disk, &file, header, end)? } else { None };
+        parts.push(Part::Segment { file, header, end, counts, short });
     }
     if let Some((follows, _)) = expected.filter(|(follows, _)| *follows != 0) {
         let gone =
@@ -404,8 +428,24 @@ fn missing(number: u64) -> Part {
     Part::Bad { file: segment_name(number), why }
 }
 
+/// Where a file ends too early, and what is wrong with that. `end`: where the next segment's header
+/// says that the records end.
+fn shortness(
+    disk: &mut impl Disk,
+    file: &str,
+    header: Header,
+    end: Option<u32>,
+) -> io::Result<Option<Short>> {
+    let length = disk.length(file)?;
+    let why = segment_of(file.to_owned(), header, end.unwrap_or(0)).shortness(length);
+    Ok(why.map(|why| (length, why)))
+}
+
 fn read_header(disk: &mut impl Disk, file: &str) -> io::Result<Result<Header, String>> {
     let mut bytes = [0; HEADER_BYTES];
     let count = disk.read_at(file, 0, &mut bytes)?;
-    Ok(Header::decode(&bytes[..count]).map_err(|bad| bad.to_string()))
+    Ok(match Header::decode(&bytes[..count]) {
+        Ok(header) => fault_of(&header, segment_number(file)).map_or(Ok(header), Err),
+        Err(bad) => Err(bad.to_string()),
+    })
 }

@@ -25,7 +25,9 @@
 
 use super::disk::Disk;
 use super::format::{HEADER_BYTES, Header, RECORDS_START};
-use super::recovery::{Options, RecoverError, io_error, judge};
+use super::hard_state::{self, HardState};
+use super::judge::is_sound;
+use super::recovery::{Options, RecoverError, io_error};
 use super::{segment_name, segment_number, unfinished_name};
 
 /// Bytes copied at a time.
@@ -38,7 +40,7 @@ const DAMAGED: &str = ".damaged";
 pub fn set_aside(disk: &mut impl Disk, options: &Options) -> Result<Vec<String>, RecoverError> {
     let mut lines = Vec::new();
     loop {
-        let Err(error) = judge(disk, options) else { return Ok(lines) };
+        let Err(error) = is_sound(disk, options.expect) else { return Ok(lines) };
         let RecoverError::Corrupt { file, offset, why } = error else { return Err(error) };
         lines.push(format!("{file} is damaged at byte {offset}: {why}"));
         let number = segment_number(&file).expect("damage is in a segment");
@@ -57,6 +59,16 @@ pub fn set_aside(disk: &mut impl Disk, options: &Options) -> Result<Vec<String>,
 /// Whether a directory has any segment of a log.
 pub fn has_segments(disk: &mut impl Disk) -> Result<bool, RecoverError> {
     Ok(!numbers(disk)?.is_empty())
+}
+
+/// Checks that a server that has been in a term has any log: where all segments are gone, nothing in
+/// the log's directory tells.
+pub fn check_there(disk: &mut impl Disk, saved: &HardState) -> Result<(), RecoverError> {
+    if saved.term == 0 || has_segments(disk)? {
+        return Ok(());
+    }
+    let why = format!("all segments are missing, though {} is there", hard_state::FILE);
+    Err(RecoverError::Corrupt { file: segment_name(1), offset: 0, why })
 }
 
 /// The number of a segment that was set aside, from its name.

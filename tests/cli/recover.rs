@@ -1,9 +1,12 @@
 //! `chatctl recover`: what is asked, what is refused, and what comes of it.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use chatctl::sys::process;
 
 use super::{chatctl, said};
 use crate::support::TempDir;
@@ -11,6 +14,7 @@ use crate::support::bounded::{Run, output_of};
 use crate::support::cluster::{Cluster, damage_text, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Launch, password_of};
+use crate::support::small_disk::SmallDisk;
 use crate::support::talker::Talker;
 
 fn recover(flags: &[&str], directory: &Path, answer: &str) -> Output {
@@ -65,7 +69,7 @@ fn what_one_server_has_goes_on_alone_under_a_new_cluster_id_and_the_old_is_kept(
     let (code, out, error) = said(&recover(&["--force"], &directory, "yes\n"));
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("without --cluster"), "{out}");
-    let kept = directory.with_file_name(format!("{}.before-recover-1", name_of(primary)));
+    let kept = directory.join("before-recover-1");
     assert_eq!(fs::read(kept.join("server_state.txt")).unwrap(), before, "the old one is kept");
 
     let server = Launch::on(&directory).start();
@@ -151,6 +155,161 @@ fn what_is_no_data_directory_is_refused_and_not_made_one() {
     let place = TempDir::new("recover-none");
     let (code, _, error) = said(&recover(&["--force", "--yes"], place.path(), ""));
     assert_eq!(code, Some(1));
-    assert!(error.contains("is no data directory of a server"), "{error}");
+    assert!(error.contains("is not the data directory of a server"), "{error}");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+/// A server's data directory with a message, its server killed.
+fn directory_at(path: &Path) {
+    let mut server = Launch::on(path).flags(&["--segment-mib", "1"]).start();
+    server.create("alice").tell("alice", "a note");
+    server.kill9();
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Recovers, and checks that the server that starts has what was there.
+fn recover_and_serve(directory: &Path) {
+    let (code, _, error) = said(&recover(&["--force", "--yes"], directory, ""));
+    assert_eq!(code, Some(0), "{error}");
+    let server = Launch::on(directory).flags(&["--segment-mib", "1"]).start();
+    assert_eq!(Talker::new(server.addresses(), "alice").history("alice").len(), 1);
+}
+
+#[test]
+fn the_directory_keeps_its_owner_and_mode_and_new_files_are_its_owners() {
+    if !process::is_root() {
+        return println!("skipped: needs root to be another user's operator");
+    }
+    let home = TempDir::new("recover-owner");
+    let directory = home.path().join("data");
+    directory_at(&directory);
+    let (user, group) = (65_534, 65_533);
+    for path in [&directory, &directory.join("wal"), &directory.join("lock")] {
+        chown(path, Some(user), Some(group)).unwrap();
+    }
+    fs::set_permissions(&directory, Permissions::from_mode(0o750)).unwrap();
+    let before = fs::metadata(&directory).unwrap().ino();
+    let (code, _, error) = said(&recover(&["--force", "--yes"], &directory, ""));
+    assert_eq!(code, Some(0), "{error}");
+    let metadata = fs::metadata(&directory).unwrap();
+    assert_eq!((metadata.mode() & 0o7777, metadata.ino()), (0o750, before));
+    let mut all = vec![directory.clone()];
+    all.extend(names(&directory).iter().map(|name| directory.join(name)));
+    all.extend(names(&directory.join("wal")).iter().map(|name| directory.join("wal").join(name)));
+    assert!(all.len() > 5, "{all:?}");
+    for path in all {
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (user, group), "{path:?}");
+        assert!(path == directory || metadata.mode() & 0o077 == 0, "{path:?}");
+    }
+}
+
+#[test]
+fn a_link_and_a_mount_point_stay_what_they_are() {
+    let home = TempDir::new("recover-link");
+    let (real, link) = (home.path().join("real"), home.path().join("link"));
+    directory_at(&real);
+    symlink(&real, &link).unwrap();
+    recover_and_serve(&link);
+    assert_eq!(fs::read_link(&link).unwrap(), real);
+    assert!(real.join("before-recover-1/wal/00000001.wal").is_file());
+
+    let mounted = home.path().join("mounted");
+    let disk = SmallDisk::mount(&mounted, 256 << 20);
+    let Ok(_disk) = disk else { return println!("skipped: needs root for a tmpfs") };
+    let before = fs::metadata(&mounted).unwrap().dev();
+    assert_ne!(before, fs::metadata(home.path()).unwrap().dev(), "it is another file system");
+    directory_at(&mounted);
+    recover_and_serve(&mounted);
+    assert_eq!(fs::metadata(&mounted).unwrap().dev(), before);
+}
+
+#[test]
+fn a_failure_leaves_nothing_behind_and_says_what_to_do() {
+    let home = TempDir::new("recover-fails");
+    let directory = home.path().join("data");
+    directory_at(&directory);
+    fs::remove_file(directory.join("lock")).unwrap();
+    let (all, segments) = (names(&directory), names(&directory.join("wal")));
+    let unchanged = |what: &str| {
+        assert_eq!(
+            (names(&directory), names(&directory.join("wal"))),
+            (all.clone(), segments.clone()),
+            "{what}"
+        );
+        assert_eq!(names(home.path()), ["data"], "{what}");
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 4 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_chatctl")]);
+    command.args(["recover", "--force", "--yes"]).arg(&directory);
+    let (code, _, error) = said(&run(command, ""));
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("make room") && error.contains("Nothing was changed"), "{error}");
+    unchanged("no room");
+    let (code, _, _) = said(&recover(&["--force"], &directory, "no\n"));
+    assert_eq!(code, Some(1));
+    unchanged("the answer was no");
+
+    let mut server = Launch::on(&directory).flags(&["--segment-mib", "1"]).start();
+    let (code, _, error) = said(&recover(&["--force", "--yes"], &directory, ""));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("stop the server that runs on it"), "{error}");
+    assert!(!error.contains("--data-dir"), "{error}");
+    server.kill9();
+    let state = directory.join("server_state.txt");
+    fs::write(&state, "x").unwrap();
+    let before = names(&directory);
+    let (code, _, error) = said(&recover(&["--force", "--yes"], &directory, ""));
+    assert!(code == Some(1) && error.contains("server_state.txt is damaged"), "{error}");
+    assert_eq!(names(&directory), before);
+}
+
+#[test]
+fn a_recover_that_was_interrupted_near_its_end_is_finished_and_no_server_starts_before() {
+    let home = TempDir::new("recover-interrupted");
+    let directory = home.path().join("data");
+    directory_at(&directory);
+    let (code, _, error) = said(&recover(&["--force", "--yes"], &directory, ""));
+    assert_eq!(code, Some(0), "{error}");
+    let (kept, fresh) = (directory.join("before-recover-1"), directory.join("recovering-1"));
+    // Back to what a crash after either step leaves.
+    fs::create_dir(&fresh).unwrap();
+    fs::rename(directory.join("server_state.txt"), fresh.join("server_state.txt")).unwrap();
+    fs::copy(kept.join("server_state.txt"), directory.join("server_state.txt")).unwrap();
+    let refused = |why: &str| {
+        let ended = Launch::on(&directory).try_start().err().expect("it does not start");
+        assert!(ended.status.code() == Some(1) && ended.stderr.contains(why), "{ended:?}");
+    };
+    refused("this is another cluster's directory");
+    fs::rename(directory.join("wal"), fresh.join("wal")).unwrap();
+    refused("all segments are missing");
+    assert!(directory.join("wal").is_dir(), "the start has made an empty one");
+    let (code, out, error) = said(&recover(&["--force", "--yes"], &directory, ""));
+    assert_eq!(code, Some(0), "{error}");
+    assert!(out.contains("It is finished now"), "{out}");
+    assert!(!fresh.exists());
+    let server = Launch::on(&directory).start();
+    assert_eq!(Talker::new(server.addresses(), "alice").history("alice").len(), 1);
+}
+
+#[test]
+fn a_recover_that_was_interrupted_earlier_is_undone_and_done_again() {
+    let home = TempDir::new("recover-undone");
+    let directory = home.path().join("data");
+    directory_at(&directory);
+    for (name, file) in [("recovering-1/wal", "00000001.wal"), ("before-recover-1", "half")] {
+        fs::create_dir_all(directory.join(name)).unwrap();
+        fs::write(directory.join(name).join(file), "half made").unwrap();
+    }
+    recover_and_serve(&directory);
+    assert!(!directory.join("recovering-1").exists());
+    assert!(!directory.join("before-recover-1/half").exists());
+    assert!(directory.join("before-recover-1/wal/00000001.wal").is_file());
 }

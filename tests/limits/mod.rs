@@ -74,6 +74,8 @@ const HELD_BY: &[(&str, &str)] = &[
     // The log.
     ("WAL_ENTRY_BYTES", "the_longest_payload_fits_and_no_length_leads_out_of_the_bytes"),
     ("WAL_BATCH_BYTES", "more_than_a_batch_holds_goes_in_several_within_the_bound"),
+    ("WAL_INDEX", "a_record_with_a_hostile_value_is_refused_by_place_by_all_who_read_it"),
+    ("WAL_SEGMENTS", "a_segment_with_a_hostile_number_is_not_one_or_refused"),
     (
         "WAL_READ_FILES",
         "so_many_segments_are_open_at_a_time_and_the_one_unused_for_longest_is_closed",

@@ -4,10 +4,11 @@
 use std::ops::Range;
 
 use chatctl::wal::scan::{Item, Scanner};
-use chatctl::wal::{Entry, Identity, Options, RecoverError, Report, recover};
+use chatctl::wal::{Disk, Entry, Examined, Identity, Look, Options, RecoverError, Report, Wal};
+use chatctl::wal::{any_payload, examine, make_spare, perform, recover};
 
-use super::machine::{Machine, Model, OPTIONS, SEGMENT_BYTES};
-use super::sim_disk::SimDisk;
+use super::machine::{CLUSTER, Machine, Model, OPTIONS, SEGMENT_BYTES, open};
+use super::sim_disk::{Fault, SimDisk};
 use crate::support::{Rng, env_number};
 
 pub(super) const HEADER_BYTES: usize = 64;
@@ -117,6 +118,8 @@ pub(super) fn recover_checked(
     sound: &Sound,
 ) -> Result<(Report, Vec<Entry>), RecoverError> {
     let before = disk.snapshot();
+    let looked_at = look(&mut disk.clone(), Some(CLUSTER));
+    assert!(disk.snapshot() == before, "to look changes nothing");
     let mut entries = Vec::new();
     let mut visit = |index, term, payload: &[u8]| {
         entries.push(Entry { term, index, payload: payload.to_vec() });
@@ -127,9 +130,51 @@ pub(super) fn recover_checked(
     if result.is_err() {
         assert!(disk.snapshot() == before, "who refuses changes nothing");
     }
+    check_agreement(&looked_at, &result, &entries);
     let (_, report) = result?;
     entries.extend(report.tail.iter().cloned());
     Ok((report, entries))
+}
+
+/// What `dump-log --verify` says of a log, and the entries that it comes to.
+pub(super) fn look(
+    disk: &mut impl Disk,
+    expect: Option<Identity>,
+) -> Result<(Examined, Vec<Entry>), RecoverError> {
+    let mut entries = Vec::new();
+    let mut visit = |index, term, payload: &[u8]| {
+        entries.push(Entry { term, index, payload: payload.to_vec() });
+        Ok(())
+    };
+    let mut progress = |_: usize, _: usize, _: u64| {};
+    let look = Look { visit: &mut visit, readable: any_payload, progress: &mut progress };
+    let examined = examine(disk, expect, look)?;
+    entries.extend(examined.tail.iter().cloned());
+    Ok((examined, entries))
+}
+
+/// Whoever looks at a log judges it as the server does that starts on it.
+pub(super) fn check_agreement(
+    looked_at: &Result<(Examined, Vec<Entry>), RecoverError>,
+    recovered: &Result<(Wal, Report), RecoverError>,
+    visited: &[Entry],
+) {
+    match (looked_at, recovered) {
+        (Ok((examined, entries)), Ok((_, report))) => {
+            let all: Vec<&Entry> = visited.iter().chain(&report.tail).collect();
+            assert!(entries.iter().eq(all), "both find the same entries");
+            assert_eq!((examined.commit, examined.last_index), (report.commit, report.entries));
+            assert_eq!(examined.torn.is_some(), report.torn_tail.is_some());
+        }
+        (Err(one), Err(other)) => {
+            assert_eq!(one.place(), other.place(), "both name the same place");
+        }
+        (one, other) => panic!(
+            "one judges otherwise than the other: {:?}, {:?}",
+            one.as_ref().err(),
+            other.as_ref().err()
+        ),
+    }
 }
 
 /// What recovery makes of a log.
@@ -229,7 +274,7 @@ fn a_file_cut_anywhere_is_corruption_at_its_new_end() {
             disk.set_content(&file, &bytes[..length]);
             let offset = if length < HEADER_BYTES { 0 } else { length as u64 };
             assert_eq!(verdict(&disk, &sound), Verdict::Corrupt(file.clone(), offset));
-            let _ = scan(&disk);
+            assert_eq!(scan(&disk).1.map(|(file, _)| file), Some(file.clone()), "{length}");
         }
     }
 }
@@ -381,7 +426,9 @@ fn a_visitor_that_refuses_an_entry_stops_the_recovery_and_nothing_changes() {
     });
     let error = result.unwrap_err();
     assert!(matches!(error, RecoverError::Visit { index: 3, .. }), "{error:?}");
-    assert!(error.to_string().contains("entry 3 of the log: unknown kind 77"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("entry 3 of the log, in 0000000"), "{error}");
+    assert!(text.ends_with(": unknown kind 77"), "{error}");
     assert_eq!(sound.disk.snapshot(), before);
 }
 
@@ -409,5 +456,128 @@ fn what_a_crash_left_of_a_segment_being_made_is_removed() {
         let left = disk.snapshot();
         assert!(!left.contains_key("00000077.new"));
         assert!(left.contains_key("notes.txt"), "what is not ours stays");
+    }
+}
+
+/// Segments in which any record has room.
+const ROOMY: Options = Options { segment_bytes: 512 << 10, ..OPTIONS };
+/// The longest record and the mark behind it.
+const MOST_BYTES: u32 = 32 + (128 << 10) + 32;
+
+/// A log of entries of so many bytes, a batch each, in roomy segments, with a spare behind.
+fn with_spare(payloads: &[usize]) -> (SimDisk, Vec<Entry>) {
+    let disk = SimDisk::new(3);
+    let (mut wal, _) = recover(&mut disk.clone(), &ROOMY, &mut |_, _, _| Ok(())).expect("is made");
+    let request = wal.spare_wanted().expect("there is no spare yet");
+    wal.spare_changed(&make_spare(&mut disk.clone(), &request));
+    let mut entries = Vec::new();
+    for (index, bytes) in (1..).zip(payloads) {
+        let entry = Entry { term: 1, index, payload: vec![7; *bytes] };
+        wal.append_entry(1, index, &entry.payload);
+        entries.push(entry);
+        let batch = wal.take_batch(index).expect("it was just gathered");
+        perform(&mut disk.clone(), &batch).expect("nothing goes wrong");
+        wal.batch_durable(batch.number);
+    }
+    assert_eq!(disk.clone().list().expect("lists").len(), 2, "a segment and its spare");
+    (disk, entries)
+}
+
+/// What a start finds, and the notes; it agrees with one who only looks.
+fn start(disk: &SimDisk) -> Result<(Vec<Entry>, Vec<String>), RecoverError> {
+    let looked_at = look(&mut disk.clone(), Some(CLUSTER));
+    let mut entries = Vec::new();
+    let mut visit = |index, term, payload: &[u8]| {
+        entries.push(Entry { term, index, payload: payload.to_vec() });
+        Ok(())
+    };
+    let result = recover(&mut disk.clone(), &ROOMY, &mut visit);
+    check_agreement(&looked_at, &result, &entries);
+    let (_, report) = result?;
+    entries.extend(report.tail);
+    Ok((entries, report.notes))
+}
+
+#[test]
+fn an_empty_newest_segment_is_unused_where_the_one_before_has_room_for_any_batch() {
+    let end = |payloads: &[usize]| {
+        let bytes = payloads.iter().map(|bytes| 64 + bytes.next_multiple_of(8));
+        RECORDS_START as u32 + bytes.sum::<usize>() as u32
+    };
+    let most = 128 << 10;
+    let last = (ROOMY.segment_bytes - RECORDS_START as u32 - MOST_BYTES) as usize;
+    // Three of the longest; then one that leaves just enough room, or 8 bytes too little.
+    let fits = [most, most, last - 2 * (most + 64) - 64];
+    let too_long = [most, most, fits[2] + 8];
+    assert_eq!(end(&fits), ROOMY.segment_bytes - MOST_BYTES);
+    for payloads in [&[][..], &[10], &fits] {
+        let (disk, entries) = with_spare(payloads);
+        for length in [0, 1, 63, 64, 4_096, 4_127] {
+            let disk = disk.fork();
+            disk.set_content("00000002.wal", &vec![0; length]);
+            let (found, notes) = start(&disk).unwrap_or_else(|error| panic!("{length}: {error}"));
+            assert!(found == entries, "{length}");
+            assert!(notes[0].starts_with("00000002.wal was an unused segment, and empty"));
+            assert!(!disk.snapshot().contains_key("00000002.wal"));
+            assert!(start(&disk).is_ok_and(|(found, notes)| found == entries && notes.is_empty()));
+        }
+    }
+    let (disk, _) = with_spare(&too_long);
+    let before = disk.snapshot();
+    disk.set_content("00000002.wal", b"");
+    let error = start(&disk).expect_err("a batch may have begun there");
+    assert_eq!((error.place().0, error.place().1), ("00000002.wal", 0), "{error}");
+    assert!(error.to_string().contains("has no room for what may have been in it"), "{error}");
+    disk.set_content("00000002.wal", &before["00000002.wal"]);
+    assert!(start(&disk).is_ok());
+}
+
+#[test]
+fn an_empty_segment_that_no_other_is_before_is_refused() {
+    let disk = SimDisk::new(3);
+    disk.set_content("00000001.wal", b"");
+    let error = start(&disk).expect_err("nothing says what was in it");
+    assert_eq!((error.place().0, error.place().1), ("00000001.wal", 0), "{error}");
+}
+
+#[test]
+fn an_empty_newest_segment_is_left_out_whatever_goes_wrong_at_the_start() {
+    let (whole, entries) = with_spare(&[10, 200, 3_000]);
+    whole.set_content("00000002.wal", b"");
+    let tried = whole.fork();
+    tried.restart_process();
+    start(&tried).expect("it starts");
+    assert_eq!(tried.unsynced(), 0, "what a start changes is durable before it serves");
+    for position in 0..tried.operations().len() {
+        for fault in [Fault::Crash, Fault::Error] {
+            let disk = whole.fork();
+            disk.restart_process();
+            disk.fail_at(position, fault);
+            let _ = recover(&mut disk.clone(), &ROOMY, &mut |_, _, _| Ok(()));
+            disk.restart(|sector| sector % 2 == position % 2);
+            let (found, _) = start(&disk).unwrap_or_else(|error| panic!("{position}: {error}"));
+            assert!(found == entries, "{position}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_spare_is_left_out_whatever_goes_wrong_at_the_start() {
+    let sound = sound(false);
+    let mut bytes = sound.disk.content(&sound.newest);
+    bytes[20] ^= 1;
+    sound.disk.set_content(&sound.newest, &bytes);
+    let tried = sound.disk.fork();
+    tried.restart_process();
+    open(&tried).expect("it starts");
+    for position in 0..tried.operations().len() {
+        let disk = sound.disk.fork();
+        disk.restart_process();
+        disk.fail_at(position, Fault::Crash);
+        let _ = open(&disk);
+        disk.restart(|_| true);
+        let (_, entries) = recover_checked(&disk, &sound)
+            .unwrap_or_else(|error| panic!("a crash at operation {position}: {error}"));
+        assert_eq!(entries, sound.entries);
     }
 }

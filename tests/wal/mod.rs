@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod full_disk;
 mod hard_state;
+mod hostile;
 pub mod machine;
 mod measure;
 mod real_disk;

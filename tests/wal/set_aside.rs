@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use chatctl::wal::{Disk, Entry, RecoverError, set_aside};
+use chatctl::wal::{Disk, Entry, RecoverError, SoundPart, set_aside};
 
-use super::damage::{HEADER_BYTES, Known, RECORDS_START, Sound, recover_checked, sound};
-use super::machine::{Machine, Model, OPTIONS, open};
+use super::damage::{HEADER_BYTES, Known, RECORDS_START, Sound, look, recover_checked, sound};
+use super::machine::{CLUSTER, Machine, Model, OPTIONS, open};
 use super::sim_disk::{Fault, SimDisk};
 use crate::support::Rng;
 
@@ -89,11 +89,15 @@ fn what_is_before_the_damage_is_left_and_the_rest_is_kept_aside() {
         let before = disk.snapshot();
         let result = recover_checked(&disk, &sound);
         assert!(matches!(result, Err(RecoverError::Corrupt { .. })), "{what}");
+        let (mut part, damage) = SoundPart::of(disk.clone(), Some(CLUSTER)).expect("is found");
+        let (_, shown) = look(&mut part, Some(CLUSTER)).expect("what is shown is sound");
+        assert!(damage.is_some() && disk.snapshot() == before, "{what}: nothing is changed");
         let lines = set_aside(&mut disk.clone(), &OPTIONS).expect("nothing goes wrong");
         assert!(lines[0].contains(" is damaged at byte "), "{what}: {lines:?}");
         nothing_is_thrown_away(&before, &disk.snapshot());
         let entries = entries_of(&disk, &sound);
         assert!(left.is_none_or(|left| left == entries), "{what}: all before it is there");
+        assert!(shown == entries, "{what}: `recover` takes what a member would go on from");
     }
 }
 

@@ -3,20 +3,23 @@
 
 use std::io::Write;
 
-use super::{Flow, Log};
+use super::Flow;
+use super::log::Log;
 use crate::chat::State;
 use crate::cli::error::Error;
 
 /// Prints the digest at entry `wanted`.
 pub fn run(log: &mut Log, wanted: u64, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
     let mut state = State::new();
-    let name = log.subcommand;
-    let committed = log.committed(&mut |index, _, payload| {
-        state.apply(index, payload).map_err(|error| Error::failed(name, error))?;
-        Ok(if index == wanted { Flow::Stop } else { Flow::On })
+    let examined = log.committed(&mut |index, _, payload| {
+        Ok(match state.apply(index, payload) {
+            Err(error) => Flow::Refused(error.error.to_string()),
+            Ok(_) if index == wanted => Flow::Stop,
+            Ok(_) => Flow::On,
+        })
     })?;
     if state.applied() != wanted {
-        let (last, commit) = (committed.last(), committed.commit());
+        let (last, commit) = examined.map_or((0, 0), |found| (found.last_index, found.commit));
         return Err(log.failed(match wanted > last {
             true => format!("entry {wanted} is past the log's end, entry {last}"),
             false => format!(

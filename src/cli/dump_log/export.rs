@@ -9,8 +9,9 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use super::folder::Folder;
+use super::log::Log;
 use super::text::utc;
-use super::{Flow, Log, render};
+use super::{Flow, render};
 use crate::chat::{AccountId, Command, Sight, State};
 use crate::cli::error::Error;
 use crate::cli::parse::Parsed;
@@ -48,11 +49,13 @@ impl Order {
 pub fn run(log: &mut Log, order: &Order, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
     let mut state = State::new();
     let name = log.subcommand;
-    let committed = log.committed(&mut |index, _, payload| {
-        state.apply(index, payload).map_err(|error| Error::failed(name, error))?;
-        Ok(Flow::On)
+    let examined = log.committed(&mut |index, _, payload| {
+        let applied = state.apply(index, payload);
+        Ok(applied.map_or_else(|error| Flow::Refused(error.error.to_string()), |_| Flow::On))
     })?;
-    let server = server_state(log, &state, committed.last())?;
+    let examined = examined.filter(|examined| examined.segments > 0);
+    let last = examined.ok_or_else(|| log.no_log(""))?.last_index;
+    let server = server_state(log, &state, last)?;
     let failed = |what: String| Error::failed(name, what);
     let folder = Folder::open(&order.directory, order.force).map_err(failed)?;
     let accounts: Vec<AccountId> = state.live_accounts().collect();

@@ -4,9 +4,10 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use super::Flow;
 use super::filter::Filter;
+use super::log::Log;
 use super::render::{self, Content, Place};
-use super::{Flow, Log};
 use crate::cli::error::Error;
 use crate::limits::{DUMP_BUFFER_BYTES, FOLLOW_LOOK_MS};
 use crate::sys::poll::{self, PollFd};

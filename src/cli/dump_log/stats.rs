@@ -5,19 +5,21 @@
 
 use std::io::{self, Write};
 
+use super::Flow;
+use super::log::{Fault, Log};
 use super::tally::{Dead, KINDS, Sum, Tally};
-use super::{Flow, Log};
 use crate::chat::State;
 use crate::cli::error::Error;
-use crate::wal::Committed;
+use crate::wal::Examined;
 use crate::wal::scan::Item;
 
 /// Columns of the longest bar.
 const BAR: u64 = 40;
 
-/// Counts and prints.
+/// Counts and prints; then what a server would refuse is an error.
 pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
     let mut stats = Stats::new();
+    stats.apply(log);
     log.scan(&mut |item| {
         stats.item(item);
         Ok(Flow::On)
@@ -29,7 +31,7 @@ pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> 
     } else {
         stats.print(out)?
     }
-    Ok(0)
+    stats.fault.map_or(Ok(0), |fault| Err(log.faulty(&fault)))
 }
 
 struct Stats {
@@ -38,8 +40,10 @@ struct Stats {
     segment_bytes: u64,
     /// Segments that recovery has replaced and not yet removed.
     replaced: u64,
+    /// Damaged places, and what a server would refuse first.
     damaged: u64,
-    committed: Committed,
+    fault: Option<Fault>,
+    examined: Examined,
     state: State,
     /// `None`: the log does not begin with its first entry, or is damaged.
     dead: Option<Dead>,
@@ -53,9 +57,25 @@ impl Stats {
             segment_bytes: 0,
             replaced: 0,
             damaged: 0,
-            committed: Committed::new(),
+            fault: None,
+            examined: Examined::default(),
             state: State::new(),
             dead: Some(Dead::default()),
+        }
+    }
+
+    /// Judges the log and applies what is committed.
+    fn apply(&mut self, log: &mut Log) {
+        let (state, mut dead, mut is_part) = (&mut self.state, Dead::default(), false);
+        let examined = log.examine(&mut |index, _, payload| {
+            is_part |= index > state.applied() + 1;
+            let applied = state.apply(index, payload).map_err(|error| error.error.to_string());
+            applied.map(|effect| dead.applied(payload, &effect))
+        });
+        self.dead = (examined.is_ok() && !is_part).then_some(dead);
+        match examined.or_else(|_| log.judge()) {
+            Ok(examined) => self.examined = examined,
+            Err(fault) => self.fault = Some(fault),
         }
     }
 
@@ -66,28 +86,9 @@ impl Stats {
                 self.segments += 1;
                 self.segment_bytes += u64::from(header.length);
             }
-            Item::Damage { .. } => {
-                self.damaged += 1;
-                self.dead = None;
-            }
+            Item::Damage { .. } => self.damaged += 1,
             Item::End { .. } => {}
-            Item::Record { record, .. } => {
-                self.tally.take(&record);
-                let Some(dead) = &mut self.dead else { return };
-                if self.committed.take(&record).is_err() || self.committed.first() > 1 {
-                    self.dead = None;
-                    return;
-                }
-                while let Some((index, _, payload)) = self.committed.next() {
-                    match self.state.apply(index, payload) {
-                        Ok(effect) => dead.applied(payload, &effect),
-                        Err(_) => {
-                            self.dead = None;
-                            return;
-                        }
-                    }
-                }
-            }
+            Item::Record { record, .. } => self.tally.take(&record),
         }
     }
 
@@ -119,17 +120,16 @@ impl Stats {
 
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let Tally { all, largest, batches, .. } = &self.tally;
-        let (first, last) = (self.committed.first(), self.committed.last());
+        let Examined { first_index: first, last_index: last, commit, .. } = self.examined;
         writeln!(out, "segments  {} of {} bytes", self.segments, self.segment_bytes)?;
         if self.replaced > 0 {
             writeln!(out, "replaced  {} segments that do not count any more", self.replaced)?;
         }
-        if self.dead.is_some() {
-            let commit = self.committed.commit();
+        if self.fault.is_none() {
             writeln!(out, "entries   {first} to {last}, committed up to at least {commit}")?;
         }
-        if self.damaged > 0 {
-            writeln!(out, "DAMAGED   {} places: see chatctl dump-log --verify", self.damaged)?;
+        if let Some(fault) = &self.fault {
+            writeln!(out, "DAMAGED   {} places, the first at {fault}", self.damaged.max(1))?;
         }
         writeln!(out, "\n{:<14}{:>12}{:>16}{:>8}", "KIND", "RECORDS", "BYTES", "SHARE")?;
         for (kind, sum) in KINDS.iter().zip(self.tally.kinds).filter(|(_, sum)| sum.records > 0) {
@@ -209,10 +209,10 @@ impl Stats {
             self.segments,
             self.segment_bytes,
             self.replaced,
-            self.damaged,
-            self.committed.first(),
-            self.committed.last(),
-            self.committed.commit(),
+            if self.fault.is_some() { self.damaged.max(1) } else { 0 },
+            self.examined.first_index,
+            self.examined.last_index,
+            self.examined.commit,
             sum(*all),
             joined(kinds.collect()),
             sum(*largest),

@@ -1,43 +1,26 @@
-//! `--verify`: whether a log is whole, and what is in it.
+//! `--verify`: whether a server would go on from a log, and what is in it.
 
 use std::io::Write;
 
-use super::check::{Checker, Header};
-use super::render::Content;
-use super::{Flow, Log};
+use super::log::{Fault, Log};
+use super::text::put_json;
 use crate::cli::error::Error;
-use crate::wal::scan::Item;
+use crate::wal::Examined;
 
-/// Goes over the log and says where the first damage is, or that all is whole.
+/// Judges the log and says where the first fault is, or that all is whole.
 pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
-    let mut checker = Checker::new();
-    let mut segments = 0u64;
-    // The first place where something is wrong, and what the end says of a batch that is not whole.
-    let (mut first_fault, mut torn) = (None, None);
-    log.scan(&mut |item| {
-        match item {
-            Item::Segment { counts, .. } => segments += u64::from(counts),
-            Item::Record { file, offset, record } => {
-                let header = Header { term: record.term, index: record.index };
-                if let Some(why) = checker.record(header, Content::of(&record)) {
-                    first_fault.get_or_insert_with(|| format!("{file}, offset {offset}: {why}"));
-                }
+    let judged = log.judge();
+    let found = match &judged {
+        Ok(Examined { segments: 0, .. }) => return Err(log.no_log("")),
+        Ok(found) => found,
+        Err(fault) => {
+            if json {
+                writeln!(out, "{}", fault_json(fault))?;
             }
-            Item::Damage { file, offset, why } => {
-                checker.skip();
-                first_fault.get_or_insert_with(|| format!("{file}, offset {offset}: {why}"));
-            }
-            Item::End { file, offset, torn: why } => {
-                torn = why.map(|why| format!("{file}, offset {offset}: {why}"));
-            }
+            return Err(log.faulty(fault));
         }
-        Ok(Flow::On)
-    })?;
-    if let Some(fault) = first_fault {
-        let shown = log.path.display();
-        return Err(log.failed(format!("{shown} is damaged: {fault}; restore it from a copy")));
-    }
-    let Checker { records, first_index, last_index, commit, .. } = checker;
+    };
+    let Examined { segments, records, first_index, last_index, commit, torn, .. } = found;
     if json {
         let torn = torn.is_some();
         writeln!(
@@ -48,14 +31,27 @@ pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> 
         )?;
         return Ok(0);
     }
-    let plural = if segments == 1 { "" } else { "s" };
+    let plural = if *segments == 1 { "" } else { "s" };
     writeln!(
         out,
         "whole: {records} records in {segments} segment{plural}, entries {first_index} to \
          {last_index}, committed up to at least {commit}"
     )?;
-    if let Some(torn) = torn {
-        writeln!(out, "the last batch is not whole, and was not acknowledged: {torn}")?;
+    if let Some((file, offset, why)) = torn {
+        writeln!(
+            out,
+            "the last batch is not whole, and was not acknowledged: {file}, offset {offset}: {why}"
+        )?;
     }
     Ok(0)
+}
+
+fn fault_json(fault: &Fault) -> String {
+    let Fault { file, offset, why, .. } = fault;
+    let mut text = String::from("{\"whole\": false, \"file\": ");
+    put_json(&mut text, file);
+    text.push_str(&format!(", \"offset\": {offset}, \"why\": "));
+    put_json(&mut text, why);
+    text.push('}');
+    text
 }

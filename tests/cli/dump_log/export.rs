@@ -109,7 +109,12 @@ fn the_files_hold_accounts_conversations_and_operations_and_no_secrets() {
     assert!(log.starts_with(&first), "{log}");
     assert!(log.ends_with(&format!("12\t1\t{time}\tdelete\tcarol\n")), "{log}");
     let server = export.text("server_state.txt");
-    assert!(server.starts_with("id -\nrole -\nterm -\n"), "{server}");
+    assert!(server.starts_with("id lone\nrole BACKUP\nterm 1\n"), "{server}");
+    let (into, wal) = (export.dir.path().join("of-segments"), export.dir.path().join("wal"));
+    let arguments = ["dump-log", "--export", into.to_str().unwrap(), wal.to_str().unwrap()];
+    assert_eq!(run(&arguments).0, Some(0), "a directory of segments says nothing of a server");
+    let of_segments = fs::read_to_string(into.join("server_state.txt")).unwrap();
+    assert!(of_segments.starts_with("id -\nrole -\nterm -\n"), "{of_segments}");
     assert!(server.contains("\nlast 13\ncommit 12\n"), "{server}");
     for name in wanted {
         let text = export.text(name);

@@ -4,6 +4,7 @@ mod digest;
 mod export;
 mod filters;
 mod follow;
+mod judgement;
 mod stats;
 mod terminal;
 
@@ -11,7 +12,9 @@ use super::{chatctl, run};
 use crate::support::TempDir;
 use crate::support::bounded::{Bounded, Run};
 use chatctl::chat::Command as Change;
+use chatctl::wal::RealDisk;
 use chatctl::wal::format::{HEADER_BYTES, Header, Identity, Kind, RECORDS_START, Record};
+use chatctl::wal::hard_state::{self, HardState};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -61,11 +64,21 @@ impl Segment {
         offset
     }
 
-    /// Writes it into a data directory; its path.
+    /// Writes it into a server's data directory; its path.
     fn write(&self, directory: &Path) -> PathBuf {
         let mut bytes = self.bytes.clone();
         bytes.resize(self.header.length as usize, 0);
         fs::create_dir_all(directory.join("wal")).unwrap();
+        let state = HardState {
+            id: "lone".into(),
+            cluster: [7; 16],
+            incarnation: 1,
+            role: "BACKUP".into(),
+            term: 1,
+            voted_for: "1".into(),
+            copy: 0,
+        };
+        hard_state::save(&mut RealDisk::open(directory), &state).unwrap();
         let path = directory.join(format!("wal/{:08}.wal", self.header.number));
         fs::write(&path, bytes).unwrap();
         path
@@ -200,6 +213,12 @@ fn damage_is_named_by_file_and_offset_and_what_is_behind_it_still_shown() {
         assert_eq!((code, out.as_str()), (Some(1), ""), "{what}");
         let named = format!("{shown} is damaged: 00000001.wal, offset {last}: ");
         assert!(error.contains(&named), "{what}: {error}");
+        let (code, object, error) = run(&["dump-log", "--verify", "--json", shown]);
+        let start = format!(
+            "{{\"whole\": false, \"file\": \"00000001.wal\", \"offset\": {last}, \"why\": \""
+        );
+        assert!(code == Some(1) && object.starts_with(&start), "{what}: {object}");
+        assert!(error.contains(&named), "{what}: {error}");
     }
 }
 
@@ -231,7 +250,7 @@ fn a_record_that_is_whole_but_cannot_be_is_found_by_verify() {
     let gap = first.put_command(2, 3, &send("b"));
     first.write(dir.path());
     let (code, _, error) = run(&["dump-log", "--verify", dir.path().to_str().unwrap()]);
-    let said = format!("offset {gap}: entry 3 stands where entry 2 belongs");
+    let said = format!("00000001.wal, offset {gap}: entry 3 stands behind entry 1");
     assert!(code == Some(1) && error.contains(&said), "{error}");
 }
 

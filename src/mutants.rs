@@ -53,6 +53,12 @@ mutants! {
     AnyMessageResetsTimer "any-message-resets-timer":
         "any message puts the next election off",
         ["raft::elections::s5_2_only_the_primary_and_a_vote"];
+    NewestStateSaved "newest-state-saved":
+        "a save that ends makes the newest term and vote count as durable, not those it saved",
+        ["sim::every"];
+    VoteNotReadBack "vote-not-read-back":
+        "a server that is started again does not know whom it voted for",
+        ["wal::hard_state::a_vote_is_read_back", "sim::every"];
     PreVoteRaisesTerm "pre-vote-raises-term":
         "the question whether one would be elected raises the term of the one asked",
         ["raft::elections::s9_6_a_pre_vote_changes_no_term"];
@@ -114,6 +120,15 @@ mutants! {
     ChangeBeforeTermEntry "change-before-term-entry":
         "a PRIMARY changes the members before an entry of its term is committed",
         ["raft::members::s4_1_no_change_before_an_entry_of_the_term"];
+    OldAnswersForChange "old-answers-for-change":
+        "a vote is taken away on the word of servers that have not answered since it was asked",
+        ["raft::members::a_change_is_refused_when_a_server_that_it_needs"];
+    CutQuorumStays "cut-quorum-stays":
+        "the majority of members that were cut from the log goes on being needed",
+        ["raft::members::s4_1_a_configuration_that_is_cut"];
+    CutMembersStay "cut-members-stay":
+        "the peers' port goes on with members that were cut from the log",
+        ["sim::every"];
     NonvoterCounted "nonvoter-counted":
         "a non-voter's copies and votes count",
         ["raft::members::s4_2_1_a_non_voter_counts_for_nothing"];

@@ -9,6 +9,9 @@
 //!   one overlaps any majority of the other.
 //! - A new server begins as a non-voter: it is sent the log, and counts for nothing. It may be made
 //!   a voter once it has caught up (§4.2.1).
+//! - Before a vote is given or taken, a heartbeat asks whether a majority of those that would have one
+//!   answers now. What was heard earlier does not say so: a change that such a majority does not
+//!   store cannot be taken back, and stops even a majority of the servers that had the votes before.
 //! - A request is answered whoever sent it: who counts the answers has the configuration that
 //!   matters (§4.1). So a server whose log ends before a change can be brought up to date, or vote,
 //!   for one that it does not know yet.
@@ -123,6 +126,15 @@ pub(super) struct CatchUp {
     done: bool,
 }
 
+/// A heartbeat asks the servers that would have a vote whether they answer; see
+/// [`ChangeError::Asking`].
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    voters: Vec<ServerId>,
+    round: u64,
+    since_ms: u64,
+}
+
 impl Raft {
     /// The configuration that counts.
     pub fn members(&self) -> &Members {
@@ -139,7 +151,9 @@ impl Raft {
         self.members().is_voter(self.config.id)
     }
 
-    /// Puts an entry with a configuration at the log's end; its index. It counts at once.
+    /// Puts an entry with a configuration at the log's end; its index. It counts at once. One that
+    /// gives or takes a vote is refused with [`ChangeError::Asking`] first: the caller asks for the
+    /// same again after each message, until it is taken or refused for another reason.
     pub fn change_members(&mut self, payload: Payload) -> Result<u64, ChangeError> {
         self.checked(|raft| raft.on_change_members(payload))
     }
@@ -150,6 +164,7 @@ impl Raft {
         members.check().map_err(|_| ChangeError::NoConfiguration)?;
         self.may_change()?;
         self.check_step(&members)?;
+        self.check_answers(&members)?;
         self.on_propose(vec![payload]).map_err(ChangeError::Propose)
     }
 
@@ -159,6 +174,9 @@ impl Raft {
             let primary = self.primary;
             return Err(ChangeError::Propose(ProposeError::NotPrimary { primary }));
         };
+        if let Some(transfer) = &primacy.transfer {
+            return Err(ChangeError::Propose(ProposeError::Transferring { to: transfer.to }));
+        }
         if self.commit < primacy.first_of_term && !planted(Mutant::ChangeBeforeTermEntry) {
             return Err(ChangeError::NotReady);
         }
@@ -183,12 +201,56 @@ impl Raft {
         if let Some(&id) = added.iter().find(|&&id| !self.has_caught_up(id)) {
             return Err(ChangeError::NotCaughtUp { id });
         }
-        let answering: Vec<ServerId> =
-            next.voters.iter().copied().filter(|&id| self.answers(id)).collect();
-        if added.len() + removed > 0 && answering.len() < next.quorum() {
-            return Err(ChangeError::NoMajority { answering, quorum: next.quorum() });
-        }
         Ok(())
+    }
+
+    /// That a majority of those that would have a vote answers a heartbeat that was sent for this.
+    fn check_answers(&mut self, next: &Members) -> Result<(), ChangeError> {
+        if next.voters == self.members().voters {
+            return Ok(());
+        }
+        let (now_ms, quorum) = (self.now_ms, next.quorum());
+        let timeout_ms = self.config.election_timeout_ms;
+        let question = self.primacy().and_then(|primacy| primacy.question.take());
+        let question = question.filter(|asked| asked.voters == next.voters);
+        let since_ms = question.as_ref().map_or(now_ms, |asked| asked.since_ms);
+        let is_over = now_ms >= since_ms + timeout_ms;
+        let voters = next.voters.iter().copied();
+        let answering: Vec<ServerId> = voters.clone().filter(|&id| self.answers(id)).collect();
+        let round = question.as_ref().map(|asked| asked.round);
+        let now: Vec<ServerId> = voters.filter(|&id| self.answered(id, round)).collect();
+        if planted(Mutant::OldAnswersForChange) && answering.len() >= quorum {
+            return Ok(());
+        }
+        if now.len() >= quorum && !is_over {
+            return Ok(());
+        }
+        if answering.len() < quorum || now.len() < quorum && is_over {
+            let answering = if is_over { now } else { answering };
+            return Err(ChangeError::NoMajority { answering, quorum });
+        }
+        let question = question.filter(|_| !is_over).unwrap_or_else(|| {
+            let round = self.send_heartbeats();
+            Question { voters: next.voters.clone(), round, since_ms: now_ms }
+        });
+        if let Some(primacy) = self.primacy() {
+            primacy.question = Some(question);
+        }
+        Err(ChangeError::Asking)
+    }
+
+    /// Whether a server whose log is whole has answered this heartbeat, or a later one.
+    fn answered(&self, id: ServerId, round: Option<u64>) -> bool {
+        let State::Primary(primacy) = &self.state else { return false };
+        let backup = primacy.backups.iter().find(|backup| backup.id == id);
+        let since = |backup: &Progress| round.is_some_and(|round| backup.acked_round >= round);
+        id == self.config.id || backup.is_some_and(since) && self.answers(id)
+    }
+
+    /// Those that would have a vote after the change for which this PRIMARY asks whether they answer.
+    pub fn asking(&self) -> Option<&[ServerId]> {
+        let State::Primary(primacy) = &self.state else { return None };
+        primacy.question.as_ref().map(|question| question.voters.as_slice())
     }
 
     /// Whether a server has answered this PRIMARY within the last election timeout or two, and its log
@@ -240,7 +302,7 @@ impl Raft {
     pub(super) fn revert_members(&mut self, index: u64) {
         let before = self.memberships.known.len();
         self.memberships.known.retain(|(of, _)| *of < index);
-        if self.memberships.known.len() < before {
+        if self.memberships.known.len() < before && !planted(Mutant::CutQuorumStays) {
             self.on_members();
         }
     }
@@ -309,6 +371,8 @@ pub enum ChangeError {
         /// Which.
         id: ServerId,
     },
+    /// Those that would have a vote are being asked whether they answer.
+    Asking,
     /// Those with a vote that answer would be no majority: nothing could be committed any more.
     NoMajority {
         /// Who answers, this server included.
@@ -337,6 +401,9 @@ impl fmt::Display for ChangeError {
             }
             ChangeError::NotCaughtUp { id } => {
                 write!(f, "server {id} has not caught up yet: it gets a vote when it has")
+            }
+            ChangeError::Asking => {
+                write!(f, "the servers that would have a vote are asked whether they answer")
             }
             ChangeError::NoMajority { answering, quorum } => write!(
                 f,

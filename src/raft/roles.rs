@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::config::HardState;
 use super::core::Raft;
+use super::membership::Question;
 use super::message::{Payload, ServerId};
 use super::output::{Role, Why};
 use super::progress::Progress;
@@ -62,6 +63,7 @@ pub(super) struct Primacy {
     pub(super) quorum_check_ms: u64,
     pub(super) uncommitted_bytes: usize,
     pub(super) transfer: Option<Transfer>,
+    pub(super) question: Option<Question>,
     pub(super) reads: Reads,
 }
 
@@ -139,6 +141,7 @@ impl Raft {
             quorum_check_ms: self.now_ms + self.config.election_timeout_ms,
             uncommitted_bytes: self.log.cached_bytes_between(self.commit, first_of_term - 1),
             transfer: None,
+            question: None,
             reads: Reads::default(),
         };
         self.state = State::Primary(Box::new(primacy));

@@ -64,6 +64,9 @@ struct Asked {
 enum Step {
     /// The address is asked who answers there.
     Asking(String),
+    /// The servers that would have a vote are asked whether they answer; the incarnation of the one
+    /// that comes.
+    Confirming(u64),
     /// The entry with this index and term is to be committed.
     Proposed(u64, u64),
 }
@@ -110,7 +113,10 @@ impl Changing {
                 let until_ms = with.now_ms + limits::CHANGE_MS;
                 self.asked = Some(Asked { key, change, step: Step::Asking(address), until_ms });
             }
-            Ok(None) => self.propose(with, key, change, 0),
+            Ok(None) => {
+                let until_ms = with.now_ms + limits::CHANGE_MS;
+                self.propose(with, Asked { key, change, step: Step::Confirming(0), until_ms });
+            }
             Err(Refused::No(why)) => with.answer(key, "refused", &why),
             Err(Refused::Later(why)) => with.answer(key, "later", &why),
         }
@@ -124,19 +130,27 @@ impl Changing {
         identity: Result<Identity, String>,
     ) {
         let waits = |asked: &mut Asked| matches!(&asked.step, Step::Asking(at) if at == address);
-        let Some(Asked { key, change, .. }) = self.asked.take_if(waits) else { return };
-        match identity.and_then(|identity| with.check_identity(&change, &identity)) {
-            Ok(incarnation) => self.propose(with, key, change, incarnation),
+        let Some(asked) = self.asked.take_if(waits) else { return };
+        match identity.and_then(|identity| with.check_identity(&asked.change, &identity)) {
+            Ok(incarnation) => {
+                let until_ms = with.now_ms + limits::CHANGE_MS;
+                self.propose(
+                    with,
+                    Asked { step: Step::Confirming(incarnation), until_ms, ..asked },
+                );
+            }
             Err(why) => {
-                let (name, own) = (&change.name, &with.own.id);
+                let (key, name, own) = (asked.key, &asked.change.name, &with.own.id);
                 let why = format!("{name} does not answer {own} as it should at {address}: {why}");
                 with.answer(key, "refused", &why);
             }
         }
     }
 
-    fn propose(&mut self, with: &mut Means<'_>, key: Key, change: Change, incarnation: u64) {
-        let replica = &with.service.replica;
+    /// Has the log say it, or waits until it can: see [`ChangeError::Asking`].
+    fn propose(&mut self, with: &mut Means<'_>, asked: Asked) {
+        let Step::Confirming(incarnation) = asked.step else { return };
+        let (key, change, replica) = (asked.key, &asked.change, &with.service.replica);
         // What is not applied yet might have given the number already.
         if replica.state().members() != replica.members() {
             let why = "the change of the members before is not committed";
@@ -147,9 +161,9 @@ impl Changing {
         match with.service.change_members(members.clone()) {
             Ok(index) => {
                 let step = Step::Proposed(index, with.service.replica.core().term());
-                let until_ms = with.now_ms + limits::CHANGE_MS;
-                self.asked = Some(Asked { key, change, step, until_ms });
+                self.asked = Some(Asked { step, ..asked });
             }
+            Err(ChangeError::Asking) => self.asked = Some(asked),
             Err(ChangeError::NoMajority { answering, quorum }) => {
                 let why = no_majority(&members, &answering, quorum);
                 with.answer(key, "refused", &format!("without {}, {why}", change.name));
@@ -163,6 +177,12 @@ impl Changing {
 
     /// Tells the operator once the entry is committed, or that it is not known whether it will be.
     pub fn finish(&mut self, with: &mut Means<'_>) {
+        let confirms = |asked: &mut Asked| matches!(asked.step, Step::Confirming(_));
+        if *with.service.serving() == Serving::Primary
+            && let Some(asked) = self.asked.take_if(confirms)
+        {
+            self.propose(with, asked);
+        }
         let Some(asked) = &self.asked else { return };
         let core = with.service.replica.core();
         let is_over = asked.until_ms <= with.now_ms;
@@ -172,6 +192,9 @@ impl Changing {
                     true => ("done", ""),
                     false => ("unknown", "another server became PRIMARY, and the change is lost"),
                 }
+            }
+            Step::Confirming(_) if *with.service.serving() != Serving::Primary => {
+                ("elsewhere", "this server is not PRIMARY")
             }
             _ if *with.service.serving() != Serving::Primary => {
                 ("unknown", "this server is PRIMARY no longer: look with chatctl members list")

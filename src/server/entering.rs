@@ -6,7 +6,7 @@ use super::form::{Disks, Former, Means, Outcome};
 use super::links::Links;
 use super::opening::{self, Opener};
 use super::peers::mesh::{self, Member};
-use super::replica::Recovered;
+use super::replica::{self, Recovered};
 use super::standing::{self, Known, LONE, Standing};
 use super::trace::Trace;
 use super::turn::{self, Waiting};
@@ -263,8 +263,7 @@ fn recover(
     for line in report.torn_tail.iter().chain(&report.notes) {
         trace.info(line);
     }
-    let voted_for = saved.voted_for.parse().map(ServerId).ok();
-    let hard_state = raft::HardState { term: saved.term, voted_for };
+    let hard_state = replica::hard_state_of(saved);
     let entry = |entry: wal::Entry| {
         let wal::Entry { term, index, payload } = entry;
         raft::Entry { term, index, payload: payload.into() }

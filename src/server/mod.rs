@@ -66,10 +66,8 @@ struct Server {
     deadlines: Deadlines,
     service: Service,
     writer: wal::Writer,
-    /// What `server_state.txt` is to say, what part of it is on its way there, and whether it is.
+    /// What `server_state.txt` says, or will once the save under way is done.
     hard_state: wal::hard_state::HardState,
-    saved: raft::HardState,
-    saving: bool,
     /// How long the last fsync took, microseconds.
     last_sync_us: u64,
     reader: wal::Reader,

@@ -19,7 +19,7 @@ use crate::raft::{
 };
 use crate::server::standing;
 use crate::wal::format::RECORD_HEADER_BYTES;
-use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal};
+use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal, hard_state};
 
 /// An entry that has been applied.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ pub struct Recovered {
 /// What is to be done outside, in the order in which it came up. Whoever does it takes it out.
 #[derive(Debug, Default)]
 pub struct Wishes {
-    /// Save this, then say so with [`Replica::hard_state_saved`].
+    /// To be saved: see [`Replica::next_save`].
     pub hard_state: Option<HardState>,
-    /// Save this as the number of the log's copy, then say so with [`Replica::copy_saved`].
+    /// To be saved along, as the number of the log's copy.
     pub copy: Option<u64>,
     /// Send these.
     pub messages: Vec<Outgoing>,
@@ -90,6 +90,14 @@ pub struct Replica {
     /// Reads that wait for their index to be applied, and those that will get no answer here.
     granted: VecDeque<ReadGrant>,
     refused: Vec<u64>,
+    /// The hard state that is on its way to the disk.
+    saving: Option<HardState>,
+}
+
+/// The hard state that a directory's `server_state.txt` has.
+pub fn hard_state_of(file: &hard_state::HardState) -> HardState {
+    let vote = if planted(Mutant::VoteNotReadBack) { "" } else { file.voted_for.as_str() };
+    HardState { term: file.term, voted_for: vote.parse().map(ServerId).ok() }
 }
 
 impl Replica {
@@ -124,6 +132,7 @@ impl Replica {
             proposed: (0, 0),
             granted: VecDeque::new(),
             refused: Vec::new(),
+            saving: None,
         })
     }
 
@@ -230,7 +239,9 @@ impl Replica {
         if let Some(index) = output.truncate_from {
             self.wal.truncate_from(index);
             let before = self.members.len();
-            self.members.retain(|(of, _)| *of < index);
+            if !planted(Mutant::CutMembersStay) {
+                self.members.retain(|(of, _)| *of < index);
+            }
             if self.members.len() < before {
                 self.wishes.members = Some(self.members().to_vec());
                 self.wishes.let_in = true;
@@ -287,14 +298,34 @@ impl Replica {
         }
     }
 
-    /// The hard state of [`Wishes::hard_state`] is durable.
-    pub fn hard_state_saved(&mut self, hard_state: HardState) {
-        self.core.hard_state_persisted(hard_state);
+    /// Brings `file` up to date. True: the caller saves it, then calls [`Replica::save_done`]. One
+    /// save is under way at a time. The role is written along, and after an election, for people who
+    /// look into the file.
+    pub fn next_save(&mut self, file: &mut hard_state::HardState) -> bool {
+        let role = self.core.role();
+        let tells_role = role != Role::Candidate && file.role != role.to_string();
+        let wishes = &mut self.wishes;
+        let is_new = wishes.hard_state.is_some() || wishes.copy.is_some() || tells_role;
+        if self.saving.is_some() || !is_new {
+            return false;
+        }
+        let state = wishes.hard_state.take().unwrap_or_else(|| hard_state_of(file));
+        file.copy = wishes.copy.take().unwrap_or(file.copy);
+        file.role = role.to_string();
+        file.term = state.term;
+        file.voted_for = state.voted_for.map(|id| id.to_string()).unwrap_or_default();
+        self.saving = Some(state);
+        true
     }
 
-    /// The copy's number of [`Wishes::copy`] is durable.
-    pub fn copy_saved(&mut self, copy: u64) {
-        self.core.copy_persisted(copy);
+    /// What [`Replica::next_save`] put into `file` is durable. The core may have gone on meanwhile.
+    pub fn save_done(&mut self, file: &hard_state::HardState) {
+        let Some(saved) = self.saving.take() else { return };
+        let newest = planted(Mutant::NewestStateSaved).then(|| self.core.hard_state());
+        self.core.hard_state_persisted(newest.unwrap_or(saved));
+        if file.copy > self.core.copy() {
+            self.core.copy_persisted(file.copy);
+        }
     }
 
     /// Where the entries of [`Wishes::wanted`] stand in the log: from the first on, as many as come

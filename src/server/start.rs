@@ -128,11 +128,9 @@ impl Server {
             listeners,
             sockets: Vec::new(),
             deadlines: Deadlines::default(),
-            saved: service.replica.core().hard_state(),
             service,
             writer: Writer::spawn(directory.wal_disk(), directory.disk(), wake.clone())
                 .map_err(thread)?,
-            saving: false,
             hard_state,
             last_sync_us: 0,
             reader: Reader::spawn(directory.wal(), limits::READ_JOBS, wake.clone())

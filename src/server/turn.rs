@@ -17,7 +17,6 @@ use super::service::{Now, ReadJob, refuse};
 use super::{Error, Server, TraceLevel};
 use crate::limits;
 use crate::net::{Connection, Key, Listener, Origin, ReadEnd, Stream};
-use crate::raft::Role;
 use crate::sys::clock;
 use crate::sys::signal::Signals;
 use crate::wal::{Done, Location, ReadError, SpareState};
@@ -428,21 +427,10 @@ impl Server {
         });
         self.read_wanted();
         self.send_to_peers();
-        let role = self.service.replica.core().role();
-        let wishes = &mut self.service.replica.wishes;
-        // The role is written along, and after an election, for people who look into the file.
-        let tells_role = role != Role::Candidate && self.hard_state.role != role.to_string();
-        if !self.saving && (wishes.hard_state.is_some() || wishes.copy.is_some() || tells_role) {
-            self.saving = true;
-            self.hard_state.copy = wishes.copy.take().unwrap_or(self.hard_state.copy);
-            self.saved = wishes.hard_state.take().unwrap_or(self.saved);
-            self.hard_state.role = role.to_string();
-            self.hard_state.term = self.saved.term;
-            self.hard_state.voted_for =
-                self.saved.voted_for.map(|id| id.to_string()).unwrap_or_default();
+        if self.service.replica.next_save(&mut self.hard_state) {
             self.writer.save(self.hard_state.clone());
         }
-        for change in wishes.changes.drain(..) {
+        for change in self.service.replica.wishes.changes.drain(..) {
             tell_change(self.trace, self.links.as_ref(), &change);
         }
         self.hand_batch_to_writer();
@@ -480,11 +468,7 @@ impl Server {
                 }
                 Done::HardState { result, .. } => {
                     result.map_err(Error::State)?;
-                    self.saving = false;
-                    self.service.replica.hard_state_saved(self.saved);
-                    if self.hard_state.copy > self.service.replica.core().copy() {
-                        self.service.replica.copy_saved(self.hard_state.copy);
-                    }
+                    self.service.replica.save_done(&self.hard_state);
                 }
                 Done::Spare(state) => self.spare_changed(&state),
             }

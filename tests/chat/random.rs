@@ -2,6 +2,7 @@
 //! after every step. CHAT_SEED and CHAT_RUNS set the first seed and how many runs there are.
 
 use super::model::{Event, Line, Model, Outcome};
+use crate::support::bounded::Rounds;
 use crate::support::{Rng, env_number};
 use chatctl::chat::glob::Pattern;
 use chatctl::chat::{AccountId, Command, Direction, Effect, EventRef, State, Target};
@@ -211,7 +212,9 @@ impl World {
 
     fn pages_of_names(&self, limit: usize) -> Vec<String> {
         let (mut names, mut after) = (Vec::new(), String::new());
+        let mut rounds = Rounds::new(100_000, "a page says that it is the last");
         loop {
+            rounds.count();
             let page = self.state.names(&Pattern::parse("").unwrap(), &after, limit);
             assert!(page.names.len() <= limit);
             names.extend(page.names.iter().map(ToString::to_string));
@@ -239,7 +242,9 @@ impl World {
             for way in [Direction::Before, Direction::After] {
                 let mut page = Vec::new();
                 let (mut cursor, mut pages) = (0, 0);
+                let mut rounds = Rounds::new(100_000, "a page says that it is the last");
                 loop {
+                    rounds.count();
                     let more = self.state.history(account, other, cursor, way, limit, &mut page);
                     let expected = Model::page(&all, cursor, way, limit);
                     assert_eq!((&page, more), (&expected.0, expected.1), "{name} {with:?} {way:?}");
@@ -287,7 +292,9 @@ impl World {
 
     fn pages_of_inbox(&self, account: AccountId, limit: usize) -> Vec<Line> {
         let (mut lines, mut cursor) = (Vec::new(), 0);
+        let mut rounds = Rounds::new(100_000, "a page says that it is the last");
         loop {
+            rounds.count();
             let (page, next) = self.state.conversations(account, cursor, limit);
             assert!(page.len() <= limit && (next == 0 || page.len() == limit));
             lines.extend(page.into_iter().map(|line| {
@@ -302,7 +309,9 @@ impl World {
 
     fn pages_of_events(&self, account: AccountId, start: u64, limit: usize) -> Vec<Event> {
         let (mut events, mut cursor, mut page) = (Vec::new(), start, Vec::new());
+        let mut rounds = Rounds::new(100_000, "a page says that it is the last");
         loop {
+            rounds.count();
             let more = self.state.events_after(account, cursor, limit, &mut page);
             assert!(page.len() <= limit && (!more || page.len() == limit));
             cursor = page.last().map_or(cursor, EventRef::seq);

@@ -1,6 +1,7 @@
 //! `history`, `deliver` 0, `sync`, `inbox` page by page; a message as its reader sees it.
 
 use super::Chat;
+use crate::support::bounded::Rounds;
 use chatctl::chat::{CommandError, Direction, EventRef, view};
 use chatctl::protocol::MsgIds;
 
@@ -72,7 +73,9 @@ fn sync_pages_through_all_that_concerns_the_account_in_order() {
     ];
     assert_eq!(chat.events("ann", 0), expected, "of a marker's moves the latest");
     let (mut page, mut cursor, mut all) = (Vec::new(), 0, Vec::new());
+    let mut rounds = Rounds::new(1_000, "a page says that it is the last");
     loop {
+        rounds.count();
         let more = chat.state.events_after(chat.id("ann"), cursor, 2, &mut page);
         cursor = page.last().unwrap().seq();
         all.append(&mut page);

@@ -9,6 +9,7 @@ use chatctl::protocol::{Message, MsgIds, id};
 
 use super::fake::Cluster;
 use super::world::{World, config};
+use crate::support::bounded::Rounds;
 
 /// Logged in and caught up, without faults.
 fn online() -> World {
@@ -249,7 +250,9 @@ fn what_is_refused_as_too_old_to_tell_and_is_shown_to_be_stored_is_told_as_sent(
         let stored = world.cluster.log.last().cloned().unwrap();
         if shown_first {
             // Just so far that it is logged in.
+            let mut rounds = Rounds::new(1_000, "the session is synced");
             while !world.session.is_synced() {
+                rounds.count();
                 world.pass_time(1_000);
                 world.carry_up(usize::MAX);
                 world.carry_down(usize::MAX);
@@ -374,7 +377,9 @@ fn a_full_outbox_refuses_by_bytes_too() {
     world.drop_connection();
     let text = "long".repeat(15_000);
     let mut count = 0;
+    let mut rounds = Rounds::new(limits::OUTBOX_MESSAGES as u64 + 1, "the outbox is full");
     while world.session.has_room(1, text.len()) {
+        rounds.count();
         count += 1;
         world.send("bob", &text, count);
     }

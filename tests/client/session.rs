@@ -5,6 +5,7 @@ use chatctl::client::session::{Draft, Event, OLD_MS, Request, State};
 
 use super::fake::{Cluster, ME};
 use super::world::{World, config};
+use crate::support::bounded::Rounds;
 use crate::support::{Rng, env_number};
 
 /// A quiet world with `servers` servers.
@@ -99,7 +100,9 @@ fn whatever_fails_every_message_is_stored_once_in_order_and_shown_once() {
 #[test]
 fn a_connection_cut_after_any_byte_of_the_answers_loses_and_doubles_nothing() {
     let mut cut_at = 0;
+    let mut rounds = Rounds::new(100_000, "a cut behind all of the conversation");
     loop {
+        rounds.count();
         let mut world = calm_world(1);
         world.drain();
         for n in 1..=3u128 {
@@ -230,7 +233,9 @@ fn servers_that_refuse_are_tried_in_turn_with_growing_waits() {
     world.cluster.addresses = vec!["elsewhere:1".to_string()];
     world.drain();
     let mut waits = Vec::new();
+    let mut rounds = Rounds::new(1_000, "60 connections are tried");
     while world.connects.len() < 60 {
+        rounds.count();
         let before = world.now_ms;
         world.pass_time(60_000);
         waits.push(world.now_ms - before);

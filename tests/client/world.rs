@@ -6,6 +6,7 @@ use chatctl::client::session::{Config, Draft, Event, Output, Session};
 use chatctl::protocol::framing::Codec;
 
 use super::fake::{Cluster, Connection, ME, PASSWORD};
+use crate::support::bounded::Rounds;
 
 /// One client process after the other on one model cluster.
 pub struct World {
@@ -62,7 +63,9 @@ impl World {
 
     /// Does what the session wants, and keeps what a client keeps.
     pub fn drain(&mut self) {
+        let mut rounds = Rounds::new(100_000, "the session wants nothing more");
         while let Some(output) = self.session.poll() {
+            rounds.count();
             match output {
                 Output::Connect(address) => self.connect(&address),
                 Output::Close => self.cut(),

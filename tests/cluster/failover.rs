@@ -24,7 +24,9 @@ fn the_primary_of_five_is_killed_and_nothing_acknowledged_is_lost() {
 
 #[test]
 fn a_primary_that_is_told_to_stop_hands_over_and_no_request_fails() {
-    let mut cluster = Cluster::start("sigterm", 3, &[]);
+    // Time enough to hand over on a machine that is busy.
+    let patient = ["--election-timeout-ms", "3000", "--read-only-after-ms", "20000"];
+    let mut cluster = Cluster::start("sigterm", 3, &patient);
     let conversation = Conversation::start(&cluster, 3);
     let count = env_number("FAILOVERS", 3);
     let mut gaps = Vec::new();

@@ -8,6 +8,8 @@ mod names;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use crate::support::bounded::Rounds;
+
 use chatctl::auth::hmac;
 use chatctl::net::Key;
 use chatctl::server::lines::Folder;
@@ -132,7 +134,10 @@ impl Net {
 
     /// Lets everything happen that can happen now.
     fn settle(&mut self) {
-        while self.step() {}
+        let mut rounds = Rounds::new(100_000, "nothing more happens between the servers");
+        while self.step() {
+            rounds.count();
+        }
     }
 
     /// Time goes on in small steps, and all that comes up happens.

@@ -286,8 +286,24 @@ impl Cluster {
         self.input(ServerId(id), |raft, _| raft.propose(payloads)).expect("the server runs")
     }
 
-    /// Proposes a configuration.
+    /// Proposes a configuration, once those that would have a vote were asked whether they answer.
     pub fn change(
+        &mut self,
+        id: u32,
+        voters: &[u32],
+        nonvoters: &[u32],
+    ) -> Result<u64, ChangeError> {
+        for _ in 0..100 {
+            match self.try_change(id, voters, nonvoters) {
+                Err(ChangeError::Asking) => self.settle_for(10),
+                result => return result,
+            }
+        }
+        panic!("after a second {voters:?} and {nonvoters:?} are neither taken nor refused");
+    }
+
+    /// Proposes a configuration, or asks those that would have a vote whether they answer.
+    pub fn try_change(
         &mut self,
         id: u32,
         voters: &[u32],

@@ -64,6 +64,28 @@ fn s4_1_a_configuration_that_is_cut_counts_no_more() {
 }
 
 #[test]
+fn s4_1_a_configuration_that_is_cut_asks_for_no_majority_any_more() {
+    let mut cluster = three_and(1);
+    cluster.change(1, &[1, 2, 3], &[4]).expect("one step");
+    cluster.settle_for(200);
+    cluster.change(1, &[1, 2, 3, 4], &[]).expect("it has caught up");
+    cluster.isolate(1);
+    assert_eq!(cluster.members(1), (vec![1, 2, 3, 4], vec![]));
+    cluster.elect(2);
+    cluster.propose(2, &["other"]).unwrap();
+    cluster.heal();
+    cluster.settle_for(1_000);
+    assert_eq!(cluster.members(1), (vec![1, 2, 3], vec![4]));
+    // Of four with a vote these would be no majority.
+    cluster.crash(ServerId(2));
+    cluster.crash(ServerId(4));
+    cluster.elect(1);
+    let index = cluster.propose(1, &["on two of three"]).unwrap();
+    cluster.settle_for(200);
+    assert_eq!(cluster.raft(1).commit(), index);
+}
+
+#[test]
 fn s4_1_no_change_before_an_entry_of_the_term_is_committed() {
     let mut solo = Solo::primary(3, &[1]);
     let change = payload(&members_text(&[1, 2], &[]));
@@ -72,7 +94,48 @@ fn s4_1_no_change_before_an_entry_of_the_term_is_committed() {
     solo.hear(2, 2, Body::Accepted { match_index: 1 });
     assert_eq!(solo.raft.change_members(change.clone()), Err(ChangeError::NotReady));
     solo.hear(2, 2, Body::Accepted { match_index: 2 });
+    assert_eq!(solo.raft.change_members(change.clone()), Err(ChangeError::Asking));
+    let round_of = |(_, body): &(u32, Body)| match body {
+        Body::Heartbeat { round, .. } => Some(*round),
+        _ => None,
+    };
+    let round = solo.said().iter().find_map(round_of).expect("a heartbeat");
+    solo.hear(2, 2, Body::HeartbeatReply { round, verified: 2, match_index: 2 });
     assert_eq!(solo.raft.change_members(change), Ok(3));
+}
+
+#[test]
+fn a_change_is_refused_when_a_server_that_it_needs_died_a_moment_before() {
+    let mut cluster = three_and(0);
+    cluster.settle_for(200);
+    // Nobody is told of its death: it answered a moment ago, and its connection is there.
+    cluster.isolate(3);
+    let (answering, quorum) = (vec![ServerId(1)], 2);
+    let refused = Err(ChangeError::NoMajority { answering, quorum });
+    assert_eq!(cluster.change(1, &[1, 3], &[]), refused);
+    assert_eq!(cluster.members(1), (vec![1, 2, 3], vec![]));
+    let index = cluster.propose(1, &["on two of three"]).expect("it is PRIMARY");
+    cluster.settle_for(200);
+    assert_eq!(cluster.raft(1).commit(), index, "a majority goes on");
+    cluster.change(1, &[1, 2], &[]).expect("the one that is dead may go");
+}
+
+#[test]
+fn an_answer_from_before_a_change_was_asked_for_does_not_speak_for_it() {
+    let mut cluster = three_and(0);
+    cluster.settle_for(200);
+    assert_eq!(cluster.try_change(1, &[1, 3], &[]), Err(ChangeError::Asking));
+    assert_eq!(
+        cluster.try_change(1, &[1, 3], &[]),
+        Err(ChangeError::Asking),
+        "nobody answered yet"
+    );
+    assert_eq!(cluster.raft(1).asking(), Some(&ids(&[1, 3])[..]));
+    // Another change asks for itself.
+    assert_eq!(cluster.try_change(1, &[1, 2], &[]), Err(ChangeError::Asking));
+    cluster.settle_for(10);
+    cluster.try_change(1, &[1, 2], &[]).expect("both have answered");
+    assert_eq!(cluster.raft(1).asking(), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //!
 //! `RAFT_SEED=n` runs one history, `RAFT_RUNS=n` that many of them.
 
-use chatctl::raft::{Role, RoleChange, ServerId, Why, is_damaged};
+use chatctl::raft::{ChangeError, Role, RoleChange, ServerId, Why, is_damaged};
 
 use super::cluster::Cluster;
 use crate::support::{Rng, env_number};
@@ -49,6 +49,8 @@ struct History {
     rates: Rates,
     cluster: Cluster,
     proposals: u64,
+    /// A change for which the others are asked whether they answer.
+    asked: Option<(ServerId, Vec<u32>, Vec<u32>)>,
     counts: Counts,
 }
 
@@ -86,7 +88,15 @@ impl History {
         let persist = 100 + rng.below(900);
         let rates = Rates { persist, ..rates };
         let voters = servers as usize;
-        History { rng, voters, rates, cluster, proposals: 0, counts: Counts::default() }
+        History {
+            rng,
+            voters,
+            rates,
+            cluster,
+            proposals: 0,
+            asked: None,
+            counts: Counts::default(),
+        }
     }
 
     fn any_server(&mut self) -> ServerId {
@@ -214,7 +224,10 @@ impl History {
                 self.cluster.peer_up(id.0, other.0);
             }
         }
-        if self.chance(self.rates.change) {
+        // What a PRIMARY asks the others about is asked for again, until it is decided.
+        if let Some((id, voters, nonvoters)) = self.asked.take() {
+            self.change_to(id, voters, nonvoters);
+        } else if self.chance(self.rates.change) {
             self.change(id);
         }
         if self.chance(self.rates.transfer) {
@@ -243,9 +256,22 @@ impl History {
             }
             None => nonvoters.push(one),
         }
-        if self.cluster.change(id.0, &voters, &nonvoters).is_ok() {
-            self.counts.changes += 1;
-            self.counts.promotions += u64::from(voters.last() == caught_up.map(|id| id.0).as_ref());
+        self.change_to(id, voters, nonvoters);
+    }
+
+    fn change_to(&mut self, id: ServerId, voters: Vec<u32>, nonvoters: Vec<u32>) {
+        if !self.cluster.server(id.0).is_primary() {
+            return;
+        }
+        let caught_up = self.cluster.raft(id.0).caught_up();
+        match self.cluster.try_change(id.0, &voters, &nonvoters) {
+            Ok(_) => {
+                let last = voters.last().copied();
+                self.counts.changes += 1;
+                self.counts.promotions += u64::from(last == caught_up.map(|id| id.0));
+            }
+            Err(ChangeError::Asking) => self.asked = Some((id, voters, nonvoters)),
+            Err(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ use chatctl::raft::{Body, Committed, HardState, ProposeError, Role, ServerId};
 
 use super::cluster::{Cluster, Server, payload};
 use super::solo::{Solo, append, entries};
+use crate::support::bounded::Rounds;
 
 fn accepted(match_index: u64) -> Body {
     Body::Accepted { match_index }
@@ -437,7 +438,9 @@ fn a_failed_read_from_the_disk_is_asked_for_again_after_a_heartbeat() {
     cluster.crash(ServerId(1));
     cluster.start(ServerId(1));
     cluster.stand(1);
+    let mut rounds = Rounds::new(10_000, "the PRIMARY asks for what the backup lacks");
     while cluster.server(1).fetches.is_empty() {
+        rounds.count();
         if !cluster.wire.is_empty() {
             let flight = cluster.wire.remove(0);
             cluster.arrive(flight);

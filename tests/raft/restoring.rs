@@ -7,6 +7,7 @@ use chatctl::raft::{
 
 use super::cluster::{Cluster, Server};
 use super::solo::{Solo, append};
+use crate::support::bounded::Rounds;
 
 const VOTE: Body = Body::Vote { last_index: 9, last_term: 9, transfer: false };
 const NO: Body = Body::VoteReply { granted: false };
@@ -351,7 +352,10 @@ fn a_server_that_is_being_restored_gets_no_vote() {
     cluster.start(ServerId(4));
     cluster.heal();
     cluster.pass(110);
-    while cluster.deliver(1, 4) || cluster.deliver(4, 1) {}
+    let mut rounds = Rounds::new(10_000, "1 and 4 have nothing more to say to each other");
+    while cluster.deliver(1, 4) || cluster.deliver(4, 1) {
+        rounds.count();
+    }
     assert!(cluster.raft(4).is_restoring());
     assert_eq!(cluster.raft(1).caught_up(), None);
     cluster.settle_for(1_000);

@@ -8,6 +8,7 @@ use chatctl::limits;
 use chatctl::protocol::framing::{Codec, Form};
 
 use crate::support::TempDir;
+use crate::support::bounded::{Bound, Rounds, Run};
 use crate::support::cluster::Cluster;
 use crate::support::server::{
     Ask, Launch, PATIENCE, RawClient, TestServer, ask, code, password_of,
@@ -72,8 +73,8 @@ fn at_the_systems_limit_on_descriptors_accepting_pauses_and_recovers() {
     let set = |limit: usize| {
         std::process::Command::new("prlimit")
             .args([format!("--pid={}", server.pid()), format!("--nofile={limit}:")])
-            .status()
-            .is_ok_and(|status| status.success())
+            .try_run()
+            .is_ok_and(|output| output.status.success())
     };
     if !set(open + 3) {
         println!("skipped: prlimit(1) is not there");
@@ -171,7 +172,10 @@ fn who_does_not_log_in_in_time_is_closed_whatever_it_asks_meanwhile() {
     let mut left = server.create("bob");
     left.done(&ask("logoff"));
     // Pings do not put it off.
-    while busy.try_write_raw(&busy.encoded(&ask("ping"))).is_ok() && busy.try_read().is_ok() {}
+    let bound = Bound::new("a connection that asks but does not log in is closed");
+    while busy.try_write_raw(&busy.encoded(&ask("ping"))).is_ok() && busy.try_read().is_ok() {
+        bound.check();
+    }
     silent.expect_close();
     left.expect_close();
     alice.tell("alice", "who is logged in stays");
@@ -228,7 +232,9 @@ fn a_slow_reader_is_told_that_it_lags_and_sync_brings_all_of_it() {
     assert!(first_hole > 0, "the first of them fit");
     let mut pushed = all[..first_hole].to_vec();
     let mut cursor = all[first_hole - 1];
+    let mut rounds = Rounds::new(10_000, "a page says that it is the last");
     loop {
+        rounds.count();
         let (page, last) = bob.pages(&ask("sync").seq(cursor).limit(1_000));
         pushed.extend(page.iter().map(|message| message.seq));
         cursor = last.seq;

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use chatctl::protocol::id::parse;
 use chatctl::sys::{process, signal};
 
+use crate::support::bounded::{Rounds, Run};
 use crate::support::server::{Ask, Launch, RawClient, TestServer, ask, code};
 use crate::support::{Rng, TempDir, env_number};
 
@@ -15,7 +16,9 @@ use crate::support::{Rng, TempDir, env_number};
 fn history(server: &TestServer, name: &str) -> Vec<(String, u128, u64)> {
     let mut client = server.login(name);
     let (mut all, mut cursor) = (Vec::new(), 0);
+    let mut rounds = Rounds::new(10_000, "a page says that it is the last");
     loop {
+        rounds.count();
         let request = ask("history").body("after").seq(cursor).limit(1_000);
         let (page, last) = client.pages(&request);
         all.extend(page.iter().map(|message| {
@@ -336,13 +339,13 @@ impl Small {
         let options = format!("size={size}");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path);
-        mount.status().is_ok_and(|status| status.success()).then(|| Small(path.to_owned()))
+        mount.try_run().is_ok_and(|output| output.status.success()).then(|| Small(path.to_owned()))
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.0).try_run();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use chatctl::protocol::framing::{Codec, Form};
 
+use crate::support::bounded::{Bound, RUN};
 use crate::support::server::{Ask, RawClient, TestServer, ask, code, id, password_of};
 
 #[test]
@@ -90,7 +91,9 @@ fn no_push_comes_inside_an_answer_of_several_frames() {
             let reader = &mut alice;
             scope.spawn(move || (0..3_000).for_each(|_| drop(reader.reply())));
             // Holds in itself that frames are contiguous and counted down.
+            let bound = Bound::within(RUN, "a page of 1,000 is synced");
             while bob.pages(&ask("sync").limit(1_000)).0.len() < 1_000 {
+                bound.check();
                 bob.pages(&ask("history").limit(1_000));
                 bob.pages(&ask("deliver"));
             }
@@ -142,7 +145,9 @@ fn that_a_message_is_taken_back_is_said_behind_the_page_that_shows_it() {
         bob.send_all(&pages);
         alice.send(&ask("delete_msgs").id(number));
         let (mut shown, mut was_said, mut left) = (false, false, pages.len());
+        let bound = Bound::within(RUN, "all pages and the deletion are heard");
         while left > 0 || !was_said {
+            bound.check();
             let frame = bob.read();
             match frame.cmd.as_ref() {
                 "history" => left -= 1,

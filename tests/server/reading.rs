@@ -2,6 +2,7 @@
 
 use chatctl::protocol::Message;
 
+use crate::support::bounded::Rounds;
 use crate::support::server::{Ask, RawClient, TestServer, ask, id};
 
 fn seqs(messages: &[Message<'_>]) -> Vec<u64> {
@@ -148,7 +149,9 @@ fn sync_brings_messages_deletions_and_markers_after_a_cursor() {
     assert_eq!((last.cmd.as_ref(), last.body.as_ref(), last.limit), ("sync", "end", 4));
     // One at a time it is the same, and nothing is left behind.
     let (mut cursor, mut one_by_one) = (start, Vec::new());
+    let mut rounds = Rounds::new(10_000, "a page says that it is the last");
     loop {
+        rounds.count();
         let (page, last) = bob.pages(&ask("sync").seq(cursor).limit(1));
         one_by_one.extend(page.into_iter().map(|event| (event.cmd.into_owned(), event.seq)));
         cursor = last.seq;
@@ -183,7 +186,9 @@ fn the_inbox_has_a_line_a_conversation_newest_first_in_pages() {
     let inbox = alice.done(&ask("inbox"));
     assert_eq!((inbox.body.as_ref(), inbox.limit, inbox.seq), (lines.join("\n").as_str(), 3, 0));
     let (mut cursor, mut paged) = (0, Vec::new());
+    let mut rounds = Rounds::new(10_000, "a page says that it is the last");
     loop {
+        rounds.count();
         let page = alice.done(&ask("inbox").limit(1).seq(cursor));
         assert_eq!(page.limit, 1);
         paged.push(page.body.into_owned());

@@ -7,6 +7,7 @@ use std::process::Command;
 use chatctl::limits;
 
 use crate::support::TempDir;
+use crate::support::bounded::Run;
 use crate::support::server::{Ask, Launch, RawClient, ask, code, password_of};
 use crate::support::sys;
 
@@ -55,8 +56,8 @@ fn reads_past_the_queue_of_the_reading_thread_are_busy_and_the_rest_goes_on() {
     let history = |seq: &u64| ask("history").to("alice").seq(seq + 1).limit(1);
     assert_eq!(alice.pages(&history(&seqs[0])).0.len(), 1);
     fs::rename(&segment, &aside).expect("it is renamed");
-    let made = Command::new("mkfifo").arg(&segment).status().expect("mkfifo(1) runs");
-    assert!(made.success());
+    let made = Command::new("mkfifo").arg(&segment).run();
+    assert!(made.status.success());
     if !forget(&aside) {
         println!("skipped: this system cannot be told to forget what it has in memory");
         return;

@@ -10,6 +10,7 @@ use super::process::{Input, LinkId};
 use super::server::Server;
 use super::weather::Mend;
 use super::world::{MS, World};
+use crate::support::bounded::Rounds;
 use crate::support::raw_client::ask;
 
 /// How long clients may take to bring everything home, once there is a PRIMARY: a client that has
@@ -180,8 +181,10 @@ impl World {
         };
         let until = self.now_us + 60_000 * MS;
         let mut last = None;
+        let mut rounds = Rounds::new(100, "nothing more is committed once all clients are home");
         // What an operator asked for who did not hear the answer may still be done.
         while last != Some(self.checker.last()) {
+            rounds.count();
             let together = self.run(until, same);
             assert!(together, "the servers do not come together:\n{}", self.waiting());
             last = Some(self.checker.last());

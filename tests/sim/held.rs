@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::process::{Act, Input, LinkId};
 use super::server::{Common, Server, Started};
 use crate::support::Rng;
+use crate::support::bounded::Rounds;
 use crate::support::raw_client::{Ask, ask, code, id};
 
 /// The server, its disk's thread, and the bytes that it has written to each connection.
@@ -66,7 +67,9 @@ impl Held {
 
     /// Takes turns until there is nothing to do but wait.
     fn settle(&mut self) {
+        let mut rounds = Rounds::new(100_000, "the process has nothing more to do");
         loop {
+            rounds.count();
             self.now_us += 1_000;
             let now = self.server.now(self.now_us);
             let process = self.server.process.as_mut().expect("it runs");

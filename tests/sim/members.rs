@@ -187,9 +187,17 @@ impl World {
             if core.members_index() > newest.index {
                 lists.push(core.members().voters.clone());
             }
+            // What a PRIMARY asks about, it appends as soon as a majority answers, which may be on its
+            // way already.
+            lists.extend(core.asking().filter(|asked| self.can_answer(asked)).map(<[_]>::to_vec));
         }
         lists.retain(|voters| !voters.is_empty());
         lists
+    }
+
+    /// Whether the servers whose logs are whole are a majority of these.
+    fn can_answer(&self, voters: &[ServerId]) -> bool {
+        voters.iter().filter(|id| self.is_whole(**id)).count() > voters.len() / 2
     }
 
     /// Whether some list of members has one without a vote.

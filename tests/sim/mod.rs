@@ -48,18 +48,23 @@ mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use counts::Counts;
 use world::World;
 
+use crate::support::bounded::Watchdog;
 use crate::support::env_number;
 
 /// Seeds that are played where nothing else is asked for.
 const SEEDS: u64 = 300;
 
+/// How long a history may take, real time: a hundred times what the longest takes.
+const HISTORY: Duration = Duration::from_secs(180);
+
 /// Plays a history; its hash and its numbers.
 fn play(seed: u64) -> (u64, Counts) {
+    let _watchdog = Watchdog::new(HISTORY, format!("the history SIM_SEED={seed} ends"));
     let mut world = World::new(seed, std::env::var_os("SIM_TRACE").is_some());
     world.play();
     (world.trace.hash(), world.counts.clone())

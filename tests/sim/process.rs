@@ -7,13 +7,13 @@ use std::net::SocketAddr;
 use chatctl::auth::hasher;
 use chatctl::limits;
 use chatctl::net::{Deadlines, Key, Origin};
-use chatctl::raft::{HardState, Message, Outgoing, Role, ServerId, Wanted};
+use chatctl::raft::{Message, Outgoing, ServerId, Wanted};
 use chatctl::server::changing::{Changing, Means};
 use chatctl::server::service::{Now, ReadJob, Service, Serving, refuse};
 use chatctl::wal::{Batch, Location, SpareRequest, SpareState, hard_state};
 
 use super::peers::{Found, Peers, Sender, WireId, WireInput};
-use super::server::{CLUSTER, TOKEN_SECRET, state_of};
+use super::server::{CLUSTER, TOKEN_SECRET};
 
 /// Bytes under way to one client; past it the server's writes wait, as a full socket has them.
 const SOCKET_BYTES: usize = 16 << 10;
@@ -114,8 +114,6 @@ pub struct Process {
     pub heard: Vec<(ServerId, Sender)>,
     changing: Changing,
     file: hard_state::HardState,
-    saved: HardState,
-    saving: bool,
     now: Now,
     conns: BTreeMap<Key, Conn>,
     keys: BTreeMap<LinkId, Key>,
@@ -161,9 +159,7 @@ impl Process {
             inbox: Vec::new(),
             heard: Vec::new(),
             changing: Changing::default(),
-            saved: state_of(&file),
             file,
-            saving: false,
             now,
             conns: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -383,18 +379,10 @@ impl Process {
             changing.finish(with);
             with.tell_clocks();
         });
-        let role = self.service.replica.core().role();
-        let wishes = &mut self.service.replica.wishes;
-        let tells_role = role != Role::Candidate && self.file.role != role.to_string();
-        if !self.saving && (wishes.hard_state.is_some() || wishes.copy.is_some() || tells_role) {
-            self.saving = true;
-            self.file.copy = wishes.copy.take().unwrap_or(self.file.copy);
-            self.saved = wishes.hard_state.take().unwrap_or(self.saved);
-            self.file.role = role.to_string();
-            self.file.term = self.saved.term;
-            self.file.voted_for = self.saved.voted_for.map(|id| id.to_string()).unwrap_or_default();
+        if self.service.replica.next_save(&mut self.file) {
             self.acts.push(Act::Save(self.file.clone()));
         }
+        let wishes = &mut self.service.replica.wishes;
         wishes.changes.clear();
         self.acts.extend(wishes.messages.drain(..).map(Act::Send));
         if let Some(peers) = &mut self.peers {
@@ -437,13 +425,7 @@ impl Process {
                     self.service.batch_durable(number);
                     self.mark_at_ms = Some(self.now.monotonic_ms + limits::MARK_AFTER_MS);
                 }
-                Input::Saved { .. } => {
-                    self.saving = false;
-                    self.service.replica.hard_state_saved(self.saved);
-                    if self.file.copy > self.service.replica.core().copy() {
-                        self.service.replica.copy_saved(self.file.copy);
-                    }
-                }
+                Input::Saved { .. } => self.service.replica.save_done(&self.file),
                 Input::Spare(state) => {
                     self.service.spare_changed(&state);
                 }

@@ -5,7 +5,7 @@ use chatctl::chat::{self, Command, Member, State};
 use chatctl::raft::{self, Config, HardState, Role, ServerId};
 use chatctl::server::form::{Disks, Former, Means, Outcome};
 use chatctl::server::peers::mesh::{self, id_of};
-use chatctl::server::replica::{Recovered, Replica};
+use chatctl::server::replica::{Recovered, Replica, hard_state_of};
 use chatctl::server::service::{Now, Service, Settings};
 use chatctl::server::standing::{self, Known, LONE, Standing};
 use chatctl::server::{Listed, Options, TraceLevel};
@@ -310,7 +310,7 @@ impl Server {
         config.batch_bytes = common.batch_bytes;
         config.cache_bytes = common.cache_bytes;
         let from = Recovered {
-            hard_state: state_of(&file),
+            hard_state: hard_state_of(&file),
             copy: file.copy,
             wal,
             members,

@@ -28,9 +28,14 @@ use super::weather::{Weather, YEARS_MS};
 use super::wild::Wild;
 use super::wires::{Holder, Wire};
 use crate::support::Rng;
+use crate::support::bounded::Rounds;
 use crate::wal::sim_disk::Fault;
 
 pub const MS: Us = 1_000;
+
+/// Events that may happen at one instant, and rounds that a client may take in it.
+const EVENTS_AT_ONCE: u64 = 1_000_000;
+const WISHES_AT_ONCE: u64 = 10_000;
 
 /// Machines that servers may be added on.
 pub const SPARES: usize = 3;
@@ -251,6 +256,7 @@ impl World {
     /// Lets time pass until `until`, or until `done` says that it is enough.
     pub fn run(&mut self, until: Us, done: impl Fn(&World) -> bool) -> bool {
         let mut happened = 0u64;
+        let mut at_once = (self.now_us, 0);
         while let Some(&Reverse((at, number))) = self.queue.peek() {
             if happened.is_multiple_of(16) && done(self) {
                 return true;
@@ -259,6 +265,9 @@ impl World {
                 break;
             }
             happened += 1;
+            at_once = if at == at_once.0 { (at, at_once.1 + 1) } else { (at, 0) };
+            let stays = at_once.1 >= EVENTS_AT_ONCE;
+            assert!(!stays, "{EVENTS_AT_ONCE} events happen at one instant:\n{}", self.waiting());
             self.queue.pop();
             self.now_us = at;
             let event = self.events.remove(&number).expect("each event happens once");
@@ -596,7 +605,9 @@ impl World {
     pub fn drive(&mut self, place: usize, what: impl FnOnce(&mut dyn Client, u64, &mut Checker)) {
         let now_ms = self.now_us / MS;
         what(self.machines[place].client.as_mut(), now_ms, &mut self.checker);
+        let mut rounds = Rounds::new(WISHES_AT_ONCE, "a client wants nothing more");
         loop {
+            rounds.count();
             let wishes = self.machines[place].client.wishes(now_ms, &mut self.checker);
             if wishes.is_empty() {
                 break;

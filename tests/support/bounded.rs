@@ -2,12 +2,12 @@
 //! sentence that says what it waited for and what came instead: a test that hangs tells nobody what is
 //! wrong, and hides what the tests behind it would say.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -59,6 +59,50 @@ impl Bound {
     pub fn pause(&self) {
         self.check();
         std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// The bound of a loop that waits for nothing outside: a number of rounds, which a correct program
+/// does not reach.
+pub struct Rounds {
+    what: &'static str,
+    most: u64,
+    done: u64,
+}
+
+impl Rounds {
+    /// `what` must be so within `most` rounds.
+    pub fn new(most: u64, what: &'static str) -> Rounds {
+        Rounds { what, most, done: 0 }
+    }
+
+    /// Counts a round, and fails past the last.
+    pub fn count(&mut self) {
+        self.done += 1;
+        assert!(self.done <= self.most, "after {} rounds still not so: {}", self.most, self.what);
+    }
+}
+
+/// Ends this process with a sentence unless it is dropped in time: for work in which the product's own
+/// loops may never end, so that no check of the test's is reached.
+pub struct Watchdog {
+    _done: Sender<()>,
+}
+
+impl Watchdog {
+    /// `what` must be so within `patience`.
+    pub fn new(patience: Duration, what: impl Into<String>) -> Watchdog {
+        let ((done, is_done), what) = (channel::<()>(), what.into());
+        std::thread::spawn(move || {
+            if is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                // The test's output is being gathered, and would go with the process.
+                let line =
+                    format!("\nafter {patience:?} still not so: {what}; the tests end here\n");
+                let _ = io::stderr().write_all(line.as_bytes());
+                std::process::exit(101);
+            }
+        });
+        Watchdog { _done: done }
     }
 }
 
@@ -300,6 +344,10 @@ fn a_wait_that_is_in_vain_fails_with_a_sentence_and_leaves_no_process_behind() {
         joined_within(soon, thread, "the thread ends");
     });
     assert_eq!(said, "after 100ms still not so: the thread ends");
+
+    let mut rounds = Rounds::new(2, "it converges");
+    let said = failure_of(move || (0..3).for_each(|_| rounds.count()));
+    assert_eq!(said, "after 2 rounds still not so: it converges");
 
     let script = "echo out; echo \"$$ error\" >&2; exec sleep 1000";
     let mut command = Command::new("sh");

@@ -320,8 +320,8 @@ pub fn list_of(peers: &[String]) -> String {
 /// Makes a secret as an operator does.
 pub fn make_secret(path: &Path) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    let status = command.args(["serve", "--new-secret"]).arg(path).status().unwrap();
-    assert!(status.success());
+    let output = command.args(["serve", "--new-secret"]).arg(path).run();
+    assert!(output.status.success());
 }
 
 /// The entries that count of a data directory's log: what was cut does not.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chatctl::sys::process;
 
-use super::bounded::Run;
+use super::bounded::{Accept, Bounded, Run, output_of};
 use super::sys;
 
 /// How the namespaces made here begin; this process's id and a counter follow.
@@ -201,7 +201,7 @@ fn run(program: &str, arguments: &[&str], script: &str) -> Result<(), String> {
     // What it does not read, it did not want.
     let _ = input.write_all(script.as_bytes());
     drop(input);
-    let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"))?;
+    let output = output_of(child);
     match output.status.success() {
         true => Ok(()),
         false => {
@@ -240,14 +240,15 @@ fn hosts_reach_each_other_until_they_are_cut_off_and_again_when_healed() {
         // One way: what host 0 sends does not arrive; what host 1 sends does.
         let mut kept = eventually("a connection", soon, || from(1, 0).ok());
         let mut accepted = loop {
-            let (stream, from) = listeners[0].accept().expect("somebody comes");
+            let (stream, from) = listeners[0].next_connection();
             if from == kept.local_addr().expect("it is connected") {
                 break stream;
             }
         };
         hosts.cut(&[0], &[1]);
         kept.write_all(b"x").expect("it is connected");
-        accepted.read_exact(&mut [0]).expect("it arrives");
+        let incoming = accepted.try_clone().expect("a socket can be copied");
+        Bounded::new(incoming, "a byte").read_exact(&mut [0]).expect("it arrives");
         accepted.write_all(b"y").expect("it is connected");
         kept.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
         assert!(kept.read(&mut [0]).is_err(), "nothing arrives");

@@ -1,5 +1,6 @@
 //! A log on a real disk, written as a server writes it, for measurements.
 
+use super::bounded::{RUN, Watchdog};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -36,6 +37,7 @@ impl TestLog {
 
     /// Writes and syncs all that was appended; how long that took, microseconds.
     pub fn sync(&mut self) -> f64 {
+        let _watchdog = Watchdog::new(RUN, "what was appended is on the disk");
         let started = Instant::now();
         while self.wal.in_flight() || self.wal.gathered_bytes() > 0 {
             if let Some(request) = self.wal.spare_wanted() {

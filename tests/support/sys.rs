@@ -174,6 +174,17 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
     }
 }
 
+/// From here on a process that this test started cannot write to any file past its first `bytes`.
+pub fn limit_file_size(pid: u32, bytes: u64) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).expect("a process id");
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the new limit is live; the old one is not asked for.
+    match unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Tells the system that nobody wants what it has of the file in memory. What is not on the disk yet
 /// stays.
 pub fn forget_cached(file: &File) -> io::Result<()> {

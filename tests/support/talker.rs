@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chatctl::protocol::Message;
 use chatctl::protocol::framing::{Codec, Form};
 
+use super::bounded::Bound;
 use super::raw_client::{Ask, RawClient, ask, code, id};
 use super::server::{PATIENCE, password_of};
 
@@ -112,7 +113,9 @@ impl Talker {
     pub fn history(&mut self, other: &str) -> Vec<(u64, String)> {
         let mut all = Vec::new();
         let mut cursor = 0;
+        let bound = Bound::new("a page of the history says that it is the last");
         loop {
+            bound.check();
             let page = self.page(other, cursor);
             all.extend(page.0.iter().map(|m| (m.seq, m.body.clone().into_owned())));
             cursor = page.1.seq;

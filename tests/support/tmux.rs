@@ -1,6 +1,6 @@
 //! A terminal as people use one: tmux, typed at and captured. Each test has a tmux server of its own.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bounded::Run;
@@ -16,8 +16,8 @@ impl Tmux {
     /// One with nothing in it; `None` (and a line that says so) where there is no tmux.
     pub fn start() -> Option<Tmux> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
-        let found = Command::new("tmux").arg("-V").stdout(Stdio::null()).status();
-        if !found.is_ok_and(|status| status.success()) {
+        let found = Command::new("tmux").arg("-V").try_run();
+        if !found.is_ok_and(|output| output.status.success()) {
             println!("skipped: tmux is not installed");
             return None;
         }

@@ -5,6 +5,7 @@ use chatctl::wal::{Disk, Options, RecoverError, SpareState, make_spare, perform,
 use super::machine::{Machine, Model, OPTIONS, SEGMENT_BYTES};
 use super::sim_disk::{Fault, SimDisk};
 use crate::support::Rng;
+use crate::support::bounded::Rounds;
 
 fn used(disk: &SimDisk) -> u64 {
     disk.snapshot().values().map(|bytes| bytes.len() as u64).sum()
@@ -24,7 +25,9 @@ fn a_full_disk_is_known_before_it_is_needed_and_what_was_accepted_still_fits() {
     append(&mut machine, &mut rng, &mut model);
     assert!(!machine.wal.full());
     disk.set_capacity(used(&disk));
+    let mut rounds = Rounds::new(100_000, "the log knows that its disk is full");
     while !machine.wal.full() {
+        rounds.count();
         append(&mut machine, &mut rng, &mut model);
     }
     assert!(

@@ -1,5 +1,7 @@
 //! The hard state's file: crashes, damage, errors.
 
+use chatctl::raft::ServerId;
+use chatctl::server::replica::hard_state_of;
 use chatctl::wal::hard_state::{Error, FILE, HardState, load, recover, save};
 
 use super::sim_disk::{Fault, SimDisk};
@@ -36,6 +38,20 @@ fn what_was_saved_last_is_loaded() {
         assert_eq!(text.len(), 1024);
         assert!(text.lines().all(|line| line.len() == 511), "{text}");
         assert!(text.contains(&format!(" term={count} ")), "{text}");
+    }
+}
+
+#[test]
+fn a_vote_is_read_back_for_the_server_that_got_it() {
+    for (voted_for, expected) in [("", None), ("1", Some(ServerId(1))), ("12", Some(ServerId(12)))]
+    {
+        let disk = SimDisk::new(1);
+        let file = HardState { voted_for: voted_for.into(), ..state(7) };
+        save(&mut disk.clone(), &file).expect("saves");
+        disk.restart(|_| false);
+        let found = recover(&mut disk.clone()).expect("loads").expect("it was saved");
+        let read = hard_state_of(&found);
+        assert_eq!((read.term, read.voted_for), (7, expected));
     }
 }
 

@@ -8,6 +8,7 @@ use chatctl::wal::{
 
 use super::sim_disk::SimDisk;
 use crate::support::Rng;
+use crate::support::bounded::Rounds;
 
 pub const CLUSTER: Identity = Identity { cluster: [7; 16] };
 /// Room for some 2 KiB of records behind the header's 4 KiB.
@@ -197,7 +198,9 @@ impl Machine {
 
     /// Writes all that is gathered, for as long as there are segments to write to.
     pub fn write(&mut self, rng: &mut Rng, model: &mut Model) -> Result<(), Stopped> {
+        let mut rounds = Rounds::new(100_000, "all that is gathered is written");
         loop {
+            rounds.count();
             self.make_spare()?;
             let persisted = self.wal.persisted_index();
             if persisted > self.commit {

@@ -11,6 +11,7 @@ use chatctl::wal::{
 };
 
 use crate::support::TempDir;
+use crate::support::bounded::{PATIENCE, eventually};
 
 const CLUSTER: Identity = Identity { cluster: [7; 16] };
 const SEGMENT_BYTES: u32 = 64 << 10;
@@ -42,7 +43,7 @@ fn drain(wal: &mut Wal, writer: &mut Writer) {
         } else if !wal.in_flight() && wal.gathered_bytes() == 0 {
             return;
         }
-        match writer.wait().expect("the writer lives") {
+        match eventually("the writer has done a job", PATIENCE, || writer.poll()) {
             Done::Batch { batch_no, result, .. } => {
                 result.expect("written");
                 wal.batch_durable(batch_no);
@@ -126,12 +127,7 @@ fn read_all(reader: &mut Reader, wal: &Wal) {
 }
 
 fn wait(reader: &mut Reader) -> ReadDone {
-    loop {
-        match reader.poll() {
-            Some(done) => return done,
-            None => std::thread::yield_now(),
-        }
-    }
+    eventually("the reader has read what it was asked for", PATIENCE, || reader.poll())
 }
 
 #[test]

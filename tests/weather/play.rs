@@ -12,6 +12,7 @@ use super::log::Log;
 use super::receiver::{Receiver, Seen};
 use super::sender::{Sender, Sendings};
 use super::tally::{Alarm, Stage, Tally};
+use crate::support::bounded::{RUN, eventually_or};
 use crate::support::fleet::{Fleet, Standing, status_of};
 use crate::support::raw_client::ask;
 use crate::support::{Rng, env_number};
@@ -184,28 +185,38 @@ impl Running<'_> {
         let (mut outcome, mut records) = (Outcome::default(), Records::default());
         tally.enter(Stage::EndSending);
         for sender in self.senders {
-            let sendings = sender.join().expect("a sender has failed");
+            let sendings = end_of(sender, tally, "a sender ends");
             outcome.redirects += sendings.redirects;
             outcome.refused += sendings.refused;
             records.sent.extend(sendings.sent);
         }
         tally.enter(Stage::EndChats);
         for chat in self.chats {
-            let mut chats = chat.join().expect("a chat has failed");
+            let mut chats = end_of(chat, tally, "a chat ends");
             outcome.problems.append(&mut chats.problems);
             records.sent.append(&mut chats.sent);
             records.chats.push(chats);
         }
         tally.enter(Stage::EndReading);
         for receiver in self.receivers {
-            let readings = receiver.join().expect("a receiver has failed");
+            let readings = end_of(receiver, tally, "a receiver ends");
             outcome.read_only += readings.read_only;
             records.readings.push(readings);
         }
         tally.enter(Stage::Over);
-        self.watcher.join().expect("the watcher has failed");
+        end_of(self.watcher, tally, "the watcher ends");
         (outcome, records)
     }
+}
+
+/// What a client has found, once it has ended; when it does not end, all the others are told to.
+fn end_of<T>(thread: ScopedJoinHandle<'_, T>, tally: &Tally, what: &str) -> T {
+    let ended = eventually_or(what, RUN, || thread.is_finished().then_some(()));
+    if let Err(sentence) = ended {
+        tally.enter(Stage::Failed);
+        panic!("{sentence}");
+    }
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Asks every server all the time who it is.

@@ -111,7 +111,7 @@ fn apart() -> Result<Command, String> {
         }
         command
     };
-    let tried = make().args(["ip", "link", "set", "lo", "up"]).output();
+    let tried = make().args(["ip", "link", "set", "lo", "up"]).try_run();
     let tried = tried.map_err(|error| format!("unshare cannot be run: {error}"))?;
     match tried.status.success() {
         true => Ok(make()),

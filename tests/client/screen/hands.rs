@@ -5,6 +5,7 @@ use chatctl::client::session::Request;
 use chatctl::limits;
 
 use super::seat::{ME, Seat, settings};
+use crate::support::bounded::Rounds;
 
 /// A conversation with bob of so many messages, all read, opened.
 fn long_talk(count: usize, columns: usize, rows: usize) -> Seat {
@@ -303,7 +304,9 @@ fn a_search_that_finds_while_somebody_types_takes_no_letter_for_a_key() {
     seat.served.is_silent = true;
     seat.keys("/search message 42 of\rrea");
     seat.answer_held();
+    let mut rounds = Rounds::new(1_000, "the search finds what is there");
     while !seat.shows("found after") {
+        rounds.count();
         assert!(seat.shows("searching"), "{}", seat.text());
         seat.answer_held();
     }

@@ -9,6 +9,7 @@ use chatctl::client::screen::{Action, Screen, Settings, Status};
 use chatctl::client::session::{Event, Incoming, Refusal, Request, State};
 use chatctl::protocol::{Message, MsgIds, id};
 
+use crate::support::bounded::Rounds;
 use crate::support::vt::Vt;
 
 /// Tuesday, 24 November 2026, 12:00 UTC.
@@ -138,7 +139,9 @@ impl Seat {
 
     /// Does what the screen wants, until it wants nothing more.
     pub fn settle(&mut self) {
+        let mut rounds = Rounds::new(10_000, "the screen wants nothing more");
         loop {
+            rounds.count();
             let actions = self.screen.take_actions();
             if actions.is_empty() {
                 break;

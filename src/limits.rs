@@ -335,7 +335,8 @@ pub const PEER_FRAME_BYTES: usize = 1 << 20;
 pub const PEER_OUTPUT_BYTES: usize = 16 << 20;
 /// Bytes read from one peer in one turn; more wait for the next.
 pub const PEER_READ_BYTES: usize = 1 << 20;
-/// Addresses of a name that are dialled. Further ones are left out until the name is looked up again.
+/// Addresses of a name that are dialled, by servers, operators and clients. Further ones are left out
+/// until the name is looked up again.
 pub const PEER_ADDRESSES: usize = 8;
 /// How long after the last one the next address of a name is dialled, while none has failed yet,
 /// milliseconds.

@@ -119,8 +119,8 @@ impl Driver {
         match &self.transport {
             None => PollFd::new(-1, false, false),
             Some(transport) => {
-                let write = transport.is_connecting() || !self.session.outgoing().is_empty();
-                PollFd::new(transport.as_raw_fd(), !transport.is_connecting(), write)
+                let (read, write) = transport.waits_for(!self.session.outgoing().is_empty());
+                PollFd::new(transport.as_raw_fd(), read, write)
             }
         }
     }
@@ -178,7 +178,7 @@ impl Driver {
     /// Does what the socket is ready for, and what is due.
     pub fn turn(&mut self, now_ms: u64, ready: &PollFd) {
         let fits = self.transport.as_ref().is_some_and(|t| t.as_raw_fd() == ready.fd);
-        if fits && (ready.ready_write || ready.hangup) {
+        if fits && (ready.ready_write || ready.ready_read || ready.hangup) {
             self.finish_connecting(now_ms);
         }
         if fits && (ready.ready_read || ready.hangup) {

@@ -1,24 +1,34 @@
 //! The client's socket, nonblocking: TCP, or a Unix stream at `unix:PATH`.
 //!
-//! Only the name service is waited for (the standard library has no other way); what it gives is
-//! tried in order.
+//! Only the name service is waited for (the standard library has no other way). All addresses that it
+//! gives are dialled at once, and the first that answers is taken: one that never does costs no time.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
+use mio::{Events, Interest, Poll, Token};
+
+use crate::limits;
 
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Several addresses of a name, none of which has answered yet.
+    Race(Race),
+}
+
+/// Connections under way to several addresses.
+struct Race {
+    poll: Poll,
+    streams: Vec<Option<TcpStream>>,
 }
 
 /// A connection, or the attempt at one.
 pub struct Transport {
     stream: Stream,
-    /// Further addresses of the same name.
-    rest: std::vec::IntoIter<SocketAddr>,
     connecting: bool,
 }
 
@@ -28,30 +38,19 @@ impl Transport {
     /// # Errors
     /// Where that fails at once.
     pub fn connect(address: &str) -> io::Result<Transport> {
-        if let Some(path) = address.strip_prefix("unix:") {
-            let stream = Stream::Unix(UnixStream::connect(path)?);
-            return Ok(Transport { stream, rest: Vec::new().into_iter(), connecting: true });
-        }
-        let found: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
-        Transport::try_next(found.into_iter())
-            .unwrap_or_else(|| Err(io::Error::other("the name has no address")))
-    }
-
-    /// Starts with the first address that does not fail at once; `None` when there is none left.
-    fn try_next(mut rest: std::vec::IntoIter<SocketAddr>) -> Option<io::Result<Transport>> {
-        let mut last = None;
-        while let Some(address) = rest.next() {
-            match TcpStream::connect(address) {
-                Ok(stream) => {
-                    // Without it an acknowledgment may wait for the next one.
-                    let _ = stream.set_nodelay(true);
-                    let stream = Stream::Tcp(stream);
-                    return Some(Ok(Transport { stream, rest, connecting: true }));
+        let stream = match address.strip_prefix("unix:") {
+            Some(path) => Stream::Unix(UnixStream::connect(path)?),
+            None => {
+                let mut found: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
+                found.truncate(limits::PEER_ADDRESSES);
+                match found.as_slice() {
+                    [] => return Err(io::Error::other("the name has no address")),
+                    [one] => Stream::Tcp(dial(*one)?),
+                    several => Stream::Race(Race::begin(several)?),
                 }
-                Err(error) => last = Some(Err(error)),
             }
-        }
-        last
+        };
+        Ok(Transport { stream, connecting: true })
     }
 
     /// The connection does not stand yet.
@@ -59,31 +58,37 @@ impl Transport {
         self.connecting
     }
 
-    /// To be asked when the socket is writable: whether the connection stands now.
+    /// Whether to wait until the descriptor can be read, and until it can be written, where there are
+    /// bytes to be written or not.
+    pub fn waits_for(&self, has_output: bool) -> (bool, bool) {
+        match self.stream {
+            Stream::Race(_) => (true, false),
+            _ if self.connecting => (false, true),
+            _ => (true, has_output),
+        }
+    }
+
+    /// To be asked when the descriptor is ready: whether the connection stands now.
     ///
     /// # Errors
     /// Where no address of the name could be connected to.
     pub fn finish_connecting(&mut self) -> io::Result<bool> {
-        let (failure, peer) = match &self.stream {
-            Stream::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(|_| ())),
-            Stream::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(|_| ())),
+        let is_connected = match &mut self.stream {
+            Stream::Tcp(stream) => has_connected(stream)?,
+            Stream::Unix(stream) => match stream.take_error()? {
+                Some(error) => return Err(error),
+                None => is_there(stream.peer_addr())?,
+            },
+            Stream::Race(race) => match race.winner()? {
+                Some(stream) => {
+                    self.stream = Stream::Tcp(stream);
+                    true
+                }
+                None => false,
+            },
         };
-        let error = match (failure, peer) {
-            (Some(error), _) => error,
-            (None, Ok(())) => {
-                self.connecting = false;
-                return Ok(true);
-            }
-            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            (None, Err(error)) => error,
-        };
-        match Transport::try_next(std::mem::take(&mut self.rest)) {
-            Some(next) => {
-                *self = next?;
-                Ok(false)
-            }
-            None => Err(error),
-        }
+        self.connecting &= !is_connected;
+        Ok(is_connected)
     }
 
     /// Reads what there is; `Ok(None)` when there is nothing now.
@@ -91,6 +96,7 @@ impl Transport {
         let result = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
+            Stream::Race(_) => return Ok(None),
         };
         not_now(result)
     }
@@ -100,6 +106,7 @@ impl Transport {
         let result = match &mut self.stream {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
+            Stream::Race(_) => return Ok(None),
         };
         not_now(result)
     }
@@ -110,7 +117,78 @@ impl AsRawFd for Transport {
         match &self.stream {
             Stream::Tcp(stream) => stream.as_raw_fd(),
             Stream::Unix(stream) => stream.as_raw_fd(),
+            Stream::Race(race) => race.poll.as_raw_fd(),
         }
+    }
+}
+
+impl Race {
+    fn begin(addresses: &[SocketAddr]) -> io::Result<Race> {
+        let mut race = Race { poll: Poll::new()?, streams: Vec::new() };
+        let mut last = None;
+        for address in addresses {
+            match dial(*address) {
+                Ok(mut stream) => {
+                    let token = Token(race.streams.len());
+                    race.poll.registry().register(&mut stream, token, Interest::WRITABLE)?;
+                    race.streams.push(Some(stream));
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        match last {
+            Some(error) if race.streams.is_empty() => Err(error),
+            _ => Ok(race),
+        }
+    }
+
+    /// The first that stands, once one does; an error when all have failed.
+    fn winner(&mut self) -> io::Result<Option<TcpStream>> {
+        let mut events = Events::with_capacity(limits::PEER_ADDRESSES);
+        if let Err(error) = self.poll.poll(&mut events, Some(Duration::ZERO))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error);
+        }
+        for event in &events {
+            let place = &mut self.streams[event.token().0];
+            let Some(stream) = place else { continue };
+            let connected = has_connected(stream);
+            if let Ok(false) = connected {
+                continue;
+            }
+            let Some(mut stream) = place.take() else { continue };
+            self.poll.registry().deregister(&mut stream)?;
+            match connected {
+                Ok(_) => return Ok(Some(stream)),
+                Err(error) if self.streams.iter().all(Option::is_none) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    // Without it an acknowledgment may wait for the next one.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+fn has_connected(stream: &TcpStream) -> io::Result<bool> {
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => is_there(stream.peer_addr()),
+    }
+}
+
+/// Whether there is somebody at the other end.
+fn is_there<T>(peer: io::Result<T>) -> io::Result<bool> {
+    match peer {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod endings;
 mod fake;
+mod names;
 mod outbox;
 mod process;
 mod screen;

@@ -5,6 +5,7 @@
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -214,6 +215,17 @@ pub fn in_namespace<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T 
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// A listener at an address that answers no connection, neither with yes nor with no: its queue is
+/// full. It ends when both are dropped.
+pub fn silent_listener(address: &str) -> (TcpListener, TcpStream) {
+    let listener = TcpListener::bind(address).expect("the address is free");
+    // SAFETY: the descriptor is open, and listens already; no memory is touched.
+    let done = unsafe { libc::listen(listener.as_raw_fd(), 0) };
+    assert_eq!(done, 0, "{}", io::Error::last_os_error());
+    let first = TcpStream::connect(listener.local_addr().expect("it is bound"));
+    (listener, first.expect("one fits into the queue"))
 }
 
 /// From here on the calling thread, and what it starts, has a network to itself, in which nothing is

@@ -97,6 +97,15 @@ mutants! {
     RestoredEarly "restored-early":
         "a damaged server counts as restored before it has all that is committed",
         ["raft::restoring::it_is_whole_when_all_that_was_committed"];
+    LossIgnored "loss-ignored":
+        "the PRIMARY ignores that a BACKUP lacks what it has acknowledged",
+        ["raft::losses::a_primary_asks_again"];
+    LoserVotes "loser-votes":
+        "a BACKUP that has noticed that it lost what it acknowledged still votes",
+        ["raft::losses::from_when_it_notices"];
+    LossToldEarly "loss-told-early":
+        "a BACKUP speaks of its next copy before that number is saved",
+        ["raft::losses::the_next_copy_is_told_once"];
     OldAnswerCounted "old-answer-counted":
         "an answer of an older term counts in this one",
         ["raft::replication::s5_3_old_and_doubled_acknowledgments"];

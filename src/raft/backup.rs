@@ -1,24 +1,36 @@
 //! The backup's side of the log: it makes its log the PRIMARY's.
 
 use super::core::Raft;
-use super::message::{Body, Entry, ServerId};
+use super::message::{Body, Entry, Known, ServerId};
 use crate::mutants::{Mutant, planted};
 
+/// What an append follows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) index: u64,
+    pub(super) term: u64,
+    /// What the PRIMARY knows of this log.
+    pub(super) known: Known,
+}
+
 impl Raft {
-    /// Entries to append after (`prev_index`, `prev_term`), where this log has that entry (§5.3).
+    /// Entries to append after `prev`, where this log has that entry (§5.3).
     pub(super) fn on_append(
         &mut self,
         from: ServerId,
-        prev_index: u64,
-        prev_term: u64,
+        prev: Place,
         commit: u64,
         entries: Vec<Entry>,
     ) {
         if !self.hear_primary(from) {
             return;
         }
+        let Place { index: prev_index, term: prev_term, .. } = prev;
         if !well_formed(prev_index, prev_term, self.hard_state.term, &entries) {
             self.violation("an append that is no piece of a log");
+            return;
+        }
+        if self.notices_loss(prev) {
             return;
         }
         if self.log.term(prev_index) != Some(prev_term) {

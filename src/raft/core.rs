@@ -1,5 +1,6 @@
 //! The core itself: its state, its inputs, and the dispatch of messages.
 
+use super::backup::Place;
 use super::config::{Config, HardState, Restored, StartError};
 use super::election::Question;
 use super::invariants::{Outline, check_between};
@@ -262,8 +263,9 @@ impl Raft {
                 if old && !planted(Mutant::OldAnswerCounted) => {}
             Body::Vote { last_index, last_term, .. } => self.on_vote(from, last_index, last_term),
             Body::VoteReply { granted } => self.on_vote_reply(from, granted),
-            Body::Append { prev_index, prev_term, commit, entries } => {
-                self.on_append(from, prev_index, prev_term, commit, entries);
+            Body::Append { prev_index, prev_term, known, commit, entries } => {
+                let place = Place { index: prev_index, term: prev_term, known };
+                self.on_append(from, place, commit, entries);
             }
             Body::Accepted { match_index } => self.on_accepted(from, match_index),
             Body::Rejected { prev_index, hint_index, hint_term } => {

@@ -90,6 +90,8 @@ pub enum Body {
         prev_index: u64,
         /// Its term.
         prev_term: u64,
+        /// What the PRIMARY knows of the receiver's log.
+        known: Known,
         /// The PRIMARY's commit index.
         commit: u64,
         /// The entries, with consecutive indexes.
@@ -148,6 +150,16 @@ pub enum Body {
     },
 }
 
+/// What a PRIMARY knows of a backup's log when it sends an append. The backup finds by it that it
+/// has lost what it acknowledged: see `restoring.rs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The newest copy of its log that the backup has spoken of.
+    pub copy: u64,
+    /// In this term that copy has acknowledged all up to the append's `prev_index`.
+    pub counted: bool,
+}
+
 impl Message {
     /// About how many bytes it takes in memory and on a socket.
     pub fn size_estimate(&self) -> usize {
@@ -175,8 +187,8 @@ impl fmt::Display for Message {
                 write!(f, "vote t{term} last {last_index}/{last_term}{how}")
             }
             Body::VoteReply { granted } => write!(f, "vote-reply t{term} {}", yes_or_no(*granted)),
-            Body::Append { prev_index, prev_term, commit, entries } => {
-                write!(f, "append t{term} prev {prev_index}/{prev_term} commit {commit} [")?;
+            Body::Append { prev_index, prev_term, known, commit, entries } => {
+                write!(f, "append t{term} prev {prev_index}/{prev_term}{known} commit {commit} [")?;
                 for (place, entry) in entries.iter().enumerate() {
                     let gap = if place == 0 { "" } else { " " };
                     write!(f, "{gap}{}/{}", entry.index, entry.term)?;
@@ -202,6 +214,19 @@ impl fmt::Display for Message {
             Body::Restore { copy, commit } => {
                 write!(f, "restore t{term} copy {copy} commit {commit}")
             }
+        }
+    }
+}
+
+/// As an addition to the place of which it is known.
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.counted {
+            write!(f, " counted")?;
+        }
+        match self.copy {
+            0 => Ok(()),
+            copy => write!(f, " (copy {copy})"),
         }
     }
 }

@@ -63,8 +63,8 @@
 //! - *Replication* (`replication.rs`, `progress.rs`, `backup.rs`): a window of appends under way to
 //!   each backup; on a mismatch, back by whole terms; commit by counting only for the PRIMARY's own
 //!   term (§5.4.2), for which it begins with an empty entry.
-//! - *Restoring* (`restoring.rs`): a server whose log was damaged neither votes nor counts until a
-//!   PRIMARY has restored it.
+//! - *Restoring* (`restoring.rs`): a server whose log was damaged, or lost what it had acknowledged,
+//!   neither votes nor counts until a PRIMARY has restored it.
 //! - *Reads* (`reads.rs`): rounds of heartbeats (§6.4), no leases: no clock is trusted for safety.
 //! - *Members* (`membership.rs`): one server at a time, through the log, first as a non-voter (§4).
 //!   Which payloads are configurations is read by a function of the settings.
@@ -101,7 +101,7 @@ pub use self::invariants::{Outline, check_between};
 pub use self::log::Run;
 pub use self::membership::{ChangeError, Members, ReadMembers};
 pub use self::message::{
-    Body, ENTRY_OVERHEAD_BYTES, Entry, MESSAGE_OVERHEAD_BYTES, Message, Payload, ServerId,
+    Body, ENTRY_OVERHEAD_BYTES, Entry, Known, MESSAGE_OVERHEAD_BYTES, Message, Payload, ServerId,
 };
 pub use self::output::{
     Committed, Mark, Outgoing, Output, ProposeError, ReadError, ReadGrant, Role, RoleChange,

@@ -164,6 +164,20 @@ pub enum Why {
     QuorumLost,
     /// This server's log, which was damaged, holds all again that it must.
     Restored,
+    /// This server's log lacks what it has acknowledged to the PRIMARY in this term.
+    Lost {
+        /// An entry that it lacks.
+        index: u64,
+        /// The last entry that it has.
+        last_index: u64,
+    },
+    /// This server has told the PRIMARY of a newer copy of its log than it knows of itself.
+    OldCopy {
+        /// Its own copy's number.
+        copy: u64,
+        /// The one that the PRIMARY knows of.
+        known: u64,
+    },
 }
 
 impl fmt::Display for Why {
@@ -179,6 +193,19 @@ impl fmt::Display for Why {
             Why::NewerTerm { from } => write!(f, "server {from} knows a newer term"),
             Why::QuorumLost => write!(f, "no majority answered for an election timeout"),
             Why::Restored => write!(f, "the log is restored: this server votes and counts again"),
+            Why::Lost { index, last_index } => write!(
+                f,
+                "the log lacks entry {index}, which this server has acknowledged, and ends at entry \
+                 {last_index}: the disk lost what it had synced, or an old copy of the data \
+                 directory was put back. This server neither votes nor acknowledges until the \
+                 PRIMARY has restored it; check the disk"
+            ),
+            Why::OldCopy { copy, known } => write!(
+                f,
+                "the data directory is an old one: it has copy {copy} of the log, and this server \
+                 has told the PRIMARY of copy {known}. This server neither votes nor acknowledges \
+                 until the PRIMARY has restored it; check the disk"
+            ),
         }
     }
 }

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use super::membership::CatchUp;
-use super::message::ServerId;
+use super::message::{Known, ServerId};
 use crate::mutants::{Mutant, planted};
 
 /// How appends are sent.
@@ -99,6 +99,12 @@ impl Progress {
         (self.heard || self.was_heard) && !self.lost
     }
 
+    /// What an append that follows `prev_index` says of the backup's log.
+    pub(super) fn known(&self, prev_index: u64) -> Known {
+        let counted = prev_index > 0 && prev_index <= self.match_index;
+        Known { copy: self.copy, counted: counted && !planted(Mutant::LossIgnored) }
+    }
+
     /// The last index on its way or there.
     fn sent(&self) -> u64 {
         match self.flow {
@@ -180,14 +186,19 @@ impl Progress {
 
     /// The backup has no such entry at `prev_index`; the logs may match up to `hint` at best.
     pub(super) fn on_rejected(&mut self, prev_index: u64, hint: u64) {
-        let stale = match self.flow {
-            Flow::Probe { .. } => prev_index != self.next - 1,
-            Flow::Pipeline => false,
+        let probes_at = match self.flow {
+            Flow::Probe { .. } => Some(self.next - 1),
+            Flow::Pipeline => None,
         };
-        if stale || prev_index <= self.match_index {
-            return;
+        if prev_index <= self.match_index {
+            // Either this answer is old, or the backup has lost what it acknowledged. Only the backup
+            // can tell, once it is asked by an append that says how far it has acknowledged.
+            if probes_at != Some(self.match_index) && !planted(Mutant::LossIgnored) {
+                self.probe(self.match_index + 1);
+            }
+        } else if probes_at.is_none_or(|place| place == prev_index) {
+            self.probe((hint + 1).min(prev_index).min(self.next));
         }
-        self.probe((hint + 1).min(prev_index).min(self.next));
     }
 
     /// A heartbeat was answered: the backup's log was found to be the same up to `verified`.
@@ -204,7 +215,7 @@ impl Progress {
         self.sounding = None;
         if verified < self.match_index {
             // It was restarted: it has what is durable, but has not compared it in this term, and
-            // commits only what it has compared.
+            // commits only what it has compared. If it has lost some of it, this finds out.
             self.probe(self.match_index + 1);
         } else if verified >= sounding.sent {
             self.matches_to(verified);

@@ -60,7 +60,8 @@ impl Raft {
         let prev_index = wanted.first - 1;
         let prev_term = log.term(prev_index).expect("what is before an entry is in the log");
         backup.on_sent(prev_index + entries.len() as u64);
-        let body = Body::Append { prev_index, prev_term, commit: *commit, entries };
+        let known = backup.known(prev_index);
+        let body = Body::Append { prev_index, prev_term, known, commit: *commit, entries };
         let message = Message { term: wanted.term, body };
         out.messages.push(Outgoing { to: wanted.to, message });
     }
@@ -102,7 +103,8 @@ impl Raft {
                 let prev_index = backup.next - 1;
                 let prev_term = log.term(prev_index).expect("`next` is one past the end at most");
                 backup.on_sent(prev_index + entries.len() as u64);
-                let body = Body::Append { prev_index, prev_term, commit: *commit, entries };
+                let known = backup.known(prev_index);
+                let body = Body::Append { prev_index, prev_term, known, commit: *commit, entries };
                 out.messages.push(Outgoing { to, message: Message { term, body } });
             }
         }

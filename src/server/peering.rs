@@ -236,6 +236,9 @@ pub fn tell_change(trace: Trace, links: Option<&Links>, change: &RoleChange) {
         (Role::Backup, None) => ", no PRIMARY is known".to_owned(),
         _ => String::new(),
     };
+    if let Why::Lost { .. } | Why::OldCopy { .. } = why {
+        return trace.error(why);
+    }
     let level = match why {
         Why::Timeout | Why::PrimaryLost | Why::QuorumLost => TraceLevel::Warning,
         _ => TraceLevel::Info,

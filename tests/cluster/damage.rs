@@ -15,7 +15,7 @@ use crate::support::raw_client::{Ask, ask};
 use crate::support::server::{Ended, password_of};
 use crate::support::talker::Talker;
 
-const RESTORED: &str = "the log is restored: this server votes and counts again";
+pub(super) const RESTORED: &str = "the log is restored: this server votes and counts again";
 
 /// What becomes of a file.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl Damage {
 }
 
 /// The segments, oldest first.
-fn segments(data_dir: &Path) -> Vec<PathBuf> {
+pub(super) fn segments(data_dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(data_dir.join("wal")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|end| end == "wal")).collect();

@@ -7,6 +7,7 @@ mod disks;
 mod failover;
 mod forming;
 mod kills;
+mod losses;
 mod many;
 mod members;
 mod names;

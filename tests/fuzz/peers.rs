@@ -2,7 +2,7 @@
 
 use chatctl::auth::hmac;
 use chatctl::limits::{PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES};
-use chatctl::raft::{Body, Entry, Message, ServerId};
+use chatctl::raft::{Body, Entry, Known, Message, ServerId};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
 use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::session::{Block, Opener, Sealer};
@@ -44,7 +44,8 @@ fn body(rng: &mut Rng) -> Body {
         4 | 5 => {
             let prev_index = a.min(u64::MAX - 10);
             let entries = entries(rng, prev_index);
-            Body::Append { prev_index, prev_term: b, commit: c, entries }
+            let known = Known { copy: number(rng), counted: yes };
+            Body::Append { prev_index, prev_term: b, known, commit: c, entries }
         }
         6 => Body::Accepted { match_index: a },
         7 => Body::Rejected { prev_index: a, hint_index: b, hint_term: c },

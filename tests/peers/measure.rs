@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chatctl::auth::sha256;
-use chatctl::raft::{Body, Entry, Message};
+use chatctl::raft::{Body, Entry, Known, Message};
 use chatctl::server::peers::session::{Block, LENGTH_BYTES, Opener, Sealer};
 use chatctl::server::peers::wire;
 
@@ -32,7 +32,8 @@ fn append(count: usize) -> (Message, Vec<u8>) {
     let entries: Vec<Entry> = (1..=count as u64).map(entry).collect();
     let mut block = Vec::new();
     wire::put_entries(&mut block, &entries);
-    let body = Body::Append { prev_index: 0, prev_term: 0, commit: 0, entries };
+    let body =
+        Body::Append { prev_index: 0, prev_term: 0, known: Known::default(), commit: 0, entries };
     (Message { term: 1, body }, block)
 }
 

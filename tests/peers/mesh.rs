@@ -7,7 +7,7 @@ use chatctl::limits::{
     PEER_UNPROVEN,
 };
 use chatctl::net::Key;
-use chatctl::raft::{Body, Entry, Message, Outgoing};
+use chatctl::raft::{Body, Entry, Known, Message, Outgoing};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind, Session};
 use chatctl::server::peers::mesh::{Event, id_of};
 use chatctl::server::peers::session::Block;
@@ -18,7 +18,13 @@ use super::{Net, SILENCE_MS, settings};
 fn append(to: usize, count: u64, bytes: usize) -> Outgoing {
     let entry = |index| Entry { term: 2, index, payload: vec![index as u8; bytes].into() };
     let entries = (1..=count).map(entry).collect();
-    let body = Body::Append { prev_index: 0, prev_term: 0, commit: to as u64, entries };
+    let body = Body::Append {
+        prev_index: 0,
+        prev_term: 0,
+        known: Known::default(),
+        commit: to as u64,
+        entries,
+    };
     Outgoing { to: id_of(to), message: Message { term: 2, body } }
 }
 

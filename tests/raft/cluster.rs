@@ -251,13 +251,20 @@ impl Cluster {
 
     /// The log of a server that does not run is damaged: so many of its entries are left.
     pub fn damage(&mut self, id: ServerId, left: usize) {
+        self.lose(id, left);
+        let disk = &mut self.at(id).disk;
+        disk.copy = next_damaged(disk.copy);
+    }
+
+    /// The disk of a server that does not run has lost the log's end, and nothing there tells: so many
+    /// entries are left.
+    pub fn lose(&mut self, id: ServerId, left: usize) {
         let server = self.at(id);
-        assert!(server.raft.is_none(), "its driver finds the damage at a start");
+        assert!(server.raft.is_none(), "a process knows its log");
         let disk = &mut server.disk;
         disk.lost.push(disk.log.clone());
         disk.log.truncate(left);
         disk.commit = disk.commit.min(left as u64);
-        disk.copy = next_damaged(disk.copy);
     }
 
     /// Gives an input to a server that runs, and carries out what it asks for.

@@ -5,6 +5,7 @@
 mod checker;
 mod cluster;
 mod elections;
+mod losses;
 mod members;
 mod random;
 mod reads;

@@ -1,7 +1,7 @@
 //! The log: the paper's §5.3 and §5.4, the dissertation's §10.2.
 
 use chatctl::limits;
-use chatctl::raft::{Body, Committed, HardState, ProposeError, Role, ServerId};
+use chatctl::raft::{Body, Committed, HardState, Known, ProposeError, Role, ServerId};
 
 use super::cluster::{Cluster, Server, payload};
 use super::solo::{Solo, append, entries};
@@ -318,7 +318,8 @@ fn an_append_that_is_no_piece_of_a_log_is_ignored() {
     solo.hear(2, 2, append((2, 1), &[3], 0));
     solo.hear(2, 2, append((2, 1), &[2, 1], 0));
     solo.hear(2, 2, append((0, 1), &[], 0));
-    let gap = Body::Append { prev_index: 2, prev_term: 1, commit: 0, entries: entries(4, &[2]) };
+    let (known, entries) = (Known::default(), entries(4, &[2]));
+    let gap = Body::Append { prev_index: 2, prev_term: 1, known, commit: 0, entries };
     solo.hear(2, 2, gap);
     assert_eq!((terms(&solo), solo.raft.violations()), (vec![1, 1], 4));
     solo.hear(2, 2, append((2, 1), &[2], 3));

@@ -21,6 +21,7 @@
 //! | `fetch a`, `fetch a fails` | the driver reads what was wanted |
 //! | `crash a`, `start a` | what was not durable is gone |
 //! | `damage a 2` | of the log of `a`, which is down, two entries are left |
+//! | `lose a 2` | the same, and nothing on its disk tells |
 //! | `cut a`, `cut a->b`, `heal` | links lose all |
 //! | `settle` | all is delivered and made durable until nothing is left |
 //! | `logs` | shows each server's role, term, log and commit index |
@@ -145,6 +146,7 @@ fn event(cluster: &mut Cluster, words: &[&str]) {
         ["damage", who, left] => {
             cluster.damage(ServerId(server(who)), number(left) as usize);
         }
+        ["lose", who, left] => cluster.lose(ServerId(server(who)), number(left) as usize),
         ["start", who] => cluster.start(ServerId(server(who))),
         ["persist", who] => cluster.persist(ServerId(server(who))),
         ["persist", who, "log"] => while cluster.persist_log(ServerId(server(who))) {},

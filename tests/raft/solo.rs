@@ -1,7 +1,7 @@
 //! One core, where the test speaks for all other servers.
 
 use chatctl::raft::{
-    Body, Config, Entry, HardState, Message, Output, Raft, Restored, Role, Run, ServerId,
+    Body, Config, Entry, HardState, Known, Message, Output, Raft, Restored, Role, Run, ServerId,
 };
 
 use super::cluster::{payload, read_members};
@@ -17,8 +17,13 @@ pub fn entries(first: u64, terms: &[u64]) -> Vec<Entry> {
 
 /// An append that follows (`prev_index`, `prev_term`).
 pub fn append(prev: (u64, u64), terms: &[u64], commit: u64) -> Body {
+    append_known(prev, Known::default(), terms, commit)
+}
+
+/// The same, with what the PRIMARY knows of the receiver's log.
+pub fn append_known(prev: (u64, u64), known: Known, terms: &[u64], commit: u64) -> Body {
     let (prev_index, prev_term) = prev;
-    Body::Append { prev_index, prev_term, commit, entries: entries(prev_index + 1, terms) }
+    Body::Append { prev_index, prev_term, known, commit, entries: entries(prev_index + 1, terms) }
 }
 
 /// Server 1 of several.

@@ -11,7 +11,8 @@
 //!      2 pre-vote reply  u64 for term  u8 granted
 //!      3 vote            u64 last index  u64 last term  u8 transfer
 //!      4 vote reply      u8 granted
-//!      5 append          u64 prev index  u64 prev term  u64 commit  u32 count; block: entries
+//!      5 append          u64 prev index  u64 prev term  u64 copy  u8 counted  u64 commit  u32 count;
+//!                        block: entries
 //!      6 accepted        u64 match
 //!      7 rejected        u64 prev index  u64 hint index  u64 hint term
 //!      8 heartbeat       u64 round  u64 commit
@@ -39,7 +40,7 @@ use std::sync::Arc;
 
 use super::change::{Change, put_change, read_change};
 use crate::limits::{PEER_ADDRESS_BYTES, RAFT_TERM, WAL_ENTRY_BYTES};
-use crate::raft::{Body, Entry, Message};
+use crate::raft::{Body, Entry, Known, Message};
 
 /// Bytes of an entry beside its payload.
 const ENTRY_BYTES: usize = 12;
@@ -251,8 +252,10 @@ pub fn put_message(out: &mut Vec<u8>, message: &Message) {
             numbers(out, 4, &[]);
             out.push(u8::from(*granted));
         }
-        Body::Append { prev_index, prev_term, commit, entries } => {
-            numbers(out, 5, &[*prev_index, *prev_term, *commit]);
+        Body::Append { prev_index, prev_term, known, commit, entries } => {
+            numbers(out, 5, &[*prev_index, *prev_term, known.copy]);
+            out.push(u8::from(known.counted));
+            put_number(out, *commit);
             let count = u32::try_from(entries.len()).expect("an append is bounded by its bytes");
             out.extend_from_slice(&count.to_be_bytes());
         }
@@ -401,10 +404,11 @@ fn message(reader: &mut Reader<'_>, block: &[u8]) -> Result<Message, Malformed> 
         4 => Body::VoteReply { granted: reader.flag()? },
         5 => {
             let (prev_index, prev_term) = (reader.number()?, reader.number()?);
+            let known = Known { copy: reader.number()?, counted: reader.flag()? };
             let commit = reader.number()?;
             let count = u32::from_be_bytes(reader.array()?) as usize;
             let entries = entries(prev_index, count, block)?;
-            Body::Append { prev_index, prev_term, commit, entries }
+            Body::Append { prev_index, prev_term, known, commit, entries }
         }
         6 | 7 | 9 => answer(reader, tag)?,
         8 => Body::Heartbeat { round: reader.number()?, commit: reader.number()? },
@@ -552,6 +556,7 @@ mod tests {
             version: "0.1".into(),
         };
         let entries = vec![entry(8, 4, b"ab"), entry(9, 5, b"")];
+        let known = Known { copy: 2, counted: true };
         let (name, address) = ("b".into(), "h:1".into());
         let change = Change { verb: Verb::Add, name, address };
         vec![
@@ -568,8 +573,8 @@ mod tests {
             ),
             raft(Body::VoteReply { granted: false }, "0400", ""),
             raft(
-                Body::Append { prev_index: 3, prev_term: 2, commit: 1, entries },
-                &format!("05{three}{two}{one}00000002"),
+                Body::Append { prev_index: 3, prev_term: 2, known, commit: 1, entries },
+                &format!("05{three}{two}{two}01{one}00000002"),
                 "0000000000000008 00000002 6162 0000000000000009 00000000",
             ),
             raft(Body::Accepted { match_index: 1 }, &format!("06{one}"), ""),
@@ -656,8 +661,9 @@ mod tests {
     #[test]
     fn what_no_server_says_is_refused() {
         let append = |count: &str, block: &str| {
-            let numbers = format!("{:016x}", 9).repeat(4);
-            let head = hex::decode(&format!("0105{numbers}{count}")).unwrap();
+            let number = format!("{:016x}", 9);
+            let head = format!("0105{}00{number}{count}", number.repeat(4));
+            let head = hex::decode(&head).unwrap();
             decode(&head, &hex::decode(&block.replace(' ', "")).unwrap())
         };
         assert!(append("00000000", "").is_ok(), "an empty append asks whether the log matches");

@@ -6,7 +6,7 @@
 
 use chatctl::raft::{ChangeError, Role, RoleChange, ServerId, Why, is_damaged};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Disk};
 use crate::support::{Rng, env_number};
 
 /// How often what happens, drawn anew for each history.
@@ -31,6 +31,8 @@ struct Counts {
     terms: usize,
     crashes: u64,
     damaged: u64,
+    losses: u64,
+    noticed: usize,
     restored: usize,
     stuck: u64,
     cuts: u64,
@@ -201,6 +203,8 @@ impl History {
         if down && self.rng.chance(1, 40) {
             if self.chance(self.rates.damage) {
                 self.damage(other);
+            } else if self.rng.chance(1, 2) {
+                self.lose(other);
             }
             self.cluster.start(other);
             for server in 1..=self.cluster.servers.len() as u32 {
@@ -294,6 +298,24 @@ impl History {
             let left = self.rng.below(log + 1) as usize;
             self.cluster.damage(id, left);
             self.counts.damaged += 1;
+        }
+    }
+
+    /// The end of a log is lost without a trace, where every entry of it is on a majority of others:
+    /// no election can go past all of them.
+    fn lose(&mut self, id: ServerId) {
+        let disk = &self.cluster.server(id.0).disk;
+        if self.rates.change > 0 || is_damaged(disk.copy) || disk.log.is_empty() {
+            return;
+        }
+        let left = disk.log.len() - 1 - self.rng.below(disk.log.len().min(5) as u64) as usize;
+        let voters = (1..=self.voters as u32).map(ServerId).filter(|&other| other != id);
+        let others = voters.map(|other| &self.cluster.server(other.0).disk);
+        let lost = &disk.log[left..];
+        let has = |disk: &&Disk| disk.log.get(left..).is_some_and(|log| log.starts_with(lost));
+        if others.filter(|disk| !is_damaged(disk.copy)).filter(has).count() > self.voters / 2 {
+            self.cluster.lose(id, left);
+            self.counts.losses += 1;
         }
     }
 
@@ -391,6 +413,8 @@ impl History {
             let is_member = members.contains(&server.id.0);
             assert!(!is_member || !server.raft().is_restoring(), "all are restored");
             let restored = |change: &&RoleChange| change.why == Why::Restored;
+            let noticed = |change: &&RoleChange| matches!(change.why, Why::Lost { .. });
+            self.counts.noticed += server.changes.iter().filter(noticed).count();
             self.counts.restored += server.changes.iter().filter(restored).count();
         }
         self.counts.committed = self.cluster.checker.committed.len();
@@ -423,6 +447,8 @@ fn random_histories_keep_every_promise_and_come_together_when_healed() {
         sum.terms += counts.terms;
         sum.crashes += counts.crashes;
         sum.damaged += counts.damaged;
+        sum.losses += counts.losses;
+        sum.noticed += counts.noticed;
         sum.restored += counts.restored;
         sum.stuck += counts.stuck;
         sum.cuts += counts.cuts;

@@ -37,6 +37,10 @@ impl World {
         }
         let fails = self.weather.failing.remove(&place);
         let job = server.jobs[0].clone();
+        if matches!(job, Job::Batch(_)) {
+            self.remember_disks(place);
+        }
+        let server = &mut self.servers[place];
         let random = self.rng.next();
         if fails {
             let disk = disk_of(&job, &server.log_disk, &server.state_disk);

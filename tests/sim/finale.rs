@@ -6,6 +6,7 @@ use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::raft::ServerId;
 
 use super::clock::Us;
+use super::losses::NOTICED;
 use super::process::{Input, LinkId};
 use super::server::Server;
 use super::weather::Mend;
@@ -23,6 +24,8 @@ impl World {
     /// The whole history.
     pub fn play(&mut self) {
         self.run(self.weather.until, |_| false);
+        // Until a loss is noticed, the PRIMARY that alone has what was lost must not be left dead.
+        self.run(self.now_us + NOTICED, |world| world.unnoticed.is_none());
         self.note(format_args!("it clears up"));
         self.weather.clear();
         for place in 0..self.servers.len() {

@@ -166,9 +166,12 @@ impl World {
         self.servers.iter().position(|server| server.id == id && !server.is_ghost)
     }
 
-    /// Whether the directory of a number is there, and whole.
+    /// Whether the directory of a number is there, and whole, and stays so.
     pub fn is_whole(&self, id: ServerId) -> bool {
-        self.place_with(id).is_some_and(|place| !self.servers[place].is_restoring())
+        self.place_with(id).is_some_and(|place| {
+            let server = &self.servers[place];
+            !server.is_restoring() && !server.may_notice_loss()
+        })
     }
 
     /// All lists of members that may count now, or may once the servers that are down are up again:

@@ -13,6 +13,7 @@
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
+//! | `losses.rs` | disks that lose without a trace what they had synced |
 //! | `held.rs` | a server whose disk takes nothing for a while |
 //! | `checker.rs`, `kept.rs`, `configs.rs` | what must hold; what is known to be durable, and who counts |
 //! | `times.rs` | what must hold of the times of entries |
@@ -32,6 +33,7 @@ mod entering;
 mod finale;
 mod held;
 mod kept;
+mod losses;
 mod members;
 mod names;
 mod network;
@@ -142,6 +144,8 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("disks left full", sum.left_full, seeds / 10),
         ("client crashes", sum.client_crashes, seeds / 4),
         ("damaged logs", sum.damaged, seeds / 2),
+        ("losses without a trace", sum.forgotten, seeds / 10),
+        ("losses that the PRIMARY notices", sum.noticed, seeds / 50),
         ("torn writes", sum.torn_tails, seeds / 4),
         ("bytes lost", sum.unsynced_lost, seeds / 10),
         ("redirects", sum.redirects, seeds / 10),
@@ -158,6 +162,11 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("times that went back", sum.went_back, seeds / 10),
         ("times held against a median", sum.by_median, 10 * seeds),
     ];
+    // Under a PRIMARY that has what it needs a loss is noticed before that PRIMARY steps down.
+    assert!(
+        sum.remembered <= sum.noticed / 4,
+        "PRIMARYs step down before a loss is noticed\n{sum}"
+    );
     for (what, count, least) in at_least {
         assert!(count >= least, "{what}: only {count} in {seeds} histories\n{sum}");
     }

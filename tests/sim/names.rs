@@ -31,8 +31,11 @@ impl World {
         let Some(of) = place_of_peer(&name) else {
             panic!("{place} looks up {name}, which no server ever had");
         };
-        let (slow, failing, dead) =
-            (self.weather.slow_name, self.weather.failing_name, self.weather.dead_address);
+        let weather = &self.weather;
+        let (slow, failing, dead) = match self.unnoticed {
+            Some(_) => (0, 0, 0),
+            None => (weather.slow_name, weather.failing_name, weather.dead_address),
+        };
         let mut after = 50 + self.rng.below(self.weather.delay_us);
         if self.chance(slow) {
             self.counts.slow_names += 1;

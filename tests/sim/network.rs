@@ -58,7 +58,7 @@ impl World {
         let server = &self.servers[place];
         let from = Sender { place, name, incarnation: server.incarnation };
         self.note(format_args!("{id} to {to}: {message}"));
-        if self.chance(self.weather.lose) {
+        if self.unnoticed.is_none() && self.chance(self.weather.lose) {
             self.counts.lost += 1;
             return;
         }
@@ -71,7 +71,7 @@ impl World {
 
     fn send_copy(&mut self, from: Sender, to: usize, message: Message) {
         let mut after = 20 + self.rng.below(self.weather.delay_us);
-        if self.chance(self.weather.late) {
+        if self.unnoticed.is_none() && self.chance(self.weather.late) {
             self.counts.late += 1;
             after += self.rng.below(1_500 * MS);
         }

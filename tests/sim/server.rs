@@ -14,6 +14,7 @@ use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state
 use super::clock::{Clock, Us};
 use super::entering::Entering;
 use super::kept::{Brief, Kept, voted_for};
+use super::losses::Past;
 use super::peers::Peers;
 use super::process::Process;
 use crate::support::Rng;
@@ -75,6 +76,12 @@ pub struct Server {
     pub is_ghost: bool,
     /// Its log was damaged, and it has not been started since.
     pub is_damaged: bool,
+    /// Its disk lost what it had synced, nobody has noticed, and the PRIMARY alone may have it.
+    pub has_forgotten: bool,
+    /// What its disk lost last without a trace: the term that it was in, and the whole log.
+    pub lost: Option<(u64, Vec<Brief>)>,
+    /// What its directory may be put back to.
+    pub past: Option<Past>,
     /// When its next turn is due.
     pub turn_at: Option<Us>,
     /// What its writer thread has to do, the first of it under way; and the other thread's.
@@ -136,6 +143,9 @@ impl Server {
             dead: false,
             is_ghost: false,
             is_damaged: false,
+            has_forgotten: false,
+            lost: None,
+            past: None,
             turn_at: None,
             jobs: Vec::new(),
             spare: None,
@@ -450,9 +460,16 @@ impl Server {
         wal::set_aside(&mut self.log_disk, &options).map(drop)
     }
 
-    /// Whether its log was damaged and is not restored yet.
+    /// Whether its log was damaged, or has lost something, and is not restored yet.
     pub fn is_restoring(&self) -> bool {
-        self.is_damaged || raft::is_damaged(self.kept.copy)
+        self.is_damaged || self.has_forgotten || raft::is_damaged(self.kept.copy)
+    }
+
+    /// Whether a message of the PRIMARY that it acknowledged to may still tell it what it lost.
+    pub fn may_notice_loss(&self) -> bool {
+        self.lost.as_ref().is_some_and(|(term, log)| {
+            *term == self.kept.hard_state.term && !self.kept.log.starts_with(log)
+        })
     }
 
     fn load_state(&mut self) -> Result<hard_state::HardState, hard_state::Error> {

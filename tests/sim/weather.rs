@@ -25,6 +25,8 @@ pub struct Weather {
     pub crash_in_recovery: u64,
     /// Per mille of starts: the log was damaged meanwhile.
     pub damage: u64,
+    /// A BACKUP dies, and its disk has lost what it had synced.
+    pub forget: u64,
     /// Per mille of the turns of servers that wait for others.
     pub crash_in_forming: u64,
     /// Per mille of look-ups: they take long, fail, or give a dead address too.
@@ -76,6 +78,7 @@ impl Weather {
             slow_name: rate(1_000),
             failing_name: rate(300),
             dead_address: rate(1_000),
+            forget: rate(60),
             change: rate(16),
             kill: rate(20),
             power: rate(12),
@@ -118,9 +121,15 @@ impl World {
         if self.now_us >= self.weather.until {
             return;
         }
+        if self.unnoticed.is_some() {
+            return self.at(TICK, Event::Weather);
+        }
         let servers = self.servers.len();
         let place = self.rng.below(servers as u64) as usize;
         let weather = self.weather.clone();
+        if self.chance(weather.forget) {
+            self.forget(place);
+        }
         if self.chance(weather.kill) {
             self.kill(place, false);
         }

@@ -17,6 +17,7 @@ use super::checker::Checker;
 use super::client::{Client, Wish};
 use super::clock::{Clock, Us};
 use super::counts::Counts;
+use super::losses::Unnoticed;
 use super::names;
 use super::network::{Link, LinkEnd};
 use super::operator::Operator;
@@ -106,6 +107,8 @@ pub struct World {
     pub wires: BTreeMap<WireId, Wire>,
     pub last_wire: WireId,
     pub operators: Vec<Operator>,
+    /// A loss that only the PRIMARY can make good: nothing else goes wrong meanwhile.
+    pub unnoticed: Option<Unnoticed>,
     /// When a log was damaged or lost last.
     pub lost_at: Us,
     /// Directions between servers in which nothing goes.
@@ -154,6 +157,7 @@ impl World {
             wires: BTreeMap::new(),
             last_wire: 0,
             operators: Vec::new(),
+            unnoticed: None,
             lost_at: 0,
             cut: BTreeSet::new(),
             client_cut: BTreeSet::new(),
@@ -306,7 +310,7 @@ impl World {
         if server.runs() || server.dead {
             return;
         }
-        if self.chance(self.weather.damage) {
+        if self.unnoticed.is_none() && self.chance(self.weather.damage) {
             self.damage(place);
         }
         let seed = self.rng.next();
@@ -427,6 +431,7 @@ impl World {
             self.act(place, act);
         }
         self.wake_by_clock(place);
+        self.look_at_loss();
     }
 
     /// A turn of a process that is no member yet.

@@ -137,7 +137,7 @@ mutants! {
         ["raft::members::s4_1_a_configuration_that_is_cut"];
     CutMembersStay "cut-members-stay":
         "the peers' port goes on with members that were cut from the log",
-        ["sim::every"];
+        ["cluster::members::a_removal_that_was_never_committed", "sim::every"];
     NonvoterCounted "nonvoter-counted":
         "a non-voter's copies and votes count",
         ["raft::members::s4_2_1_a_non_voter_counts_for_nothing"];

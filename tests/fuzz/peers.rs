@@ -6,7 +6,7 @@ use chatctl::raft::{Body, Entry, Known, Message, ServerId};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
 use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::session::{Block, Opener, Sealer};
-use chatctl::server::peers::wire::{self, About, Frame, Reason, Stage};
+use chatctl::server::peers::wire::{self, About, Clock, Frame, Reason, Stage};
 
 use super::{fuzz, mutate};
 use crate::support::Rng;
@@ -59,7 +59,7 @@ fn body(rng: &mut Rng) -> Body {
 }
 
 fn frame(rng: &mut Rng) -> (Frame, Vec<u8>) {
-    match rng.below(10) {
+    match rng.below(11) {
         0 => {
             let stage = [Stage::Empty, Stage::Holds, Stage::Started][rng.below(3) as usize];
             let cluster = rng.bytes(16).try_into().unwrap();
@@ -77,6 +77,12 @@ fn frame(rng: &mut Rng) -> (Frame, Vec<u8>) {
         4 => {
             let text = text(rng);
             (Frame::Status(text.clone()), text.into_bytes())
+        }
+        5 => {
+            let (unix_ms, median_ms) = (number(rng), number(rng));
+            let (sent_ms, echo_ms, held_ms) = (number(rng), number(rng), number(rng));
+            let clock = Clock { unix_ms, median_ms, sent_ms, echo_ms, held_ms };
+            (Frame::Clock(clock), Vec::new())
         }
         _ => {
             let message = Message { term: number(rng), body: body(rng) };

@@ -80,7 +80,7 @@ impl Changing {
             Event::Raft(from, message) => replica.step(with.now_ms, from, message),
             Event::Up(id) => {
                 replica.peer_up(with.now_ms, id);
-                with.service.forget_clock(id);
+                with.service.on_new_connection(id);
             }
             Event::Clock(id, clock) => with.service.hear_clock(id, clock),
             Event::Lost(id) => replica.peer_lost(with.now_ms, id),

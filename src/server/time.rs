@@ -220,9 +220,11 @@ impl Time {
         self.judge();
     }
 
-    /// A peer's connection is new: what is on its way from before counts no more.
-    pub fn forget(&mut self, id: ServerId) {
-        self.peers.retain(|peer| peer.id != id);
+    /// A peer's connection is new, and perhaps its machine: the time stamps of before mean nothing. Its
+    /// clock counts on until it is too old.
+    pub fn forget_stamp(&mut self, id: ServerId) {
+        let peer = self.peer(id);
+        (peer.told_ms, peer.stamp) = (None, None);
     }
 
     /// A peer says what its clock shows.

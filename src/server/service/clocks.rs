@@ -28,9 +28,9 @@ impl Service {
         self.tell_of_time();
     }
 
-    /// Another server is connected anew.
-    pub fn forget_clock(&mut self, id: ServerId) {
-        self.time.forget(id);
+    /// Another server has a new connection.
+    pub fn on_new_connection(&mut self, id: ServerId) {
+        self.time.forget_stamp(id);
     }
 
     pub(super) fn tell_of_time(&mut self) {

@@ -225,9 +225,9 @@ has_next() {
     [ -n "$next" ]
 }
 
-# milliseconds TEXT LOG: when the last line with this text was told.
+# milliseconds TEXT LOG: when the last line with this text was told, since the Unix epoch.
 milliseconds() {
-    awk -v what="$1" 'index($0, what) { time = $1 } END { sub(/\./, "", time); print time }' "$2"
+    date -d "$(awk -v what="$1" 'index($0, what) { time = $1 } END { print time }' "$2")" +%s%3N
 }
 has_another_primary() {
     has_primary && [ "$primary" != "$1" ] && grep -q "peer $1 is down" "$primary.log"
@@ -241,8 +241,8 @@ kill_primary() {
     tell "$victim is killed; $(acknowledged) lines of Alice's were acknowledged, she goes on typing"
     until_true 'no other server becomes PRIMARY' has_another_primary "$victim"
     death=$(milliseconds "peer $victim is down" "$primary.log")
-    elected=$(milliseconds 'info PRIMARY in term' "$primary.log")
-    term=$(sed -n 's/.*info PRIMARY in term \([0-9]*\).*/\1/p' "$primary.log" | tail -n 1)
+    elected=$(milliseconds ': PRIMARY in term' "$primary.log")
+    term=$(sed -n 's/.*: PRIMARY in term \([0-9]*\).*/\1/p' "$primary.log" | tail -n 1)
     after="$((elected - death)) ms later"
     [ "$elected" -ge "$death" ] || after=already
     tell "$primary is PRIMARY, in term $term, $after"

@@ -220,8 +220,9 @@ pub const READ_JOBS: usize = 256;
 /// Addresses whose attempts to log in are counted. At the bound those at rest are forgotten; when
 /// none is, attempts from further addresses are refused.
 pub const LIMITER_ADDRESSES: usize = 65_536;
-/// Descriptors kept back from connections: the log's segments, threads, signals.
-pub const RESERVED_DESCRIPTORS: usize = 32;
+/// Descriptors kept back from connections: the log's segments, threads, signals, and operators on
+/// this machine.
+pub const RESERVED_DESCRIPTORS: usize = 32 + LOCAL_OPERATORS;
 /// Descriptors kept back for the peers' port, where there is one: peers, strangers, operators, and
 /// those that have not proven the secret.
 pub const PEER_DESCRIPTORS: usize =
@@ -367,6 +368,9 @@ pub const PEER_HANDSHAKE_MS: u64 = 1_500;
 pub const PEER_UNPROVEN: usize = 32;
 /// Operators' connections at a time. One more: the oldest is closed.
 pub const PEER_OPERATORS: usize = 16;
+/// Operators' connections through the data directory's socket, and what is passed on for them to other
+/// servers, at a time. One more: the oldest is closed.
+pub const LOCAL_OPERATORS: usize = 16;
 /// Servers of the same cluster that are no members by the own log, and are heard all the same, at a
 /// time. One more: the oldest is closed.
 pub const PEER_STRANGERS: usize = RAFT_VOTERS;

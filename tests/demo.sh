@@ -143,13 +143,14 @@ has_primary() {
 note_goal() { goal=$(status | awk '$2 == "PRIMARY" { print $4 }') && [ -n "$goal" ]; }
 caught_up() {
     status | awk -v name="$1" -v goal="$goal" '
-        $1 == name && $2 ~ /PRIMARY|BACKUP/ && $5 >= goal + 0 { done = 1 } END { exit !done }'
+        $2 ~ /PRIMARY|BACKUP/ { if ($4 + 0 > newest) newest = $4 + 0; if ($1 == name) lag = $5 }
+        END { exit !(lag != "" && newest - lag >= goal + 0) }'
 }
 
 # All five have applied the same; how much goes to commit.
 agree() {
     commit=$(status | awk '
-        $2 ~ /PRIMARY|BACKUP/ && $6 == 0 { count++; commit[$4] = 1; last = $4 }
+        $2 ~ /PRIMARY|BACKUP/ && $5 == 0 { count++; commit[$4] = 1; last = $4 }
         END { for (c in commit) different++; if (count == 5 && different == 1) print last }')
     [ -n "$commit" ]
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::dump_log::text::put_json;
 use super::error::Error;
-use super::operator;
+use super::operator::{self, Server};
 use super::parse::{Environment, Parsed};
 use crate::auth::hmac;
 use crate::limits;
@@ -21,7 +21,7 @@ type Pairs = Vec<(String, String)>;
 /// Whom to ask, and how long.
 struct Operator {
     name: &'static str,
-    addresses: Vec<String>,
+    servers: Vec<Server>,
     secret: hmac::Key,
     by: Instant,
 }
@@ -29,10 +29,10 @@ struct Operator {
 /// Runs `chatctl members`.
 pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
     let change = change(parsed)?;
-    let (addresses, secret) = operator::reads(parsed)?;
+    let (servers, secret) = operator::reads(parsed)?;
     let patience = Duration::from_millis(parsed.number_as("timeout-ms"));
     let name = parsed.subcommand().name;
-    let operator = Operator { name, addresses, secret, by: Instant::now() + patience };
+    let operator = Operator { name, servers, secret, by: Instant::now() + patience };
     let Some(change) = change else {
         let (_, answer) = operator.primary()?;
         let rows = rows(&answer);
@@ -91,14 +91,14 @@ fn change(parsed: &Parsed) -> Result<Option<Change>, Error> {
 }
 
 impl Operator {
-    /// The PRIMARY's address at its peers' port, and what it says of itself.
-    fn primary(&self) -> Result<(String, Pairs), Error> {
+    /// The PRIMARY, and what it says of itself.
+    fn primary(&self) -> Result<(Server, Pairs), Error> {
         loop {
             let mut why = "no server is PRIMARY".to_owned();
-            for address in &self.addresses {
-                match self.primary_by(address) {
+            for server in &self.servers {
+                match self.primary_by(server) {
                     Ok(found) => return Ok(found),
-                    Err(reason) => why = format!("{address}: {reason}"),
+                    Err(reason) => why = format!("{server}: {reason}"),
                 }
             }
             self.wait(&why)?;
@@ -106,20 +106,22 @@ impl Operator {
     }
 
     /// The same, as one server tells it.
-    fn primary_by(&self, address: &str) -> Result<(String, Pairs), String> {
+    fn primary_by(&self, server: &Server) -> Result<(Server, Pairs), String> {
         let at_most = Instant::now() + Duration::from_millis(limits::MEMBERS_ASK_MS);
-        let ask =
-            |address: &str| operator::ask(address, &Frame::Ask, &self.secret, self.by.min(at_most));
-        let answer = ask(address)?;
+        let ask = |server: &Server| {
+            operator::ask(server, &Frame::Ask, &self.secret, self.by.min(at_most))
+        };
+        let answer = ask(server)?;
         let role = |answer: &Pairs| operator::value(answer, "role").unwrap_or("-").to_owned();
         if role(&answer) == "PRIMARY" {
-            return Ok((address.to_owned(), answer));
+            return Ok((server.clone(), answer));
         }
         let primary = operator::value(&answer, "primary").unwrap_or("-").to_owned();
         let members = operator::members(&answer);
-        let Some((_, there)) = members.into_iter().find(|(name, _)| *name == primary) else {
+        let Some((_, address)) = members.into_iter().find(|(name, _)| *name == primary) else {
             return Err(format!("no server is PRIMARY, this one is {}", role(&answer)));
         };
+        let there = server.other(&primary, &address);
         let answer = ask(&there)?;
         match role(&answer).as_str() {
             "PRIMARY" => Ok((there, answer)),
@@ -130,12 +132,12 @@ impl Operator {
     /// Has the PRIMARY make the change.
     fn ask_for(&self, change: &Change) -> Result<(), Error> {
         loop {
-            let (address, _) = self.primary()?;
+            let (server, _) = self.primary()?;
             let frame = Frame::Change(change.clone());
-            let answer = operator::ask(&address, &frame, &self.secret, self.by);
+            let answer = operator::ask(&server, &frame, &self.secret, self.by);
             let answer = answer.map_err(|why| {
                 let what = "what became of it is not known, look with chatctl members list";
-                Error::failed(self.name, format!("{address}: {why}; {what}"))
+                Error::failed(self.name, format!("{server}: {why}; {what}"))
             })?;
             let value = |key: &str| operator::value(&answer, key).unwrap_or_default();
             let why = value("why");
@@ -166,7 +168,7 @@ impl Operator {
 type Row = Vec<String>;
 
 /// The columns: heading, and key of the JSON objects.
-const COLUMNS: [(&str, &str); 8] = [
+const COLUMNS: [(&str, &str); 9] = [
     ("NAME", "name"),
     ("ADDRESS", "address"),
     ("VOTE", "vote"),
@@ -175,6 +177,7 @@ const COLUMNS: [(&str, &str); 8] = [
     ("LAG", "lag"),
     ("NUMBER", "number"),
     ("DIRECTORY", "directory"),
+    ("WHY", "why"),
 ];
 
 /// The rows that the PRIMARY's answer has.
@@ -186,6 +189,8 @@ fn rows(answer: &[(String, String)]) -> Vec<Row> {
         // The PRIMARY has all of its own log.
         pairs.find(|(of, _)| *of == name).map_or(last, |(_, index)| index).to_owned()
     };
+    let whys = answer.iter().filter(|(key, _)| key == "why");
+    let whys: Vec<(&str, &str)> = whys.filter_map(|(_, value)| value.split_once(' ')).collect();
     let members = answer.iter().filter(|(key, _)| key == "member");
     let row = |(_, value): &(String, String)| {
         let mut words = value.split(' ').map(|word| word.escape_debug().to_string());
@@ -195,16 +200,22 @@ fn rows(answer: &[(String, String)]) -> Vec<Row> {
         let index = matches(&name);
         let lag = |index: u64| last.parse().unwrap_or(index).saturating_sub(index);
         let lag = index.parse().map_or_else(|_| "-".to_owned(), |index| lag(index).to_string());
-        vec![name, address, vote, up, index, lag, number, directory]
+        let why = whys.iter().find(|(down, _)| *down == name).map_or("-", |(_, why)| why);
+        let why = why.escape_debug().to_string();
+        vec![name, address, vote, up, index, lag, number, directory, why]
     };
     members.map(row).collect()
 }
 
 fn table(rows: &[Row]) -> String {
     let headings = COLUMNS.iter().map(|(heading, _)| (*heading).to_owned()).collect();
-    let lines: Vec<Row> = std::iter::once(headings).chain(rows.iter().cloned()).collect();
+    let mut lines: Vec<Row> = std::iter::once(headings).chain(rows.iter().cloned()).collect();
+    // The last column says why servers are down.
+    if rows.iter().all(|row| row.last().is_none_or(|why| why == "-")) {
+        lines.iter_mut().for_each(|line| line.truncate(COLUMNS.len() - 1));
+    }
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
     operator::lay_out(&lines, &widths)
 }
 
@@ -232,19 +243,23 @@ mod tests {
         let text = "id a\nrole PRIMARY\nlast 91\nprimary a\n\
                     member a h:1 up voter 00000000000000a1 1\n\
                     member b h:22 down voter 00000000000000b1 2\n\
-                    member d h:4 up non-voter 00000000000000d1 5\nmatch b 80\nmatch d 3\n";
+                    member d h:4 up non-voter 00000000000000d1 5\nmatch b 80\nmatch d 3\n\
+                    why b connection refused\n";
         text.lines().map(operator::pair).collect()
     }
 
     #[test]
     fn the_table_has_a_row_for_each_member() {
         let expected = "\
-NAME  ADDRESS  VOTE       UP    MATCH  LAG  NUMBER  DIRECTORY
-a     h:1      voter      up    91     0    1       00000000000000a1
-b     h:22     voter      down  80     11   2       00000000000000b1
-d     h:4      non-voter  up    3      88   5       00000000000000d1
+NAME  ADDRESS  VOTE       UP    MATCH  LAG  NUMBER  DIRECTORY         WHY
+a     h:1      voter      up    91     0    1       00000000000000a1  -
+b     h:22     voter      down  80     11   2       00000000000000b1  connection refused
+d     h:4      non-voter  up    3      88   5       00000000000000d1  -
 ";
         assert_eq!(table(&rows(&answer())), expected);
+        let mut all_up = rows(&answer());
+        all_up[1][8] = "-".to_owned();
+        assert!(!table(&all_up).contains("WHY"), "{}", table(&all_up));
     }
 
     #[test]
@@ -254,7 +269,8 @@ d     h:4      non-voter  up    3      88   5       00000000000000d1
             lines.lines().nth(2),
             Some(
                 "{\"name\": \"d\", \"address\": \"h:4\", \"vote\": \"non-voter\", \"up\": \"up\", \
-                 \"match\": 3, \"lag\": 88, \"number\": 5, \"directory\": \"00000000000000d1\"}"
+                 \"match\": 3, \"lag\": 88, \"number\": 5, \"directory\": \"00000000000000d1\", \
+                 \"why\": \"-\"}"
             )
         );
     }

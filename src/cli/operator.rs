@@ -1,38 +1,79 @@
-//! How an operator's commands talk to servers: over the peers' port, under the cluster's secret.
+//! How an operator's commands talk to servers: over the peers' port, under the cluster's secret, or
+//! through the socket in the data directory of one on this machine.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
 use super::parse::Parsed;
 use crate::auth::hmac;
 use crate::limits;
-use crate::net::{connect, resolver};
+use crate::net::{connect, reason, resolver};
 use crate::server::peers::handshake::{Dialing, Identity, Kind, Session};
 use crate::server::peers::secret;
 use crate::server::peers::session::{Block, LENGTH_BYTES};
 use crate::server::peers::wire::{self, Frame, Reason};
 use crate::sys::entropy;
+use crate::wal::data_dir::operator_socket;
 
 /// What one server says, `key value` by `key value`; or why it says nothing.
 pub type Answer = Result<Vec<(String, String)>, String>;
 
-/// The addresses of --servers and the secret.
-pub fn reads(parsed: &Parsed) -> Result<(Vec<String>, hmac::Key), Error> {
-    let file = parsed.value("cluster-secret-file").map(PathBuf::from);
-    let file = file.ok_or_else(|| parsed.wrong("--cluster-secret-file is needed"))?;
+/// A server that is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The one at this address of the peers' port.
+    At(String),
+    /// Through the socket of the server on this machine: the one of this name, or itself where that
+    /// is empty.
+    Through(PathBuf, String),
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Server::At(address) => f.write_str(address),
+            Server::Through(path, name) if name.is_empty() => write!(f, "{}", path.display()),
+            Server::Through(_, name) => f.write_str(name),
+        }
+    }
+}
+
+impl Server {
+    /// Another server, of which this one has told.
+    pub fn other(&self, name: &str, address: &str) -> Server {
+        match self {
+            Server::At(_) => Server::At(address.to_owned()),
+            Server::Through(path, _) => Server::Through(path.clone(), name.to_owned()),
+        }
+    }
+}
+
+/// Whom the flags say to ask, and the key to do it with.
+pub fn reads(parsed: &Parsed) -> Result<(Vec<Server>, hmac::Key), Error> {
+    if let Some(directory) = parsed.path("data-dir") {
+        let socket = Server::Through(operator_socket(&directory), String::new());
+        return Ok((vec![socket], secret::local()));
+    }
+    let file = parsed.path("cluster-secret-file").ok_or_else(|| {
+        parsed.wrong(
+            "give --data-dir DIR to ask the server on this machine, or --cluster-secret-file FILE \
+             with --servers",
+        )
+    })?;
     let failed = |error| Error::failed(parsed.subcommand().name, error);
     let secret = secret::read(&file).map_err(failed)?;
     let servers = parsed.value("servers").unwrap_or_default();
-    let addresses: Vec<String> = servers.split(',').map(str::to_owned).collect();
-    if addresses.len() > limits::STATUS_SERVERS {
+    let servers: Vec<Server> = servers.split(',').map(|at| Server::At(at.to_owned())).collect();
+    if servers.len() > limits::STATUS_SERVERS {
         let most = limits::STATUS_SERVERS;
         return Err(parsed.wrong(format!("--servers: {most} servers at most")));
     }
-    Ok((addresses, secret))
+    Ok((servers, secret))
 }
 
 /// The first value of a key.
@@ -64,12 +105,25 @@ pub fn members(pairs: &[(String, String)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Connects to the first address of a name at which a server answers, proves the secret, and asks.
-pub fn ask(address: &str, frame: &Frame, secret: &hmac::Key, by: Instant) -> Answer {
-    let found = connect::addresses(&resolver::system(), address, by)?;
-    let key = secret.clone();
-    let (mut stream, mut session) =
-        connect::first(&found, by, move |address| open(address, &key, by))?;
+/// Connects, proves the secret, and asks.
+pub fn ask(server: &Server, frame: &Frame, secret: &hmac::Key, by: Instant) -> Answer {
+    let pairs = match server {
+        Server::At(name) => {
+            let found = connect::addresses(&resolver::system(), name, by)?;
+            let key = secret.clone();
+            let open = move |address| open(address, &key, by);
+            // The first address of a name at which a server answers.
+            ask_over(connect::first(&found, by, open)?, frame, by)
+        }
+        Server::Through(path, meant) => ask_over(open_local(path, meant, secret, by)?, frame, by),
+    }?;
+    match value(&pairs, "unreachable") {
+        Some(why) => Err(why.to_owned()),
+        None => Ok(pairs),
+    }
+}
+
+fn ask_over((mut stream, mut session): Opened, frame: &Frame, by: Instant) -> Answer {
     let mut out = Vec::new();
     let head = |out: &mut Vec<u8>| wire::put_head(out, frame);
     session.sealer.seal(&mut out, head, &Block::default());
@@ -86,19 +140,36 @@ pub fn ask(address: &str, frame: &Frame, secret: &hmac::Key, by: Instant) -> Ans
     }
 }
 
-/// Connects to one address, where both sides prove the secret.
-fn open(
-    address: SocketAddr,
+/// A connection whose two sides have proven the secret.
+type Opened = (Stream, Session);
+
+/// Connects to one address.
+fn open(address: SocketAddr, secret: &hmac::Key, by: Instant) -> Result<Opened, String> {
+    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
+    stream.set_write_timeout(Some(patience)).map_err(failed)?;
+    prove(Stream::Tcp(stream), "", secret, by)
+}
+
+/// Connects to the server on this machine that has this socket, and through it to the one meant.
+fn open_local(path: &Path, meant: &str, secret: &hmac::Key, by: Instant) -> Result<Opened, String> {
+    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let stream = UnixStream::connect(path).map_err(|error| no_socket(path, &error))?;
+    stream.set_write_timeout(Some(patience)).map_err(failed)?;
+    prove(Stream::Unix(stream), meant, secret, by)
+}
+
+/// Both sides prove the secret.
+fn prove(
+    mut stream: Stream,
+    meant: &str,
     secret: &hmac::Key,
     by: Instant,
-) -> Result<(TcpStream, Session), String> {
-    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let mut stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
-    stream.set_write_timeout(Some(patience)).map_err(failed)?;
+) -> Result<Opened, String> {
     let me =
         Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
     let mut out = Vec::new();
-    let dialing = Dialing::new(&me, "", entropy::array().map_err(failed)?, &mut out);
+    let dialing = Dialing::new(&me, meant, entropy::array().map_err(failed)?, &mut out);
     stream.write_all(&out).map_err(failed)?;
     let welcome = read(&mut stream, limits::PEER_HANDSHAKE_BYTES, by).map_err(failed)?;
     out.clear();
@@ -111,7 +182,7 @@ fn failed(error: io::Error) -> String {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
         io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
-        _ => error.to_string(),
+        _ => reason(&error),
     }
 }
 
@@ -125,26 +196,79 @@ pub fn pair(line: &str) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
+/// A connection to a server.
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Why the socket in a data directory cannot be used.
+fn no_socket(path: &Path, error: &io::Error) -> String {
+    let directory = path.parent().unwrap_or(path);
+    match error.kind() {
+        io::ErrorKind::NotFound if !directory.exists() => "no such data directory".to_owned(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "no server runs on this data directory".to_owned()
+        }
+        io::ErrorKind::InvalidInput => {
+            "the path is too long for a socket: change to the data directory and give --data-dir ."
+                .to_owned()
+        }
+        _ => reason(error),
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(into),
+            Stream::Unix(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream {
+    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(patience)),
+        }
+    }
+}
+
 /// A frame without the length before it.
-fn read(stream: &mut TcpStream, most: usize, by: Instant) -> io::Result<Vec<u8>> {
+fn read(stream: &mut Stream, most: usize, by: Instant) -> io::Result<Vec<u8>> {
     let mut length = [0; LENGTH_BYTES];
     read_exact(stream, &mut length, by)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > most {
-        return Err(io::Error::other("what answers there is no chatctl peers' port"));
+        return Err(io::Error::other("what answers there is not a chatctl peers' port"));
     }
     let mut frame = vec![0; length];
     read_exact(stream, &mut frame, by)?;
     Ok(frame)
 }
 
-fn read_exact(stream: &mut TcpStream, mut buffer: &mut [u8], by: Instant) -> io::Result<()> {
+fn read_exact(stream: &mut Stream, mut buffer: &mut [u8], by: Instant) -> io::Result<()> {
     while !buffer.is_empty() {
         let left = by.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(left)?;
         match stream.read(buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => buffer = &mut buffer[count..],

@@ -62,6 +62,10 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
         error => failed(error.to_string()),
     })?;
     let done = locked(&path, &directory, parsed.flag("yes"), out);
+    if matches!(done, Ok(Ok(()))) {
+        // What a server has left that was killed, and maybe another user's.
+        let _ = fs::remove_file(data_dir::operator_socket(&path));
+    }
     if is_new_lock && !matches!(done, Ok(Ok(()))) {
         // What fails leaves nothing behind.
         let _ = fs::remove_file(path.join(data_dir::LOCK));

@@ -175,6 +175,17 @@ const PEERS: Flag = Flag {
     ..FLAG
 };
 
+/// `--data-dir`, where a command asks the server on this machine.
+const OPERATED: Flag = Flag {
+    name: "data-dir",
+    value: "DIR",
+    help: "Ask the server on this machine that runs on DIR, through a socket there; no secret is \
+           needed.",
+    more: "It asks the other servers on this command's behalf. --servers and \
+           --cluster-secret-file are not used then.",
+    ..FLAG
+};
+
 /// `--cluster-secret-file`, where a command goes to the peers' port.
 const SECRET: Flag = Flag {
     name: "cluster-secret-file",

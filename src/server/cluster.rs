@@ -188,6 +188,18 @@ pub(super) fn secret(options: &Options) -> Result<hmac::Key, Error> {
     secret::read(file).map_err(Error::Secret)
 }
 
+/// What a server that is alone has: operators on this machine reach it, and nobody else.
+pub(super) fn lone_mesh(options: &Options, state: &HardState) -> Result<Mesh, Error> {
+    let own = Member {
+        name: state.id.clone(),
+        address: String::new(),
+        incarnation: Some(state.incarnation),
+        number: standing::LONE,
+    };
+    let nobody_knows = hmac::Key::new(&random::<32>()?);
+    mesh(options, state, vec![own], nobody_knows, "")
+}
+
 /// What is known of the other servers, without connections yet.
 pub(super) fn mesh(
     options: &Options,

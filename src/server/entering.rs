@@ -17,6 +17,7 @@ use crate::net::{Listen, Listener};
 use crate::raft::{self, ServerId};
 use crate::sys::clock;
 use crate::sys::signal::Signals;
+use crate::wal::data_dir::operator_socket;
 use crate::wal::hard_state::{self, HardState};
 use crate::wal::{self, DataDir, Identity, RealDisk, RecoverError};
 
@@ -34,8 +35,8 @@ pub(super) struct Entering<'a> {
 
 /// What it is then.
 pub(super) struct Entered {
-    /// The peers' port; none for a server that is alone.
-    pub links: Option<Links>,
+    /// The peers' port, and the operators' socket.
+    pub links: Links,
     /// The log and the state.
     pub recovered: Recovered,
     /// Its number.
@@ -77,6 +78,9 @@ impl Entering<'_> {
                     let Some(opened) = self.open_listed()? else { return Ok(None) };
                     links = Some(opened);
                 }
+                if links.is_none() {
+                    links = Some(self.open_alone()?);
+                }
                 LONE
             }
             Standing::Member(id) => {
@@ -101,6 +105,7 @@ impl Entering<'_> {
                 ServerId(own.expect("who is let in is a member").number)
             }
         };
+        let links = links.expect("every way in opens them");
         Ok(Some(Entered { links, recovered, id }))
     }
 
@@ -184,8 +189,30 @@ impl Entering<'_> {
         let mesh = cluster::mesh(options, state, members, secret, address)?;
         let mut links = Links::new(listeners, mesh, opening::resolver_for(self.waiting));
         links.register(self.waiting.poll.registry()).map_err(poll)?;
-        tell_cluster(self.trace, options, state, &links, address, survives);
+        self.open_local(&mut links);
+        let (state, trace) = (&*self.hard_state, self.trace);
+        tell_cluster(trace, options, state, &links, address, survives);
         Ok(Some(links))
+    }
+
+    /// Opens the operators' socket of a server that is alone.
+    fn open_alone(&mut self) -> Result<Links, Error> {
+        let mesh = cluster::lone_mesh(self.options, self.hard_state)?;
+        let mut links = Links::new(Vec::new(), mesh, opening::resolver_for(self.waiting));
+        self.open_local(&mut links);
+        Ok(links)
+    }
+
+    /// A server without this socket serves as well.
+    fn open_local(&self, links: &mut Links) {
+        let path = operator_socket(self.directory.path());
+        if let Err(error) = links.open_local(path.clone(), self.waiting.poll.registry()) {
+            self.trace.warning(format_args!(
+                "no operator's socket at {}: {error}; chatctl status and chatctl members cannot use \
+                 --data-dir here",
+                path.display()
+            ));
+        }
     }
 
     /// A server that was alone gets the name that the flags give it.

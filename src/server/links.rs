@@ -1,8 +1,11 @@
 //! The sockets of the peers' port: what [`Mesh`] decides is done here. Nothing here waits.
 
 use std::collections::VecDeque;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::PathBuf;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -14,6 +17,8 @@ use crate::net::{Connection, Key, Listen, Listener, ReadEnd, Resolver, Stream, r
 
 /// The peers' listener, beside the tokens of [`super::turn`].
 const LISTENER: Token = Token(usize::MAX - 3);
+/// The operators' listener on this machine.
+const LOCAL: Token = Token(usize::MAX - 4);
 /// Marks a token as a peer connection's: a bit of the slot's number, of which there are never so many.
 const PEER_BIT: u64 = 1 << 31;
 
@@ -26,8 +31,12 @@ struct Socket {
 pub struct Links {
     /// Who is connected, and what is said.
     pub mesh: Mesh,
+    /// The peers' port; none for a server that is alone.
     listeners: Vec<Listener>,
     accepting: bool,
+    /// The data directory's socket, for operators on this machine.
+    local: Option<Listener>,
+    accepting_local: bool,
     /// By the slots of the mesh's keys.
     sockets: Vec<Option<Socket>>,
     /// Closed ones whose last words are on their way, and until when they are kept: to close one
@@ -51,12 +60,32 @@ impl Links {
             mesh,
             listeners,
             accepting: true,
+            local: None,
+            accepting_local: true,
             sockets: Vec::new(),
             lingering: VecDeque::new(),
             scratch: vec![0; limits::PEER_READ_BYTES].into(),
             now_ms: 0,
             resolver,
         }
+    }
+
+    /// Whether there is no peers' port.
+    pub fn is_alone(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
+    /// Listens for operators on this machine at `path`, which nobody else may open.
+    pub fn open_local(&mut self, path: PathBuf, registry: &Registry) -> io::Result<()> {
+        // The directory is this process's alone: a socket there is a dead server's, whoever made it.
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
+            fs::remove_file(&path)?;
+        }
+        let mut listener = Listener::unix(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        registry.register(&mut listener, LOCAL, Interest::READABLE)?;
+        self.local = Some(listener);
+        Ok(())
     }
 
     /// Where the others are accepted, as it was bound.
@@ -76,6 +105,10 @@ impl Links {
         let token = event.token();
         if token == LISTENER {
             self.accepting = true;
+            return true;
+        }
+        if token == LOCAL {
+            self.accepting_local = true;
             return true;
         }
         let number = token.0 as u64;
@@ -100,7 +133,7 @@ impl Links {
     /// Whether something waits to be read that no event will tell of.
     pub fn is_ready(&self) -> bool {
         let readable = |socket: &Socket| socket.conn.readable();
-        self.accepting || self.sockets.iter().flatten().any(readable)
+        self.accepting || self.accepting_local || self.sockets.iter().flatten().any(readable)
     }
 
     /// Takes connections, reads what there is, dials who is to be dialled.
@@ -111,6 +144,7 @@ impl Links {
             self.lingering.pop_front();
         }
         self.accept(registry);
+        self.accept_local(registry);
         for place in 0..self.sockets.len() {
             self.read(place);
         }
@@ -144,6 +178,22 @@ impl Links {
                 self.watch(key, stream, registry);
             }
             self.accepting |= left == 0;
+        }
+    }
+
+    /// The same for operators on this machine.
+    fn accept_local(&mut self, registry: &Registry) {
+        for _ in 0..limits::LOCAL_OPERATORS {
+            if !self.accepting_local {
+                return;
+            }
+            match self.local.as_ref().map(Listener::accept) {
+                Some(Ok(Some((stream, _)))) => {
+                    let key = self.mesh.accept_local();
+                    self.watch(key, stream, registry);
+                }
+                _ => self.accepting_local = false,
+            }
         }
     }
 
@@ -228,6 +278,7 @@ impl Links {
     /// Takes no connections any more, and tells the peers that this server stops.
     pub fn stop(&mut self, registry: &Registry) {
         self.listeners.clear();
+        self.local = None;
         self.mesh.stop();
         self.write(registry);
     }

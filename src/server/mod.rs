@@ -72,8 +72,8 @@ struct Server {
     last_sync_us: u64,
     reader: wal::Reader,
     hasher: Hasher,
-    /// The peers' port; none for a server that is alone.
-    links: Option<Links>,
+    /// The peers' port, where there is one, and the operators' socket.
+    links: Links,
     wanted: peering::WantedReads,
     /// What a read has found damaged, so that this server ends.
     damage: Option<String>,

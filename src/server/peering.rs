@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::changing::{Changing, Means};
 use super::lines::Line;
 use super::links::Links;
+use super::peers::mesh::Event;
 use super::service::Serving;
 use super::trace::Trace;
 use super::{Server, TraceLevel};
@@ -17,6 +18,10 @@ use crate::wal::ReadDone;
 
 /// Marks a job of the reading thread as one for a backup; the service's are numbered from 1.
 const WANTED_BIT: u64 = 1 << 63;
+
+/// What an operator is told who asks a server without a peers' port for a change of the members.
+const ALONE: &str = "result refused\nwhy this server is alone and has no peers' port: start it with \
+                     --id, --cluster and --cluster-secret-file first\n";
 
 /// Reads for backups, under way.
 #[derive(Default)]
@@ -30,23 +35,33 @@ pub struct WantedReads {
 impl Server {
     /// Takes what came from peers to the core, in the order in which it came.
     pub(super) fn read_peers(&mut self) {
-        let Some(links) = &mut self.links else { return };
-        links.work(self.now.monotonic_ms, self.waiting.poll.registry());
-        while let Some(event) = self.links.as_mut().and_then(|l| l.mesh.todo.events.pop_front()) {
-            let mut asked = None;
-            self.change(|changing, with| asked = changing.take(with, event));
+        self.links.work(self.now.monotonic_ms, self.waiting.poll.registry());
+        while let Some(event) = self.links.mesh.todo.events.pop_front() {
+            let asked = match event {
+                Event::Asked(key) => Some(key),
+                Event::Change(key, _) if self.links.is_alone() => {
+                    self.links.mesh.answer(key, ALONE.to_owned());
+                    None
+                }
+                event => {
+                    let mut asked = None;
+                    self.change(|changing, with| asked = changing.take(with, event));
+                    asked
+                }
+            };
             if let Some(key) = asked {
                 let status = self.status();
-                if let Some(links) = &mut self.links {
-                    links.mesh.answer(key, status);
-                }
+                self.links.mesh.answer(key, status);
             }
         }
     }
 
     /// Has something done about the members; nothing, by a server that is alone.
     pub(super) fn change(&mut self, what: impl FnOnce(&mut Changing, &mut Means<'_>)) {
-        let Some(Links { mesh, .. }) = &mut self.links else { return };
+        if self.links.is_alone() {
+            return;
+        }
+        let mesh = &mut self.links.mesh;
         let (service, own) = (&mut self.service, &self.hard_state);
         let now_ms = self.now.monotonic_ms;
         what(&mut self.changing, &mut Means { service, mesh, own, now_ms });
@@ -56,7 +71,7 @@ impl Server {
     /// this server writes. What must wait for the disk is not among it yet.
     pub(super) fn send_to_peers(&mut self) {
         self.change(|_, with| with.tell_clocks());
-        let Some(links) = &mut self.links else { return };
+        let links = &mut self.links;
         links.mesh.send(self.service.replica.wishes.messages.drain(..));
         links.write(self.waiting.poll.registry());
         for line in links.mesh.todo.tell.drain(..) {
@@ -88,7 +103,7 @@ impl Server {
         }
         let last = self.service.replica.core().last_index();
         self.wanted.behind.push((to, last));
-        let name = self.links.as_ref().map_or("?", |links| links.mesh.name_of(to));
+        let name = self.links.mesh.name_of(to);
         self.trace.info(format_args!(
             "catch-up of {name} begun: it lacks entries {first} to {last}, which are read from the \
              disk"
@@ -101,13 +116,13 @@ impl Server {
             return;
         }
         let backups = self.service.replica.core().backups();
-        let (links, trace) = (self.links.as_ref(), self.trace);
+        let (mesh, trace) = (&self.links.mesh, self.trace);
         self.wanted.behind.retain(|(id, last)| {
             let Some(backup) = backups.iter().find(|backup| backup.id == *id) else {
                 // Another server is PRIMARY now, and goes on with it.
                 return false;
             };
-            let name = links.map_or("?", |links| links.mesh.name_of(*id));
+            let name = mesh.name_of(*id);
             let done = backup.match_index >= *last;
             if done {
                 trace.info(format_args!("catch-up of {name} finished at entry {last}"));
@@ -204,20 +219,23 @@ impl Server {
         put("segments", &replica.wal().segments());
         put("bytes", &replica.wal().bytes());
         put("version", &env!("CARGO_PKG_VERSION"));
-        if let Some(links) = &self.links {
-            let name = |id| links.mesh.name_of(id);
-            put("primary", &core.primary().map_or("-", name));
-            for member in links.mesh.members() {
-                let (name, address, id) = (&member.name, &member.address, member.number);
-                let up = if id == core.id() || links.mesh.is_up(id) { "up" } else { "down" };
-                let votes = if core.members().is_voter(id) { "voter" } else { "non-voter" };
-                let directory = member.incarnation.unwrap_or(0);
-                let rest = format_args!("{up} {votes} {directory:016x} {id}");
-                put("member", &format_args!("{name} {address} {rest}"));
+        let mesh = &self.links.mesh;
+        let name = |id| mesh.name_of(id);
+        put("primary", &core.primary().map_or("-", name));
+        for member in mesh.members() {
+            let (name, id) = (&member.name, member.number);
+            let address = if self.links.is_alone() { "-" } else { &member.address };
+            let up = if id == core.id() || mesh.is_up(id) { "up" } else { "down" };
+            let votes = if core.members().is_voter(id) { "voter" } else { "non-voter" };
+            let directory = member.incarnation.unwrap_or(0);
+            let rest = format_args!("{up} {votes} {directory:016x} {id}");
+            put("member", &format_args!("{name} {address} {rest}"));
+            if let Some(why) = mesh.why_down(id) {
+                put("why", &format_args!("{name} {why}"));
             }
-            for backup in core.backups() {
-                put("match", &format_args!("{} {}", name(backup.id), backup.match_index));
-            }
+        }
+        for backup in core.backups() {
+            put("match", &format_args!("{} {}", name(backup.id), backup.match_index));
         }
         text
     }
@@ -225,12 +243,12 @@ impl Server {
 
 /// Tells an operator of a new role, or of a PRIMARY newly known or lost. A server that is alone has
 /// nothing to tell.
-pub fn tell_change(trace: Trace, links: Option<&Links>, change: &RoleChange) {
+pub fn tell_change(trace: Trace, links: &Links, change: &RoleChange) {
     let RoleChange { role, term, primary, why } = change;
-    let Some(links) = links else {
+    if links.is_alone() {
         let line = format!("{role} in term {term}: {why}");
         return trace.tell(Line::of(TraceLevel::Debug, "role", line));
-    };
+    }
     let primary = match (role, primary) {
         (Role::Backup, Some(id)) => format!(", PRIMARY is {}", links.mesh.name_of(*id)),
         (Role::Backup, None) => ", no PRIMARY is known".to_owned(),

@@ -49,9 +49,7 @@ fn serve(options: Options, trace: Trace) -> Result<(), Error> {
     while !server.stopped() {
         server.turn()?;
     }
-    if let Some(links) = &mut server.links {
-        links.stop(server.waiting.poll.registry());
-    }
+    server.links.stop(server.waiting.poll.registry());
     Ok(())
 }
 
@@ -110,12 +108,7 @@ impl Server {
         Ok(Some(server))
     }
 
-    fn assemble(
-        parts: Parts,
-        service: Service,
-        links: Option<Links>,
-        now: Now,
-    ) -> Result<Server, Error> {
+    fn assemble(parts: Parts, service: Service, links: Links, now: Now) -> Result<Server, Error> {
         let Parts { options, trace, waiting, signals, listeners, directory, hard_state } = parts;
         let thread = |error| Error::System("cannot start a thread", error);
         let waker = waiting.waker.clone();
@@ -184,7 +177,7 @@ impl Server {
                 }
             }
         }
-        let Some(listed) = self.options.cluster.first().filter(|_| self.links.is_some()) else {
+        let Some(listed) = self.options.cluster.first().filter(|_| !self.links.is_alone()) else {
             return Ok(());
         };
         let (name, address) = (listed.name.clone(), listed.address.clone());

@@ -11,7 +11,6 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::lines::Line;
-use super::links::Links;
 use super::peering::tell_change;
 use super::service::{Now, ReadJob, refuse};
 use super::{Error, Server, TraceLevel};
@@ -118,7 +117,7 @@ impl Server {
         let signalled = waiting.wait(next_ms, |event| {
             if event.token() == LISTENER {
                 *accepting = true;
-            } else if !links.as_mut().is_some_and(|links| links.on_event(event)) {
+            } else if !links.on_event(event) {
                 let key = Key::from_token(event.token());
                 let Some(socket) = find(sockets, key) else { return };
                 if event.is_readable() || event.is_error() {
@@ -141,19 +140,18 @@ impl Server {
 
     /// When the next turn is due at the latest, milliseconds; 0: now.
     fn next_ms(&self) -> Option<u64> {
-        let links = self.links.as_ref();
         let todo = &self.service.todo;
         if !todo.serve.is_empty()
             || !todo.rest.is_empty()
             || !todo.read.is_empty()
             || self.accepting
-            || links.is_some_and(Links::is_ready)
+            || self.links.is_ready()
         {
             return Some(0);
         }
         let instants_ms =
             [self.deadlines.next_ms(), self.mark_at_ms, self.accept_again_ms, self.stop_by_ms];
-        let links_ms = links.and_then(|links| links.mesh.next_ms());
+        let links_ms = self.links.mesh.next_ms();
         let others_ms = [self.service.next_ms(), links_ms, self.changing.next_ms()];
         instants_ms.into_iter().chain(others_ms).flatten().min()
     }
@@ -431,7 +429,7 @@ impl Server {
             self.writer.save(self.hard_state.clone());
         }
         for change in self.service.replica.wishes.changes.drain(..) {
-            tell_change(self.trace, self.links.as_ref(), &change);
+            tell_change(self.trace, &self.links, &change);
         }
         self.hand_batch_to_writer();
         if self.mark_at_ms.is_none() && self.service.replica.mark_due() {

@@ -5,6 +5,7 @@
 //!     server_state.txt    hard_state
 //!     wal/N.wal           the log
 //!     lock                flock, held for as long as the process lives
+//!     operator.sock       for operators on this machine, while a server runs
 //! ```
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::sys::file::{lock_exclusive, sync_dir};
 const WAL: &str = "wal";
 /// The file that the process which uses the directory has locked.
 pub const LOCK: &str = "lock";
+const OPERATOR_SOCKET: &str = "operator.sock";
 
 /// A data directory, locked until this is dropped.
 #[derive(Debug)]
@@ -104,6 +106,11 @@ impl DataDir {
     pub fn wal_disk(&self) -> RealDisk {
         RealDisk::open(&self.wal())
     }
+}
+
+/// The socket at which the server on the directory at `path` answers operators.
+pub fn operator_socket(path: &Path) -> PathBuf {
+    path.join(OPERATOR_SOCKET)
 }
 
 /// Whether the directory at `path` is a data directory, or what is left of one.

@@ -17,7 +17,10 @@ fn arguments_that_are_wrong_are_a_usage_error_that_says_what_is_right() {
         (&["members", "replace", "b c"], "a server's name"),
         (&["members", "remove", "a", "--json"], "--json is for list"),
         (&["members", "remove", "a", "b"], "b"),
-        (&["members", "list"], "--cluster-secret-file is needed"),
+        (
+            &["members", "list"],
+            "give --data-dir DIR to ask the server on this machine, or --cluster-secret-file",
+        ),
         (&["members", "list", "--timeout-ms", "0"], "--timeout-ms"),
     ] {
         let (code, out, error) = run(arguments);

@@ -11,6 +11,7 @@ mod losses;
 mod many;
 mod members;
 mod names;
+mod operators;
 mod screen;
 mod status;
 

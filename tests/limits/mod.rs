@@ -155,6 +155,7 @@ const HELD_BY: &[(&str, &str)] = &[
     ("PEER_PROBE_LOOKUP_MS", "it_is_said_why_nobody_answers_at_a_name"),
     ("PEER_UNPROVEN", "who_proves_nothing_is_let_go_and_takes_no_room"),
     ("PEER_OPERATORS", "of_too_many_operators_the_one_that_came_first_is_let_go"),
+    ("LOCAL_OPERATORS", "operators_on_this_machine_are_bounded_and_may_be_nothing_else"),
     ("PEER_STRANGERS", "no_more_strangers_are_heard_than_there_may_be_members"),
     ("PEER_FRAME_BYTES", "a_frame_longer_than_any_that_is_sent_ends_the_connection"),
     ("PEER_READ_BYTES", "what_is_read_at_once_is_little_from_those_who_have_proven_nothing"),

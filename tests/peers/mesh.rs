@@ -2,14 +2,15 @@
 
 use chatctl::auth::hmac;
 use chatctl::limits::{
-    FOLD_FREE, PEER_CALL_MS, PEER_DIAL_MOST_MS, PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES,
-    PEER_HANDSHAKE_MS, PEER_OPERATORS, PEER_OUTPUT_BYTES, PEER_READ_BYTES, PEER_STRANGERS,
-    PEER_UNPROVEN,
+    FOLD_FREE, LOCAL_OPERATORS, PEER_CALL_MS, PEER_DIAL_MOST_MS, PEER_FRAME_BYTES,
+    PEER_HANDSHAKE_BYTES, PEER_HANDSHAKE_MS, PEER_OPERATORS, PEER_OUTPUT_BYTES, PEER_READ_BYTES,
+    PEER_STRANGERS, PEER_UNPROVEN,
 };
 use chatctl::net::Key;
 use chatctl::raft::{Body, Entry, Known, Message, Outgoing};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind, Session};
 use chatctl::server::peers::mesh::{Event, id_of};
+use chatctl::server::peers::secret;
 use chatctl::server::peers::session::Block;
 use chatctl::server::peers::wire::{Frame, Reason, put_head};
 
@@ -237,17 +238,25 @@ fn what_waits_for_a_peer_that_does_not_read_is_bounded() {
 
 /// Connects an operator to the second server.
 fn operator(net: &mut Net) -> (Key, Session) {
-    let me =
-        Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
-    let secret = hmac::Key::new(&[1; 32]);
+    let key = net.mesh(1).accept("h:9".into());
+    come_in(net, key, &hmac::Key::new(&[1; 32]), Kind::Operator, "")
+}
+
+/// Connects one through the socket of the second server's directory, who means this server.
+fn local(net: &mut Net, kind: Kind, meant: &str) -> (Key, Session) {
+    let key = net.mesh(1).accept_local();
+    come_in(net, key, &secret::local(), kind, meant)
+}
+
+fn come_in(net: &mut Net, key: Key, secret: &hmac::Key, kind: Kind, meant: &str) -> (Key, Session) {
+    let me = Identity { kind, name: String::new(), cluster: [0; 16], incarnation: 0 };
     let mesh = net.mesh(1);
-    let key = mesh.accept("h:9".into());
     let mut out = Vec::new();
-    let dialing = Dialing::new(&me, "", [9; 32], &mut out);
+    let dialing = Dialing::new(&me, meant, [9; 32], &mut out);
     assert_eq!(mesh.receive(key, &out), out.len());
     let welcome = mesh.output(key).unwrap().take();
     let mut confirm = Vec::new();
-    let (claim, session) = dialing.on_welcome(&secret, &welcome[4..], &mut confirm).ok().unwrap();
+    let (claim, session) = dialing.on_welcome(secret, &welcome[4..], &mut confirm).ok().unwrap();
     assert_eq!(claim.identity.name, "b");
     mesh.receive(key, &confirm);
     (key, session)
@@ -264,6 +273,64 @@ fn of_too_many_operators_the_one_that_came_first_is_let_go() {
     let open = keys[1..].iter().chain([&newest]);
     assert!(open.into_iter().all(|key| net.meshes[1].output(*key).is_some()));
     assert!(net.connected(0, 1), "the servers are not disturbed");
+}
+
+#[test]
+fn operators_on_this_machine_are_bounded_and_may_be_nothing_else() {
+    let mut net = Net::sound(2);
+    let keys: Vec<Key> =
+        (0..LOCAL_OPERATORS).map(|_| local(&mut net, Kind::Operator, "").0).collect();
+    assert!(net.mesh(1).todo.close.is_empty(), "so many there may be");
+    local(&mut net, Kind::Operator, "");
+    assert_eq!(net.mesh(1).todo.close, [keys[0]]);
+    net.settle();
+    // Who comes to the port without the secret cannot use the socket's key there.
+    let (server, _) = local(&mut net, Kind::Server, "");
+    assert_eq!(net.mesh(1).todo.close.pop(), Some(server), "it is no server's way in");
+    assert!(net.connected(0, 1), "the servers are not disturbed");
+}
+
+/// Asks, lets everything happen, and gives the answer.
+fn answer_to(net: &mut Net, (key, session): &mut (Key, Session)) -> String {
+    let mut ask = Vec::new();
+    session.sealer.seal(&mut ask, |out| put_head(out, &Frame::Ask), &Block::default());
+    net.mesh(1).receive(*key, &ask);
+    net.meshes[1].tick();
+    while let Some((dialled, address)) = net.meshes[1].next_dial() {
+        net.dial(1, dialled, address);
+    }
+    // The answer is not taken to a wire: the operator has none.
+    loop {
+        let mut moved = net.read(0) | net.read(1) | net.write(0);
+        let dirty: Vec<Key> = std::mem::take(&mut net.meshes[1].todo.write);
+        let (own, others): (Vec<Key>, Vec<Key>) = dirty.into_iter().partition(|one| one == key);
+        net.meshes[1].todo.write = others;
+        moved |= net.write(1);
+        net.meshes[1].todo.write.extend(own);
+        let asked = net.events[0].iter().position(|event| matches!(event, Event::Asked(_)));
+        if let Some(Event::Asked(by)) = asked.and_then(|at| net.events[0].remove(at)) {
+            net.mesh(0).answer(by, "id a\n".into());
+        } else if !moved {
+            break;
+        }
+    }
+    let answer = net.mesh(1).output(*key).unwrap().take();
+    let (_, block) = session.opener.open(&answer[4..]).unwrap();
+    String::from_utf8(block.to_vec()).unwrap()
+}
+
+#[test]
+fn an_operator_on_this_machine_reaches_the_other_servers_through_this_one() {
+    let mut net = Net::sound(2);
+    let mut through = local(&mut net, Kind::Operator, "a");
+    assert_eq!(answer_to(&mut net, &mut through), "id a\n");
+    assert!(net.connected(0, 1), "the servers are not disturbed");
+    let mut through = local(&mut net, Kind::Operator, "a");
+    net.routes[0] = None;
+    assert_eq!(answer_to(&mut net, &mut through), "unreachable nobody is there\n");
+    let mut through = local(&mut net, Kind::Operator, "x");
+    let none = answer_to(&mut net, &mut through);
+    assert_eq!(none, "unreachable the cluster has no server of this name\n");
 }
 
 #[test]

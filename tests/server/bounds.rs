@@ -55,7 +55,7 @@ fn a_small_limit_on_descriptors_bounds_the_connections() {
 
 #[test]
 fn in_a_cluster_some_descriptors_are_kept_back_for_the_peers_port() {
-    let limit = 192;
+    let limit = 224;
     let most = limit - limits::RESERVED_DESCRIPTORS - limits::PEER_DESCRIPTORS;
     let cluster = Cluster::new("peer-ulimit", 1, &[]);
     let mut cluster = cluster.after_shell(|_| format!("ulimit -n {limit}"));

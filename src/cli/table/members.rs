@@ -1,6 +1,6 @@
 //! `chatctl members` in the table.
 
-use super::{CONFIG, FLAG, Flag, Kind, Operand, PEERS, SECRET, Subcommand};
+use super::{CONFIG, FLAG, Flag, Kind, OPERATED, Operand, PEERS, SECRET, Subcommand};
 use crate::cli::members;
 
 /// Its row.
@@ -20,6 +20,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         },
     ],
     flags: &[
+        OPERATED,
         PEERS,
         SECRET,
         CONFIG,

@@ -1,6 +1,6 @@
 //! `chatctl status` in the table.
 
-use super::{CONFIG, FLAG, Flag, Kind, PEERS, SECRET, Subcommand};
+use super::{CONFIG, FLAG, Flag, Kind, OPERATED, PEERS, SECRET, Subcommand};
 use crate::cli::status;
 
 /// Its row.
@@ -11,6 +11,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             it has come, its disk. It ends with 1 when no server is PRIMARY.",
     operands: &[],
     flags: &[
+        OPERATED,
         PEERS,
         SECRET,
         CONFIG,
@@ -20,6 +21,14 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             value: "MS",
             help: "How long an answer is waited for.",
             default: Some("2000"),
+            ..FLAG
+        },
+        Flag {
+            name: "watch",
+            kind: Kind::Number { min: 1, max: 86_400 },
+            value: "SECONDS",
+            help: "Show it again every SECONDS, until Ctrl-C.",
+            config: false,
             ..FLAG
         },
         Flag {

@@ -49,6 +49,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// The key of the data directory's socket. It is no secret: who may open the socket may do anything
+/// with the directory anyway. With it the handshake is the same as at the peers' port.
+pub fn local() -> hmac::Key {
+    hmac::Key::new(b"chatctl: the operator's socket")
+}
+
 /// Makes a new secret, durably, in a file that is not there yet.
 pub fn make(path: &Path) -> Result<(), Error> {
     let failed = |error| Error::Io(path.to_owned(), error);

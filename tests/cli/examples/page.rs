@@ -127,7 +127,7 @@ fn plain(line: &str) -> String {
 }
 
 /// Whether what was printed is what the page shows. What differs from run to run may differ: a number
-/// stands for any number, eight hexadecimal digits or more for any such, and the width of gaps
+/// stands for any number, a time or a size for any such, eight hexadecimal digits or more for any such, and the width of gaps
 /// does not count. A word `...` stands for any words of its line, a line of it alone for any lines.
 pub fn matches(shown: &str, printed: &str) -> bool {
     let lines = |text: &str| -> Vec<Vec<String>> {
@@ -144,6 +144,14 @@ pub fn matches(shown: &str, printed: &str) -> bool {
 fn shape(word: &str) -> String {
     if word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return "0".to_owned();
+    }
+    let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if unit.len() < word.len() {
+        for units in [&["us", "ms", "s"][..], &["B", "KiB", "MiB", "GiB"]] {
+            if units.contains(&unit) {
+                return format!("0{}", units[0]);
+            }
+        }
     }
     let mut out = String::new();
     for c in word.chars() {
@@ -208,6 +216,7 @@ fn the_quick_start_s_commands_are_its_blocks_without_the_picture() {
 #[test]
 fn numbers_digests_and_gaps_may_differ_and_nothing_else() {
     assert!(matches("a  12 at 51c3c0e6f0a4", "a 7    at 0123456789ab"));
+    assert!(matches("a 340us 128MiB", "a 1.2ms 9B") && !matches("a 340us", "a 3MiB"));
     assert!(matches("a ...\n...\nz", "a b c\nd\ne\nz"));
     for (shown, printed) in [("a 1", "a b"), ("a", "a\nb"), ("a ... z", "a y"), ("a", "")] {
         assert!(!matches(shown, printed), "{shown:?} {printed:?}");

@@ -21,7 +21,7 @@ pub(super) struct Tries {
     /// How many of them were tried.
     begun: usize,
     /// The attempts that have not failed yet.
-    open: Vec<(Key, SocketAddr)>,
+    pub open: Vec<(Key, SocketAddr)>,
     /// When the next one begins, though none has failed.
     next_ms: u64,
     /// How those that failed ended.
@@ -29,7 +29,7 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    fn at(all: Vec<SocketAddr>) -> Tries {
+    pub fn at(all: Vec<SocketAddr>) -> Tries {
         Tries { all, ..Tries::default() }
     }
 
@@ -41,7 +41,7 @@ impl Tries {
         self.all.extend(new.into_iter().take(room));
     }
 
-    fn next(&mut self, now_ms: u64) -> Option<SocketAddr> {
+    pub fn next(&mut self, now_ms: u64) -> Option<SocketAddr> {
         if self.at_ms()? > now_ms {
             return None;
         }
@@ -52,21 +52,21 @@ impl Tries {
     }
 
     /// When the next attempt is due; none when there is no further address.
-    fn at_ms(&self) -> Option<u64> {
+    pub fn at_ms(&self) -> Option<u64> {
         (self.begun < self.all.len()).then_some(if self.open.is_empty() { 0 } else { self.next_ms })
     }
 
-    fn begun(&mut self, key: Key, address: SocketAddr) {
+    pub fn begun(&mut self, key: Key, address: SocketAddr) {
         self.open.push((key, address));
     }
 
-    fn has(&self, key: Key) -> bool {
+    pub fn has(&self, key: Key) -> bool {
         self.open.iter().any(|(open, _)| *open == key)
     }
 
     /// An attempt failed. Gives how the round ended when it is over: the next one may begin after the
     /// shortest wait that any attempt asked for.
-    fn ended(&mut self, key: Key, ending: Ending) -> Option<Ending> {
+    pub fn ended(&mut self, key: Key, ending: Ending) -> Option<Ending> {
         let place = self.open.iter().position(|(open, _)| *open == key)?;
         let (_, address) = self.open.swap_remove(place);
         self.next_ms = 0;
@@ -105,6 +105,9 @@ impl Mesh {
         if let Some(dial) = self.next_probe() {
             return Some(dial);
         }
+        if let Some(dial) = self.next_relay() {
+            return Some(dial);
+        }
         let (place, address) = (0..self.peers.len())
             .find_map(|place| self.next_address(place).map(|address| (place, address)))?;
         let member = &self.members[place];
@@ -131,7 +134,7 @@ impl Mesh {
         peer.tries.as_mut()?.next(now_ms)
     }
 
-    fn say_hello(&mut self, mut conn: Conn, me: &Identity, meant: &str) -> Key {
+    pub(super) fn say_hello(&mut self, mut conn: Conn, me: &Identity, meant: &str) -> Key {
         let nonce = self.nonce();
         let hello = conn.output.buffer(&mut self.spares);
         conn.state = State::Dialing(Dialing::new(me, meant, nonce, hello));
@@ -328,6 +331,7 @@ impl Mesh {
 
     /// A connection ends: what it was to find out, it did not.
     pub(super) fn end_probe(&mut self, key: Key, why: &str) {
+        self.end_relay(key, why);
         let Some(place) = self.probe_of(key) else { return };
         let ending = Ending { why: why.to_owned(), wait_ms: 0, told: true };
         let tries = self.probes[place].tries.as_mut();
@@ -366,7 +370,7 @@ impl Mesh {
 }
 
 /// An address as it was given, and the one that is meant.
-fn shown(text: &str, address: SocketAddr) -> String {
+pub(super) fn shown(text: &str, address: SocketAddr) -> String {
     let plain = address.to_string();
     if text == plain { plain } else { format!("{text} ({plain})") }
 }

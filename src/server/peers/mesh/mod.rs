@@ -27,6 +27,7 @@ mod dialing;
 mod doubts;
 mod names;
 mod receiving;
+mod relaying;
 mod strangers;
 
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ use std::net::SocketAddr;
 
 use super::change::Change;
 use super::handshake::{Accepting, Dialing, Identity, Session};
+use super::secret;
 use super::session::Block;
 use super::wire::{self, About, Clock, Frame, Reason, Stage};
 use crate::auth::hmac;
@@ -47,6 +49,7 @@ use crate::server::service::random::Random;
 use dialing::{Probe, Tries};
 use doubts::Doubt;
 use names::Names;
+use relaying::Relay;
 use strangers::Stranger;
 
 /// A server of the cluster, as this one knows it.
@@ -150,6 +153,11 @@ struct Conn {
     dialled: Option<SocketAddr>,
     /// One that is heard, and is no peer.
     stranger: Option<Stranger>,
+    /// An operator's on this machine, and the server that it asks, where that is another one.
+    local: bool,
+    relay_to: Option<String>,
+    /// The other end of that: who asks there.
+    relay: Option<Key>,
     /// From where, for the operator.
     origin: String,
     output: Output,
@@ -181,6 +189,8 @@ pub struct Mesh {
     place: usize,
     members: Vec<Member>,
     secret: hmac::Key,
+    /// Of the data directory's socket.
+    local_secret: hmac::Key,
     about: About,
     silence_ms: u64,
     random: Random,
@@ -191,6 +201,8 @@ pub struct Mesh {
     names: Names,
     /// Addresses that are asked who answers there.
     probes: Vec<Probe>,
+    /// What operators on this machine ask other servers.
+    relays: Vec<Relay>,
     /// Where this server accepts the others, and what the operator was warned of about addresses.
     listens: Vec<SocketAddr>,
     doubts_told: Vec<Doubt>,
@@ -215,8 +227,10 @@ impl Mesh {
             members,
             names: Names::default(),
             probes: Vec::new(),
+            relays: Vec::new(),
             listens: Vec::new(),
             doubts_told: Vec::new(),
+            local_secret: secret::local(),
             secret,
             about,
             silence_ms,
@@ -299,7 +313,7 @@ impl Mesh {
         let conns = self.conns.keys().filter_map(|key| self.deadline_of(self.conns.get(key)?));
         let dials = (0..self.peers.len()).filter_map(|place| self.dial_ms(place));
         let names_ms = self.names.next_ms(|text| self.wanted_ms(text));
-        conns.chain(dials).chain(names_ms).chain(self.probe_ms()).min()
+        conns.chain(dials).chain(names_ms).chain(self.probe_ms()).chain(self.relay_ms()).min()
     }
 
     fn deadline_of(&self, conn: &Conn) -> Option<u64> {
@@ -340,7 +354,8 @@ impl Mesh {
 
     /// Somebody has connected, from `origin`.
     pub fn accept(&mut self, origin: String) -> Key {
-        let is_unproven = |conn: &Conn| matches!(conn.state, State::Hello | State::Confirm(_));
+        let is_unproven =
+            |conn: &Conn| !conn.local && matches!(conn.state, State::Hello | State::Confirm(_));
         self.make_room(limits::PEER_UNPROVEN, is_unproven);
         let conn = self.conn(origin);
         self.conns.insert(conn)
@@ -366,6 +381,9 @@ impl Mesh {
             probe: None,
             dialled: None,
             stranger: None,
+            local: false,
+            relay_to: None,
+            relay: None,
             origin,
             output: Output::default(),
             dirty: false,

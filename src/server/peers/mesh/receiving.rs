@@ -63,13 +63,14 @@ impl Mesh {
     fn on_handshake(&mut self, key: Key, frame: &[u8]) {
         let nonce = self.nonce();
         let Some(conn) = self.conns.get_mut(key) else { return };
+        let secret = if conn.local { &self.local_secret } else { &self.secret };
         let out = conn.output.buffer(&mut self.spares);
         match mem::replace(&mut conn.state, State::Dead) {
-            State::Dialing(dialing) => match dialing.on_welcome(&self.secret, frame, out) {
+            State::Dialing(dialing) => match dialing.on_welcome(secret, frame, out) {
                 Ok((claim, session)) => self.on_proven(key, &claim, session),
                 Err(reason) => self.refuse(key, reason),
             },
-            State::Hello => match Accepting::new(&self.me, &self.secret, frame, nonce, out) {
+            State::Hello => match Accepting::new(&self.me, secret, frame, nonce, out) {
                 Ok(accepting) => conn.state = State::Confirm(Box::new(accepting)),
                 Err(reason) => self.refuse(key, reason),
             },
@@ -90,6 +91,12 @@ impl Mesh {
             self.answer_probe(key, claim.identity.clone());
             return self.fail(key, "it has said who it is");
         }
+        if conn.relay.is_some() {
+            return self.send_relayed(key);
+        }
+        if conn.local {
+            return self.on_local_proven(key, claim);
+        }
         let dialled = conn.peer;
         let place = match self.check(claim, dialled) {
             Ok(place) => place,
@@ -104,7 +111,8 @@ impl Mesh {
         let Some(place) = place else {
             let is_operator = |conn: &Conn| {
                 let is_open = matches!(conn.state, State::Open(_));
-                is_open && conn.peer.is_none() && conn.stranger.is_none()
+                let is_other = conn.local || conn.relay.is_some() || conn.stranger.is_some();
+                is_open && conn.peer.is_none() && !is_other
             };
             return self.make_room(limits::PEER_OPERATORS + 1, is_operator);
         };
@@ -161,7 +169,15 @@ impl Mesh {
         if conn.stranger.is_some() {
             return self.on_frame_of_stranger(key, frame);
         }
+        if conn.relay.is_some() {
+            return self.on_relayed(key, frame);
+        }
         let Some(id) = conn.peer else {
+            if let Some(name) = conn.relay_to.clone()
+                && matches!(frame, Frame::Ask | Frame::Change(_))
+            {
+                return self.relay(key, name, frame);
+            }
             match frame {
                 Frame::Ask => self.todo.events.push_back(Event::Asked(key)),
                 Frame::Change(change) => {

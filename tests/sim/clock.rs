@@ -1,6 +1,8 @@
 //! A server's clocks: two that count, at a speed of their own, of which one stands still while the
 //! machine is suspended; and the wall clock, which somebody may set.
 
+use chatctl::limits;
+
 /// Virtual time, microseconds since the history began.
 pub type Us = u64;
 
@@ -19,7 +21,8 @@ pub struct Clock {
     boot_base_ms: u64,
     /// Ticks in a million true ones.
     speed: u64,
-    /// How wrong the wall clock is, milliseconds, and since when.
+    /// How wrong the wall clock is, milliseconds, and when it was last set by so much that everybody
+    /// takes it for a step.
     wrong_ms: i64,
     pub set_at: Us,
 }
@@ -59,7 +62,10 @@ impl Clock {
 
     /// Sets the wall clock.
     pub fn set(&mut self, now_us: Us, wrong_ms: i64) {
-        (self.wrong_ms, self.set_at) = (wrong_ms, now_us);
+        if wrong_ms.abs_diff(self.wrong_ms) > limits::CLOCK_STEP_MS * 5 / 4 {
+            self.set_at = now_us;
+        }
+        self.wrong_ms = wrong_ms;
     }
 
     /// The machine is suspended until `until_us`.

@@ -327,7 +327,16 @@ pub const READ_ONLY_AFTER_MS: u64 = 2_000;
 /// Longest address of a server, as its peers and clients are told it, bytes. Longer: a usage error.
 pub const PEER_ADDRESS_BYTES: usize = 255;
 /// Largest frame before both sides have proven the cluster's secret, bytes. Larger: no peer, closed.
-pub const PEER_HANDSHAKE_BYTES: usize = 256;
+pub const PEER_HANDSHAKE_BYTES: usize = 512;
+/// Starts of a data directory that it remembers, and tells. Past it the oldest is forgotten: a copy that
+/// was started more often before anybody met it is not known for one.
+pub const BOOTS: usize = 16;
+/// Directories of which the newest start met is kept: the members, and some that were. Past it: one that
+/// is no member's is forgotten.
+pub const BOOTS_MET: usize = 2 * RAFT_VOTERS;
+/// Bytes of a peer's frames that wait until it is saved that its start was met. At the bound its messages
+/// are dropped; the core makes up for it. Of anything else: the connection is closed.
+pub const PEER_HELD_BYTES: usize = 1 << 20;
 /// Largest frame between peers that have, bytes: an append of as many entries as one takes, the last
 /// one of the longest. Larger: closed.
 pub const PEER_FRAME_BYTES: usize = 1 << 20;

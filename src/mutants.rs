@@ -150,6 +150,15 @@ mutants! {
     FailedLookUpForgets "failed-look-up-forgets":
         "a look-up that fails makes a server forget where its peer was reached before",
         ["peers::names::the_last_good_address"];
+    BootMetUnsaved "boot-met-unsaved":
+        "what a start says counts before it is durable that it was met",
+        ["peers::boots::what_a_new_start_says_waits", "sim::every"];
+    LowerBootAccepted "lower-boot-accepted":
+        "a directory is let in that was started less often than it is known to have been",
+        ["peers::boots::an_old_copy_is_refused_on_both_sides"];
+    BootNotCounted "boot-not-counted":
+        "a start is the same as the one before",
+        ["cluster::copies::an_old_directory_put_back"];
     WipedElect "wiped-servers-elect":
         "a majority of empty servers forms a cluster, though another may have been in one before",
         ["peers::forming::wiped_servers_never"];

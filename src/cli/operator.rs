@@ -13,7 +13,7 @@ use super::parse::Parsed;
 use crate::auth::hmac;
 use crate::limits;
 use crate::net::{connect, reason, resolver};
-use crate::server::peers::handshake::{Dialing, Identity, Kind, Session};
+use crate::server::peers::handshake::{Dialing, Identity, Session};
 use crate::server::peers::secret;
 use crate::server::peers::session::{Block, LENGTH_BYTES};
 use crate::server::peers::wire::{self, Frame, Reason};
@@ -166,8 +166,7 @@ fn prove(
     secret: &hmac::Key,
     by: Instant,
 ) -> Result<Opened, String> {
-    let me =
-        Identity { kind: Kind::Operator, name: String::new(), cluster: [0; 16], incarnation: 0 };
+    let me = Identity::operator();
     let mut out = Vec::new();
     let dialing = Dialing::new(&me, meant, entropy::array().map_err(failed)?, &mut out);
     stream.write_all(&out).map_err(failed)?;

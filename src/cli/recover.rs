@@ -27,7 +27,8 @@ use super::parse::{Environment, Parsed};
 use crate::chat::{self, Command, State};
 use crate::limits;
 use crate::server::{LONE, LONE_NAME};
-use crate::sys::{entropy, file::sync_dir, signal};
+use crate::sys::{entropy, file::is_full, file::sync_dir, signal};
+use crate::wal::boots::Boots;
 use crate::wal::hard_state::{self, HardState};
 use crate::wal::{
     self, DataDir, Disk, Identity, Look, RealDisk, SoundPart, SpareState, Wal, data_dir,
@@ -119,6 +120,14 @@ fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> i
     let (path, id, cluster) = (path.display(), &saved.id, Hex(&saved.cluster));
     writeln!(out, "{path} is of server {id}, of cluster {cluster}.")?;
     writeln!(out, "It has entries 1 to {last_index}; {commit} are known to be committed.")?;
+    if !saved.old_copy.is_empty() {
+        writeln!(
+            out,
+            "It is marked as an old copy: {} has met a later start of {id}, and what {id} \
+             acknowledged since the copy was made is not here.",
+            saved.old_copy
+        )?;
+    }
     if let Some(damage) = damage {
         writeln!(out, "Behind them it is damaged, and what is there is lost: {damage}.")?;
     }
@@ -193,7 +202,8 @@ fn replace(path: &Path, saved: &HardState, mut found: Found) -> Result<PathBuf, 
     let exchange = Exchange::new(path);
     exchange.prepare(saved, &mut found).map_err(|error| {
         let _ = exchange.undo();
-        format!("{error}. Nothing was changed")
+        let room = if is_full(&error) { ": make room, then try again" } else { "" };
+        format!("{error}{room}. Nothing was changed")
     })?;
     let finished = exchange.finish();
     finished.map_err(|error| format!("{error}. Call chatctl recover again to finish it"))?;
@@ -326,9 +336,16 @@ fn make(
         role: crate::raft::Role::Backup.to_string(),
         voted_for: LONE.to_string(),
         copy: 0,
+        // A history of its own.
+        boots: Boots::default(),
+        met: Vec::new(),
+        old_copy: String::new(),
         ..saved.clone()
     };
-    hard_state::save(&mut RealDisk::open(fresh), &state).map_err(io::Error::other)?;
+    hard_state::save(&mut RealDisk::open(fresh), &state).map_err(|error| match error {
+        hard_state::Error::Io(error) => error,
+        error => io::Error::other(error),
+    })?;
     make_log(&wal, cluster, found)?;
     for made in fs::read_dir(&wal)? {
         give(&made?.path(), owner)?;

@@ -50,6 +50,8 @@ pub struct Changing {
     /// Those that a peer has told, with the index up to which its log was applied: until the own one
     /// has come so far.
     heard: Option<(u64, Vec<chat::Member>)>,
+    /// Who has refused this server's directory as an old copy: the server ends.
+    pub old_copy: Option<String>,
 }
 
 struct Asked {
@@ -94,6 +96,7 @@ impl Changing {
             }
             Event::Change(key, change) => self.on_change(with, key, change),
             Event::Probed(address, identity) => self.on_probed(with, &address, identity),
+            Event::OldCopy(by) => self.old_copy = Some(by),
             Event::Asked(key) => return Some(key),
         }
         None

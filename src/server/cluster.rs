@@ -209,13 +209,15 @@ pub(super) fn mesh(
     client_address: &str,
 ) -> Result<Mesh, Error> {
     let (name, cluster, incarnation) = (state.id.clone(), state.cluster, state.incarnation);
+    let (boots, met) = (state.boots.clone(), state.met.clone());
     let mut about = mesh::empty_about(digest(&members), client_address.to_owned());
     about.cluster = cluster;
     if state.term > 0 {
         about.stage = Stage::Started;
     }
     let settings = mesh::Settings {
-        me: Identity { kind: Kind::Server, name, cluster, incarnation },
+        me: Identity { kind: Kind::Server, name, cluster, incarnation, boots },
+        met,
         members,
         secret,
         about,

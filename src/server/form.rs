@@ -95,6 +95,11 @@ impl<D: Disk> Former<D> {
     /// Does what there is to do now; none: it goes on waiting.
     pub fn turn(&mut self, with: &mut Means<'_>) -> Result<Option<Outcome>, Error> {
         loop {
+            if *with.mesh.met() != *with.own.met {
+                with.own.met = with.mesh.met().to_vec();
+                self.disks.save(with.own)?;
+            }
+            with.mesh.met_saved(&with.own.met);
             while let Some(event) = with.mesh.todo.events.pop_front() {
                 if let Some(members) = self.on_event(with, event)? {
                     return Ok(Some(Outcome::Joined(members)));
@@ -246,6 +251,14 @@ impl<D: Disk> Former<D> {
             // Who holds a first entry is one of those who form.
             Event::Join(from, entry) if self.may_join() => {
                 return self.on_join(with, from, &entry);
+            }
+            Event::OldCopy(by) => {
+                with.own.old_copy = by;
+                self.disks.save(with.own)?;
+                return Err(Error::OldCopy {
+                    id: with.own.id.clone(),
+                    by: with.own.old_copy.clone(),
+                });
             }
             Event::Probed(..) if self.may_join() => self.on_probed(with, event),
             Event::Change(key, _) => refuse_change(with, key),

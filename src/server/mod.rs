@@ -120,6 +120,13 @@ pub enum Error {
     Entry(ApplyError),
     /// The directory, the flags and the log do not fit together; the text says why.
     Cluster(String),
+    /// The data directory is an old copy.
+    OldCopy {
+        /// The server's id.
+        id: String,
+        /// Who has refused it.
+        by: String,
+    },
     /// The cluster's secret cannot be had.
     Secret(peers::secret::Error),
 }
@@ -151,6 +158,13 @@ impl fmt::Display for Error {
             Error::Core(error) => write!(f, "{error}"),
             Error::Entry(error) => write!(f, "{error}"),
             Error::Cluster(error) => write!(f, "{error}"),
+            Error::OldCopy { id, by } => write!(
+                f,
+                "the data directory is an old copy of {id}'s: {by} has met a later start of it, and \
+                 what was acknowledged since the copy was made is missing. It is marked, and no \
+                 server starts on it: move it away, start {id} with an empty directory, and let that \
+                 in with chatctl members replace {id}"
+            ),
             Error::Secret(error) => write!(f, "{error}"),
         }
     }

@@ -11,7 +11,7 @@ use super::links::Links;
 use super::peers::mesh::Event;
 use super::service::Serving;
 use super::trace::Trace;
-use super::{Server, TraceLevel};
+use super::{Error, Server, TraceLevel};
 use crate::limits;
 use crate::raft::{Payload, Role, RoleChange, ServerId, Wanted, Why};
 use crate::wal::ReadDone;
@@ -34,8 +34,12 @@ pub struct WantedReads {
 
 impl Server {
     /// Takes what came from peers to the core, in the order in which it came.
-    pub(super) fn read_peers(&mut self) {
+    pub(super) fn read_peers(&mut self) -> Result<(), Error> {
         self.links.work(self.now.monotonic_ms, self.waiting.poll.registry());
+        self.take_peer_events()
+    }
+
+    fn take_peer_events(&mut self) -> Result<(), Error> {
         while let Some(event) = self.links.mesh.todo.events.pop_front() {
             let asked = match event {
                 Event::Asked(key) => Some(key),
@@ -53,7 +57,17 @@ impl Server {
                 let status = self.status();
                 self.links.mesh.answer(key, status);
             }
+            if let Some(by) = self.changing.old_copy.take() {
+                return Err(Error::OldCopy { id: self.hard_state.id.clone(), by });
+            }
         }
+        Ok(())
+    }
+
+    /// The hard state is durable: what starts say that are in it counts.
+    pub(super) fn met_saved(&mut self) -> Result<(), Error> {
+        self.links.mesh.met_saved(&self.hard_state.met);
+        self.take_peer_events()
     }
 
     /// Has something done about the members; nothing, by a server that is alone.

@@ -18,6 +18,7 @@ use crate::raft::{
     Raft, ReadError, ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
 };
 use crate::server::standing;
+use crate::wal::boots::Met;
 use crate::wal::format::RECORD_HEADER_BYTES;
 use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal, hard_state};
 
@@ -298,19 +299,25 @@ impl Replica {
         }
     }
 
-    /// Brings `file` up to date. True: the caller saves it, then calls [`Replica::save_done`]. One
+    /// Brings `file` up to date, with the starts of other directories that were met, where there is a
+    /// peers' port. True: the caller saves it, then calls [`Replica::save_done`]. One
     /// save is under way at a time. The role is written along, and after an election, for people who
     /// look into the file.
-    pub fn next_save(&mut self, file: &mut hard_state::HardState) -> bool {
+    pub fn next_save(&mut self, file: &mut hard_state::HardState, met: Option<&[Met]>) -> bool {
         let role = self.core.role();
         let tells_role = role != Role::Candidate && file.role != role.to_string();
         let wishes = &mut self.wishes;
-        let is_new = wishes.hard_state.is_some() || wishes.copy.is_some() || tells_role;
+        let met = met.filter(|met| **met != *file.met);
+        let is_asked = wishes.hard_state.is_some() || wishes.copy.is_some();
+        let is_new = is_asked || tells_role || met.is_some();
         if self.saving.is_some() || !is_new {
             return false;
         }
         let state = wishes.hard_state.take().unwrap_or_else(|| hard_state_of(file));
         file.copy = wishes.copy.take().unwrap_or(file.copy);
+        if let Some(met) = met {
+            file.met = met.to_vec();
+        }
         file.role = role.to_string();
         file.term = state.term;
         file.voted_for = state.voted_for.map(|id| id.to_string()).unwrap_or_default();

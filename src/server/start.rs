@@ -23,6 +23,7 @@ use crate::raft::{self, Role, ServerId};
 use crate::sys::output::Output;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{entropy, process};
+use crate::wal::boots::Boots;
 use crate::wal::hard_state::{self, HardState};
 use crate::wal::{DataDir, Reader, Writer};
 
@@ -47,7 +48,9 @@ pub fn run(options: Options) -> Result<(), Error> {
 fn serve(options: Options, trace: Trace) -> Result<(), Error> {
     let Some(mut server) = Server::start(options, trace)? else { return Ok(()) };
     while !server.stopped() {
-        server.turn()?;
+        if let Err(error) = server.turn() {
+            return Err(server.end(error));
+        }
     }
     server.links.stop(server.waiting.poll.registry());
     Ok(())
@@ -100,8 +103,10 @@ impl Server {
         }
         // Some have said it while the cluster was formed.
         server.change(|_, with| with.learn_addresses());
-        if server.service.replica.members().is_empty() {
-            server.found()?;
+        if server.service.replica.members().is_empty()
+            && let Err(error) = server.found()
+        {
+            return Err(server.end(error));
         }
         server.register().map_err(|error| Error::System("cannot watch the listeners", error))?;
         server.tell_start(&addresses, started);
@@ -143,6 +148,19 @@ impl Server {
             _directory: directory,
             options,
         })
+    }
+
+    /// Why it ends. That its directory is an old copy is saved first.
+    fn end(self, error: Error) -> Error {
+        let Error::OldCopy { by, .. } = &error else { return error };
+        let Server { mut hard_state, writer, _directory: directory, .. } = self;
+        // Whatever it has under way is done then.
+        drop(writer);
+        hard_state.old_copy.clone_from(by);
+        match hard_state::save(&mut directory.disk(), &hard_state) {
+            Ok(()) => error,
+            Err(error) => Error::State(error),
+        }
     }
 
     fn tell_start(&self, addresses: &[String], started: Instant) {
@@ -278,13 +296,25 @@ fn addresses(listeners: &[Listener], trace: Trace) -> Result<Vec<String>, Error>
 }
 
 /// What the directory's `server_state.txt` says. A new one has no cluster's id yet where a cluster is
-/// to be formed.
+/// to be formed. That it is started once more is saved before anybody is told, unless it is marked as
+/// an old copy.
 fn hard_state(directory: &DataDir, options: &Options) -> Result<HardState, Error> {
-    if let Some(state) = hard_state::recover(&mut directory.disk()).map_err(Error::State)? {
-        return Ok(state);
+    let mut state = match hard_state::recover(&mut directory.disk()).map_err(Error::State)? {
+        Some(state) => state,
+        None => first_state(directory, options)?,
+    };
+    if !state.old_copy.is_empty() {
+        return Err(Error::OldCopy { id: state.id, by: state.old_copy });
     }
+    state.boots.begin(u64::from_be_bytes(random()?));
+    hard_state::save(&mut directory.disk(), &state).map_err(Error::State)?;
+    Ok(state)
+}
+
+/// What the file of a new directory says.
+fn first_state(directory: &DataDir, options: &Options) -> Result<HardState, Error> {
     hard_state::check_not_lost(&mut directory.wal_disk()).map_err(Error::State)?;
-    let state = HardState {
+    Ok(HardState {
         id: options.id.clone().unwrap_or_else(|| LONE_NAME.to_owned()),
         cluster: if options.cluster.is_empty() { random()? } else { [0; 16] },
         incarnation: u64::from_be_bytes(random()?),
@@ -292,7 +322,8 @@ fn hard_state(directory: &DataDir, options: &Options) -> Result<HardState, Error
         term: 0,
         voted_for: String::new(),
         copy: 0,
-    };
-    hard_state::save(&mut directory.disk(), &state).map_err(Error::State)?;
-    Ok(state)
+        boots: Boots::default(),
+        met: Vec::new(),
+        old_copy: String::new(),
+    })
 }

@@ -94,7 +94,7 @@ impl Server {
     /// holds it is persisted: replies and pushes of changes are made by `apply_committed` alone.
     pub(super) fn turn(&mut self) -> Result<(), Error> {
         self.wait()?;
-        self.read_peers();
+        self.read_peers()?;
         self.accept();
         self.serve_connections();
         self.hash_passwords();
@@ -425,7 +425,8 @@ impl Server {
         });
         self.read_wanted();
         self.send_to_peers();
-        if self.service.replica.next_save(&mut self.hard_state) {
+        let met = Some(self.links.mesh.met());
+        if self.service.replica.next_save(&mut self.hard_state, met) {
             self.writer.save(self.hard_state.clone());
         }
         for change in self.service.replica.wishes.changes.drain(..) {
@@ -467,6 +468,7 @@ impl Server {
                 Done::HardState { result, .. } => {
                     result.map_err(Error::State)?;
                     self.service.replica.save_done(&self.hard_state);
+                    self.met_saved()?;
                 }
                 Done::Spare(state) => self.spare_changed(&state),
             }

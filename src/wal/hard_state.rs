@@ -1,23 +1,30 @@
 //! `server_state.txt`: what a server must not forget besides its log, as text.
 //!
-//! Two lines of 512 bytes each, so that each has a sector of its own. A save writes over the one
-//! that does not hold the newest state, and syncs; so a crash in between leaves the old state or
-//! the new one. A line:
+//! Two lines of 4,096 bytes each. A save writes over the one that does not hold the newest state, and
+//! syncs; so a crash in between leaves the old state or the new one. A line:
 //!
 //! ```text
-//! chatctl-state 1 counter=7 id=a cluster=32-hex incarnation=16-hex role=PRIMARY term=3 voted_for=- copy=1   ... crc=8-hex LF
+//! chatctl-state 1 counter=7 id=a cluster=32-hex incarnation=16-hex role=PRIMARY term=3 voted_for=-
+//!                 boots=... met=... copy=1 old_copy=b   ... crc=8-hex LF
 //! ```
 //!
-//! with spaces before `crc`, and `copy` left out where it is 0: the CRC-32 of all bytes before `crc=`. A line that
-//! was never written is 511 spaces and LF. The file gets its name when its first line is durable.
+//! without a line end in between, with spaces before `crc`, and `copy` left out where it is 0, `old_copy`
+//! where it is empty; `boots` and `met` are [`super::boots`]'s. `crc` is the CRC-32 of all bytes before `crc=`. A line that was never written is
+//! 4,095 spaces and LF. The file gets its name when its first line is durable.
 //!
 //! Which state counts: the one of the valid line with the higher counter. A line that is not valid
 //! counts as one whose write was cut short: nobody was told of it. (Damage to the newest line
 //! cannot be told from that.) With no valid line the file is refused, never guessed at.
+//!
+//! A line is as long as the largest block that disks write as one, and begins where such a block
+//! begins, so that no write touches both lines. Where the disk writes less at a time, a write that is
+//! cut short leaves a line of old and new sectors: the counter is in its first and the CRC in its last,
+//! so it is not valid, whichever of them arrived.
 
 use std::fmt;
 use std::io;
 
+use super::boots::{self, Boots, Met};
 use super::disk::Disk;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
@@ -26,15 +33,21 @@ use crate::mutants::{Mutant, planted};
 pub const FILE: &str = "server_state.txt";
 const UNFINISHED: &str = "server_state.txt.new";
 
-const LINE_BYTES: usize = 512;
+/// Bytes of a line.
+pub const LINE_BYTES: usize = 4_096;
 const CRC_AT: usize = LINE_BYTES - "crc=12345678\n".len();
 const LEAD: &str = "chatctl-state 1";
-/// Longest text field, bytes: three of them fit in a line with all else at its longest.
+/// Longest text field, bytes: four of them fit in a line with all else at its longest.
 const FIELD_BYTES: usize = 64;
 /// Highest counter: each change of the term or the vote counts one up.
 const COUNTER: u64 = 1 << 60;
 /// How a text field that is empty is written.
 const EMPTY: &str = "-";
+
+/// What an operator does without a state.
+const WHAT_NOW: &str = "A server that is alone: restore its directory from a copy. One of a cluster: \
+                        move the directory away, start with an empty one and let that in with chatctl \
+                        members replace";
 
 /// What a server must not forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +67,13 @@ pub struct HardState {
     /// The number of the log's copy: 0 until the log is damaged for the first time, odd while it is
     /// being restored; see [`crate::raft::is_damaged`].
     pub copy: u64,
+    /// The directory's newest starts.
+    pub boots: Boots,
+    /// The newest start that was met of each other member's directory.
+    pub met: Vec<Met>,
+    /// Which server has refused this directory as an old copy of itself; empty for none. Once it is
+    /// set no server is started on it.
+    pub old_copy: String,
 }
 
 /// Why there is no state, or none could be saved.
@@ -75,14 +95,13 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Damaged { why } => write!(
-                f,
-                "{FILE} is damaged: {why}. Nothing was changed. Restore the directory from a copy"
-            ),
+            Error::Damaged { why } => {
+                write!(f, "{FILE} is damaged: {why}. Nothing was changed. {WHAT_NOW}")
+            }
             Error::Lost => write!(
                 f,
                 "{FILE} is missing, and the log beside it is not empty. Nothing was changed. \
-                 Restore the file, or the whole directory, from a copy"
+                 {WHAT_NOW}"
             ),
             Error::Field(field) => write!(
                 f,
@@ -219,16 +238,21 @@ fn blank() -> [u8; LINE_BYTES] {
 }
 
 fn line(counter: u64, state: &HardState) -> Result<[u8; LINE_BYTES], Error> {
-    let HardState { id, cluster, incarnation, role, term, voted_for, copy } = state;
+    let HardState { id, cluster, incarnation, role, term, voted_for, .. } = state;
     let cluster: String = cluster.iter().map(|byte| format!("{byte:02x}")).collect();
     let (id, role) = (field("id", id)?, field("role", role)?);
     let voted_for = field("vote", voted_for)?;
+    let old_copy = field("name of who refused it", &state.old_copy)?;
+    let (copy, boots, met) = (state.copy, state.boots.to_text(), boots::met_to_text(&state.met));
     let mut text = format!(
         "{LEAD} counter={counter} id={id} cluster={cluster} incarnation={incarnation:016x} \
-         role={role} term={term} voted_for={voted_for} "
+         role={role} term={term} voted_for={voted_for} boots={boots} met={met} "
     );
-    if *copy > 0 {
+    if copy > 0 {
         text.push_str(&format!("copy={copy} "));
+    }
+    if old_copy != EMPTY {
+        text.push_str(&format!("old_copy={old_copy} "));
     }
     assert!(text.len() <= CRC_AT, "bounded fields fit a line");
     let mut line = blank();
@@ -255,7 +279,7 @@ fn parse(line: &[u8]) -> Option<(u64, HardState)> {
     if end != format!("crc={:08x}\n", crc32fast::hash(text.as_bytes())) {
         return None;
     }
-    let mut words = text.strip_prefix(LEAD)?.split_ascii_whitespace();
+    let mut words = text.strip_prefix(LEAD)?.split_ascii_whitespace().peekable();
     let mut next = |name: &str| value_of(words.next()?, name);
     let counter = next("counter")?.parse().ok()?;
     let mut state = HardState {
@@ -265,10 +289,17 @@ fn parse(line: &[u8]) -> Option<(u64, HardState)> {
         role: text_of(next("role")?),
         term: next("term")?.parse().ok()?,
         voted_for: text_of(next("voted_for")?),
+        boots: Boots::of_text(next("boots")?)?,
+        met: boots::met_of_text(next("met")?)?,
         copy: 0,
+        old_copy: String::new(),
     };
+    if let Some(copy) = words.peek().and_then(|word| value_of(word, "copy")) {
+        state.copy = copy.parse().ok()?;
+        words.next();
+    }
     if let Some(word) = words.next() {
-        state.copy = value_of(word, "copy")?.parse().ok()?;
+        state.old_copy = value_of(word, "old_copy")?.to_owned();
     }
     words.next().is_none().then_some((counter, state))
 }
@@ -283,7 +314,9 @@ fn text_of(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::boots::Boot;
     use super::*;
+    use crate::limits;
 
     #[test]
     fn a_line_is_as_it_was_always_written() {
@@ -295,33 +328,47 @@ mod tests {
             term: 9,
             voted_for: String::new(),
             copy: 0,
+            boots: Boots::default(),
+            met: Vec::new(),
+            old_copy: String::new(),
         };
         let line = line(7, &state).unwrap();
         let text = std::str::from_utf8(&line).unwrap();
         let start = "chatctl-state 1 counter=7 id=lone cluster=abababababababababababababababab \
-                     incarnation=0000000000001234 role=PRIMARY term=9 voted_for=- ";
+                     incarnation=0000000000001234 role=PRIMARY term=9 voted_for=- boots=- met=- ";
         assert!(text.starts_with(start), "{text}");
         assert_eq!(text[start.len()..CRC_AT].trim(), "");
-        assert_eq!(&text[CRC_AT..], "crc=b1be07f6\n");
+        assert_eq!(&text[CRC_AT..], "crc=7f276684\n");
         assert_eq!(parse(&line), Some((7, state.clone())));
-        let damaged = HardState { copy: 3, ..state };
-        let line = super::line(8, &damaged).unwrap();
+        let mut marked = HardState { copy: 3, old_copy: "b".into(), ..state };
+        (10..12).for_each(|id| marked.boots.begin(id));
+        marked.met = vec![Met { incarnation: 0x77, boot: Boot { number: 4, id: 0xfe } }];
+        let line = super::line(8, &marked).unwrap();
         let text = std::str::from_utf8(&line).unwrap();
-        assert!(text.contains("term=9 voted_for=- copy=3 "), "{text}");
-        assert_eq!(parse(&line), Some((8, damaged)));
+        let end = "term=9 voted_for=- boots=2:000000000000000b,000000000000000a \
+                   met=0000000000000077:4:00000000000000fe copy=3 old_copy=b ";
+        assert!(text.contains(end), "{text}");
+        assert_eq!(parse(&line), Some((8, marked.clone())));
+        marked.copy = 0;
+        let line = super::line(9, &marked).unwrap();
+        assert_eq!(parse(&line), Some((9, marked)));
     }
 
     #[test]
     fn the_longest_fields_fit_and_longer_or_blank_ones_are_refused() {
         let long = "x".repeat(FIELD_BYTES);
+        let boot = Boot { number: u64::MAX, id: u64::MAX };
         let mut state = HardState {
             id: long.clone(),
             cluster: [0xFF; 16],
             incarnation: u64::MAX,
             role: long.clone(),
             term: u64::MAX,
-            voted_for: long,
+            voted_for: long.clone(),
             copy: u64::MAX,
+            boots: Boots::new(u64::MAX, vec![u64::MAX; limits::BOOTS]).unwrap(),
+            met: vec![Met { incarnation: u64::MAX, boot }; limits::BOOTS_MET],
+            old_copy: long,
         };
         let line_of = line(u64::MAX, &state).unwrap();
         assert_eq!(parse(&line_of), Some((u64::MAX, state.clone())));

@@ -44,6 +44,7 @@
 //! always goes on in a fresh segment and never writes into one that has records.
 
 mod bookkeeping;
+pub mod boots;
 pub mod data_dir;
 mod disk;
 mod follow;

@@ -247,7 +247,7 @@ fn a_failure_leaves_nothing_behind_and_says_what_to_do() {
         assert_eq!(names(home.path()), ["data"], "{what}");
     };
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 4 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_chatctl")]);
+    command.args(["-c", "ulimit -f 32 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_chatctl")]);
     command.args(["recover", "--force", "--yes"]).arg(&directory);
     let (code, _, error) = said(&run(command, ""));
     assert_eq!(code, Some(1), "{error}");

@@ -2,6 +2,7 @@
 
 mod chat;
 mod clocks;
+mod copies;
 mod damage;
 mod disks;
 mod failover;

@@ -7,6 +7,7 @@ use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
 use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::session::{Block, Opener, Sealer};
 use chatctl::server::peers::wire::{self, About, Clock, Frame, Reason, Stage};
+use chatctl::wal::boots::Boots;
 
 use super::{fuzz, mutate};
 use crate::support::Rng;
@@ -144,6 +145,7 @@ fn a_changed_handshake_never_ends_in_a_proven_connection() {
         name: name.to_owned(),
         cluster: [5; 16],
         incarnation: 7,
+        boots: Boots::new(2, vec![8, 9]).unwrap(),
     };
     let (a, b) = (server("a"), server("b"));
     fuzz("peers", |rng| {
@@ -189,11 +191,13 @@ fn whatever_comes_to_the_peers_port_no_connection_keeps_more_than_it_may() {
         name: name.to_owned(),
         cluster: [5; 16],
         incarnation: 7,
+        boots: Boots::new(2, vec![8, 9]).unwrap(),
     };
     let secret = hmac::Key::new(&[1; 32]);
     fuzz("peers", |rng| {
         let settings = Settings {
             me: server("b"),
+            met: Vec::new(),
             members: vec![member("a", "h:1", 1), member("b", "h:2", 2)],
             secret: secret.clone(),
             about: empty_about([3; 32], String::new()),
@@ -226,6 +230,10 @@ fn whatever_comes_to_the_peers_port_no_connection_keeps_more_than_it_may() {
             kept.extend(bytes.drain(..count.min(bytes.len())));
             let used = mesh.receive(key, &kept);
             kept.drain(..used);
+            if rng.chance(1, 4) {
+                let met = mesh.met().to_vec();
+                mesh.met_saved(&met);
+            }
             assert!(kept.len() <= PEER_FRAME_BYTES);
             mesh.tick();
         }

@@ -158,6 +158,12 @@ const HELD_BY: &[(&str, &str)] = &[
     ("LOCAL_OPERATORS", "operators_on_this_machine_are_bounded_and_may_be_nothing_else"),
     ("PEER_STRANGERS", "no_more_strangers_are_heard_than_there_may_be_members"),
     ("PEER_FRAME_BYTES", "a_frame_longer_than_any_that_is_sent_ends_the_connection"),
+    ("BOOTS", "the_newest_starts_are_remembered_up_to_a_bound"),
+    ("BOOTS_MET", "what_was_met_is_bounded_and_members_are_not_forgotten"),
+    (
+        "PEER_HELD_BYTES",
+        "what_waits_for_a_save_is_bounded_and_the_core_makes_up_for_what_is_dropped",
+    ),
     ("PEER_READ_BYTES", "what_is_read_at_once_is_little_from_those_who_have_proven_nothing"),
     ("PEER_OUTPUT_BYTES", "what_waits_for_a_peer_that_does_not_read_is_bounded"),
 ];

@@ -215,9 +215,9 @@ fn who_proves_nothing_is_let_go_and_takes_no_room() {
     let left: Vec<_> = keys.iter().filter(|key| open(&mut net, key)).collect();
     assert!(left.len() <= PEER_UNPROVEN, "{}", left.len());
     assert!(left.contains(&&keys[999]), "the newest stays");
-    let used = net.mesh(1).receive(keys[999], &[0, 0, 1, 0]);
+    let used = net.mesh(1).receive(keys[999], &[0, 0, 2, 0]);
     assert_eq!(used, 0, "the largest that may come is waited for");
-    net.mesh(1).receive(keys[998], &[0, 0, 1, 1]);
+    net.mesh(1).receive(keys[998], &[0, 0, 2, 1]);
     net.settle();
     assert!(!open(&mut net, &keys[998]), "a larger one is not");
     net.pass(PEER_HANDSHAKE_MS);
@@ -249,7 +249,11 @@ fn local(net: &mut Net, kind: Kind, meant: &str) -> (Key, Session) {
 }
 
 fn come_in(net: &mut Net, key: Key, secret: &hmac::Key, kind: Kind, meant: &str) -> (Key, Session) {
-    let me = Identity { kind, name: String::new(), cluster: [0; 16], incarnation: 0 };
+    let boots = match kind {
+        Kind::Server => settings(0, 2).me.boots,
+        Kind::Operator => Identity::operator().boots,
+    };
+    let me = Identity { kind, boots, ..Identity::operator() };
     let mesh = net.mesh(1);
     let mut out = Vec::new();
     let dialing = Dialing::new(&me, meant, [9; 32], &mut out);
@@ -400,7 +404,7 @@ fn bytes_that_were_recorded_or_changed_end_the_connection() {
 
 #[test]
 fn a_newer_program_is_refused_for_its_version() {
-    let me = Identity { kind: Kind::Server, name: "b".into(), cluster: [5; 16], incarnation: 101 };
+    let me = settings(1, 2).me;
     let mut hello = Vec::new();
     Dialing::new(&me, "a", [1; 32], &mut hello);
     hello[4 + 9..4 + 11].copy_from_slice(&[0, 9]);

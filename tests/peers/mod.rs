@@ -1,5 +1,6 @@
 //! The peers' protocol without sockets: meshes that are wired together in memory.
 
+mod boots;
 mod forming;
 mod measure;
 mod mesh;
@@ -15,6 +16,7 @@ use chatctl::net::Key;
 use chatctl::server::lines::Folder;
 use chatctl::server::peers::handshake::{Identity, Kind};
 use chatctl::server::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of};
+use chatctl::wal::boots::Boots;
 
 /// Silence after which a connection is closed here, milliseconds.
 const SILENCE_MS: u64 = 2_000;
@@ -50,6 +52,8 @@ struct Net {
     silent: Vec<SocketAddr>,
     /// How often each was dialled.
     dials: usize,
+    /// Whose disk takes nothing: that a start was met is not saved.
+    stuck: Vec<usize>,
 }
 
 /// How a look-up goes.
@@ -86,11 +90,13 @@ fn members(count: usize) -> Vec<Member> {
 /// A server as it should be: its cluster is `[5; 16]`, its secret made of 1.
 fn settings(place: usize, count: usize) -> Settings {
     let incarnation = 100 + place as u64;
-    let me = Identity { kind: Kind::Server, name: name_of(place), cluster: [5; 16], incarnation };
+    let (kind, name, boots) = (Kind::Server, name_of(place), Boots::new(1, vec![7]).unwrap());
+    let me = Identity { kind, name, cluster: [5; 16], incarnation, boots };
     let mut about = empty_about([3; 32], format!("client:{place}"));
     about.cluster = me.cluster;
     Settings {
         me,
+        met: Vec::new(),
         members: members(count),
         secret: hmac::Key::new(&[1; 32]),
         about,
@@ -115,6 +121,7 @@ impl Net {
             asked: 0,
             silent: Vec::new(),
             dials: 0,
+            stuck: Vec::new(),
         }
     }
 
@@ -235,6 +242,10 @@ impl Net {
 
     fn write(&mut self, place: usize) -> bool {
         let mesh = &mut self.meshes[place];
+        if !self.stuck.contains(&place) {
+            let met = mesh.met().to_vec();
+            mesh.met_saved(&met);
+        }
         let mut moved = false;
         for key in std::mem::take(&mut mesh.todo.write) {
             let Some(output) = mesh.output(key) else { continue };

@@ -10,6 +10,7 @@ use chatctl::chat::{Command, Direction};
 use chatctl::limits;
 use chatctl::raft::{Body, HardState, Outgoing, Role, ServerId, is_damaged};
 use chatctl::wal::Batch;
+use chatctl::wal::boots::Met;
 use chatctl::wal::format::RECORD_HEADER_BYTES;
 
 use super::clock::Us;
@@ -156,7 +157,12 @@ impl Checker {
     pub fn on_turn(&mut self, now_us: Us, place: usize, servers: &[Server]) {
         let server = &servers[place];
         let Some(process) = &server.process else { return };
-        process.heard.iter().for_each(|(id, from)| self.configs.on_heard(*id, from));
+        for (id, from) in &process.heard {
+            self.configs.on_heard(*id, from);
+            let met = Met { incarnation: from.incarnation, boot: from.boot };
+            let (met, name) = (server.kept.met.contains(&met), &server.name);
+            assert!(met, "{name} counts what {from:?} says, and has not saved that it met it");
+        }
         self.seen.resize(servers.len(), Seen::default());
         let core = process.service.replica.core();
         let seen = self.seen[place];

@@ -61,6 +61,7 @@ impl World {
                     self.checker.on_saved(server.kept.hard_state, state_of(file));
                     server.kept.hard_state = state_of(file);
                     server.kept.copy = file.copy;
+                    server.kept.met.clone_from(&file.met);
                 }
                 Input::Saved { worked }
             }

@@ -39,6 +39,7 @@ impl Entering {
         }
         self.peers.work(now_ms, &mut self.acts);
         let outcome = self.former.turn(&mut means(&mut self.file, &mut self.peers, now))?;
+        self.peers.met_saved(&self.file.met);
         self.peers.mesh.todo.tell.clear();
         self.peers.write(&mut self.acts);
         Ok((std::mem::take(&mut self.acts), outcome))

@@ -53,6 +53,7 @@ impl World {
         let rest: Vec<usize> =
             rest.into_iter().filter(|place| !self.servers[*place].is_ghost).collect();
         self.heal(&rest);
+        self.finds_old_copies();
         self.replace_the_lost();
         self.comes_together();
         self.times_are_right();
@@ -142,7 +143,7 @@ impl World {
         }
     }
 
-    fn revive(&mut self, place: usize) {
+    pub fn revive(&mut self, place: usize) {
         let now_us = self.now_us;
         let server = &mut self.servers[place];
         server.dead = false;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use chatctl::raft::{HardState, ServerId};
+use chatctl::wal::boots::Met;
 use chatctl::wal::{Batch, Entry};
 
 use crate::wal::machine::{Change, changes_of};
@@ -32,8 +33,12 @@ pub struct Kept {
     pub hard_state: HardState,
     /// The number of the log's copy.
     pub copy: u64,
+    /// The newest start that was met of each other directory.
+    pub met: Vec<Met>,
     /// Logs that were damaged, as they were before.
     pub lost: Vec<Vec<Brief>>,
+    /// The disk was rolled back, and something had been promised since.
+    lacks: bool,
     /// Every entry that was ever there, with its index.
     ever: BTreeSet<(usize, Brief)>,
 }
@@ -56,6 +61,26 @@ impl Kept {
     /// The disk is lost; what it had is remembered.
     pub fn lose(&mut self) {
         self.lost.push(std::mem::take(&mut self.log));
+    }
+
+    /// The disk is as it was when it had `copy`; what it had since is remembered.
+    pub fn roll_back(&mut self, copy: &Kept) {
+        let lacks = !self.is_as(copy);
+        let Kept { log, mut lost, mut ever, .. } = std::mem::replace(self, copy.clone());
+        lost.push(log);
+        ever.extend(copy.ever.iter().copied());
+        (self.lost, self.ever, self.lacks) = (lost, ever, lacks);
+    }
+
+    /// Whether something was promised that the disk lacks since it was rolled back.
+    pub fn lacks_what_it_had(&self) -> bool {
+        self.lacks
+    }
+
+    /// Whether nothing was promised, and nobody met, since it had `copy`.
+    pub fn is_as(&self, copy: &Kept) -> bool {
+        let promised = |kept: &Kept| (kept.log.clone(), kept.hard_state, kept.copy);
+        promised(self) == promised(copy) && self.met == copy.met
     }
 
     /// Whether the entry at `index` is `brief`, durably.

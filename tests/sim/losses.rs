@@ -62,6 +62,10 @@ impl World {
     pub fn forget(&mut self, place: usize) {
         let server = &self.servers[place];
         let Some(past) = &server.past else { return };
+        // Nor may anybody forget whom it met, while one that is known by that is not found out.
+        if self.has_old_copy() {
+            return;
+        }
         let same_vote = past.hard_state == server.kept.hard_state;
         let differ = past.log.iter().zip(&server.kept.log).position(|(past, now)| past != now);
         let same = differ.unwrap_or(past.log.len().min(server.kept.log.len()));

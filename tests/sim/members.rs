@@ -16,7 +16,8 @@ impl World {
     pub fn change_members(&mut self) {
         let newest = self.checker.configs.newest();
         let busy = self.operators.iter().filter(|operator| operator.end.is_none()).count();
-        if newest.members.is_empty() || busy > 1 {
+        // Who is new has met nobody, and would not know an old copy for one.
+        if newest.members.is_empty() || busy > 1 || self.has_old_copy() {
             return;
         }
         let some = self.rng.below(newest.members.len() as u64) as usize;
@@ -37,7 +38,7 @@ impl World {
     }
 
     /// An operator has it done; now and then two have.
-    fn wants(&mut self, verb: Verb, name: &str, after: Us) {
+    pub fn wants(&mut self, verb: Verb, name: &str, after: Us) {
         let address = if verb == Verb::Add { peer_address_of(name) } else { String::new() };
         let change = Change { verb, name: name.to_owned(), address };
         if self.rng.chance(1, 6) {

@@ -9,6 +9,7 @@
 //! | `server.rs`, `process.rs` | one machine; what `Server::turn` does, in its order |
 //! | `entering.rs`, `peers.rs` | a server that is no member yet; the peers' port of any |
 //! | `network.rs`, `wires.rs`, `names.rs`, `disks.rs`, `clock.rs` | what is simulated |
+//! | `copies.rs` | disks that are rolled back |
 //! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |
 //! | `chatter.rs`, `wild.rs` | the clients |
 //! | `weather.rs` | what goes wrong |
@@ -27,6 +28,7 @@ mod checker;
 mod client;
 mod clock;
 mod configs;
+mod copies;
 mod counts;
 mod disks;
 mod entering;

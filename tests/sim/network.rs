@@ -56,7 +56,8 @@ impl World {
         };
         let Some(peer) = place_of_name(mesh.name_of(to)) else { return };
         let server = &self.servers[place];
-        let from = Sender { place, name, incarnation: server.incarnation };
+        let Some(boot) = server.boot() else { return };
+        let from = Sender { place, name, incarnation: server.incarnation, boot };
         self.note(format_args!("{id} to {to}: {message}"));
         if self.unnoticed.is_none() && self.chance(self.weather.lose) {
             self.counts.lost += 1;

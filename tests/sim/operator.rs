@@ -2,7 +2,7 @@
 //! PRIMARY, under the secret. They try again, crash in the middle, and two of them ask the same.
 
 use chatctl::server::peers::change::{Change, Verb};
-use chatctl::server::peers::handshake::{Dialing, Identity, Kind, Session};
+use chatctl::server::peers::handshake::{Dialing, Identity, Session};
 use chatctl::server::peers::session::{Block, LENGTH_BYTES};
 use chatctl::server::peers::wire::{self, Frame};
 
@@ -81,10 +81,8 @@ impl World {
         let Some(to) = to else { return self.asks_again(place) };
         let mut nonce = [0; 32];
         nonce.copy_from_slice(&self.rng.bytes(32));
-        let kind = Kind::Operator;
-        let me = Identity { kind, name: String::new(), cluster: [0; 16], incarnation: 0 };
         let mut hello = Vec::new();
-        let dialing = Dialing::new(&me, "", nonce, &mut hello);
+        let dialing = Dialing::new(&Identity::operator(), "", nonce, &mut hello);
         let holder = Holder::Operator(place);
         let wire = self.dial(holder, &peer_address_of(&self.servers[to].name.clone()));
         self.wire_sends(wire, holder, hello);

@@ -10,6 +10,7 @@ use chatctl::raft::ServerId;
 use chatctl::server::peers::handshake::{Identity, Kind};
 use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::wire::Stage;
+use chatctl::wal::boots::{Boot, Met};
 use chatctl::wal::hard_state::HardState;
 
 use super::process::Act;
@@ -41,6 +42,7 @@ pub struct Sender {
     pub place: usize,
     pub name: String,
     pub incarnation: u64,
+    pub boot: Boot,
 }
 
 /// The mesh and its connections.
@@ -48,6 +50,8 @@ pub struct Peers {
     pub mesh: Mesh,
     wires: BTreeMap<WireId, (Key, Vec<u8>)>,
     keys: BTreeMap<Key, WireId>,
+    /// The starts that are known to be saved as met.
+    saved: Vec<Met>,
 }
 
 /// The secret that all servers and operators share.
@@ -70,8 +74,10 @@ impl Peers {
         if own.term > 0 {
             about.stage = Stage::Started;
         }
+        let (boots, met) = (own.boots.clone(), own.met.clone());
         let settings = Settings {
-            me: Identity { kind: Kind::Server, name, cluster, incarnation },
+            me: Identity { kind: Kind::Server, name, cluster, incarnation, boots },
+            met,
             members,
             secret: secret(),
             about,
@@ -79,7 +85,8 @@ impl Peers {
             seed,
         };
         let mesh = Mesh::new(settings, now_ms);
-        Peers { mesh, wires: BTreeMap::new(), keys: BTreeMap::new() }
+        let saved = own.met.clone();
+        Peers { mesh, wires: BTreeMap::new(), keys: BTreeMap::new(), saved }
     }
 
     /// Something happens to a connection.
@@ -152,12 +159,24 @@ impl Peers {
         }
     }
 
+    /// The file says durably which starts were met.
+    pub fn met_saved(&mut self, met: &[Met]) {
+        self.saved = met.to_vec();
+        self.mesh.met_saved(met);
+    }
+
     /// Under which number messages of a directory are taken now: of the one that is connected under its
-    /// name or, while none is, of the one that is known.
+    /// name or, while none is, of the one that is known; of the start that is known, and saved as met.
     pub fn number_of(&self, from: &Sender) -> Option<ServerId> {
         let member = self.mesh.members().iter().find(|member| member.name == from.name)?;
-        let heard = self.mesh.standing(member.number).map(|(_, incarnation)| incarnation);
+        let id = member.number;
+        let heard = self.mesh.standing(id).map(|(_, incarnation)| incarnation);
         let is_it = heard.or(member.incarnation) == Some(from.incarnation);
-        (is_it && member.number != self.mesh.id()).then_some(member.number)
+        let met = Met { incarnation: from.incarnation, boot: from.boot };
+        let counts = match self.mesh.is_up(id) {
+            true => self.mesh.boot_of(id) == Some(from.boot) && !self.mesh.is_held(id),
+            false => self.saved.contains(&met),
+        };
+        (is_it && counts && id != self.mesh.id()).then_some(id)
     }
 }

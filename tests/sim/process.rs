@@ -113,7 +113,7 @@ pub struct Process {
     /// Whose messages its core was given since the last turn, and as whose.
     pub heard: Vec<(ServerId, Sender)>,
     changing: Changing,
-    file: hard_state::HardState,
+    pub file: hard_state::HardState,
     now: Now,
     conns: BTreeMap<Key, Conn>,
     keys: BTreeMap<LinkId, Key>,
@@ -143,6 +143,8 @@ struct Conn {
 pub enum Stop {
     /// A write or sync failed.
     Disk,
+    /// This server has refused its directory as an old copy.
+    OldCopy(String),
 }
 
 impl Process {
@@ -184,11 +186,13 @@ impl Process {
         let (peers, others) = std::mem::take(&mut self.inbox).into_iter().partition(is_peers);
         for input in Vec::into_iter(peers).chain::<Vec<Input>>(others) {
             self.take(input, &mut done);
+            self.end_if_old_copy()?;
         }
         if let Some(peers) = &mut self.peers {
             peers.work(now.monotonic_ms, &mut self.acts);
         }
         self.read_peers();
+        self.end_if_old_copy()?;
         self.serve_connections();
         self.start_slow_work();
         self.pass_deadlines();
@@ -273,6 +277,10 @@ impl Process {
                 assert!(asked.is_none(), "operators here ask for changes alone");
             });
         }
+    }
+
+    fn end_if_old_copy(&mut self) -> Result<(), Stop> {
+        self.changing.old_copy.take().map_or(Ok(()), |by| Err(Stop::OldCopy(by)))
     }
 
     fn change(&mut self, what: impl FnOnce(&mut Changing, &mut Means<'_>)) {
@@ -379,7 +387,8 @@ impl Process {
             changing.finish(with);
             with.tell_clocks();
         });
-        if self.service.replica.next_save(&mut self.file) {
+        let met = self.peers.as_ref().map(|peers| peers.mesh.met());
+        if self.service.replica.next_save(&mut self.file, met) {
             self.acts.push(Act::Save(self.file.clone()));
         }
         let wishes = &mut self.service.replica.wishes;
@@ -425,7 +434,14 @@ impl Process {
                     self.service.batch_durable(number);
                     self.mark_at_ms = Some(self.now.monotonic_ms + limits::MARK_AFTER_MS);
                 }
-                Input::Saved { .. } => self.service.replica.save_done(&self.file),
+                Input::Saved { .. } => {
+                    self.service.replica.save_done(&self.file);
+                    if let Some(peers) = &mut self.peers {
+                        peers.met_saved(&self.file.met);
+                    }
+                    self.read_peers();
+                    self.end_if_old_copy()?;
+                }
                 Input::Spare(state) => {
                     self.service.spare_changed(&state);
                 }

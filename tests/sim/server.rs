@@ -9,9 +9,11 @@ use chatctl::server::replica::{Recovered, Replica, hard_state_of};
 use chatctl::server::service::{Now, Service, Settings};
 use chatctl::server::standing::{self, Known, LONE, Standing};
 use chatctl::server::{Listed, Options, TraceLevel};
-use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state};
+use chatctl::wal::boots::{Boot, Boots};
+use chatctl::wal::{self, Batch, Disk, Identity, RecoverError, SpareRequest, hard_state};
 
 use super::clock::{Clock, Us};
+use super::copies::Copy;
 use super::entering::Entering;
 use super::kept::{Brief, Kept, voted_for};
 use super::losses::Past;
@@ -82,6 +84,12 @@ pub struct Server {
     pub lost: Option<(u64, Vec<Brief>)>,
     /// What its directory may be put back to.
     pub past: Option<Past>,
+    /// A copy that was made of its disks, if one was.
+    pub copy: Option<Copy>,
+    /// Its disks are such a copy, put back.
+    pub is_rolled_back: bool,
+    /// The others have refused it for that, and it does not start.
+    pub is_condemned: bool,
     /// When its next turn is due.
     pub turn_at: Option<Us>,
     /// What its writer thread has to do, the first of it under way; and the other thread's.
@@ -100,6 +108,8 @@ pub enum Started {
     No,
     /// It was removed from its cluster, and does not start.
     Removed,
+    /// Its directory is marked as an old copy.
+    OldCopy,
 }
 
 /// What a recovery gives.
@@ -146,6 +156,9 @@ impl Server {
             has_forgotten: false,
             lost: None,
             past: None,
+            copy: None,
+            is_rolled_back: false,
+            is_condemned: false,
             turn_at: None,
             jobs: Vec::new(),
             spare: None,
@@ -175,6 +188,9 @@ impl Server {
     pub fn start(&mut self, common: &Common, now_us: Us, seed: u64) -> Started {
         self.epoch += 1;
         let Ok(file) = self.load_state() else { return Started::No };
+        if !file.old_copy.is_empty() {
+            return Started::OldCopy;
+        }
         let mut rng = Rng::new(seed);
         if file.term == 0 && !self.flags.is_empty() {
             return self.form_or_join(common, file, now_us, &mut rng, true);
@@ -354,6 +370,7 @@ impl Server {
             false => self.kept.recovered(entries, in_flight),
         }
         self.kept.copy = file.copy;
+        self.kept.met.clone_from(&file.met);
         let saving = self.jobs.iter().find_map(|job| match job {
             Job::Save(file) => Some(state_of(file)),
             Job::Batch(_) => None,
@@ -460,9 +477,11 @@ impl Server {
         wal::set_aside(&mut self.log_disk, &options).map(drop)
     }
 
-    /// Whether its log was damaged, or has lost something, and is not restored yet.
+    /// Whether its log was damaged, or has lost something, and is not restored yet, or its disks were
+    /// rolled back.
     pub fn is_restoring(&self) -> bool {
-        self.is_damaged || self.has_forgotten || raft::is_damaged(self.kept.copy)
+        let is_short = self.has_forgotten || self.is_rolled_back;
+        self.is_damaged || is_short || raft::is_damaged(self.kept.copy)
     }
 
     /// Whether a message of the PRIMARY that it acknowledged to may still tell it what it lost.
@@ -474,18 +493,19 @@ impl Server {
 
     fn load_state(&mut self) -> Result<hard_state::HardState, hard_state::Error> {
         let mut disk = self.state_disk.clone();
-        if let Some(file) = hard_state::recover(&mut disk)? {
-            return Ok(file);
-        }
         // A server without --cluster has one of its own.
         let is_alone = self.flags.is_empty();
-        let file = self.first_state(if is_alone { CLUSTER } else { [0; 16] });
-        hard_state::save(&mut disk, &file)?;
+        let first = || self.first_state(if is_alone { CLUSTER } else { [0; 16] });
+        let mut file = hard_state::recover(&mut disk)?.unwrap_or_else(first);
+        if file.old_copy.is_empty() {
+            file.boots.begin(disk.random().map_err(hard_state::Error::Io)?);
+            hard_state::save(&mut disk, &file)?;
+        }
         Ok(file)
     }
 
     /// What a new directory's file says.
-    fn first_state(&self, cluster: [u8; 16]) -> hard_state::HardState {
+    pub fn first_state(&self, cluster: [u8; 16]) -> hard_state::HardState {
         hard_state::HardState {
             id: self.name.clone(),
             cluster,
@@ -494,6 +514,9 @@ impl Server {
             term: 0,
             voted_for: String::new(),
             copy: 0,
+            boots: Boots::default(),
+            met: Vec::new(),
+            old_copy: String::new(),
         }
     }
 
@@ -522,6 +545,12 @@ impl Server {
     pub fn peers(&self) -> Option<&Peers> {
         let process = self.process.as_ref().and_then(|process| process.peers.as_ref());
         process.or(self.entering.as_ref().map(|entering| &entering.peers))
+    }
+
+    /// The start that its process is.
+    pub fn boot(&self) -> Option<Boot> {
+        let file = self.process.as_ref().map(|process| &process.file);
+        file.or(self.entering.as_ref().map(|entering| &entering.file))?.boots.newest()
     }
 
     /// Whether it takes peers' connections.

@@ -34,6 +34,8 @@ pub struct Weather {
     pub failing_name: u64,
     pub dead_address: u64,
     change: u64,
+    copy: u64,
+    put_back: u64,
     kill: u64,
     power: u64,
     all_at_once: u64,
@@ -80,6 +82,8 @@ impl Weather {
             dead_address: rate(1_000),
             forget: rate(60),
             change: rate(16),
+            copy: rate(40),
+            put_back: rate(50),
             kill: rate(20),
             power: rate(12),
             all_at_once: rate(3),
@@ -146,6 +150,12 @@ impl World {
         }
         if self.chance(weather.change) {
             self.change_members();
+        }
+        if self.chance(weather.copy) {
+            self.copies_disks(place);
+        }
+        if self.chance(weather.put_back) {
+            self.puts_copy_back();
         }
         self.bad_links(place, &weather);
         self.bad_machines(place, &weather);

@@ -22,7 +22,7 @@ use super::names;
 use super::network::{Link, LinkEnd};
 use super::operator::Operator;
 use super::peers::{Sender, WireId, WireInput};
-use super::process::{Act, Input, LinkId};
+use super::process::{Act, Input, LinkId, Stop};
 use super::server::{self, Common, Job, Server, Started, address_of, name_at};
 use super::trace::Trace;
 use super::weather::{Weather, YEARS_MS};
@@ -310,7 +310,8 @@ impl World {
         if server.runs() || server.dead {
             return;
         }
-        if self.unnoticed.is_none() && self.chance(self.weather.damage) {
+        let may_damage = self.unnoticed.is_none() && !self.servers[place].is_rolled_back;
+        if may_damage && self.chance(self.weather.damage) {
             self.damage(place);
         }
         let seed = self.rng.next();
@@ -335,6 +336,7 @@ impl World {
                 return self.at(after, Event::Start(place));
             }
             Started::Removed => return self.is_removed(place),
+            Started::OldCopy => return self.is_old_copy(place),
             Started::Waits => self.note_of(place, "waits for others"),
             Started::Member => {
                 let server = &self.servers[place];
@@ -414,6 +416,7 @@ impl World {
         }
         let acts = match result {
             Ok(acts) => acts,
+            Err(Stop::OldCopy(by)) => return self.is_refused_as_old_copy(place, &by),
             Err(stop) => {
                 self.note(format_args!("{id} ends: {stop:?}"));
                 return self.end_process(place, false);
@@ -449,6 +452,7 @@ impl World {
         let result = entering.turn(now);
         let (acts, outcome) = match result {
             Ok(done) => done,
+            Err(Error::OldCopy { by, .. }) => return self.is_refused_as_old_copy(place, &by),
             Err(error) => {
                 let has_crashed = server.log_disk.crashed() || server.state_disk.crashed();
                 server.note_first(&self.common);

@@ -113,6 +113,11 @@ impl SimDisk {
         SimDisk { inner: Rc::new(RefCell::new(copy)) }
     }
 
+    /// What it draws at random is another row from here on.
+    pub fn reseed(&self, seed: u64) {
+        self.inner.borrow_mut().rng = Rng::new(seed);
+    }
+
     /// The operations since the disk was made or last restarted.
     pub fn operations(&self) -> Vec<Operation> {
         self.inner.borrow().operations.clone()

@@ -13,6 +13,7 @@ use crate::net::LookUp;
 use crate::server::peers::handshake::{Identity, Kind};
 use crate::server::peers::mesh::{self, Event, Member, id_of};
 use crate::sys::clock;
+use crate::wal::boots::{Boot, Boots, Met};
 
 /// How long a look-up takes, and what it gives.
 type Answers = Arc<Mutex<HashMap<String, (Duration, Vec<SocketAddr>)>>>;
@@ -69,8 +70,11 @@ impl Net {
         let cluster = [5; 16];
         let mut about = mesh::empty_about([3; 32], String::new());
         about.cluster = cluster;
+        let boot = Boot { number: 1, id: 7 };
         let settings = mesh::Settings {
+            met: (100..109).map(|incarnation| Met { incarnation, boot }).collect(),
             me: Identity {
+                boots: Boots::new(boot.number, vec![boot.id]).unwrap(),
                 kind: Kind::Server,
                 name: name_of(place),
                 cluster,

@@ -4,13 +4,15 @@
 //! ```text
 //! dialer -> acceptor   hello    "chatctlP"  u8 1  u16 version  u8 kind
 //!                               cluster [16]  u64 incarnation  nonce [32]  own name  meant name
+//!                               boots
 //! acceptor -> dialer   welcome  u8 2  u16 version  cluster [16]  u64 incarnation  nonce [32]  name
-//!                               proof [32]
+//!                               boots  proof [32]
 //! dialer -> acceptor   confirm  u8 3  proof [32]
 //! either, instead      refuse   u8 4  u8 reason
 //! ```
 //! Each after its length, u32. Kind: 1 a server, 2 an operator (who has no name and no cluster).
-//! Names: u8 length, bytes. Both sides must speak the same version.
+//! Names: u8 length, bytes. Boots: u64 number of the directory's newest start, u8 count, the ids of so
+//! many starts, u64 each, newest first; an operator has none. Both sides must speak the same version.
 //!
 //! With `h` the SHA-256 over the hello and the welcome up to its proof, each after its length: a
 //! proof is the HMAC under the secret over a text that names the side, and `h`; the keys of the two
@@ -18,9 +20,10 @@
 //!
 //! - both nonces are in all of it: what was recorded cannot be played again to either side;
 //! - the sides have different texts: a proof cannot be sent back to whoever made it;
-//! - version, cluster, names and incarnations are in `h`: whoever changes one on the way is noticed.
+//! - version, cluster, names, incarnations and starts are in `h`: whoever changes one on the way is
+//!   noticed.
 //!
-//! The claims (cluster, name, incarnation) are looked at only when the proof is good, so that
+//! The claims (cluster, name, incarnation, starts) are looked at only when the proof is good, so that
 //! nobody without the secret learns what would be taken, and the answer to them is sealed. A refusal
 //! without proof may come from anybody; it is told and tried again later, and decides nothing.
 
@@ -29,9 +32,10 @@ use super::wire::{Malformed, Reader, Reason, put_number, put_text};
 use crate::auth::sha256::Sha256;
 use crate::auth::{equal_constant_time, hmac};
 use crate::limits::NAME_BYTES;
+use crate::wal::boots::Boots;
 
 /// The version of the peers' protocol. A server of another version is refused.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 const MAGIC: &[u8; 8] = b"chatctlP";
 const HELLO: u8 = 1;
@@ -65,6 +69,16 @@ pub struct Identity {
     pub cluster: [u8; 16],
     /// The data directory's.
     pub incarnation: u64,
+    /// The newest starts of the data directory; an operator has none.
+    pub boots: Boots,
+}
+
+impl Identity {
+    /// An operator's.
+    pub fn operator() -> Identity {
+        let (name, boots) = (String::new(), Boots::default());
+        Identity { kind: Kind::Operator, name, cluster: [0; 16], incarnation: 0, boots }
+    }
 }
 
 /// What the other side says that it is, proven to know the secret.
@@ -104,6 +118,7 @@ impl Dialing {
         hello.extend_from_slice(&nonce);
         put_text(&mut hello, &me.name);
         put_text(&mut hello, meant);
+        put_boots(&mut hello, &me.boots);
         put_frame(out, &hello);
         Dialing { hello }
     }
@@ -164,6 +179,7 @@ impl Accepting {
         put_number(&mut welcome, me.incarnation);
         welcome.extend_from_slice(&nonce);
         put_text(&mut welcome, &me.name);
+        put_boots(&mut welcome, &me.boots);
         let transcript = Transcript::new(secret, hello, &welcome);
         welcome.extend_from_slice(&transcript.mac(ACCEPTOR_PROOF));
         put_frame(out, &welcome);
@@ -221,7 +237,7 @@ fn read_hello(hello: &[u8]) -> Result<(u16, Claim), Malformed> {
     let (cluster, incarnation) = (reader.array()?, reader.number()?);
     let _nonce: [u8; 32] = reader.array()?;
     let (name, meant) = (name(&mut reader)?, name(&mut reader)?);
-    let identity = Identity { kind, name, cluster, incarnation };
+    let identity = Identity { kind, name, cluster, incarnation, boots: boots(&mut reader, kind)? };
     match reader.rest {
         [] => Ok((version, Claim { identity, meant })),
         _ => Err(Malformed("bytes are left over")),
@@ -236,7 +252,8 @@ fn read_welcome(welcome: &[u8]) -> Result<(u16, Identity), Malformed> {
     let version = u16::from_be_bytes(reader.array()?);
     let (cluster, incarnation) = (reader.array()?, reader.number()?);
     let _nonce: [u8; 32] = reader.array()?;
-    let identity = Identity { kind: Kind::Server, name: name(&mut reader)?, cluster, incarnation };
+    let (kind, name) = (Kind::Server, name(&mut reader)?);
+    let identity = Identity { kind, name, cluster, incarnation, boots: boots(&mut reader, kind)? };
     match reader.rest {
         [] => Ok((version, identity)),
         _ => Err(Malformed("bytes are left over")),
@@ -247,6 +264,24 @@ fn name(reader: &mut Reader<'_>) -> Result<String, Malformed> {
     match reader.text()? {
         name if name.len() > NAME_BYTES => Err(Malformed("a long name")),
         name => Ok(name.to_owned()),
+    }
+}
+
+fn put_boots(out: &mut Vec<u8>, boots: &Boots) {
+    put_number(out, boots.newest().map_or(0, |newest| newest.number));
+    out.push(u8::try_from(boots.ids().len()).expect("a few starts are remembered"));
+    boots.ids().iter().for_each(|&id| put_number(out, id));
+}
+
+/// A server has been started once at least.
+fn boots(reader: &mut Reader<'_>, kind: Kind) -> Result<Boots, Malformed> {
+    let newest = reader.number()?;
+    let [count] = reader.array()?;
+    let ids: Result<Vec<u64>, Malformed> = (0..count).map(|_| reader.number()).collect();
+    let boots = Boots::new(newest, ids?).ok_or(Malformed("no starts of a directory"))?;
+    match boots.newest().is_some() == (kind == Kind::Server) {
+        true => Ok(boots),
+        false => Err(Malformed("a server has starts, and an operator none")),
     }
 }
 
@@ -289,7 +324,8 @@ mod tests {
 
     fn server(name: &str) -> Identity {
         let incarnation = u64::from(name.as_bytes()[0]);
-        Identity { kind: Kind::Server, name: name.into(), cluster: [5; 16], incarnation }
+        let boots = Boots::new(3, vec![33, 32]).unwrap();
+        Identity { kind: Kind::Server, name: name.into(), cluster: [5; 16], incarnation, boots }
     }
 
     fn secret(byte: u8) -> hmac::Key {
@@ -347,7 +383,7 @@ mod tests {
 
     #[test]
     fn no_bit_can_be_changed_on_the_way() {
-        for (step, length) in [76, 97, 37].into_iter().enumerate() {
+        for (step, length) in [101, 122, 37].into_iter().enumerate() {
             for bit in LENGTH_BYTES * 8..length * 8 {
                 let change = |at: usize, frame: &mut Vec<u8>| {
                     if at == step {
@@ -405,6 +441,35 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_says_no_starts_and_a_server_one_at_least() {
+        let none = Boots::default();
+        for (me, expected) in [
+            (Identity::operator(), None),
+            (server("a"), None),
+            (
+                Identity { boots: server("a").boots, ..Identity::operator() },
+                Some(Reason::Malformed),
+            ),
+            (Identity { boots: none, ..server("a") }, Some(Reason::Malformed)),
+        ] {
+            let mut hello = Vec::new();
+            Dialing::new(&me, "b", [1; 32], &mut hello);
+            let (b, nonce) = (server("b"), [2; 32]);
+            let result = Accepting::new(&b, &secret(1), body(&hello), nonce, &mut Vec::new());
+            assert_eq!(result.err(), expected, "{me:?}");
+        }
+        let most = Boots::new(u64::MAX, vec![u64::MAX; crate::limits::BOOTS]).unwrap();
+        let longest = Identity { name: "x".repeat(NAME_BYTES), boots: most, ..server("a") };
+        let mut hello = Vec::new();
+        Dialing::new(&longest, &longest.name, [1; 32], &mut hello);
+        let mut welcome = Vec::new();
+        let accepting =
+            Accepting::new(&longest, &secret(1), body(&hello), [2; 32], &mut welcome).ok().unwrap();
+        assert_eq!(accepting.claim.identity, longest);
+        assert!(body(&welcome).len() <= PEER_HANDSHAKE_BYTES);
+    }
+
+    #[test]
     fn what_is_no_handshake_is_malformed_and_a_refusal_is_told() {
         let mut out = Vec::new();
         for bytes in [&b""[..], b"{\"cmd\": \"ping\"}", b"chatctlP", &[0; 256]] {
@@ -427,9 +492,11 @@ mod tests {
         dialing.on_welcome(&secret(1), body(&welcome), &mut confirm).ok().unwrap();
         let (ones, twos, fives) = ("01".repeat(32), "02".repeat(32), "05".repeat(16));
         let a = "0000000000000061";
-        let start = format!("0000004863686174 63746c50 01 0003 01 {fives} {a} {ones} 0161 0162");
+        let boots = "0000000000000003 02 0000000000000021 0000000000000020";
+        let start =
+            format!("0000006163686174 63746c50 01 0004 01 {fives} {a} {ones} 0161 0162 {boots}");
         assert_eq!(hex::encode(&hello), start.replace(' ', ""));
-        let start = format!("0000005d 02 0003 {fives} 0000000000000062 {twos} 0162");
+        let start = format!("00000076 02 0004 {fives} 0000000000000062 {twos} 0162 {boots}");
         assert!(hex::encode(&welcome).starts_with(&start.replace(' ', "")));
         assert!(hex::encode(&confirm).starts_with("0000002103"));
     }

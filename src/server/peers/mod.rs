@@ -6,15 +6,19 @@
 //! | [`wire`]      | what is said, as values and bytes |
 //! | [`handshake`] | both sides prove the cluster's secret |
 //! | [`session`]   | the sequence number and the code around every later frame |
+//! | [`boots`]     | whether another server's data directory is an old copy |
 //! | [`mesh`]      | the connections: who dials whom, when again, who is up |
 //! | [`change`]    | what an operator may ask to be changed of the members |
 //! | [`forming`]   | how empty servers become a cluster |
+//! | [`reason`]    | why a connection is refused or closed |
 //! | [`secret`]    | the file with the cluster's secret |
 
+pub mod boots;
 pub mod change;
 pub mod forming;
 pub mod handshake;
 pub mod mesh;
+pub mod reason;
 pub mod secret;
 pub mod session;
 pub mod wire;

@@ -39,6 +39,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::change::{Change, put_change, read_change};
+pub use super::reason::Reason;
 use crate::limits::{PEER_ADDRESS_BYTES, RAFT_TERM, WAL_ENTRY_BYTES};
 use crate::raft::{Body, Entry, Known, Message};
 
@@ -110,101 +111,6 @@ pub struct About {
     pub client_address: String,
     /// The program's version.
     pub version: String,
-}
-
-/// Why a connection is refused or closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// What came was not of this protocol.
-    Malformed,
-    /// The other side speaks another version of the peers' protocol.
-    Version,
-    /// The secrets differ.
-    Secret,
-    /// The servers are of different clusters.
-    Cluster,
-    /// The connection was meant for another server.
-    Id,
-    /// The cluster has no server of this name.
-    Stranger,
-    /// The data directory is not the one that the cluster was formed with.
-    Incarnation,
-    /// The frame's code is wrong: it was changed on its way.
-    Code,
-    /// The frame is not the next one: something was left out, or came twice.
-    Sequence,
-    /// A newer connection has taken this one's place.
-    Replaced,
-    /// Nothing was heard for too long.
-    Silence,
-    /// The server stops.
-    Stopping,
-    /// There are too many connections.
-    Crowded,
-}
-
-/// Every reason with its code.
-const REASONS: [(u8, Reason); 13] = [
-    (1, Reason::Malformed),
-    (2, Reason::Version),
-    (3, Reason::Secret),
-    (4, Reason::Cluster),
-    (5, Reason::Id),
-    (6, Reason::Stranger),
-    (7, Reason::Incarnation),
-    (8, Reason::Code),
-    (9, Reason::Sequence),
-    (10, Reason::Replaced),
-    (11, Reason::Silence),
-    (12, Reason::Stopping),
-    (13, Reason::Crowded),
-];
-
-impl Reason {
-    /// Its byte.
-    pub fn code(self) -> u8 {
-        REASONS.iter().find(|(_, reason)| *reason == self).map_or(1, |(code, _)| *code)
-    }
-
-    /// Back from its byte.
-    pub fn of_code(code: u8) -> Option<Reason> {
-        REASONS.iter().find(|(of, _)| *of == code).map(|(_, reason)| *reason)
-    }
-
-    /// Whether trying again soon may help: nobody has to change anything.
-    pub fn passes(self) -> bool {
-        matches!(
-            self,
-            Reason::Replaced | Reason::Silence | Reason::Stopping | Reason::Crowded | Reason::Id
-        )
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::Malformed => "wrong protocol: what came is not of chatctl's peers",
-            Reason::Version => {
-                "wrong version: the other server speaks another version of the peers' protocol"
-            }
-            Reason::Secret => "wrong secret: give every server the same --cluster-secret-file",
-            Reason::Cluster => "wrong cluster: its data directory is of another cluster",
-            Reason::Id => "wrong id: another server answers at this address; compare --cluster",
-            Reason::Stranger => {
-                "wrong id: the cluster has no server of this name; chatctl members add lets one in"
-            }
-            Reason::Incarnation => {
-                "wrong incarnation: its data directory is not the one that the cluster was formed \
-                 with; restore that one, or let this one in with chatctl members replace"
-            }
-            Reason::Code => "wrong code: a frame was changed on its way",
-            Reason::Sequence => "wrong sequence: a frame was left out or came twice",
-            Reason::Replaced => "a newer connection has taken its place",
-            Reason::Silence => "nothing was heard for too long",
-            Reason::Stopping => "the server stops",
-            Reason::Crowded => "too many connections",
-        })
-    }
 }
 
 /// Bytes that are no frame, and why.
@@ -689,10 +595,6 @@ mod tests {
             "0204",
         ] {
             assert!(decode(&hex::decode(head).unwrap(), &[]).is_err(), "{head}");
-        }
-        for (code, reason) in REASONS {
-            assert_eq!((reason.code(), Reason::of_code(code)), (code, Some(reason)));
-            assert!(!reason.to_string().is_empty());
         }
     }
 }

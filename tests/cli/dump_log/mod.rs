@@ -13,6 +13,7 @@ use crate::support::TempDir;
 use crate::support::bounded::{Bounded, Run};
 use chatctl::chat::Command as Change;
 use chatctl::wal::RealDisk;
+use chatctl::wal::boots::Boots;
 use chatctl::wal::format::{HEADER_BYTES, Header, Identity, Kind, RECORDS_START, Record};
 use chatctl::wal::hard_state::{self, HardState};
 use std::fs;
@@ -77,6 +78,9 @@ impl Segment {
             term: 1,
             voted_for: "1".into(),
             copy: 0,
+            boots: Boots::default(),
+            met: Vec::new(),
+            old_copy: String::new(),
         };
         hard_state::save(&mut RealDisk::open(directory), &state).unwrap();
         let path = directory.join(format!("wal/{:08}.wal", self.header.number));

@@ -3,6 +3,7 @@
 use super::super::handshake;
 use super::super::session::Block;
 use super::super::wire::{Frame, Reason};
+use super::strangers::Stranger;
 use super::{Conn, Event, Member, Mesh, State};
 use crate::limits;
 use crate::net::Key;
@@ -74,7 +75,14 @@ impl Mesh {
     /// The other side has refused this server, provenly.
     pub(super) fn fail_refused(&mut self, key: Key, reason: Reason) {
         let told = !reason.passes();
-        if told {
+        if reason == Reason::OldCopy {
+            let conn = self.conns.get(key);
+            let stranger = conn.and_then(|conn| conn.stranger.as_ref()).map(|s| s.name.clone());
+            let peer = conn.and_then(|conn| conn.peer).map(|id| self.name_of(id).to_owned());
+            // The server ends, and says so.
+            let name = stranger.or(peer).unwrap_or_default();
+            self.todo.events.push_back(Event::OldCopy(name));
+        } else if told {
             let line = format!("{} refuses this server: {reason}", self.who(key));
             self.tell_refusal(key, None, reason, line);
         }
@@ -95,6 +103,12 @@ impl Mesh {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let was_dead = matches!(conn.state, State::Dead) && self.todo.close.contains(&key);
         conn.state = State::Dead;
+        // An old copy that closes what refuses it is refused all the same.
+        let is_old_copy = |stranger: &Stranger| stranger.reason == Reason::OldCopy;
+        let refuses = conn.stranger.as_ref().is_some_and(is_old_copy);
+        let refused_ms = if refuses { limits::PEER_DIAL_REFUSED_MS } else { 0 };
+        let wait_ms = ending.wait_ms.max(refused_ms);
+        let ending = Ending { wait_ms, told: ending.told || refuses, ..ending };
         let id = conn.peer;
         if was_dead {
             return;
@@ -136,7 +150,7 @@ impl Mesh {
         }
     }
 
-    fn origin(&self, key: Key) -> &str {
+    pub(super) fn origin(&self, key: Key) -> &str {
         self.conns.get(key).map_or("?", |conn| &conn.origin)
     }
 
@@ -157,14 +171,22 @@ impl Mesh {
     /// Tells that a connection is refused, by this side or the other. Lines about a peer, or about one
     /// that has proven the secret, are folded by its name; others by the reason, since anybody can
     /// come from any address.
-    fn tell_refusal(&mut self, key: Key, name: Option<String>, reason: Reason, text: String) {
+    pub(super) fn tell_refusal(
+        &mut self,
+        key: Key,
+        name: Option<String>,
+        reason: Reason,
+        text: String,
+    ) {
         let peer = self.conns.get(key).and_then(|conn| conn.peer);
         let topic = match (peer, name) {
             (Some(id), _) => topic_of(self.name_of(id)),
             (None, Some(name)) => format!("refused {name}"),
             (None, None) => format!("refused: {reason}"),
         };
-        self.todo.tell.push(Line::of(TraceLevel::Warning, topic, text));
+        let is_error = reason == Reason::OldCopy;
+        let level = if is_error { TraceLevel::Error } else { TraceLevel::Warning };
+        self.todo.tell.push(Line::of(level, topic, text));
     }
 }
 

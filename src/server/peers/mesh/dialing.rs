@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::super::handshake::{Dialing, Identity, Kind};
+use super::super::handshake::{Dialing, Identity};
 use super::closing::{Ending, topic_of};
 use super::names::News;
 use super::{Conn, Event, Mesh, State};
@@ -298,9 +298,7 @@ impl Mesh {
         let (name, text) = (name.clone(), text.clone());
         let mut conn = self.conn(shown(&text, address));
         conn.probe = Some(text);
-        let (kind, cluster) = (Kind::Operator, [0; 16]);
-        let me = Identity { kind, name: String::new(), cluster, incarnation: 0 };
-        let key = self.say_hello(conn, &me, &name);
+        let key = self.say_hello(conn, &Identity::operator(), &name);
         if let Some(tries) = &mut self.probes[place].tries {
             tries.begun(key, address);
         }

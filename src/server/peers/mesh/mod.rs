@@ -18,6 +18,8 @@
 //! - What waits for a peer is bounded; at the bound messages are dropped, which the core expects.
 //! - A server of the same cluster that is none of the members by this log is heard, for as long as a
 //!   handshake may take, and not more.
+//! - What a peer's start says that is new here waits until it is saved that the start was met: that
+//!   bounds the delay of one peer by this server's own disk, and no other waits for it.
 //! - A connection on which nothing comes for some election timeouts is closed: TCP alone would find
 //!   out only minutes later that a partition is over. Pings see to it that something comes.
 
@@ -25,6 +27,7 @@ mod changing;
 mod closing;
 mod dialing;
 mod doubts;
+mod holding;
 mod names;
 mod receiving;
 mod relaying;
@@ -46,8 +49,10 @@ use crate::net::{Key, Output, Slots, Spares};
 use crate::raft::{Body, Entry, Message, Outgoing, ServerId};
 use crate::server::lines::Line;
 use crate::server::service::random::Random;
+use crate::wal::boots::Met;
 use dialing::{Probe, Tries};
 use doubts::Doubt;
+use holding::Held;
 use names::Names;
 use relaying::Relay;
 use strangers::Stranger;
@@ -76,6 +81,8 @@ impl From<chat::Member> for Member {
 pub struct Settings {
     /// This server.
     pub me: Identity,
+    /// The newest start of each directory that was met, as it is saved.
+    pub met: Vec<Met>,
     /// The cluster's servers by name, this one included.
     pub members: Vec<Member>,
     /// The cluster's secret.
@@ -114,6 +121,8 @@ pub enum Event {
     Change(Key, Change),
     /// Who answers at an address that was asked for by [`Mesh::probe`], or why nobody does.
     Probed(String, Result<Identity, String>),
+    /// The server of this name has refused this one's directory as an old copy.
+    OldCopy(String),
 }
 
 /// What is to be done outside. Whoever does it takes it out.
@@ -158,6 +167,8 @@ struct Conn {
     relay_to: Option<String>,
     /// The other end of that: who asks there.
     relay: Option<Key>,
+    /// What waits until it is saved that its start was met.
+    held: Option<Held>,
     /// From where, for the operator.
     origin: String,
     output: Output,
@@ -186,6 +197,9 @@ struct Peer {
 /// The connections.
 pub struct Mesh {
     me: Identity,
+    /// The newest start met of each directory, and what of that is saved.
+    met: Vec<Met>,
+    met_saved: Vec<Met>,
     place: usize,
     members: Vec<Member>,
     secret: hmac::Key,
@@ -214,7 +228,7 @@ pub struct Mesh {
 impl Mesh {
     /// Without connections yet.
     pub fn new(settings: Settings, now_ms: u64) -> Mesh {
-        let Settings { me, members, secret, about, silence_ms, seed } = settings;
+        let Settings { me, met, members, secret, about, silence_ms, seed } = settings;
         let place = members.iter().position(|member| member.name == me.name);
         let place = place.expect("a server is among its cluster's");
         let wait_ms = |at| if at < place { limits::PEER_CALL_MS } else { 0 };
@@ -222,6 +236,8 @@ impl Mesh {
         let peers = (0..members.len()).map(peer);
         let mut mesh = Mesh {
             me,
+            met_saved: met.clone(),
+            met,
             place,
             peers: peers.collect(),
             members,
@@ -384,6 +400,7 @@ impl Mesh {
             local: false,
             relay_to: None,
             relay: None,
+            held: None,
             origin,
             output: Output::default(),
             dirty: false,

@@ -53,7 +53,7 @@ impl Mesh {
         let State::Open(session) = &mut conn.state else { return self.on_handshake(key, frame) };
         match session.opener.open(frame) {
             Ok((head, block)) => match wire::decode(head, block) {
-                Ok(frame) => self.on_open_frame(key, frame),
+                Ok(decoded) => self.on_open_frame(key, decoded, frame.len()),
                 Err(_) => self.close(key, Reason::Malformed),
             },
             Err(reason) => self.close(key, reason),
@@ -103,6 +103,7 @@ impl Mesh {
             Err(reason) if self.may_have_news(claim, dialled, reason) => {
                 return self.listen_to(key, claim, reason);
             }
+            Err(Reason::OldCopy) => return self.condemn(key, claim),
             Err(reason) => {
                 let name = claim.identity.name.clone();
                 return self.close_as(key, reason, Some(name));
@@ -116,6 +117,7 @@ impl Mesh {
             };
             return self.make_room(limits::PEER_OPERATORS + 1, is_operator);
         };
+        let held = self.meet(claim);
         let peer = &mut self.peers[place];
         peer.incarnation = Some(claim.identity.incarnation);
         peer.about = None;
@@ -124,6 +126,7 @@ impl Mesh {
         let old = peer.current.replace(key);
         if let Some(conn) = self.conns.get_mut(key) {
             conn.peer = Some(self.members[place].number);
+            conn.held = held;
         }
         self.end_tries(place, key);
         if let Some(old) = old {
@@ -161,10 +164,14 @@ impl Mesh {
         if other && !planted(Mutant::OldIncarnationLetIn) {
             return Err(Reason::Incarnation);
         }
+        if self.is_old_copy(claim) {
+            return Err(Reason::OldCopy);
+        }
         Ok(Some(place))
     }
 
-    fn on_open_frame(&mut self, key: Key, frame: Frame) {
+    /// A frame of so many bytes.
+    pub(super) fn on_open_frame(&mut self, key: Key, frame: Frame, bytes: usize) {
         let Some(conn) = self.conns.get(key) else { return };
         if conn.stranger.is_some() {
             return self.on_frame_of_stranger(key, frame);
@@ -189,6 +196,9 @@ impl Mesh {
             }
             return;
         };
+        if conn.held.is_some() && !matches!(frame, Frame::Closing(_) | Frame::Ping) {
+            return self.hold(key, frame, bytes);
+        }
         match frame {
             Frame::Raft(message) => self.todo.events.push_back(Event::Raft(id, message)),
             Frame::Clock(clock) => self.todo.events.push_back(Event::Clock(id, clock)),

@@ -74,9 +74,7 @@ impl Mesh {
         let (asker, name) = (*asker, name.clone());
         let mut conn = self.conn(shown(text, address));
         conn.relay = Some(asker);
-        let (kind, cluster) = (Kind::Operator, [0; 16]);
-        let me = Identity { kind, name: String::new(), cluster, incarnation: 0 };
-        let key = self.say_hello(conn, &me, &name);
+        let key = self.say_hello(conn, &Identity::operator(), &name);
         self.relays[place].tries.begun(key, address);
         Some((key, address))
     }

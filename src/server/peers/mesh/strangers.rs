@@ -13,10 +13,10 @@ use crate::raft::ServerId;
 
 /// What is kept of one.
 pub(super) struct Stranger {
-    name: String,
-    incarnation: u64,
+    pub(super) name: String,
+    pub(super) incarnation: u64,
     /// Why it is refused, unless it has news.
-    reason: Reason,
+    pub(super) reason: Reason,
 }
 
 impl Mesh {
@@ -47,7 +47,10 @@ impl Mesh {
     }
 
     pub(super) fn on_frame_of_stranger(&mut self, key: Key, frame: Frame) {
+        let stranger = self.conns.get(key).and_then(|conn| conn.stranger.as_ref());
+        let is_old_copy = stranger.is_some_and(|stranger| stranger.reason == Reason::OldCopy);
         match frame {
+            Frame::Join(_) if is_old_copy => {}
             Frame::Join(payload) => self.todo.events.push_back(Event::Told(key, payload)),
             Frame::Closing(reason) => self.fail_refused(key, reason),
             Frame::Raft(_) | Frame::Clock(_) | Frame::About(_) | Frame::Ping => {}
@@ -63,6 +66,7 @@ impl Mesh {
             |member: &Member| member.name == name && member.incarnation == Some(incarnation);
         // A connection as a peer's takes this one's place.
         let is_known = self.members.iter().any(is_it);
+        let is_known = is_known && reason != Reason::OldCopy;
         self.close_as(key, if is_known { Reason::Replaced } else { reason }, Some(name));
     }
 }

@@ -252,6 +252,8 @@ impl World {
             let is_suspended = self.rng.chance(1, 3);
             self.note_of(place, if is_suspended { "is suspended" } else { "stands still" });
             self.servers[place].paused_until = until;
+            // This pause takes the place of one that may be under way.
+            self.servers[place].clock.resume(self.now_us);
             if is_suspended {
                 self.counts.suspended += 1;
                 self.servers[place].clock.suspend(self.now_us, until);

@@ -39,6 +39,9 @@ pub const DELETE_TARGETS: usize = 4_000;
 pub const PATTERN_BYTES: usize = 255;
 /// Most names that one page of `list` or `who` looks at. Past it the page ends early, with a cursor.
 pub const LIST_SCAN: usize = 5_000;
+/// Units of work (about a nanosecond each) after which a page of `list` or `who` ends early, with a
+/// cursor: a pattern may take a thousand steps for each name.
+pub const LIST_WORK: u64 = 250_000;
 
 // The command line and the client.
 
@@ -171,11 +174,23 @@ pub const TURN_ACCEPTS: usize = 32;
 /// Bytes read from one connection in one turn; more wait for the next, so that one connection does
 /// not keep the others waiting.
 pub const TURN_READ_BYTES: usize = 64 * 1024;
-/// Bytes read in one turn from connections that have used up what one may in the turn before; the
-/// others of them wait for the next. Each read counts as [`TURN_REST_LEAST_BYTES`] at least.
-pub const TURN_REST_BYTES: usize = 256 * 1024;
-/// See [`TURN_REST_BYTES`].
-pub const TURN_REST_LEAST_BYTES: usize = 16 * 1024;
+/// Connections closed in one turn; more are closed in the next.
+pub const TURN_CLOSES: usize = 256;
+/// Units of work done for one connection in one visit; see `server/service/budget.rs` for the unit,
+/// about a nanosecond. Past it the rest of its requests stays in its input until its next visit.
+pub const VISIT_WORK: u64 = 250_000;
+/// Units of work that a connection may have done in every turn, on average. One that has more done
+/// is served behind those that have not.
+pub const SHARE_WORK: u64 = 16_000;
+/// Units of work done in one turn for connections that keep to their share. Past it the others of
+/// them come first in the next turn.
+pub const TURN_WORK: u64 = 4_000_000;
+/// Units of work done in one turn for connections that do not. Past it the others of them wait for
+/// the next turn.
+pub const TURN_REST_WORK: u64 = 1_000_000;
+/// Units of work spent on applying committed entries, twice in one turn. Past it the next turn goes
+/// on.
+pub const TURN_APPLY_WORK: u64 = 4_000_000;
 /// Bytes of entries read back in one turn for pages of history; the others come in the next, so that
 /// they do not keep the others waiting. Each entry counts as [`TURN_ENTRIES_LEAST_BYTES`] at least.
 pub const TURN_ENTRIES_BYTES: usize = 128 * 1024;
@@ -213,13 +228,43 @@ pub const SENDS_IN_FLIGHT: u32 = 4_096;
 /// Bytes of the log's next batch. At the bound sends wait in their connections' inputs until the
 /// disk has taken the batch.
 pub const GATHERED_BYTES: usize = 8 << 20;
-/// Jobs that wait for the hashing thread. At the bound: `busy`.
+/// Passwords that wait for the hashing thread. At the bound the network with most of them loses its
+/// newest, which is `busy`.
 pub const HASH_JOBS: usize = 256;
+/// Passwords that the hashing thread has at a time: the one that it hashes, and the next. The others
+/// wait in a queue for each network, where they can be dropped.
+pub const HASH_JOBS_AHEAD: usize = 2;
+/// Attempts to log in to one account, from networks where nobody has logged in to it before, without
+/// any wait between them. Past it each has to wait for the one before, up to [`GUESS_WAIT_MS`].
+pub const GUESSES: u32 = 10;
+/// See [`GUESSES`].
+pub const GUESS_WAIT_MS: u64 = 10_000;
+/// Time after which one of these attempts is forgotten, milliseconds.
+pub const GUESS_FORGIVEN_MS: u64 = 60_000;
+/// Names whose attempts are counted. At the bound those at rest are forgotten; when none is, attempts
+/// at further names are bounded by their networks alone.
+pub const GUESSED_NAMES: usize = 65_536;
+/// Networks of an account that are remembered as its owner's. Past it the one that was used least
+/// recently is forgotten.
+pub const KNOWN_NETWORKS: usize = 4;
+/// Accounts whose networks are remembered. Past it those of the one that was added first are
+/// forgotten.
+pub const KNOWN_ACCOUNTS: usize = 65_536;
+/// For how long failed logins, and connections closed for newcomers, are gathered into one line,
+/// milliseconds.
+pub const COUNTED_MS: u64 = 10_000;
+/// Lines about failed logins in that time. Past it the last of them counts all other networks.
+pub const COUNTED_LINES: usize = 20;
+/// Networks whose failed logins are counted in that time. Past it the others are counted together.
+pub const COUNTED_NETWORKS: usize = 1_024;
 /// Jobs that wait for the reading thread. At the bound: `busy`.
 pub const READ_JOBS: usize = 256;
-/// Addresses whose attempts to log in are counted. At the bound those at rest are forgotten; when
-/// none is, attempts from further addresses are refused.
+/// Networks whose attempts to log in are counted. At the bound those at rest are forgotten; when
+/// none is, attempts from further networks are refused.
 pub const LIMITER_ADDRESSES: usize = 65_536;
+/// How often a full table of networks or accounts is searched for entries to forget, milliseconds.
+/// In between, those that find no room are refused.
+pub const SWEEP_MS: u64 = 1_000;
 /// Descriptors kept back from connections: the log's segments, threads, signals, and operators on
 /// this machine.
 pub const RESERVED_DESCRIPTORS: usize = 32 + LOCAL_OPERATORS;

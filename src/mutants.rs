@@ -236,6 +236,29 @@ mutants! {
         "a token stays good when the password is changed",
         ["server::accounts::a_token_resumes"];
 
+    WorkNotCounted "work-not-counted":
+        "a turn serves everybody with all that they ask, whatever work it is",
+        ["service::work::applying_much", "service::work::one_ping_among"];
+    ListUnbounded "list-unbounded":
+        "a page of list goes on for as many names as there are, whatever the pattern costs",
+        ["service::work::a_page_of_names"];
+
+    LoginsInOneQueue "logins-in-one-queue":
+        "passwords of all networks wait in one queue",
+        ["service::logins::a_flood_of_logins"];
+    HashesForTheGone "hashes-for-the-gone":
+        "passwords of connections that have gone are hashed all the same",
+        ["service::logins::passwords_of_connections"];
+    OwnerLockedOut "owner-locked-out":
+        "guessing at an account from many networks locks out its owner as well",
+        ["service::logins::guessing_from_many"];
+    LineForEachNetwork "line-for-each-network":
+        "failed logins leave a line for each network, however many there are",
+        ["service::logins::failed_logins"];
+    NewestMakesWay "newest-makes-way":
+        "a newcomer takes the place of the newest connection of any network",
+        ["service::unauthenticated::where_there_is_no_room"];
+
     FullPrimaryStays "full-primary-stays":
         "a server that is elected while its disk is full stays PRIMARY",
         ["cluster::disks::a_primary_whose_disk_is_full", "sim::every"];

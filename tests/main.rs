@@ -12,6 +12,7 @@ mod mutants;
 mod peers;
 mod raft;
 mod server;
+mod service;
 mod sim;
 mod support;
 mod time;

@@ -5,7 +5,8 @@
 //! name. Patterns are folded as names are. Names hold none of the special characters, so there is
 //! no escape: a backslash is a character that no name has.
 
-use crate::limits::{LIST_SCAN, NAME_BYTES, PATTERN_BYTES};
+use crate::limits::{LIST_SCAN, LIST_WORK, NAME_BYTES, PATTERN_BYTES};
+use crate::mutants::{Mutant, planted};
 use std::fmt;
 
 /// A set of byte values.
@@ -64,7 +65,12 @@ pub struct NamePage<'a> {
     pub names: Vec<&'a str>,
     /// The cursor of the next page: the last name that was looked at; none at the end.
     pub next: Option<&'a str>,
+    /// Units of work that it took.
+    pub work: u64,
 }
+
+/// What looking at a name costs besides the steps of the match, in units of work.
+const NAME_WORK: u64 = 16;
 
 impl Pattern {
     /// Reads a pattern, at most [`PATTERN_BYTES`] long.
@@ -92,13 +98,19 @@ impl Pattern {
         &self.prefix
     }
 
-    /// True where the whole name matches. Takes at most steps times bytes: of two `*`, only the
-    /// later is ever tried again.
+    /// Whether the whole name matches.
     pub fn matches(&self, name: &str) -> bool {
+        self.match_counted(name, &mut 0)
+    }
+
+    /// As [`Pattern::matches`]; adds the steps that it took, at most steps of the pattern times bytes
+    /// of the name: of two `*`, only the later is ever tried again.
+    fn match_counted(&self, name: &str, work: &mut u64) -> bool {
         let (steps, name) = (&self.steps, name.as_bytes());
         let (mut step, mut at) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
         loop {
+            *work += 1;
             match steps.get(step) {
                 Some(Step::AnyText) => {
                     retry = Some((step + 1, at));
@@ -122,17 +134,20 @@ impl Pattern {
         }
     }
 
-    /// A page of those names, given in order, that match: at most `limit`, and at most
-    /// [`LIST_SCAN`] are looked at, so that it may be short, even empty, and still have a next one.
+    /// A page of those names, given in order, that match: at most `limit`. At most [`LIST_SCAN`] are
+    /// looked at, and about [`LIST_WORK`] is done, so that the page may be short, even empty, and
+    /// still have a next one.
     pub fn page<'a>(&self, names: impl Iterator<Item = &'a str>, limit: usize) -> NamePage<'a> {
-        let mut page = NamePage { names: Vec::new(), next: None };
+        let mut page = NamePage { names: Vec::new(), next: None, work: 0 };
         let mut last = None;
         for (looked_at, name) in names.enumerate() {
-            if page.names.len() == limit || looked_at == LIST_SCAN {
+            let enough = page.work >= LIST_WORK && !planted(Mutant::ListUnbounded);
+            if page.names.len() == limit || looked_at == LIST_SCAN || enough {
                 page.next = last;
                 break;
             }
-            if self.matches(name) {
+            page.work += NAME_WORK;
+            if self.match_counted(name, &mut page.work) {
                 page.names.push(name);
             }
             last = Some(name);

@@ -130,6 +130,11 @@ impl State {
         self.last_time
     }
 
+    /// How many stored messages the last entry applied had to be compared with, besides its own work.
+    pub fn passed(&self) -> usize {
+        self.passed
+    }
+
     /// The index of the last entry applied.
     pub fn applied(&self) -> u64 {
         self.applied
@@ -183,7 +188,7 @@ impl State {
     /// The seq and time of the message that `account` sent under `id`, where that id is still
     /// known.
     pub fn duplicate_of(&self, account: AccountId, id: u128) -> Option<(u64, u64)> {
-        let (ordinal, _) = self.known_id(account, id)?;
+        let (ordinal, _) = self.known_id(account, id).0?;
         Some((self.messages.index(ordinal), self.messages.time(ordinal)))
     }
 
@@ -359,32 +364,41 @@ impl State {
         (page, next)
     }
 
-    /// The messages with these ids that an account can see, in the conversation with `to` or in
-    /// all: what the entry of a `delete_msgs` names. Seqs rise; at most [`DELETE_TARGETS`], the
-    /// oldest.
-    pub fn targets(&self, account: AccountId, to: Option<AccountId>, ids: &[u128]) -> Vec<Target> {
-        let only = match to {
-            Some(other) => match self.pairs.find(account, other) {
-                Some(pair) => Some(pair),
-                None => return Vec::new(),
-            },
+    /// Adds the messages with this id that an account can see, in the conversation with `to` or in
+    /// all; gives how many messages it looked at: everybody may have used the same id.
+    pub fn add_targets(
+        &self,
+        account: AccountId,
+        to: Option<AccountId>,
+        id: u128,
+        targets: &mut Vec<Target>,
+    ) -> usize {
+        let only = match to.map(|other| self.pairs.find(account, other)) {
+            Some(None) => return 0,
+            Some(found) => found,
             None => None,
         };
-        let mut targets = Vec::new();
-        for &id in ids {
-            let seen = self.messages.with_id(id).filter(|&ordinal| self.sees(account, ordinal));
-            let meant = seen.filter(|&o| only.is_none_or(|pair| self.messages.pair(o) == pair));
-            targets.extend(meant.map(|o| Target { seq: self.messages.index(o), id }));
+        let mut looked_at = 0;
+        for ordinal in self.messages.with_id(id) {
+            looked_at += 1;
+            let is_meant = only.is_none_or(|pair| self.messages.pair(ordinal) == pair);
+            if is_meant && self.sees(account, ordinal) {
+                targets.push(Target { seq: self.messages.index(ordinal), id });
+            }
         }
+        looked_at
+    }
+
+    /// What the entry of a `delete_msgs` names of the messages found: seqs rise, each once; at most
+    /// [`DELETE_TARGETS`], the oldest.
+    pub fn tidy_targets(targets: &mut Vec<Target>) {
         targets.sort_unstable();
         targets.dedup();
         targets.truncate(DELETE_TARGETS);
-        targets
     }
 
     /// A page of the names of live accounts that match, in order, after `after` (empty: from the
-    /// first); at most `limit`, and at most [`crate::limits::LIST_SCAN`] names are looked at: a
-    /// page may be short, even empty, and still have a next one.
+    /// first); see [`Pattern::page`].
     pub fn names<'a>(&'a self, pattern: &Pattern, after: &str, limit: usize) -> NamePage<'a> {
         let prefix = pattern.prefix();
         let names = self.accounts.names(after, prefix);

@@ -24,6 +24,8 @@ pub struct State {
     pub(super) window: usize,
     pub(super) applied: u64,
     pub(super) last_time: u64,
+    /// What [`State::passed`] gives.
+    pub(super) passed: usize,
 }
 
 /// What the cluster is.
@@ -87,6 +89,7 @@ impl State {
             window: window.max(1),
             applied: 0,
             last_time: 0,
+            passed: 0,
         }
     }
 
@@ -108,6 +111,7 @@ impl State {
         let command = Command::decode(payload)?;
         self.check_capacity(&command)?;
         self.applied = index;
+        self.passed = 0;
         self.last_time = command.time();
         Ok(match command {
             Command::Found { cluster, token_secret, members, .. } => {
@@ -184,7 +188,9 @@ impl State {
             send.time = mutants::clock_ms();
         }
         let Sending { from, id, .. } = send;
-        let known = self.known_id(from, id).filter(|_| !planted(Mutant::DuplicateBeforeApply));
+        let (known, passed) = self.known_id(from, id);
+        self.passed = passed;
+        let known = known.filter(|_| !planted(Mutant::DuplicateBeforeApply));
         if let Some((first, print)) = known {
             let same_to = &*self.accounts.get(self.receiver(first)).name == send.to;
             if !same_to || print != send.print {
@@ -201,13 +207,17 @@ impl State {
         Effect::Stored { from, to, id, time: send.time, seq: send.index }
     }
 
-    /// The message that this sender sent under this id, and its print, where that is still known.
-    pub(super) fn known_id(&self, from: AccountId, id: u128) -> Option<(u32, u128)> {
-        let window = &self.accounts.mailbox(from)?.window;
-        self.messages
-            .with_id(id)
-            .filter(|&ordinal| self.sender(ordinal) == from)
-            .find_map(|ordinal| Some((ordinal, window.print(ordinal)?)))
+    /// The message that this sender sent under this id, and its print, where that is still known;
+    /// and how many messages were looked at for it: everybody may have used the same id.
+    pub(super) fn known_id(&self, from: AccountId, id: u128) -> (Option<(u32, u128)>, usize) {
+        let Some(mailbox) = self.accounts.mailbox(from) else { return (None, 0) };
+        let mut passed = 0;
+        let found = self.messages.with_id(id).find_map(|ordinal| {
+            passed += 1;
+            let is_own = self.sender(ordinal) == from;
+            if is_own { Some((ordinal, mailbox.window.print(ordinal)?)) } else { None }
+        });
+        (found, passed)
     }
 
     fn store(&mut self, send: &Sending, to: AccountId) {

@@ -17,9 +17,10 @@ use crate::client::commands::COMMANDS;
 use crate::client::screen::KEYS;
 
 use crate::limits::{
-    BODY_BYTES, HASH_JOBS, HISTORY_PAGE, ID_WINDOW, INPUT_TOTAL_BYTES, LIMITER_ADDRESSES,
-    LIST_PAGE, NAME_BYTES, OUTBOX_BYTES, OUTBOX_MESSAGES, OUTPUT_BYTES, OUTPUT_TOTAL_BYTES,
-    PASSWORD_BYTES, PAYLOAD_BYTES, RAFT_CACHE_BYTES, RAFT_VOTERS, SENDS_IN_FLIGHT, server_bytes,
+    BODY_BYTES, GUESSED_NAMES, HASH_JOBS, HISTORY_PAGE, ID_WINDOW, INPUT_TOTAL_BYTES,
+    LIMITER_ADDRESSES, LIST_PAGE, NAME_BYTES, OUTBOX_BYTES, OUTBOX_MESSAGES, OUTPUT_BYTES,
+    OUTPUT_TOTAL_BYTES, PASSWORD_BYTES, PAYLOAD_BYTES, RAFT_CACHE_BYTES, RAFT_VOTERS,
+    SENDS_IN_FLIGHT, server_bytes,
 };
 
 use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
@@ -117,6 +118,7 @@ fn limits() -> String {
         ("Entries kept in memory for the other servers", size(RAFT_CACHE_BYTES)),
         ("Password checks that wait", HASH_JOBS.to_string()),
         ("Addresses whose logins are counted", LIMITER_ADDRESSES.to_string()),
+        ("Accounts at which attempts to log in are counted", GUESSED_NAMES.to_string()),
     ];
     let mut out = String::from(".Bl -tag -width Ds\n");
     for (what, most) in rows {

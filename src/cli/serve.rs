@@ -32,6 +32,9 @@ pub fn options(parsed: &Parsed) -> Result<server::Options, Error> {
         segment_mib: parsed.number_as("segment-mib"),
         max_connections: parsed.number_as("max-connections"),
         max_sessions_per_address: parsed.number_as("max-sessions-per-address"),
+        max_unauthenticated_per_address: parsed.number_as("max-unauthenticated-per-address"),
+        max_sessions_per_account: parsed.number_as("max-sessions-per-account"),
+        read_only_logins: !parsed.flag("no-read-only-logins"),
         logins_per_minute: parsed.number_as("logins-per-minute"),
         trace: trace.pop().unwrap_or(server::TraceLevel::Info),
         id: id.pop(),
@@ -69,6 +72,7 @@ mod tests {
         assert_eq!(options.data_dir, PathBuf::from("./chatctl-data"));
         assert_eq!((options.idle_timeout_ms, options.login_timeout_ms), (600_000, 60_000));
         assert_eq!(options.trace, server::TraceLevel::Info);
+        assert!(options.read_only_logins);
     }
 
     #[test]
@@ -84,7 +88,10 @@ mod tests {
             "--segment-mib=6",
             "--max-connections=7",
             "--max-sessions-per-address=8",
+            "--max-unauthenticated-per-address=10",
+            "--max-sessions-per-account=11",
             "--logins-per-minute=9",
+            "--no-read-only-logins",
             "--trace=debug",
             "--id=b",
             "--cluster=b=h:2,a=h:1",
@@ -102,6 +109,8 @@ mod tests {
         assert_eq!((options.idle_timeout_ms, options.login_timeout_ms), (4000, 5000));
         assert_eq!((options.segment_mib, options.max_connections), (6, 7));
         assert_eq!((options.max_sessions_per_address, options.logins_per_minute), (8, 9));
+        let bounds = (options.max_unauthenticated_per_address, options.max_sessions_per_account);
+        assert_eq!((bounds, options.read_only_logins), ((10, 11), false));
         assert_eq!(options.trace, server::TraceLevel::Debug);
         let cluster: Vec<String> = options.cluster.iter().map(ToString::to_string).collect();
         assert_eq!(

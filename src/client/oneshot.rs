@@ -44,7 +44,7 @@ pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
     if result.is_ok() && shot.driver.session.state() == State::ReadOnly {
         eprintln!(
             "chatctl: no majority of the servers is reachable (read-only): what {} has not got yet \
-             is not shown",
+             is not shown, and passwords and accounts may be out of date",
             shot.driver.session.address()
         );
     }

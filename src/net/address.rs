@@ -90,8 +90,8 @@ pub fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
 /// Longest name of a host in DNS.
 const HOST_BYTES: usize = 253;
 
-/// Whom the bounds per address count together: one IP address, or everyone on Unix sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Where a connection comes from. Limits count [`super::Network`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// A TCP peer's address, without its port.
     Ip(IpAddr),

@@ -64,10 +64,16 @@ pub struct Options {
     pub segment_mib: u32,
     /// Most connections at a time; more wait to be accepted.
     pub max_connections: usize,
-    /// Most logged-in connections of one address.
+    /// Maximum number of logged-in connections of one network.
     pub max_sessions_per_address: usize,
+    /// Maximum number of connections of one network that have not logged in.
+    pub max_unauthenticated_per_address: usize,
+    /// Maximum number of sessions of one account.
+    pub max_sessions_per_account: usize,
     /// Most password checks a minute for one address; 0 for any number.
     pub logins_per_minute: u32,
+    /// Whether a server without a majority lets anyone log in.
+    pub read_only_logins: bool,
     /// How much is told.
     pub trace: TraceLevel,
     /// This server's name.

@@ -357,8 +357,7 @@ impl Replica {
 
     /// Applies the next committed entry that is durable here.
     pub fn apply_next(&mut self) -> Result<Option<Applied>, ApplyError> {
-        let persisted = self.wal.persisted_index();
-        if self.committed.front().is_none_or(|entry| entry.index > persisted) {
+        if !self.has_to_apply() {
             return Ok(None);
         }
         let Some(Entry { index, payload, .. }) = self.committed.pop_front() else {
@@ -366,6 +365,12 @@ impl Replica {
         };
         let effect = self.state.apply(index, &payload)?;
         Ok(Some(Applied { index, payload, effect }))
+    }
+
+    /// Whether [`Replica::apply_next`] has an entry to apply.
+    pub fn has_to_apply(&self) -> bool {
+        let persisted = self.wal.persisted_index();
+        self.committed.front().is_some_and(|entry| entry.index <= persisted)
     }
 
     /// Whether this server is PRIMARY and knows all that is committed: an entry of its own term is

@@ -144,6 +144,8 @@ impl Server {
         if !todo.serve.is_empty()
             || !todo.rest.is_empty()
             || !todo.read.is_empty()
+            || !todo.hash.is_empty()
+            || !todo.close.is_empty()
             || self.accepting
             || self.links.is_ready()
         {
@@ -173,9 +175,10 @@ impl Server {
         Ok(())
     }
 
-    /// Takes some of the connections that wait, until a bound is met: then they go on waiting in the
-    /// system's queue until one of ours has gone, or for a moment when it is the system's bound on
-    /// descriptors, which others may free.
+    /// Takes some of the connections that wait, until a bound is met. Where there is room for no more,
+    /// one that has not logged in makes way for each; where all are sessions, the others go on waiting
+    /// in the system's queue until one of ours has gone. They also wait for a moment at the system's
+    /// bound on descriptors, which others may free.
     fn accept(&mut self) {
         if self.accept_again_ms.is_some_and(|at_ms| at_ms <= self.now.monotonic_ms) {
             self.accept_again_ms = None;
@@ -186,13 +189,19 @@ impl Server {
                 return;
             }
             let most = self.options.max_connections;
-            if self.service.connections() >= most {
+            let is_full = self.service.connections() >= most;
+            if is_full && !self.service.can_make_way() {
                 return self.wait_for_room(format_args!("{most} connections are open"));
             }
             let found = self.listeners.iter().find_map(|listener| listener.accept().transpose());
             match found {
                 None => self.accepting = false,
-                Some(Ok((stream, origin))) => self.connect(stream, origin),
+                Some(Ok((stream, origin))) => {
+                    if is_full && let Some(key) = self.service.make_way() {
+                        self.close(key);
+                    }
+                    self.connect(stream, origin);
+                }
                 Some(Err(error)) => {
                     self.accept_again_ms = Some(self.now.monotonic_ms + limits::ACCEPT_AGAIN_MS);
                     return self.wait_for_room(format_args!("cannot accept: {error}"));
@@ -226,37 +235,27 @@ impl Server {
         self.service.on_readable(key);
     }
 
-    /// Reads and serves every connection that has something, each within a budget of bytes, and some
-    /// of those that have used theirs up: whoever asks for little does not wait behind those who ask
-    /// for much.
+    /// Reads and serves the connections that have something, as far as this turn's budget of work
+    /// goes: those who ask for little do not wait behind those who ask for much.
     fn serve_connections(&mut self) {
-        for _ in 0..self.service.todo.serve.len() {
-            let Some(key) = self.service.next_to_serve() else { return };
+        self.service.begin_serving();
+        while let Some(key) = self.service.next_to_serve() {
             self.serve(key);
-        }
-        let mut left = limits::TURN_REST_BYTES;
-        for _ in 0..self.service.todo.rest.len() {
-            if left == 0 {
-                return;
-            }
-            let Some(key) = self.service.next_to_serve() else { return };
-            left = left.saturating_sub(self.serve(key).max(limits::TURN_REST_LEAST_BYTES));
         }
     }
 
-    /// Gives how many bytes were read.
-    fn serve(&mut self, key: Key) -> usize {
-        let Some(socket) = find(&mut self.sockets, key) else { return 0 };
+    fn serve(&mut self, key: Key) {
+        let Some(socket) = find(&mut self.sockets, key) else { return };
         if socket.draining_until_ms.is_some() {
             return self.drain(key);
         }
         if self.stop_by_ms.is_some() {
-            return 0;
+            return;
         }
-        let Some(client) = self.service.client(key) else { return 0 };
+        let Some(client) = self.service.client(key) else { return };
         // Whoever is told to go and does not read it is not listened to either.
         if client.is_leaving() {
-            return 0;
+            return;
         }
         // While a whole request waits for its turn nothing more is read: the sender's own socket
         // holds it back.
@@ -292,20 +291,18 @@ impl Server {
         } else if !waits && waited && socket.conn.readable() {
             self.service.on_readable(key);
         }
-        count
     }
 
     /// Throws away what comes behind a request that ended the connection, so that closing does not
     /// reset it and the answer arrives.
-    fn drain(&mut self, key: Key) -> usize {
-        let Some(socket) = find(&mut self.sockets, key) else { return 0 };
-        let (count, end) = socket.conn.read(&mut self.scratch[..limits::TURN_DRAIN_BYTES]);
+    fn drain(&mut self, key: Key) {
+        let Some(socket) = find(&mut self.sockets, key) else { return };
+        let (_, end) = socket.conn.read(&mut self.scratch[..limits::TURN_DRAIN_BYTES]);
         match end {
             ReadEnd::Blocked => {}
             ReadEnd::Budget => self.service.on_more(key),
             ReadEnd::Closed | ReadEnd::Broken => self.service.doom(key),
         }
-        count
     }
 
     /// At a stop, once all is answered: to close a connection with bytes unread would reset it, and
@@ -326,14 +323,14 @@ impl Server {
         all_have
     }
 
-    /// Gives passwords to the hashing thread and takes what it has found out.
+    /// Takes what the hashing thread has found out, and gives it its next passwords.
     fn hash_passwords(&mut self) {
+        while let Some(done) = self.hasher.poll() {
+            self.service.on_hashed(done);
+        }
         for job in self.service.todo.hash.drain(..) {
             let taken = self.hasher.submit(job);
             assert!(taken.is_ok(), "the service asks for no more than the thread takes");
-        }
-        while let Some(done) = self.hasher.poll() {
-            self.service.on_hashed(done);
         }
     }
 
@@ -537,13 +534,18 @@ impl Server {
     }
 
     fn close_connections(&mut self) {
-        while let Some(key) = self.service.todo.close.pop() {
-            self.service.disconnect(key);
-            let Some(socket) = find(&mut self.sockets, key) else { continue };
-            let _ = self.waiting.poll.registry().deregister(socket.conn.stream_mut());
-            self.sockets[key.slot()] = None;
-            self.accepting |= std::mem::take(&mut self.accept_waits);
+        for _ in 0..limits::TURN_CLOSES {
+            let Some(key) = self.service.todo.close.pop() else { return };
+            self.close(key);
         }
+    }
+
+    fn close(&mut self, key: Key) {
+        self.service.disconnect(key);
+        let Some(socket) = find(&mut self.sockets, key) else { return };
+        let _ = self.waiting.poll.registry().deregister(socket.conn.stream_mut());
+        self.sockets[key.slot()] = None;
+        self.accepting |= std::mem::take(&mut self.accept_waits);
     }
 
     fn tell(&mut self) {

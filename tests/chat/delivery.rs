@@ -1,6 +1,6 @@
 //! `deliver` n, `read`, `delete_msgs`.
 
-use super::Chat;
+use super::{Chat, targets};
 use chatctl::chat::{Command, Effect, EventRef, Target};
 use chatctl::limits;
 
@@ -156,9 +156,9 @@ fn to_restricts_a_deletion_to_one_conversation() {
     let from_cat = chat.sent("cat", "ann", 7);
     let ann = chat.id("ann");
     let target = |seq| Target { seq, id: 7 };
-    assert_eq!(chat.state.targets(ann, None, &[7, 8, 7]), [target(from_bob), target(from_cat)]);
-    assert_eq!(chat.state.targets(ann, Some(chat.id("cat")), &[7]), [target(from_cat)]);
-    assert_eq!(chat.state.targets(ann, Some(ann), &[7]), []);
+    assert_eq!(targets(&chat.state, ann, None, &[7, 8, 7]), [target(from_bob), target(from_cat)]);
+    assert_eq!(targets(&chat.state, ann, Some(chat.id("cat")), &[7]), [target(from_cat)]);
+    assert_eq!(targets(&chat.state, ann, Some(ann), &[7]), []);
     assert_eq!(chat.delete_msgs("ann", Some("bob"), &[7]).0, 1);
     assert_eq!(chat.history("ann", None), [from_cat]);
 }
@@ -172,7 +172,7 @@ fn messages_of_any_age_are_found_by_id_and_so_many_at_once() {
     }
     let again = chat.sent("ann", "bob", 1);
     let both = [Target { seq: old, id: 1 }, Target { seq: again, id: 1 }];
-    assert_eq!(chat.state.targets(chat.id("bob"), None, &[1]), both);
+    assert_eq!(targets(&chat.state, chat.id("bob"), None, &[1]), both);
     let gone = chat.delete_msgs("bob", None, &[1]);
     assert_eq!(gone, (2, vec![("bob".to_string(), vec![1])]), "two messages, one id");
     assert_eq!(limits::DELETE_TARGETS, 4_000);

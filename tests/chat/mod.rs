@@ -114,7 +114,7 @@ impl Chat {
         ids: &[u128],
     ) -> (usize, Vec<(String, Vec<u128>)>) {
         let to = to.map(|to| self.id(to));
-        let targets = self.state.targets(self.id(name), to, ids);
+        let targets = targets(&self.state, self.id(name), to, ids);
         self.delete_targets(name, targets)
     }
 
@@ -166,4 +166,19 @@ impl Chat {
             .map(|line| (self.state.name(line.other), line.unread, line.newest_seq))
             .collect()
     }
+}
+
+/// The messages that these ids mean for an account, as a `delete_msgs` finds them.
+pub fn targets(
+    state: &State,
+    account: AccountId,
+    to: Option<AccountId>,
+    ids: &[u128],
+) -> Vec<Target> {
+    let mut found = Vec::new();
+    for id in ids {
+        state.add_targets(account, to, *id, &mut found);
+    }
+    State::tidy_targets(&mut found);
+    found
 }

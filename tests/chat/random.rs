@@ -2,6 +2,7 @@
 //! after every step. CHAT_SEED and CHAT_RUNS set the first seed and how many runs there are.
 
 use super::model::{Event, Line, Model, Outcome};
+use super::targets;
 use crate::support::bounded::Rounds;
 use crate::support::{Rng, env_number};
 use chatctl::chat::glob::Pattern;
@@ -139,7 +140,7 @@ impl World {
             Some(account) if self.rng.chance(3, 4) => {
                 let ids: Vec<u128> = some.iter().map(|letter| letter.1).collect();
                 let to = self.state.account_ever(other).filter(|_| self.rng.chance(1, 3));
-                self.state.targets(account, to, &ids)
+                targets(&self.state, account, to, &ids)
             }
             _ => some.into_iter().map(|(seq, id)| Target { seq, id }).collect(),
         };
@@ -284,7 +285,7 @@ impl World {
             if other == Some(None) {
                 continue;
             }
-            let targets = self.state.targets(account, other.flatten(), &ids);
+            let targets = targets(&self.state, account, other.flatten(), &ids);
             let targets: Vec<_> = targets.into_iter().map(|t| (t.seq, t.id)).collect();
             assert_eq!(targets, self.model.targets(name, to, &ids), "{name} {to:?} {ids:?}");
         }

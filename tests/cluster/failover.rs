@@ -4,6 +4,7 @@ use super::Conversation;
 use crate::support::cluster::Cluster;
 use crate::support::env_number;
 use crate::support::raw_client::ask;
+use crate::support::server::password_of;
 use crate::support::talker::Talker;
 use chatctl::sys::signal;
 
@@ -86,7 +87,9 @@ fn with_two_of_three_killed_history_is_read_and_nothing_is_changed_until_all_hea
         cluster.kill9(place);
     }
     cluster.wait("the last one does not notice", || cluster.status_of(left, "read_only") == "yes");
-    let mut reader = cluster.server(left).login("alice");
+    let mut reader = cluster.server(left).connect();
+    let said = reader.done(&ask("login").src("alice").body(&password_of("alice"))).body;
+    assert!(said.ends_with("passwords and accounts may be out of date"), "{said}");
     let (page, _) = reader.pages(&ask("history").limit(100));
     assert_eq!(page.len(), 10, "what is stored is read");
     assert_eq!(reader.refused(&ask("send").to("alice").id(99).body("no")), "read-only");
@@ -98,10 +101,37 @@ fn with_two_of_three_killed_history_is_read_and_nothing_is_changed_until_all_hea
         let (code, said) = super::chat::once(&cluster, "alice", 10, reads);
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("(read-only): what ") && said.contains("is not shown"), "{said}");
+        assert!(said.contains("passwords and accounts may be out of date"), "{said}");
     }
     cluster.start_all();
     alice.send("alice", 10, "note 10");
     let texts: Vec<String> = alice.history("alice").into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, (0..11).map(|number| format!("note {number}")).collect::<Vec<_>>());
     cluster.stop_and_compare_logs();
+}
+
+#[test]
+fn where_logins_without_a_majority_are_turned_off_nobody_logs_in_until_there_is_one() {
+    let flags = ["--read-only-after-ms", "300", "--no-read-only-logins"];
+    let mut cluster = Cluster::start("no-logins", 3, &flags);
+    let mut alice = Talker::new(cluster.addresses(), "alice");
+    alice.send("alice", 1, "a note");
+    let left = cluster.primary();
+    let mut session = cluster.server(left).login("alice");
+    let token = session.done(&ask("token")).body.into_owned();
+    for place in (0..3).filter(|&place| place != left) {
+        cluster.kill9(place);
+    }
+    cluster.wait("the last one does not notice", || cluster.status_of(left, "read_only") == "yes");
+    let login = ask("login").src("alice").body(&password_of("alice"));
+    let mut client = cluster.server(left).connect();
+    for request in [login.clone(), ask("resume").src("alice").body(&token)] {
+        assert_eq!(client.refused(&request), "read-only");
+    }
+    let (page, _) = session.pages(&ask("history").limit(100));
+    assert_eq!(page.len(), 1, "who is logged in goes on reading");
+    cluster.start_all();
+    cluster.wait_until_all_know_the_primary();
+    let primary = cluster.primary();
+    cluster.server(primary).connect().done(&login);
 }

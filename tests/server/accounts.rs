@@ -52,9 +52,22 @@ fn a_create_that_comes_again_with_its_password_logs_in_and_with_another_is_name_
 }
 
 #[test]
+fn many_logins_at_once_are_all_answered_though_the_thread_has_few_at_a_time() {
+    let server = TestServer::start("logins-at-once", &["--password-iterations", "1"]);
+    for round in 0..20 {
+        let mut clients: Vec<RawClient> = (0..40).map(|_| server.connect()).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.send(&ask("login").src(&format!("nobody{round}-{number}")).body("x"));
+        }
+        let answers: Vec<String> = clients.iter_mut().map(|client| code(&client.reply())).collect();
+        assert!(answers.iter().all(|code| code == "wrong-credentials"), "{answers:?}");
+    }
+}
+
+#[test]
 fn creates_of_one_name_that_race_make_one_account_and_only_its_password_gets_in() {
     let server = TestServer::start("race", &[]);
-    let mut clients: Vec<RawClient> = (0..12).map(|_| server.connect()).collect();
+    let mut clients: Vec<RawClient> = (0..8).map(|_| server.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         client.send(&ask("create").src("prize").body(&format!("password {}", number % 2)));
     }

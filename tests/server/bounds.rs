@@ -14,9 +14,11 @@ use crate::support::server::{
     Ask, Launch, PATIENCE, RawClient, TestServer, ask, code, password_of,
 };
 
-/// Fills a server that takes `most` connections, then holds that one more waits until one goes.
+/// Fills a server that takes `most` connections with sessions, then holds that one more waits until
+/// one goes.
 fn expect_pause_and_recovery(server: &TestServer, most: usize, trace: &str) {
-    let mut clients: Vec<RawClient> = (0..most).map(|_| server.connect()).collect();
+    let mut clients: Vec<RawClient> = vec![server.create("alice")];
+    clients.extend((1..most).map(|_| server.login("alice")));
     for client in &mut clients {
         client.done(&ask("ping"));
     }
@@ -28,6 +30,7 @@ fn expect_pause_and_recovery(server: &TestServer, most: usize, trace: &str) {
     }
     clients.pop();
     assert_eq!(waiting.reply().cmd, "ping", "it is taken when there is room");
+    waiting.done(&ask("login").src("alice").body(&password_of("alice")));
     // Again, so that it was no accident.
     let mut waiting2 = server.connect();
     waiting2.send(&ask("ping"));
@@ -39,9 +42,34 @@ fn expect_pause_and_recovery(server: &TestServer, most: usize, trace: &str) {
 }
 
 #[test]
-fn past_the_most_connections_others_wait_until_one_goes() {
+fn past_the_most_connections_others_wait_until_a_session_goes() {
     let server = TestServer::start("most", &["--max-connections", "5"]);
     expect_pause_and_recovery(&server, 5, "5 connections are open");
+}
+
+#[test]
+fn one_address_that_logs_in_nowhere_keeps_nobody_else_out() {
+    let home = TempDir::new("table");
+    let socket = format!("unix:{}", home.path().join("socket").display());
+    let server = Launch::on(&home.path().join("data"))
+        .flags(&["--max-connections", "20"])
+        .listen(&["127.0.0.1:0", &socket])
+        .start();
+    let unix = &server.addresses()[1];
+    let connect = || RawClient::connect(unix, Form::Frames, Codec::Json);
+    let mut alice = connect();
+    alice.create("alice");
+    // Far more than there is room for, all from one address.
+    let mut flood: Vec<RawClient> = (0..200).map(|_| server.connect()).collect();
+    flood[199].done(&ask("ping"));
+    flood[0].expect_close();
+    let mut newcomer = connect();
+    newcomer.done(&ask("ping"));
+    flood.extend((0..200).map(|_| server.connect()));
+    flood[399].done(&ask("ping"));
+    newcomer.done(&ask("login").src("alice").body(&password_of("alice")));
+    alice.done(&ask("ping"));
+    server.wait_for_trace("connections that had not logged in, to make room for others, in 10 s");
 }
 
 #[test]
@@ -50,12 +78,12 @@ fn a_small_limit_on_descriptors_bounds_the_connections() {
     let most = 64 - limits::RESERVED_DESCRIPTORS;
     let server = Launch::on(&home.path().join("data")).shell("ulimit -n 64").start();
     expect_pause_and_recovery(&server, most, &format!("{most} connections are open"));
-    server.create("alice").tell("alice", "and it works");
+    server.create("bob").tell("bob", "and it works");
 }
 
 #[test]
 fn in_a_cluster_some_descriptors_are_kept_back_for_the_peers_port() {
-    let limit = 224;
+    let limit = 60 + limits::RESERVED_DESCRIPTORS + limits::PEER_DESCRIPTORS;
     let most = limit - limits::RESERVED_DESCRIPTORS - limits::PEER_DESCRIPTORS;
     let cluster = Cluster::new("peer-ulimit", 1, &[]);
     let mut cluster = cluster.after_shell(|_| format!("ulimit -n {limit}"));
@@ -147,9 +175,10 @@ fn when_too_many_passwords_wait_for_their_hash_logins_are_busy_and_nothing_else(
     let server = TestServer::start("busy", &["--password-iterations", "10000000"]);
     let count = limits::HASH_JOBS + 30;
     let (sender, answers) = mpsc::channel();
-    for mut client in (0..count).map(|_| server.connect()).collect::<Vec<_>>() {
+    let clients: Vec<RawClient> = (0..count).map(|_| server.connect()).collect();
+    for (number, mut client) in clients.into_iter().enumerate() {
         // An unknown name costs the same.
-        client.send(&ask("login").src("nobody").body("x"));
+        client.send(&ask("login").src(&format!("nobody{number}")).body("x"));
         let sender = sender.clone();
         std::thread::spawn(move || {
             if let Ok(reply) = client.try_read() {

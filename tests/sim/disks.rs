@@ -210,7 +210,7 @@ fn disk_of<'a>(job: &Job, log: &'a SimDisk, state: &'a SimDisk) -> &'a SimDisk {
     }
 }
 
-fn read_record(disk: &mut SimDisk, location: &Location) -> Option<Vec<u8>> {
+pub fn read_record(disk: &mut SimDisk, location: &Location) -> Option<Vec<u8>> {
     let name = segment_name(location.segment);
     let mut header = [0; HEADER_BYTES];
     disk.read_at(&name, 0, &mut header).ok()?;

@@ -30,7 +30,7 @@ mod clock;
 mod configs;
 mod copies;
 mod counts;
-mod disks;
+pub mod disks;
 mod entering;
 mod finale;
 mod held;

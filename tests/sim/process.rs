@@ -307,9 +307,8 @@ impl Process {
     }
 
     fn serve_connections(&mut self) {
-        let todo = &self.service.todo;
-        for _ in 0..todo.serve.len() + todo.rest.len() {
-            let Some(key) = self.service.next_to_serve() else { return };
+        self.service.begin_serving();
+        while let Some(key) = self.service.next_to_serve() {
             self.serve(key);
         }
     }
@@ -515,7 +514,8 @@ impl Process {
     /// When the next turn is due by the process's own clock; 0: at once.
     pub fn next_ms(&self) -> Option<u64> {
         let todo = &self.service.todo;
-        if !self.inbox.is_empty() || !todo.serve.is_empty() || !todo.rest.is_empty() {
+        let is_busy = !todo.serve.is_empty() || !todo.rest.is_empty() || !todo.hash.is_empty();
+        if !self.inbox.is_empty() || is_busy {
             return Some(0);
         }
         let peers_ms = self.peers.as_ref().and_then(|peers| peers.mesh.next_ms());

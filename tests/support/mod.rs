@@ -21,6 +21,7 @@ pub use bounded::eventually;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A fresh directory under the system's temporary one, removed when dropped.
 pub struct TempDir {
@@ -53,6 +54,13 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// Processor time of the calling thread, as the scheduler counts it.
+pub fn cpu_of_this_thread() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = text.split(' ').next().and_then(|number| number.parse().ok());
+    Duration::from_nanos(first.unwrap_or(0))
 }
 
 /// A seeded generator (SplitMix64): the same seed gives the same numbers everywhere.

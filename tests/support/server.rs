@@ -15,7 +15,7 @@ pub use super::raw_client::{Ask, RawClient, ask, code, id, is_push};
 use super::{TempDir, sys};
 
 /// What every test's server is told, unless the test says otherwise (a later flag wins).
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 12] = [
     "--password-iterations",
     "1000",
     "--logins-per-minute",
@@ -23,6 +23,10 @@ const FLAGS: [&str; 8] = [
     "--segment-mib",
     "1",
     "--max-sessions-per-address",
+    "100000",
+    "--max-sessions-per-account",
+    "100000",
+    "--max-unauthenticated-per-address",
     "100000",
 ];
 

@@ -83,8 +83,10 @@ const FLAGS: &[Flag] = &[
         name: "max-connections",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Most connections at a time; more wait to be accepted.",
-        more: "The limit on open files is raised as far as the system allows.",
+        help: "Maximum number of connections.",
+        more: "At the limit, a new connection takes the place of the oldest one that has not logged \
+               in, of the address that has most of those. While all are logged in, new ones wait. \
+               The limit on open files is raised as far as the system allows.",
         default: Some("10000"),
         ..FLAG
     },
@@ -92,17 +94,37 @@ const FLAGS: &[Flag] = &[
         name: "max-sessions-per-address",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Most logged-in connections at a time of one address.",
-        more: "All Unix sockets together count as one.",
+        help: "Maximum number of logged-in connections of one address.",
+        more: "An IPv6 /64 counts as one address, and all Unix sockets together count as one. Further \
+               logins are refused with rate-limited.",
         default: Some("1000"),
+        ..FLAG
+    },
+    Flag {
+        name: "max-unauthenticated-per-address",
+        kind: Kind::Number { min: 1, max: 1_000_000 },
+        value: "N",
+        help: "Maximum number of connections of one address that have not logged in.",
+        more: "At the limit, a new connection takes the place of the oldest of them.",
+        default: Some("1000"),
+        ..FLAG
+    },
+    Flag {
+        name: "max-sessions-per-account",
+        kind: Kind::Number { min: 1, max: 1_000_000 },
+        value: "N",
+        help: "Maximum number of sessions of one account.",
+        more: "At the limit, a login with the password ends the session that was silent for longest, \
+               and resuming with a token is refused with rate-limited.",
+        default: Some("100"),
         ..FLAG
     },
     Flag {
         name: "logins-per-minute",
         kind: Kind::Number { min: 0, max: 1_000_000 },
         value: "N",
-        help: "Most password checks a minute for one address, 0 for any number.",
-        more: "Past it, a login is told rate-limited.",
+        help: "Maximum number of password checks a minute for one address, 0 for any number.",
+        more: "Further logins are refused with rate-limited. See SECURITY CONSIDERATIONS.",
         default: Some("60"),
         ..FLAG
     },
@@ -167,6 +189,15 @@ const FLAGS: &[Flag] = &[
         help: "How long requests are held while no server is PRIMARY, before history is served \
                read-only.",
         default: Some("2000"),
+        ..FLAG
+    },
+    Flag {
+        name: "no-read-only-logins",
+        kind: Kind::Switch,
+        help: "Refuse logins while no majority of the servers is reachable.",
+        more: "Without this flag, a server without a majority lets people log in to read, and says \
+               that its passwords and accounts may be out of date: a password changed, or an account \
+               deleted, where the majority is, still works here. Sessions that exist go on.",
         ..FLAG
     },
     Flag {

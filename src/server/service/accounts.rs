@@ -1,15 +1,18 @@
 //! Requests about accounts and sessions: create, login, token, resume, logoff, passwd, delete.
 
-use super::Service;
+use super::budget;
 use super::client::Session;
+use super::counted::Failure;
 use super::dispatch::{Asked, Next};
 use super::messages::Pending;
 use super::reply::{Refusal, count, refuse, refuse_with, reply};
+use super::{Service, Serving};
 use crate::auth::hasher::{Done, Job, JobKind, Outcome};
 use crate::auth::scram::Verifier;
 use crate::auth::token;
 use crate::chat::{AccountId, Command};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::protocol::framing::Codec;
 use crate::protocol::{Message, MsgIds, id, name};
@@ -26,15 +29,34 @@ enum Purpose {
     /// that changed meanwhile makes the answer void.
     LogIn { cmd: &'static str, account: AccountId, verifier: Verifier, refusal: Refusal },
     /// A login to a name that does not exist, which costs the same.
-    Nobody,
+    Nobody { name: String },
     /// A new account.
     Create { name: String, password: Vec<u8> },
     /// A new password.
     Passwd,
 }
 
+impl Purpose {
+    /// The request that waits.
+    fn cmd(&self) -> &'static str {
+        match self {
+            Purpose::LogIn { cmd, .. } => cmd,
+            Purpose::Nobody { .. } => "login",
+            Purpose::Create { .. } => "create",
+            Purpose::Passwd => "passwd",
+        }
+    }
+}
+
 const WRONG: Refusal = refuse("wrong-credentials", "no account has this name and password");
 const TAKEN: Refusal = refuse("name-taken", "somebody has, or had, this name");
+const TOO_MANY: Refusal = refuse("busy", "too many log in at once: try again in a moment");
+const ENDED: Refusal = refuse(
+    "not-logged-in",
+    "the account has too many sessions: another login has ended this one, silent for longest",
+);
+const OUT_OF_DATE: &str =
+    "; no majority of the servers is reachable: passwords and accounts may be out of date";
 const GONE: Refusal = refuse("not-logged-in", "the account is gone");
 
 impl Service {
@@ -55,12 +77,13 @@ impl Service {
         let name = self.check_login(asked)?;
         let purpose = match self.replica.state().account(&name) {
             Some(account) => self.log_in_purpose("login", account, WRONG),
-            None => Purpose::Nobody,
+            None => Purpose::Nobody { name },
         };
         self.hash(asked, purpose)
     }
 
     pub(super) fn on_resume(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        self.charge(asked.key, budget::TOKEN);
         self.check_sessions(asked.key)?;
         let now_ms = self.time.unix_ms();
         let found = name::fold(&asked.message.src).and_then(|name| {
@@ -70,13 +93,24 @@ impl Service {
             token::check(&secret, &name, now_ms, &verifier, &asked.message.body).ok()?;
             Some(account)
         });
-        match found {
-            Some(account) => {
-                self.log_in(asked.key, asked.codec, "resume", account, true);
-                Ok(Next::Answered)
-            }
-            None => Err(refuse("bad-token", "it has expired or is void: log in with the password")),
+        let Some(account) = found else {
+            let name = name::fold(&asked.message.src).unwrap_or_default();
+            self.count_failure(asked.key, &name, Failure::Wrong);
+            return Err(refuse("bad-token", "it has expired or is void: log in with the password"));
+        };
+        let most = self.settings.max_sessions_per_account;
+        if self.sessions_beside(asked.key, account) >= most {
+            let sentence = format!(
+                "the account has {most} sessions already, the most allowed: a login with the \
+                 password ends the one that was silent for longest"
+            );
+            return Err(refuse_with("rate-limited", sentence));
         }
+        if let Some(client) = self.clients.get(asked.key) {
+            self.guesses.add_known(account, client.origin.network());
+        }
+        self.log_in(asked.key, asked.codec, "resume", account, true);
+        Ok(Next::Answered)
     }
 
     pub(super) fn on_token(
@@ -84,6 +118,7 @@ impl Service {
         asked: &Asked<'_>,
         session: Session,
     ) -> Result<Next, Refusal> {
+        self.charge(asked.key, budget::TOKEN);
         let days_ms = u64::from(self.settings.token_days) * 24 * 60 * 60 * 1000;
         let verifier = self.verifier(session.account).ok_or(GONE)?;
         let secret = self.replica.state().token_secret().ok_or(GONE)?;
@@ -95,11 +130,15 @@ impl Service {
 
     pub(super) fn on_logoff(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         self.log_out(asked.key);
+        if let Some(client) = self.clients.get(asked.key) {
+            self.bound_unauthenticated(client.origin.network());
+        }
         self.reply(asked.key, asked.codec, &reply("logoff"));
         Ok(Next::Answered)
     }
 
     pub(super) fn on_passwd(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
+        self.charge(asked.key, budget::LOGIN);
         check_password(&asked.message.body)?;
         self.check_disk()?;
         self.check_rate(asked.key)?;
@@ -118,6 +157,7 @@ impl Service {
     }
 
     fn check_login(&mut self, asked: &Asked<'_>) -> Result<String, Refusal> {
+        self.charge(asked.key, budget::LOGIN);
         let name = name::fold(&asked.message.src).ok_or_else(|| {
             let sentence = format!(
                 "src is to be a name: a letter or digit, then letters, digits, . _ -, at most {}",
@@ -127,17 +167,41 @@ impl Service {
         })?;
         check_password(&asked.message.body)?;
         self.check_sessions(asked.key)?;
-        self.check_rate(asked.key)?;
-        Ok(name)
+        let checked = self.check_rate(asked.key).and_then(|()| self.check_guesses(asked, &name));
+        if checked.is_err() {
+            self.count_failure(asked.key, &name, Failure::Refused);
+        }
+        checked.map(|()| name)
+    }
+
+    /// Slows down guessing at one account's password from many networks.
+    fn check_guesses(&mut self, asked: &Asked<'_>, name: &str) -> Result<(), Refusal> {
+        let Some(client) = self.clients.get(asked.key) else { return Ok(()) };
+        let (network, now_ms) = (client.origin.network(), self.now.monotonic_ms);
+        let account = self.replica.state().account(name);
+        self.guesses.attempt(name, account, network, now_ms).map_err(|wait_ms| {
+            let sentence = format!(
+                "too many passwords were tried for this account: try again in {} s, or log in \
+                 from where you did before",
+                wait_ms.div_ceil(1000)
+            );
+            refuse_with("rate-limited", sentence)
+        })
+    }
+
+    fn count_failure(&mut self, key: Key, name: &str, failure: Failure) {
+        let Some(client) = self.clients.get(key) else { return };
+        let network = client.origin.network();
+        self.counted.login_failed(network, name, failure, self.now.monotonic_ms);
     }
 
     /// A connection that is logged in already changes its session, it does not add one.
     fn check_sessions(&self, key: Key) -> Result<(), Refusal> {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let origin = client.origin;
+        let network = client.origin.network();
         let most = self.settings.max_sessions_per_address;
-        if client.session.is_none() && self.sessions.of_origin(origin) >= most {
-            let sentence = format!("{origin} has {most} sessions already, the most allowed");
+        if client.session.is_none() && self.sessions.of_network(network) >= most {
+            let sentence = format!("{network} has {most} sessions already, the most allowed");
             return Err(refuse_with("rate-limited", sentence));
         }
         Ok(())
@@ -145,11 +209,11 @@ impl Service {
 
     fn check_rate(&mut self, key: Key) -> Result<(), Refusal> {
         let Some(client) = self.clients.get(key) else { return Ok(()) };
-        let origin = client.origin;
-        if self.limiter.allow(origin, self.now.monotonic_ms) {
+        let network = client.origin.network();
+        if self.limiter.allow(network, self.now.monotonic_ms) {
             return Ok(());
         }
-        self.tell_detail(|| format!("{origin} logs in too often"));
+        self.tell_detail(|| format!("{network} logs in too often"));
         let sentence = "too many passwords from your address: wait a minute";
         Err(refuse("rate-limited", sentence))
     }
@@ -171,7 +235,7 @@ impl Service {
     fn log_in_purpose(&self, cmd: &'static str, account: AccountId, refusal: Refusal) -> Purpose {
         match self.verifier(account) {
             Some(verifier) => Purpose::LogIn { cmd, account, verifier, refusal },
-            None => Purpose::Nobody,
+            None => Purpose::Nobody { name: self.replica.state().name(account).to_owned() },
         }
     }
 
@@ -186,18 +250,45 @@ impl Service {
         let iterations = self.settings.password_iterations;
         let kind = match &hashing.purpose {
             Purpose::LogIn { verifier, .. } => JobKind::Verify(verifier.clone()),
-            Purpose::Nobody => JobKind::VerifyUnknown { iterations },
+            Purpose::Nobody { .. } => JobKind::VerifyUnknown { iterations },
             Purpose::Create { .. } | Purpose::Passwd => {
                 JobKind::Derive { salt: self.random.bytes(), iterations }
             }
         };
-        if !self.hasher_has_room() {
-            return Err(refuse("busy", "too many log in at once: try again in a moment"));
-        }
+        let Some(client) = self.clients.get(hashing.key) else { return Ok(()) };
         self.last_job += 1;
-        self.todo.hash.push(Job { id: self.last_job, password, kind });
-        self.hashing.insert(self.last_job, hashing);
-        Ok(())
+        let job = Job { id: self.last_job, password, kind };
+        match self.hash_queue.push(client.origin.network(), hashing.key, job) {
+            Ok(dropped) => {
+                self.hashing.insert(self.last_job, hashing);
+                if let Some((key, Job { id, .. })) = dropped
+                    && let Some(Hashing { codec, purpose, .. }) = self.hashing.remove(&id)
+                {
+                    self.end_with(key, codec, &TOO_MANY.message(purpose.cmd()));
+                }
+                self.hand_hashes();
+                Ok(())
+            }
+            Err(_) => Err(TOO_MANY),
+        }
+    }
+
+    /// Gives the hashing thread its next jobs.
+    fn hand_hashes(&mut self) {
+        while let Some(job) = self.hash_queue.next() {
+            self.todo.hash.push(job);
+        }
+    }
+
+    /// Drops the passwords of a connection that goes.
+    pub(super) fn forget_hashes(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        if planted(Mutant::HashesForTheGone) {
+            return;
+        }
+        for id in self.hash_queue.forget(client.origin.network(), key) {
+            self.hashing.remove(&id);
+        }
     }
 
     /// The name was taken while its password was hashed or on its way into the log. When the first
@@ -218,6 +309,8 @@ impl Service {
 
     /// What hashing a password of [`super::Todo::hash`] has found out.
     pub fn on_hashed(&mut self, Done { id, outcome }: Done) {
+        self.hash_queue.on_answer();
+        self.hand_hashes();
         let Some(hashing) = self.hashing.remove(&id) else { return };
         // Who has gone meanwhile gets nothing and changes nothing.
         if self.clients.get(hashing.key).is_some() {
@@ -233,6 +326,8 @@ impl Service {
                     self.log_in(key, codec, cmd, account, false);
                     self.end(key);
                 } else {
+                    let name = self.replica.state().name(account).to_owned();
+                    self.count_failure(key, &name, Failure::Wrong);
                     self.end_with(key, codec, &refusal.message(cmd));
                 }
             }
@@ -262,7 +357,10 @@ impl Service {
                     }
                 }
             }
-            (Purpose::Nobody, _) => self.end_with(key, codec, &WRONG.message("login")),
+            (Purpose::Nobody { name }, _) => {
+                self.count_failure(key, &name, Failure::Wrong);
+                self.end_with(key, codec, &WRONG.message("login"));
+            }
             (_, _) => unreachable!("the hashing thread answers what it was asked"),
         }
     }
@@ -277,18 +375,29 @@ impl Service {
         resumed: bool,
     ) {
         self.log_out(key);
+        self.remove_unauthenticated(key);
+        if !resumed {
+            self.make_room_for_session(account);
+        }
         let Some(client) = self.clients.get_mut(key) else { return };
         client.session = Some(Session { account, resumed });
         client.login_by_ms = None;
         client.refusing = None;
+        let network = client.origin.network();
         let name = self.replica.state().name(account);
-        self.sessions.add(account, name, key, client.origin);
+        self.sessions.add(account, name, key, network);
+        if !resumed {
+            self.guesses.succeeded(name, account, network);
+        }
         let unread = self.replica.state().unread_total(account);
-        let sentence = match unread {
+        let mut sentence = match unread {
             0 => "nothing unread".to_owned(),
             1 => "1 unread message".to_owned(),
             many => format!("{many} unread messages"),
         };
+        if self.serving == Serving::ReadOnly {
+            sentence.push_str(OUT_OF_DATE);
+        }
         let cluster =
             self.replica.state().cluster().map(|bytes| id::format(u128::from_be_bytes(bytes)));
         let message = Message {
@@ -312,7 +421,28 @@ impl Service {
         client.left_out = 0;
         self.todo.ask.push((by_ms, key));
         let name = self.replica.state().name(session.account);
-        self.sessions.remove(session.account, name, key, client.origin);
+        self.sessions.remove(session.account, name, key, client.origin.network());
+        self.add_unauthenticated(key);
+    }
+
+    /// How many sessions the account has on other connections.
+    fn sessions_beside(&self, key: Key, account: AccountId) -> usize {
+        self.sessions.of(account).iter().filter(|other| **other != key).count()
+    }
+
+    /// Where the account has too many sessions for one more, ends the one that was silent for
+    /// longest: whoever knows the password gets in.
+    fn make_room_for_session(&mut self, account: AccountId) {
+        let keys = self.sessions.of(account);
+        if keys.len() < self.settings.max_sessions_per_account {
+            return;
+        }
+        let active_ms = |key: &Key| self.clients.get(*key).map_or(0, |client| client.active_ms);
+        let Some(key) = keys.iter().copied().min_by_key(active_ms) else { return };
+        self.log_out(key);
+        let Some(client) = self.clients.get(key) else { return };
+        self.reject(key, client.codec, &ENDED);
+        self.tell_detail(|| format!("connection {}: its account has others", key.number()));
     }
 
     /// Ends the account's sessions, all but that of `except`.

@@ -2,11 +2,15 @@
 //! tells a client that something has changed.
 
 use super::Service;
+use super::budget;
 use super::client::Work;
 use super::messages::{NO_SUCH_USER, Pending};
 use super::reply::{Refusal, count, read_moved, refuse, reply, taken_back};
 use crate::chat::{AccountId, ApplyError, Command, Effect, Gone, view};
+use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
+use crate::protocol::framing::{self, Codec, Form};
 use crate::protocol::{Message, MsgIds, id};
 use crate::server::replica::Applied;
 
@@ -16,9 +20,14 @@ const ID_EXPIRED: Refusal =
     refuse("id-expired", "too long ago to say whether it was stored: look into the history");
 
 impl Service {
-    /// Applies what is committed, in order.
+    /// Applies what is committed, in order, as much as one turn has time for; the next goes on.
     pub fn apply_committed(&mut self) -> Result<(), ApplyError> {
-        while let Some(Applied { index, payload, effect }) = self.replica.apply_next()? {
+        self.budget.apply_work = 0;
+        while (self.budget.apply_work < limits::TURN_APPLY_WORK || planted(Mutant::WorkNotCounted))
+            && let Some(Applied { index, payload, effect }) = self.replica.apply_next()?
+        {
+            let passed = self.replica.state().passed() as u64;
+            self.budget.apply_work += budget::APPLY + payload.len() as u64 + passed * budget::ITEM;
             let asked = self.pending.front().is_some_and(|pending| pending.index == index);
             let pending = if asked { self.pending.pop_front() } else { None };
             self.on_effect(&payload, effect, index, pending);
@@ -43,6 +52,7 @@ impl Service {
             }
             Effect::Deleted { ref gone, .. } => {
                 for Gone { account, ids } in gone {
+                    self.budget.apply_work += ids.len() as u64 * budget::DELETION;
                     let ids = ids.iter().map(|id| id::format(*id).into()).collect();
                     self.push(*account, origin, index, &taken_back(ids, index));
                 }
@@ -121,15 +131,19 @@ impl Service {
     /// Writes a push to every session of `account` except that on `except`. One that reads too
     /// slowly is told later that it missed some.
     fn push(&mut self, account: AccountId, except: Option<Key>, seq: u64, message: &Message<'_>) {
+        let mut push = Push { message, encoded: [const { Vec::new() }; 3] };
         for &key in self.sessions.of(account) {
             if Some(key) == except {
                 continue;
             }
+            self.budget.apply_work += budget::OUTPUT;
             let outputs_have_room = self.outputs_have_room();
             let Some(client) = self.clients.get_mut(key) else { continue };
             let fits = client.take_push(seq, outputs_have_room);
             if fits {
-                client.put_push(message, &mut self.spares);
+                let bytes = push.encoded(client.form.unwrap_or(Form::Lines), client.codec);
+                client.put_push(bytes, &mut self.spares);
+                self.budget.apply_work += bytes.len() as u64 / 4;
                 let unwritten = client.unwritten();
                 self.outputs.set_bytes(&mut client.unread, unwritten);
             }
@@ -139,6 +153,27 @@ impl Service {
                 self.todo.write.push(key);
             }
         }
+    }
+}
+
+/// A push and its bytes, made once for all sessions that want them in the same form and codec.
+struct Push<'a> {
+    message: &'a Message<'a>,
+    /// As lines, as frames of JSON, as frames of the binary form; empty until one is asked for.
+    encoded: [Vec<u8>; 3],
+}
+
+impl Push<'_> {
+    fn encoded(&mut self, form: Form, codec: Codec) -> &[u8] {
+        let bytes = match (form, codec) {
+            (Form::Lines, _) => &mut self.encoded[0],
+            (Form::Frames, Codec::Json) => &mut self.encoded[1],
+            (Form::Frames, Codec::Binary) => &mut self.encoded[2],
+        };
+        if bytes.is_empty() {
+            framing::put(bytes, form, codec, self.message);
+        }
+        bytes
     }
 }
 

@@ -1,7 +1,8 @@
 //! One client's connection and what the server knows of it.
 
+use super::budget::Spent;
 use super::holders::Share;
-use crate::chat::AccountId;
+use crate::chat::{AccountId, Target};
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::{Origin, Output, Spares};
@@ -42,6 +43,15 @@ pub enum ReadIndex {
     Void,
     /// It is.
     Granted,
+}
+
+/// How far a search for messages by their ids has come.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// How many of the ids were looked for.
+    pub ids: usize,
+    /// What they mean.
+    pub targets: Vec<Target>,
 }
 
 /// How far a connection is on its way out.
@@ -89,6 +99,8 @@ pub struct Client {
     pub left_out: u64,
     /// When the last byte came, or the last byte went while some waited.
     pub active_ms: u64,
+    /// Its number among those that have not logged in, while it is one of them.
+    pub unauthenticated: Option<u64>,
     /// Until when it has to log in; none while it is logged in.
     pub login_by_ms: Option<u64>,
     /// Whether it stands in the list of those to be served.
@@ -105,6 +117,10 @@ pub struct Client {
     pub unfinished: Share,
     /// What it holds of answers that it does not read.
     pub unread: Share,
+    /// The work that was done for it.
+    pub spent: Spent,
+    /// What the `delete_msgs` at the head of its input has found so far, over several visits.
+    pub found: Found,
     /// The other side has closed: nothing more can be read, what came before is still served.
     pub ended: bool,
 }
@@ -128,6 +144,7 @@ impl Client {
             refusing: None,
             left_out: 0,
             active_ms: now_ms,
+            unauthenticated: None,
             login_by_ms: Some(login_by_ms),
             queued: false,
             dirty: false,
@@ -136,6 +153,8 @@ impl Client {
             crowded_out: false,
             unfinished: Share::default(),
             unread: Share::default(),
+            spent: Spent::default(),
+            found: Found::default(),
             ended: false,
         }
     }
@@ -146,13 +165,13 @@ impl Client {
         framing::put(self.output.buffer(spares), form, codec, message);
     }
 
-    /// Writes a push, behind the answer that is being made.
-    pub fn put_push(&mut self, message: &Message<'_>, spares: &mut Spares) {
+    /// Writes a push, encoded in the connection's form and codec, behind the answer that is being
+    /// made.
+    pub fn put_push(&mut self, push: &[u8], spares: &mut Spares) {
         if self.has_page && !planted(Mutant::PushBeforePage) {
-            let form = self.form.unwrap_or(Form::Lines);
-            framing::put(&mut self.behind_page, form, self.codec, message);
+            self.behind_page.extend_from_slice(push);
         } else {
-            self.put(self.codec, message, spares);
+            self.output.buffer(spares).extend_from_slice(push);
         }
     }
 

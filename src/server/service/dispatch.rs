@@ -1,7 +1,8 @@
 //! From bytes to requests, and from a request to what answers it.
 
 use super::Service;
-use super::client::{Life, Session, Work};
+use super::budget;
+use super::client::{Found, Life, Session, Work};
 use super::reply::{Refusal, refuse, refuse_with};
 use super::request::{self, Access, Request, Row};
 use crate::limits;
@@ -55,15 +56,24 @@ impl Service {
                 client.waits = true;
                 return used;
             }
+            let last_codec = client.codec;
+            if self.visit_is_over(key) {
+                return self.go_on_later(key, used);
+            }
             match framing::split(form, rest, scanned) {
                 Split::NeedMore => return used,
-                Split::Blank { consumed } => used += consumed,
+                Split::Blank { consumed } => {
+                    self.charge(key, budget::BLANK + consumed as u64 / 8);
+                    used += consumed;
+                }
                 Split::TooLong => {
-                    if client.work != Work::Idle {
+                    if let Some(client) = self.clients.get_mut(key)
+                        && client.work != Work::Idle
+                    {
                         client.waits = true;
                         return used;
                     }
-                    let codec = if form == Form::Lines { Codec::Json } else { client.codec };
+                    let codec = if form == Form::Lines { Codec::Json } else { last_codec };
                     let sentence = format!("a request has at most {} bytes", limits::PAYLOAD_BYTES);
                     self.reject(key, codec, &refuse_with("too-long", sentence));
                     return input.len();
@@ -81,7 +91,19 @@ impl Service {
         }
     }
 
+    /// The visit has done enough: the rest stays in the input, and the connection is visited again
+    /// behind the others.
+    fn go_on_later(&mut self, key: Key, used: usize) -> usize {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.waits = true;
+        }
+        self.on_more(key);
+        used
+    }
+
     fn on_payload(&mut self, key: Key, codec: Codec, payload: &[u8]) -> Next {
+        // Each time that it is looked at: one that waits is decoded again.
+        self.charge(key, budget::REQUEST + payload.len() as u64);
         let Some(client) = self.clients.get_mut(key) else { return Next::Answered };
         client.codec = codec;
         let work = client.work;
@@ -123,6 +145,9 @@ impl Service {
         };
         if next != Next::Later {
             self.forget_read_index(key);
+            if let Some(client) = self.clients.get_mut(key) {
+                client.found = Found::default();
+            }
         }
         next
     }
@@ -188,7 +213,7 @@ impl Service {
     }
 
     /// Answers and closes: what comes behind cannot be understood.
-    fn reject(&mut self, key: Key, codec: Codec, refusal: &Refusal) {
+    pub(super) fn reject(&mut self, key: Key, codec: Codec, refusal: &Refusal) {
         self.reply(key, codec, &refusal.message("error"));
         if let Some(client) = self.clients.get_mut(key) {
             client.life = Life::Closing;
@@ -198,7 +223,10 @@ impl Service {
     /// Writes an answer, or a frame of one, into the client's output.
     pub(super) fn reply(&mut self, key: Key, codec: Codec, message: &Message<'_>) {
         if let Some(client) = self.clients.get_mut(key) {
+            let before = client.unwritten();
             client.put(codec, message, &mut self.spares);
+            let bytes = client.unwritten() - before;
+            self.charge(key, budget::OUTPUT + bytes as u64);
             self.mark_dirty(key);
         }
     }

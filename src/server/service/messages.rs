@@ -3,10 +3,11 @@
 
 use super::Service;
 use super::apply::sent;
+use super::budget;
 use super::client::{Session, Work};
 use super::dispatch::{Asked, Next};
 use super::reply::{Refusal, count, more_or_end, refuse, reply};
-use crate::chat::{AccountId, Command};
+use crate::chat::{AccountId, Command, State};
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::Key;
@@ -111,8 +112,18 @@ impl Service {
     ) -> Result<Next, Refusal> {
         let with = self.other_or_all(&asked.message.to)?;
         let ids: Option<Vec<u128>> = asked.message.msg_ids.iter().map(id::parse).collect();
-        let ids = ids.filter(|ids| !ids.is_empty()).ok_or(BAD_ID)?;
-        let targets = self.replica.state().targets(session.account, with, &ids);
+        let mut ids = ids.filter(|ids| !ids.is_empty()).ok_or(BAD_ID)?;
+        ids.sort_unstable();
+        ids.dedup();
+        self.charge(asked.key, ids.len() as u64 * budget::ID);
+        if !self.find_targets(asked.key, session.account, with, &ids) {
+            self.on_more(asked.key);
+            return Ok(Next::Later);
+        }
+        let Some(client) = self.clients.get_mut(asked.key) else { return Ok(Next::Answered) };
+        let mut targets = std::mem::take(&mut client.found).targets;
+        State::tidy_targets(&mut targets);
+        self.charge(asked.key, targets.len() as u64 * budget::DELETION);
         if targets.is_empty() {
             self.reply(asked.key, asked.codec, &reply("delete_msgs"));
             return Ok(Next::Answered);
@@ -121,6 +132,29 @@ impl Service {
         let command = Command::DeleteMsgs { time: self.entry_time(), name: &name, targets };
         self.propose(asked.key, asked.codec, "delete_msgs", &command)?;
         Ok(self.begin(asked.key))
+    }
+
+    /// Goes on with the search for the messages of a `delete_msgs`; false: it has done enough in this
+    /// visit, and goes on in the next.
+    fn find_targets(
+        &mut self,
+        key: Key,
+        account: AccountId,
+        with: Option<AccountId>,
+        ids: &[u128],
+    ) -> bool {
+        loop {
+            let Some(client) = self.clients.get_mut(key) else { return true };
+            let found = &mut client.found;
+            let Some(&id) = ids.get(found.ids) else { return true };
+            found.ids += 1;
+            let state = self.replica.state();
+            let looked_at = state.add_targets(account, with, id, &mut found.targets);
+            self.charge(key, (1 + looked_at as u64) * budget::ITEM);
+            if self.visit_is_over(key) {
+                return false;
+            }
+        }
     }
 
     /// `deliver` n: the seqs that the request means are put into the entry; those that are still to

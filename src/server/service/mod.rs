@@ -7,6 +7,7 @@
 //! | this one     | the service's state, and how the loop talks to it |
 //! | [`dispatch`] | from bytes to requests; the dispatch |
 //! | [`request`]  | the table of requests |
+//! | [`budget`]   | how much work a turn does, and whose turn it is |
 //! | [`accounts`], [`messages`], [`queries`] | the requests |
 //! | [`clocks`]   | the times of entries |
 //! | [`apply`]    | committed entries to replies and pushes |
@@ -14,13 +15,19 @@
 //! | [`pages`]    | answers of several frames, read from the log |
 //! | [`holders`]  | what clients hold of the server's memory, and who is let go for it |
 //! | [`serving`]  | whether this server may answer at all |
-//! | [`client`], [`sessions`], [`limiter`] | connections, logins, attempts |
+//! | [`client`], [`sessions`], [`unauthenticated`] | connections, those logged in, those not |
+//! | [`limiter`], [`guesses`], [`hash_queue`] | attempts to log in: of a network, at an account; their turn |
+//! | [`counted`]  | lines for the operator that count |
 
 mod accounts;
 mod apply;
+mod budget;
 mod client;
 mod clocks;
+mod counted;
 mod dispatch;
+mod guesses;
+mod hash_queue;
 mod holders;
 mod limiter;
 mod members;
@@ -32,20 +39,27 @@ mod reply;
 mod request;
 mod serving;
 mod sessions;
+mod unauthenticated;
 
 use std::collections::{HashMap, VecDeque};
 
 use accounts::Hashing;
+use budget::Budget;
 use client::Life;
 pub use client::{Client, Work};
+use counted::Counted;
+use guesses::Guesses;
+use hash_queue::HashQueue;
 use holders::Holders;
 use limiter::Limiter;
 use messages::Pending;
 use pages::Page;
 use random::Random;
 pub use reply::{Refusal, refuse};
+pub use request::{Request, Row, TABLE};
 pub use serving::Serving;
 use sessions::Sessions;
+use unauthenticated::Unauthenticated;
 
 use super::TraceLevel;
 use super::lines::Line;
@@ -53,7 +67,6 @@ use super::replica::Replica;
 use super::time::{Bounds, Time};
 use crate::auth::hasher::Job;
 use crate::chat::Command;
-use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::net::{Key, Origin, Slots, Spares};
 use crate::raft::ServerId;
@@ -74,10 +87,16 @@ pub struct Settings {
     pub idle_timeout_ms: u64,
     /// Time that a connection has to log in, milliseconds.
     pub login_timeout_ms: u64,
-    /// Most logged-in connections of one address.
+    /// Maximum number of logged-in connections of one network.
     pub max_sessions_per_address: usize,
-    /// Most password checks a minute for one address; 0 for any number.
+    /// Maximum number of connections of one network that have not logged in.
+    pub max_unauthenticated_per_address: usize,
+    /// Maximum number of sessions of one account.
+    pub max_sessions_per_account: usize,
+    /// Maximum number of password checks a minute for one network; 0 for any number.
     pub logins_per_minute: u32,
+    /// Whether a server without a majority lets anyone log in.
+    pub read_only_logins: bool,
     /// The servers' client addresses, for those who come to the wrong one.
     pub peers: Vec<(ServerId, String)>,
     /// How long requests are held while no server is PRIMARY, before it is read-only, milliseconds.
@@ -112,9 +131,10 @@ pub struct ReadJob {
 /// What is to be done outside. Whoever does it takes it out.
 #[derive(Default)]
 pub struct Todo {
-    /// Connections to be looked at again: read from, and given to [`Service::receive`].
+    /// Connections to be looked at again: read from, and given to [`Service::receive`]; see
+    /// [`Service::next_to_serve`].
     pub serve: VecDeque<Key>,
-    /// Those of them that have had more than others in the turn before: they come last.
+    /// Those of them that do more than their share of the work: they come last.
     pub rest: VecDeque<Key>,
     /// Connections with something to be written.
     pub write: Vec<Key>,
@@ -145,11 +165,15 @@ pub struct Service {
     now: Now,
     no_room: NoRoom,
     random: Random,
+    budget: Budget,
     /// The log and the state.
     pub replica: Replica,
     clients: Slots<Client>,
     sessions: Sessions,
+    unauthenticated: Unauthenticated,
     limiter: Limiter,
+    guesses: Guesses,
+    counted: Counted,
     serving: Serving,
     /// What is to be done outside.
     pub todo: Todo,
@@ -171,6 +195,7 @@ pub struct Service {
     /// Who waits for which entry, in the entries' order.
     pending: VecDeque<Pending>,
     hashing: HashMap<u64, Hashing>,
+    hash_queue: HashQueue,
     pages: HashMap<u64, Page>,
     /// Numbers the jobs.
     last_job: u64,
@@ -195,9 +220,13 @@ impl Service {
             now,
             no_room: NoRoom::default(),
             random: Random::new(seed),
+            budget: Budget::default(),
             replica,
             clients: Slots::default(),
             sessions: Sessions::default(),
+            unauthenticated: Unauthenticated::default(),
+            guesses: Guesses::default(),
+            counted: Counted::default(),
             serving: Serving::Electing(now.monotonic_ms),
             todo: Todo::default(),
             spares: Spares::default(),
@@ -209,6 +238,7 @@ impl Service {
             progress: (0, None),
             pending: VecDeque::new(),
             hashing: HashMap::new(),
+            hash_queue: HashQueue::default(),
             pages: HashMap::new(),
             last_job: 0,
         }
@@ -229,12 +259,16 @@ impl Service {
         let first_ms = login_by_ms.min(now_ms + self.settings.idle_timeout_ms);
         self.todo.ask.push((first_ms, key));
         self.tell_detail(|| format!("connection {} from {origin}", key.number()));
+        self.add_unauthenticated(key);
+        self.bound_unauthenticated(origin.network());
         key
     }
 
     /// The connection is closed.
     pub fn disconnect(&mut self, key: Key) {
         self.log_out(key);
+        self.remove_unauthenticated(key);
+        self.forget_hashes(key);
         let had_room = self.pages_have_room();
         self.forget_holder(key);
         if let Some(client) = self.clients.remove(key) {
@@ -263,6 +297,8 @@ impl Service {
     /// as [`crate::protocol::framing::split`] wants it. The rest is to come again with what follows,
     /// or when [`Todo::serve`] names the connection.
     pub fn receive(&mut self, key: Key, input: &[u8], scanned: &mut usize) -> usize {
+        // What is kept of the input is moved in memory with each visit.
+        self.charge(key, input.len() as u64 / 16);
         let used = self.dispatch(key, input, scanned);
         self.count_input(key, input.len() - used, used > 0);
         self.finish_if_ended(key);
@@ -389,43 +425,6 @@ impl Service {
         self.pending.is_empty() && self.pages.is_empty() && !self.clients.keys().any(unwritten)
     }
 
-    /// Has the connection looked at again.
-    fn queue(&mut self, key: Key) {
-        if let Some(client) = self.clients.get_mut(key)
-            && !client.queued
-        {
-            client.queued = true;
-            self.todo.serve.push_back(key);
-        }
-    }
-
-    /// The next connection to be looked at again; those that have had their share come last.
-    pub fn next_to_serve(&mut self) -> Option<Key> {
-        loop {
-            let Todo { serve, rest, .. } = &mut self.todo;
-            let key = serve.pop_front().or_else(|| rest.pop_front())?;
-            if let Some(client) = self.clients.get_mut(key) {
-                client.queued = false;
-                return Some(key);
-            }
-        }
-    }
-
-    /// Has the connection looked at again, for whoever found out that there is something to read.
-    pub fn on_readable(&mut self, key: Key) {
-        self.queue(key);
-    }
-
-    /// As [`Service::on_readable`], behind all others: it has had its share of this turn.
-    pub fn on_more(&mut self, key: Key) {
-        if let Some(client) = self.clients.get_mut(key)
-            && !client.queued
-        {
-            client.queued = true;
-            self.todo.rest.push_back(key);
-        }
-    }
-
     /// Has the connection's output written.
     fn mark_dirty(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key)
@@ -448,6 +447,7 @@ impl Service {
         {
             client.life = Life::Dead;
             self.todo.close.push(key);
+            self.remove_unauthenticated(key);
         }
     }
 
@@ -459,10 +459,5 @@ impl Service {
         if self.settings.tell_details {
             self.tell(TraceLevel::Debug, line());
         }
-    }
-
-    /// Whether the hashing thread may be given another job.
-    fn hasher_has_room(&self) -> bool {
-        self.hashing.len() < limits::HASH_JOBS
     }
 }

@@ -4,6 +4,7 @@
 //! come behind them.
 
 use super::Service;
+use super::budget;
 use super::dispatch::Next;
 use super::reply::{Refusal, count, read_moved, taken_back};
 use super::{ReadJob, TraceLevel};
@@ -61,6 +62,11 @@ impl Service {
         let locations: Vec<Location> = items.iter().filter_map(Item::seq).map(place).collect();
         let bytes = locations.iter().map(|location| location.length as usize).sum();
         self.page_bytes += bytes;
+        let of_ids: usize = items.iter().map(Item::ids).sum();
+        let work = items.len() as u64 * budget::ITEM + of_ids as u64 * budget::ID;
+        self.charge(key, work);
+        // Its entries are read in turns to come.
+        self.charge_later(key, bytes as u64);
         let all = items.len();
         let held_back =
             items.split_off(all - all / 2 * usize::from(planted(Mutant::PushInsideReply)));
@@ -169,6 +175,14 @@ impl Service {
 }
 
 impl Item {
+    /// How many message ids it names.
+    fn ids(&self) -> usize {
+        match self {
+            Item::TakenBack { ids, .. } => ids.len(),
+            Item::Message(_) | Item::ReadMoved { .. } => 0,
+        }
+    }
+
     /// Whose entry is to be read for it.
     fn seq(&self) -> Option<u64> {
         match self {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::budget;
 use super::client::Session;
 use super::dispatch::{Asked, Next};
 use super::pages::Item;
@@ -53,12 +54,14 @@ primary {primary}
     pub(super) fn on_list(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         let (pattern, after, limit) = name_page(asked.message)?;
         let page = self.replica.state().names(&pattern, &after, limit);
+        let work = page.work;
         let message = Message {
             body: page.names.join(",").into(),
             limit: count(page.names.len()),
             to: page.next.map(str::to_owned).unwrap_or_default().into(),
             ..reply("list")
         };
+        self.charge(asked.key, work);
         self.reply(asked.key, asked.codec, &message);
         Ok(Next::Answered)
     }
@@ -66,12 +69,14 @@ primary {primary}
     pub(super) fn on_who(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
         let (pattern, after, limit) = name_page(asked.message)?;
         let page = pattern.page(self.sessions.names_after(&after), limit);
+        let work = page.work;
         let message = Message {
             body: page.names.join(",").into(),
             limit: count(page.names.len()),
             to: page.next.map(str::to_owned).unwrap_or_default().into(),
             ..reply("who")
         };
+        self.charge(asked.key, work);
         self.reply(asked.key, asked.codec, &message);
         Ok(Next::Answered)
     }
@@ -101,6 +106,7 @@ primary {primary}
             limit,
             &mut seqs,
         );
+        self.charge(asked.key, seqs.len() as u64 * budget::ITEM);
         let next = match direction {
             Direction::Before => {
                 let fits = self.fitting(seqs.iter().rev());
@@ -139,6 +145,7 @@ primary {primary}
         let most = limits::HISTORY_PAGE;
         let mut more =
             self.replica.state().received_after(session.account, cursor, most, &mut seqs);
+        self.charge(asked.key, seqs.len() as u64 * budget::ITEM);
         let fits = self.fitting(seqs.iter());
         more |= fits < seqs.len();
         seqs.truncate(fits);
@@ -157,6 +164,12 @@ primary {primary}
         let mut events = Vec::new();
         let mut more =
             self.replica.state().events_after(session.account, cursor, limit, &mut events);
+        let ids = |event: &EventRef| match event {
+            EventRef::TakenBack { ids, .. } => ids.len() as u64,
+            EventRef::Message { .. } | EventRef::ReadMoved { .. } => 0,
+        };
+        let ids: u64 = events.iter().map(ids).sum();
+        self.charge(asked.key, events.len() as u64 * budget::ITEM + ids * budget::ID);
         let seqs: Vec<u64> = events.iter().map(EventRef::seq).collect();
         let fits = self.fitting(seqs.iter());
         more |= fits < events.len();
@@ -191,8 +204,10 @@ primary {primary}
             let time = conversation.newest_time;
             let _ = write!(body, "{separator}{name}\t{unread}\t{seq}\t{time}");
         }
+        let work = page.len() as u64 * budget::CONVERSATION;
         let message =
             Message { limit: count(page.len()), body: body.into(), seq: next, ..reply("inbox") };
+        self.charge(asked.key, work);
         self.reply(asked.key, asked.codec, &message);
         Ok(Next::Answered)
     }

@@ -5,7 +5,7 @@
 use super::client::{Life, ReadIndex, Work};
 use super::dispatch::{Asked, Next};
 use super::reply::{Refusal, refuse, reply};
-use super::request::{Request, Row};
+use super::request::{Access, Request, Row};
 use super::{Service, TraceLevel};
 use crate::mutants::{Mutant, planted};
 use crate::net::Key;
@@ -27,6 +27,8 @@ pub enum Serving {
 
 const READ_ONLY: Refusal =
     refuse("read-only", "no majority of the servers is reachable: nothing can be changed");
+const LOGINS_OFF: Refusal =
+    refuse("read-only", "no majority of the servers is reachable: nobody can log in until one is");
 const RESTORING: Refusal =
     refuse("busy", "the log of this server was damaged and is being restored: ask another server");
 const UNKNOWN: Refusal =
@@ -48,6 +50,7 @@ impl Service {
         self.take_granted();
         self.promote();
         self.replica.route();
+        self.todo.tell.extend(self.counted.lines(self.now.monotonic_ms));
         Ok(())
     }
 
@@ -58,8 +61,10 @@ impl Service {
             _ => None,
         };
         let look_ms = Some(self.now.monotonic_ms + self.time.look_in_ms());
+        let apply_ms = self.replica.has_to_apply().then_some(self.now.monotonic_ms);
         let core_ms = self.replica.core().next_deadline_ms();
-        let instants_ms = [core_ms, read_only_ms, self.make_room_ms(), look_ms];
+        let lines_ms = self.counted.next_ms();
+        let instants_ms = [core_ms, read_only_ms, self.make_room_ms(), look_ms, apply_ms, lines_ms];
         instants_ms.into_iter().flatten().min()
     }
 
@@ -181,6 +186,10 @@ impl Service {
                 let takes = row.request == Request::Deliver && asked.message.limit != 0;
                 return match self.replica.core().is_restoring() {
                     _ if row.changes || takes => Err(READ_ONLY),
+                    // A password or a token may have been replaced where the majority is.
+                    _ if row.access == Access::Names && !self.settings.read_only_logins => {
+                        Err(LOGINS_OFF)
+                    }
                     // It may lack even what it has shown before.
                     true => Err(RESTORING),
                     false => Ok(None),

@@ -4,29 +4,29 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use crate::chat::AccountId;
-use crate::net::{Key, Origin};
+use crate::net::{Key, Network};
 
-/// The sessions of every account, and how many each address has.
+/// The sessions of every account, and how many each network has.
 #[derive(Default)]
 pub struct Sessions {
     of_account: HashMap<AccountId, Vec<Key>>,
     by_name: BTreeMap<Box<str>, AccountId>,
-    of_origin: HashMap<Origin, usize>,
+    of_network: HashMap<Network, usize>,
 }
 
 impl Sessions {
-    /// A connection from `origin` is logged in to `account`, which is called `name`.
-    pub fn add(&mut self, account: AccountId, name: &str, key: Key, origin: Origin) {
+    /// A connection from `network` is logged in to `account`, which is called `name`.
+    pub fn add(&mut self, account: AccountId, name: &str, key: Key, network: Network) {
         let keys = self.of_account.entry(account).or_default();
         if keys.is_empty() {
             self.by_name.insert(name.into(), account);
         }
         keys.push(key);
-        *self.of_origin.entry(origin).or_default() += 1;
+        *self.of_network.entry(network).or_default() += 1;
     }
 
     /// It is not any more.
-    pub fn remove(&mut self, account: AccountId, name: &str, key: Key, origin: Origin) {
+    pub fn remove(&mut self, account: AccountId, name: &str, key: Key, network: Network) {
         if let Some(keys) = self.of_account.get_mut(&account) {
             keys.retain(|other| *other != key);
             if keys.is_empty() {
@@ -34,10 +34,10 @@ impl Sessions {
                 self.by_name.remove(name);
             }
         }
-        if let Some(count) = self.of_origin.get_mut(&origin) {
+        if let Some(count) = self.of_network.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                self.of_origin.remove(&origin);
+                self.of_network.remove(&network);
             }
         }
     }
@@ -53,8 +53,8 @@ impl Sessions {
         self.by_name.range::<str, _>(range).map(|(name, _)| name.as_ref())
     }
 
-    /// How many sessions come from `origin`.
-    pub fn of_origin(&self, origin: Origin) -> usize {
-        self.of_origin.get(&origin).copied().unwrap_or(0)
+    /// How many sessions come from `network`.
+    pub fn of_network(&self, network: Network) -> usize {
+        self.of_network.get(&network).copied().unwrap_or(0)
     }
 }

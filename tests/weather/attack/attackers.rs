@@ -1,5 +1,6 @@
 //! Those who attack: a thread each, which does as little as it can for what it does to the server.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 
 use crate::support::bounded::{joined, received_within};
+use crate::support::cpu_of_this_thread;
 use crate::support::raw_client::{Ask, ask};
 use crate::support::sys::give_way;
 
@@ -39,6 +41,12 @@ pub enum Kind {
     Babble,
     /// Logins with a wrong password, as fast as they are answered.
     Logins,
+    /// So many sessions ask for lists by a pattern that takes long, as fast as they are answered.
+    Lists(usize),
+    /// So many sessions of one account read what is pushed to them; those that are refused go.
+    Readers(usize),
+    /// Connections that say nothing, as many as there are and more, as fast as they are taken.
+    Table(usize),
     /// Lines that are no request, as fast as they are answered.
     Malformed,
     /// Frames of the binary form that end too early, as fast as they are answered.
@@ -88,13 +96,6 @@ impl Attack {
     }
 }
 
-/// Processor time of the calling thread, as the scheduler counts it.
-fn cpu_of_this_thread() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let first = text.split(' ').next().and_then(|number| number.parse().ok());
-    Duration::from_nanos(first.unwrap_or(0))
-}
-
 struct Attacker {
     address: String,
     token: String,
@@ -113,6 +114,13 @@ impl Attacker {
                 let history = encoded(Form::Frames, &ask("history").limit(1_000));
                 self.be_deaf(&history);
             }
+            Kind::Lists(count) => {
+                let pattern = format!("*{}b", "a".repeat(16));
+                let list = encoded(Form::Frames, &ask("list").body(&pattern));
+                self.chat(count, &list.repeat(FLOOD));
+            }
+            Kind::Readers(count) => self.chat(count, b""),
+            Kind::Table(count) => self.fill_table(count),
             Kind::Babble => self.be_deaf(&[0xff; 64]),
             Kind::Logins => {
                 let wrong = ask("login").src("crowd").body("wrong");
@@ -225,6 +233,46 @@ impl Attacker {
                     *at = (*at + count) % text.len();
                     self.did(count);
                 }
+            }
+        }
+    }
+
+    /// Logs in so often, then writes this as often as it is taken, and reads all that comes.
+    fn chat(&mut self, count: usize, text: &[u8]) {
+        let resume = encoded(Form::Frames, &ask("resume").src("crowd").body(&self.token));
+        let login = |_| {
+            let mut stream = self.connect().expect("there is room for so many");
+            stream.write_all(&resume).expect("the server reads");
+            stream.set_nonblocking(true).expect("it is open");
+            (stream, 0)
+        };
+        // Each with where in the text its last write ended.
+        let mut streams: Vec<(TcpStream, usize)> = (0..count).map(login).collect();
+        self.ready.send(()).expect("somebody waits");
+        let mut read = vec![0; 64 << 10];
+        while !self.is_over(ROUND) {
+            for (stream, at) in &mut streams {
+                while let Ok(count) = stream.read(&mut read)
+                    && count > 0
+                {
+                    self.did(count);
+                }
+                if let Ok(count) = stream.write(&text[*at..]) {
+                    *at = if *at + count == text.len() { 0 } else { *at + count };
+                }
+            }
+        }
+    }
+
+    /// Connects again and again, and lets go of the oldest only when it has more than may be.
+    fn fill_table(&mut self, count: usize) {
+        let mut streams = VecDeque::new();
+        self.ready.send(()).expect("somebody waits");
+        while !self.is_over(Duration::ZERO) {
+            streams.extend(self.connect());
+            self.did(1);
+            if streams.len() > count {
+                streams.pop_front();
             }
         }
     }

@@ -29,6 +29,11 @@ const MILLISECONDS: u64 = 300;
 const CONNECTIONS: u64 = 300;
 /// From how long a row on every attacker has to have done something.
 const MUCH_TIME: Duration = Duration::from_secs(1);
+/// Sessions that ask for lists, and that read what is pushed.
+const LISTERS: usize = 20;
+const READERS: usize = 200;
+/// Accounts whose names a pattern takes long for.
+const ACCOUNTS: usize = 1_000;
 /// Messages in the history that is asked for and not read.
 const STORED: u128 = 200;
 
@@ -57,10 +62,28 @@ impl Scene {
         let most = (connections + connections / 10 + 1_000).to_string();
         // What a server is told by default, where the tests tell it otherwise.
         let flags = ["--logins-per-minute", "60", "--password-iterations", "100000"];
+        // The accounts of others, made where passwords cost nothing.
+        let cheap = Launch::on(&home.path().join("data")).flags(&["--password-iterations", "1"]);
+        let mut cheap = cheap.flags(&["--segment-mib", "64"]).start();
+        let names = (0..ACCOUNTS).map(|number| format!("{}{number:06}", "a".repeat(26)));
+        let creates: Vec<_> = names.map(|name| ask("create").src(&name).body("x")).collect();
+        let mut maker = cheap.connect();
+        for create in creates.chunks(100) {
+            maker.send_all(create);
+            create.iter().for_each(|_| drop(maker.reply()));
+        }
+        cheap.terminate();
         let server = Launch::on(&home.path().join("data"))
             .listen(&[&socket, "127.0.0.1:0"])
             .flags(&flags)
-            .flags(&["--max-connections", &most, "--segment-mib", "64"])
+            .flags(&[
+                "--max-sessions-per-account",
+                "400",
+                "--max-connections",
+                &most,
+                "--segment-mib",
+                "64",
+            ])
             .start();
         let mut crowd = server.create("crowd");
         let token = crowd.done(&ask("token")).body.into_owned();
@@ -216,7 +239,7 @@ fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
     let connections = env_number("ATTACK_CONNECTIONS", CONNECTIONS) as usize;
     let time = Duration::from_millis(env_number("ATTACK_MS", MILLISECONDS));
     let (_, hard) = process::open_files_limit();
-    if hard < connections as u64 + 500 {
+    if hard < 3 * connections as u64 + 4_000 {
         let asked_for = std::env::var_os("ATTACK_CONNECTIONS").is_some();
         assert!(!asked_for, "{connections} connections are more open files than {hard}: ulimit -n");
         println!("skipped: {connections} connections are more open files than {hard} allow");
@@ -238,12 +261,17 @@ fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
     let trickle = Kind::Trickle(connections);
     // Far more than all connections may have of unfinished requests.
     let unfinished = Kind::Unfinished(connections / 10);
+    // More than the server takes at a time.
+    let table = connections + connections / 10 + 1_500;
     let all = [
         trickle,
         unfinished,
         Kind::Deaf,
         Kind::Babble,
         Kind::Logins,
+        Kind::Lists(LISTERS),
+        Kind::Readers(READERS),
+        Kind::Table(table),
         Kind::Malformed,
         Kind::MalformedFrames,
         Kind::Oversized,
@@ -256,6 +284,9 @@ fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
     rows.push(scene.play("100 that are logged in do not read", &[Kind::Deaf]));
     rows.push(scene.play("100 write what is no request, and do not read", &[Kind::Babble]));
     rows.push(scene.play("a flood of logins", &[Kind::Logins]));
+    rows.push(scene.play("20 sessions ask for lists that take long", &[Kind::Lists(LISTERS)]));
+    rows.push(scene.play("200 sessions of one account read", &[Kind::Readers(READERS)]));
+    rows.push(scene.play("more connections than there is room for", &[Kind::Table(table)]));
     rows.push(scene.play("a flood of malformed lines", &[Kind::Malformed]));
     rows.push(scene.play("a flood of malformed frames", &[Kind::MalformedFrames]));
     rows.push(scene.play("a flood of frames that are too long", &[Kind::Oversized]));

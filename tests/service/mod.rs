@@ -1,0 +1,7 @@
+//! The service without a server around it: what is decided about clients' requests, turn by turn.
+
+mod logins;
+mod sessions;
+mod unauthenticated;
+mod work;
+mod world;

@@ -1,0 +1,72 @@
+//! Many sessions: of one account, of one network.
+
+use chatctl::server::service::Settings;
+
+use super::world::{PASSWORD, World, ip, settings};
+use crate::support::raw_client::{ask, code};
+
+fn world(settings: Settings) -> World {
+    let mut world = World::new(settings);
+    world.add_accounts(&["alice", "bob"].map(str::to_owned));
+    world
+}
+
+#[test]
+fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest() {
+    let mut world = world(Settings { max_sessions_per_account: 3, ..settings() });
+    let keys: Vec<_> = (0..3).map(|_| world.session(ip(1), "alice")).collect();
+    let bob = world.session(ip(1), "bob");
+    let token = world.ask(keys[0], &ask("token")).body.into_owned();
+    for place in [0, 2, 1] {
+        world.pass(1_000);
+        world.service.on_activity(keys[place]);
+    }
+    // A token does not get in past the others; the password does.
+    let late = world.connect(ip(2));
+    let refusal = world.ask(late, &ask("resume").src("alice").body(&token));
+    assert_eq!(code(&refusal), "rate-limited");
+    assert!(refusal.body.contains("3 sessions already"), "{}", refusal.body);
+    assert!(!world.ask(late, &ask("login").src("alice").body(PASSWORD)).error);
+    let told = world.reply(keys[0]);
+    assert_eq!((told.cmd.as_ref(), code(&told).as_str()), ("error", "not-logged-in"));
+    assert!(told.body.contains("another login has ended this one"), "{}", told.body);
+    assert!(world.service.client(keys[0]).is_none(), "it is closed");
+    for key in [keys[1], keys[2], late, bob] {
+        assert!(!world.ask(key, &ask("list")).error, "the others go on");
+    }
+    // Logging in again on the same connection adds none.
+    assert!(!world.ask(late, &ask("login").src("alice").body(PASSWORD)).error);
+    assert!(!world.ask(keys[1], &ask("list")).error);
+    world.hang_up(keys[1]);
+    let resumed = world.connect(ip(2));
+    assert!(!world.ask(resumed, &ask("resume").src("alice").body(&token)).error);
+}
+
+#[test]
+fn every_session_of_an_account_gets_each_push_in_its_own_form_and_codec() {
+    let mut world = world(settings());
+    let readers: Vec<_> = (0..50).map(|_| world.session(ip(1), "alice")).collect();
+    let bob = world.session(ip(2), "bob");
+    for round in 0..3 {
+        let text = format!("message {round}");
+        assert!(!world.ask(bob, &ask("send").to("alice").body(&text)).error);
+        for key in &readers {
+            let push = world.reply(*key);
+            assert_eq!((push.cmd.as_ref(), push.body.as_ref()), ("deliver", text.as_str()));
+        }
+    }
+}
+
+#[test]
+fn sessions_of_one_ipv6_network_are_counted_together() {
+    use chatctl::net::Origin;
+    let at = |text: &str| Origin::Ip(text.parse().unwrap());
+    let mut world = world(Settings { max_sessions_per_address: 2, ..settings() });
+    world.session(at("2001:db8::1"), "alice");
+    world.session(at("2001:db8::2"), "alice");
+    let third = world.connect(at("2001:db8::3"));
+    let refusal = world.ask(third, &ask("login").src("alice").body(PASSWORD));
+    assert_eq!(code(&refusal), "rate-limited");
+    assert!(refusal.body.contains("2001:db8::/64 has 2 sessions already"), "{}", refusal.body);
+    world.session(at("2001:db8:0:1::1"), "alice");
+}

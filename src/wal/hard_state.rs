@@ -28,6 +28,7 @@ use super::boots::{self, Boots, Met};
 use super::disk::Disk;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
+use crate::sys::file::is_full;
 
 /// The file's name, in the data directory.
 pub const FILE: &str = "server_state.txt";
@@ -107,6 +108,9 @@ impl fmt::Display for Error {
                 f,
                 "the {field} for {FILE} is not up to {FIELD_BYTES} printable ASCII characters"
             ),
+            Error::Io(error) if is_full(error) => {
+                write!(f, "{FILE}: {error}. Nothing is lost: make room, then start again")
+            }
             Error::Io(error) => write!(f, "{FILE}: {error}"),
         }
     }

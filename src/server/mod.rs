@@ -161,8 +161,8 @@ impl fmt::Display for Error {
             Error::OldCopy { id, by } => write!(
                 f,
                 "the data directory is an old copy of {id}'s: {by} has met a later start of it, and \
-                 what was acknowledged since the copy was made is missing. It is marked, and no \
-                 server starts on it: move it away, start {id} with an empty directory, and let that \
+                 what was acknowledged since the copy was made is missing. server_state.txt marks it, \
+                 and no server starts on it: move it away, start {id} with an empty directory, and let that \
                  in with chatctl members replace {id}"
             ),
             Error::Secret(error) => write!(f, "{error}"),

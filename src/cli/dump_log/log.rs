@@ -42,6 +42,12 @@ impl Fault {
         let is_damage = !matches!(error, hard_state::Error::Io(_));
         Fault { file: hard_state::FILE.to_owned(), offset: 0, why: error.why(), is_damage }
     }
+
+    fn of_old_copy(by: &str) -> Fault {
+        let why =
+            format!("the directory is marked as an old copy: {by} has met a later start of it");
+        Fault { file: hard_state::FILE.to_owned(), offset: 0, why, is_damage: false }
+    }
 }
 
 impl Display for Fault {
@@ -64,6 +70,9 @@ fn examine_directory(path: &Path, look: Look<'_>) -> Result<Examined, Fault> {
             return Ok(Examined::default());
         }
     };
+    if !saved.old_copy.is_empty() {
+        return Err(Fault::of_old_copy(&saved.old_copy));
+    }
     wal::check_there(&mut disk, &saved).map_err(Fault::of)?;
     let expect = Some(Identity { cluster: saved.cluster });
     wal::examine(&mut disk, expect, look).map_err(Fault::of)

@@ -182,3 +182,27 @@ pub(super) fn sent(to: String, id: u128, time: u64, seq: u64) -> Message<'static
     let msg_ids = MsgIds::Many(vec![id::format(id).into()]);
     Message { to: to.into(), msg_ids, time, seq, ..reply("send") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_is_encoded_once_for_each_form_and_codec() {
+        let message = Message { cmd: "deliver".into(), body: "hello".into(), ..Message::default() };
+        let mut push = Push { message: &message, encoded: [const { Vec::new() }; 3] };
+        let wanted = [
+            (Form::Lines, Codec::Json),
+            (Form::Frames, Codec::Json),
+            (Form::Frames, Codec::Binary),
+        ];
+        for (place, (form, codec)) in wanted.into_iter().enumerate() {
+            let mut bytes = Vec::new();
+            framing::put(&mut bytes, form, codec, &message);
+            assert_eq!(push.encoded(form, codec), bytes);
+            // What it was encoded to is what further sessions get.
+            push.encoded[place] = vec![b'x'];
+            assert_eq!(push.encoded(form, codec), b"x");
+        }
+    }
+}

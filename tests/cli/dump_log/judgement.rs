@@ -137,6 +137,12 @@ const CASES: &[Case] = &[
         None,
     ),
     (
+        "the directory is marked as an old copy",
+        |dir| edit_state(dir, |state| state.old_copy = "b".to_owned()),
+        hard_state::FILE,
+        None,
+    ),
+    (
         "an entry has a hostile term",
         |dir| {
             let (_, mut second, _) = two_segments();

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use chatctl::limits::{
-    PEER_ADDRESSES, PEER_DIAL_MOST_MS, PEER_HANDSHAKE_MS, PEER_LOOKUP_AGAIN_MS,
+    PEER_ADDRESSES, PEER_CALL_MS, PEER_DIAL_MOST_MS, PEER_HANDSHAKE_MS, PEER_LOOKUP_AGAIN_MS,
     PEER_LOOKUP_SLOW_MS, PEER_PROBE_LOOKUP_MS, PEER_STAGGER_MS,
 };
 use chatctl::server::peers::mesh::{Event, id_of};
 
-use super::{Answer, Net, address_of, settings};
+use super::{Answer, Net, address_of, members, settings};
 
 fn net(count: usize) -> Net {
     Net::new((0..count).map(|place| settings(place, count)).collect())
@@ -126,6 +126,25 @@ fn the_last_good_address_is_tried_at_once_though_look_ups_fail_or_take_for_ever(
             net.pass(PEER_DIAL_MOST_MS + 10);
             assert!(net.connected(0, 1) && net.connected(1, 0));
         }
+    }
+}
+
+#[test]
+fn a_server_that_finds_nobody_is_called_by_those_that_it_should_dial() {
+    for answer in [fails(0), found(300_000, &[address_of(1)])] {
+        let mut net = net(2);
+        net.answers.insert("h:1".into(), answer);
+        net.pass(PEER_CALL_MS - 10);
+        assert!(!net.connected(0, 1), "the first dials, and knows no address");
+        net.pass(20);
+        assert!(net.connected(0, 1) && net.connected(1, 0));
+        // After a loss the other waits as long, and the longest wait between two attempts too. A
+        // server that starts knows no address: the list is set twice to forget what was found.
+        cut(&mut net);
+        net.mesh(0).set_members(members(1));
+        net.mesh(0).set_members(members(2));
+        net.pass(PEER_CALL_MS + PEER_DIAL_MOST_MS + 10);
+        assert!(net.connected(0, 1) && net.connected(1, 0));
     }
 }
 

@@ -156,9 +156,11 @@ impl World {
     /// One that can take changes.
     fn finds_a_primary(&mut self, longer: Us) {
         // Clocks may be a twentieth slow; disks that were stalled when it cleared up first finish
-        // what they were doing.
+        // what they were doing. So do look-ups: until then two servers may not be connected, though
+        // both live, where the one that dials has not found the other yet.
         let timeout = self.common.election_timeout_ms * MS * 21 / 20;
-        let until = self.now_us + 2_500 * MS + 10 * timeout + longer;
+        let found_at = self.now_us.max(self.look_ups_end());
+        let until = found_at + 2_500 * MS + 10 * timeout + longer;
         let has_room = |server: &Server| {
             server.process.as_ref().is_some_and(|process| !process.service.replica.full())
         };

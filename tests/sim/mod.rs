@@ -55,7 +55,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use counts::Counts;
-use world::World;
+use world::{MS, World};
 
 use crate::support::bounded::Watchdog;
 use crate::support::env_number;
@@ -173,6 +173,17 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
     );
     for (what, count, least) in at_least {
         assert!(count >= least, "{what}: only {count} in {seeds} histories\n{sum}");
+    }
+}
+
+/// Servers that have just started find the others only long after it has cleared up.
+#[test]
+fn servers_whose_look_ups_outlast_the_weather_find_a_primary_too() {
+    for seed in 1..=20 {
+        let _watchdog = Watchdog::new(HISTORY, format!("the history {seed} of slow names ends"));
+        let mut world = World::new(seed, std::env::var_os("SIM_TRACE").is_some());
+        (world.weather.slow_name, world.weather.until) = (1_000, 400 * MS);
+        world.play();
     }
 }
 

@@ -377,6 +377,19 @@ impl World {
         self.at(after, Event::Input { place, epoch, input });
     }
 
+    /// When the last look-up of a running process ends that is under way.
+    pub fn look_ups_end(&self) -> Us {
+        let is_look_up = |number: &u64| match self.events.get(number) {
+            Some(Event::Input { place, epoch, input: Input::Found(_) }) => {
+                let server = &self.servers[*place];
+                server.runs() && server.epoch == *epoch
+            }
+            _ => false,
+        };
+        let look_ups = self.queue.iter().filter(|Reverse((_, number))| is_look_up(number));
+        look_ups.map(|Reverse((at, _))| *at).max().unwrap_or(0)
+    }
+
     pub fn wake_server(&mut self, place: usize, after: Us) {
         let server = &mut self.servers[place];
         let at = (self.now_us + after).max(server.paused_until);

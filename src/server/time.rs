@@ -16,8 +16,9 @@
 //!   heard, for [`limits::CLOCK_STANDS_MS`].
 //! - An entry's time is not below the last entry's, unless that is more than
 //!   [`limits::CLOCK_STEP_MS`] ahead of the median; without a median: ahead of this server's clock,
-//!   while no step of the wall clock is younger than [`limits::CLOCK_STANDS_MS`]. Then time goes
-//!   back, once, and an error line says so.
+//!   if this server has found no step of the wall clock, nor the end of one, for
+//!   [`limits::CLOCK_STANDS_MS`]. Then time goes back, once, and an error line says so. (A step that
+//!   is undone before the server looks at the clocks again cannot be found, and does not count.)
 //!
 //! # How clocks travel
 //!

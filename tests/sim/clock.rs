@@ -1,8 +1,6 @@
 //! A server's clocks: two that count, at a speed of their own, of which one stands still while the
 //! machine is suspended; and the wall clock, which somebody may set.
 
-use chatctl::limits;
-
 /// Virtual time, microseconds since the history began.
 pub type Us = u64;
 
@@ -21,10 +19,8 @@ pub struct Clock {
     boot_base_ms: u64,
     /// Ticks in a million true ones.
     speed: u64,
-    /// How wrong the wall clock is, milliseconds, and when it was last set by so much that everybody
-    /// takes it for a step.
+    /// How wrong the wall clock is, milliseconds.
     wrong_ms: i64,
-    pub set_at: Us,
 }
 
 /// The true time of day, milliseconds since the Unix epoch.
@@ -35,9 +31,8 @@ pub fn true_ms(now_us: Us) -> i64 {
 impl Clock {
     /// A clock that starts at `now_us` with `base_ms`.
     pub fn new(now_us: Us, base_ms: u64, speed: u64, wrong_ms: i64) -> Clock {
-        let (since_us, boot_us, set_at) = (now_us, now_us, now_us);
-        let boot_base_ms = base_ms + 1;
-        Clock { since_us, base_ms, boot_us, boot_base_ms, speed, wrong_ms, set_at }
+        let (since_us, boot_us, boot_base_ms) = (now_us, now_us, base_ms + 1);
+        Clock { since_us, base_ms, boot_us, boot_base_ms, speed, wrong_ms }
     }
 
     /// Never goes back.
@@ -61,10 +56,7 @@ impl Clock {
     }
 
     /// Sets the wall clock.
-    pub fn set(&mut self, now_us: Us, wrong_ms: i64) {
-        if wrong_ms.abs_diff(self.wrong_ms) > limits::CLOCK_STEP_MS * 5 / 4 {
-            self.set_at = now_us;
-        }
+    pub fn set(&mut self, wrong_ms: i64) {
         self.wrong_ms = wrong_ms;
     }
 

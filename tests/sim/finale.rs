@@ -29,8 +29,8 @@ impl World {
         self.note(format_args!("it clears up"));
         self.weather.clear();
         for place in 0..self.servers.len() {
-            let (now_us, wrong_ms) = (self.now_us, self.some_difference(0));
-            self.servers[place].clock.set(now_us, wrong_ms);
+            let wrong_ms = self.some_difference(0);
+            self.servers[place].clock.set(wrong_ms);
         }
         let mut leaves_full = self.servers.len() > 1 && self.rng.chance(1, 4);
         let (majority, rest) = self.some_majority(&mut leaves_full);

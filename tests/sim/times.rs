@@ -23,10 +23,14 @@ const TRIP_MS: i64 = limits::CLOCK_TRIP_MS as i64;
 #[derive(Clone, Copy, Default)]
 struct Seen {
     epoch: u64,
-    /// Since when this process runs, and since when its clock is as wrong as it is.
-    since_us: Us,
+    /// Since when its clock is as wrong as it is.
     settled_us: Us,
     wrong_ms: i64,
+    /// How far the wall clock is ahead of CLOCK_BOOTTIME.
+    wall_ms: i64,
+    /// When the process began, or last found that the wall clock was set by so much that it must take
+    /// it for a step. No server can see a step that was undone while it had no turn.
+    step_us: Us,
 }
 
 /// What has been seen of the clocks, and how much was held against that.
@@ -47,9 +51,16 @@ impl Times {
         self.seen.resize(servers.len(), Seen::default());
         let (server, seen) = (&servers[place], &mut self.seen[place]);
         let Some(process) = &server.process else { return };
+        let clock = &server.clock;
+        let wall_ms = clock.unix_ms(now_us) as i64 - clock.boot_ms(now_us) as i64;
         if seen.epoch != server.epoch {
-            *seen = Seen { epoch: server.epoch, since_us: now_us, settled_us: now_us, wrong_ms: 0 };
+            let (epoch, settled_us, step_us) = (server.epoch, now_us, now_us);
+            *seen = Seen { epoch, settled_us, wrong_ms: 0, wall_ms, step_us };
         }
+        if wall_ms.abs_diff(seen.wall_ms) > limits::CLOCK_STEP_MS * 5 / 4 {
+            seen.step_us = now_us;
+        }
+        seen.wall_ms = wall_ms;
         let wrong_ms = process.service.time.clock_ms() as i64 - true_ms(now_us);
         if wrong_ms.abs_diff(seen.wrong_ms) > 100 {
             seen.settled_us = now_us;
@@ -91,8 +102,7 @@ impl Times {
             let may_go_back = last_ahead_ms >= STEP_MS - TRIP_MS - BLUR_MS;
             assert!(!went_back || may_go_back, "{who}: back, from {last_ahead_ms} past the median");
         } else if went_back && service.time.median_ms().is_none() {
-            let undisturbed_us = self.seen[place].since_us.max(servers[place].clock.set_at);
-            let stands_ms = (now_us - undisturbed_us) / MS * 21 / 20;
+            let stands_ms = (now_us - self.seen[place].step_us) / MS * 21 / 20;
             assert!(stands_ms >= self.stands_ms, "{who}: back, by a clock of {stands_ms} ms");
         }
     }

@@ -267,7 +267,7 @@ impl World {
             let jump_ms = if self.rng.chance(1, 3) { self.rng.below(3_000) } else { 0 };
             let now_us = self.now_us;
             let clock = &mut self.servers[place].clock;
-            clock.set(now_us, wrong_ms);
+            clock.set(wrong_ms);
             clock.jump(now_us, jump_ms);
             self.note_of(place, &format!("has another time, {wrong_ms} ms ahead"));
         }

@@ -228,6 +228,27 @@ fn a_time_far_ahead_is_left_once_the_clock_has_stood_for_ten_minutes() {
 }
 
 #[test]
+fn a_step_that_is_undone_begins_the_ten_minutes_again_only_if_it_was_found() {
+    for is_found in [true, false] {
+        let mut server = alone(0);
+        server.machines[0].last_ms = NOW + YEARS;
+        server.beats(limits::CLOCK_STANDS_MS - 4 * BEAT, &[]);
+        server.machines[0].ahead_ms = -signed(DAY);
+        if is_found {
+            server.beat(&[]);
+        }
+        server.machines[0].ahead_ms = 0;
+        server.beats(MINUTE, &[]);
+        assert_eq!(server.entry(0).1, !is_found, "a minute after its end");
+        // The first of these beats found the end of the step.
+        server.beats(limits::CLOCK_STANDS_MS - MINUTE, &[]);
+        assert!(!server.entry(0).1, "not yet, or not twice");
+        server.beat(&[]);
+        assert_eq!(server.entry(0), (0, is_found), "ten minutes after its end");
+    }
+}
+
+#[test]
 fn a_time_far_ahead_is_left_at_once_where_a_median_says_so() {
     let mut cluster = Cluster::new(&[0, 0, 0]);
     cluster.machines[0].last_ms = NOW + YEARS;

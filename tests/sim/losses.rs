@@ -128,8 +128,7 @@ impl World {
         let core = core_of(&self.servers[primary])?;
         let (id, term) = (core.id(), core.term());
         let follows = |server: &Server| {
-            let runs_well =
-                server.paused_until <= self.now_us && server.kept.hard_state.term <= term;
+            let runs_well = server.paused_until <= self.now_us && server.newest_term() <= term;
             let core = core_of(server);
             let waits = server.process.as_ref().is_some_and(|p| p.service.replica.full());
             runs_well && !waits && core.is_none_or(|core| core.primary() == Some(id))
@@ -155,16 +154,17 @@ impl World {
         server.kept.lose();
         server.kept.log = past.log;
         server.log_disk = past.log_disk;
+        server.forget_half_written_log();
         if with_state {
             server.state_disk = past.state_disk;
             server.kept.copy = past.copy;
+            server.jobs.clear();
         }
         for disk in [&server.log_disk, &server.state_disk] {
             disk.restart_process();
             disk.fail_no_more();
         }
         server.log_disk.set_capacity(u64::MAX);
-        server.jobs.clear();
         self.note_of(place, &format!("has forgotten: {had} entries, now {has}, {with_state}"));
     }
 
@@ -215,7 +215,7 @@ impl World {
         server.log_disk = unnoticed.log_disk;
         server.log_disk.restart_process();
         server.kept.log = unnoticed.log;
-        server.jobs.clear();
+        server.forget_half_written_log();
         self.note_of(place, "remembers what it had forgotten");
     }
 }

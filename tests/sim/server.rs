@@ -353,6 +353,21 @@ impl Server {
         Started::Member
     }
 
+    /// Another disk takes the place of the log's, so no batch is half written on it. The state's disk
+    /// stays, and a start may read from it what was half saved.
+    pub fn forget_half_written_log(&mut self) {
+        self.jobs.retain(|job| matches!(job, Job::Save(_)));
+    }
+
+    /// The newest term that the disk may have: the durable one, or one that was half saved.
+    pub fn newest_term(&self) -> u64 {
+        let saving = self.jobs.iter().filter_map(|job| match job {
+            Job::Save(file) => Some(file.term),
+            Job::Batch(_) => None,
+        });
+        saving.fold(self.kept.hard_state.term, u64::max)
+    }
+
     /// What was found on the disk is held against what was durable and what was under way.
     fn account(&mut self, entries: Vec<Brief>, file: &hard_state::HardState) {
         let in_flight = self.jobs.iter().find_map(|job| match job {

@@ -125,14 +125,22 @@ impl World {
         if self.now_us >= self.weather.until {
             return;
         }
-        if self.unnoticed.is_some() {
-            return self.at(TICK, Event::Weather);
+        if self.unnoticed.is_none() {
+            self.goes_wrong();
         }
+        self.at(TICK, Event::Weather);
+    }
+
+    fn goes_wrong(&mut self) {
         let servers = self.servers.len();
         let place = self.rng.below(servers as u64) as usize;
         let weather = self.weather.clone();
         if self.chance(weather.forget) {
             self.forget(place);
+        }
+        // The calm that an unnoticed loss needs begins with the loss.
+        if self.unnoticed.is_some() {
+            return;
         }
         if self.chance(weather.kill) {
             self.kill(place, false);
@@ -160,7 +168,6 @@ impl World {
         self.bad_links(place, &weather);
         self.bad_machines(place, &weather);
         self.bad_clients(&weather);
-        self.at(TICK, Event::Weather);
     }
 
     fn kill(&mut self, place: usize, power: bool) {

@@ -29,6 +29,8 @@ const SNAPSHOT_EVERY: u64 = 32;
 pub struct Committed {
     pub brief: Brief,
     pub payload: Rc<[u8]>,
+    /// The term in which it was committed, its own or a later one.
+    in_term: u64,
     /// The members that counted when it was committed.
     pub under: Config,
 }
@@ -175,7 +177,10 @@ impl Checker {
             let first = *self.primaries.entry(term).or_insert(server.id);
             assert_eq!(first, server.id, "one PRIMARY a term (§5.2), term {term}");
             self.configs.on_elected(core);
-            for (index, entry) in (1..).zip(&self.committed) {
+            // What later terms have committed may be missing: a server that stood still as candidate
+            // can find the votes of an old term when it goes on.
+            let earlier = |(_, entry): &(u64, &Committed)| entry.in_term < term;
+            for (index, entry) in (1..).zip(&self.committed).filter(earlier) {
                 let has = core.term_at(index) == Some(entry.brief.term);
                 assert!(has, "PRIMARY {} of {term} lacks committed {index} (§5.4)", server.id);
             }
@@ -192,6 +197,8 @@ impl Checker {
             let before = self.configs.of_log(seen.last_index, |index| core.term_at(index));
             let before = if before.members.is_empty() { now.clone() } else { before };
             self.on_committed(now_us, index, term, (servers, [now, before]));
+            // The PRIMARY that commits it knows of it first.
+            self.committed.last_mut().expect("it was added").in_term = core.term();
         }
         if commit > 0 {
             let term = self.committed[commit as usize - 1].brief.term;
@@ -245,7 +252,7 @@ impl Checker {
                 assert_eq!(first, index, "a message is stored once: {id:032x} of {from}");
             }
         }
-        self.committed.push(Committed { brief, payload, under });
+        self.committed.push(Committed { brief, payload, under, in_term: term });
         if index.is_multiple_of(SNAPSHOT_EVERY) {
             self.snapshots.push(self.model.clone());
         }

@@ -15,11 +15,18 @@ impl Service {
             _ => self.replica.state().last_time(),
         };
         let (time_ms, notice) = self.time.of_entry(last_ms);
+        self.offered_time = Some((term, time_ms, notice));
+        time_ms
+    }
+
+    /// The entry that was offered a time is in the order. What was refused in between has none: the
+    /// next entry must not be dated before the last one by it.
+    pub(super) fn keep_time(&mut self) {
+        let Some((term, time_ms, notice)) = self.offered_time.take() else { return };
         if self.replica.is_ready() {
             self.given_time = (term, time_ms);
             notice.iter().for_each(|notice| self.tell_notice(notice));
         }
-        time_ms
     }
 
     /// Another server says what its clock shows.

@@ -13,7 +13,9 @@ impl Service {
         let time = self.entry_time();
         let mut payload = Vec::new();
         Command::Members { time, members }.encode(&mut payload);
-        self.replica.change_members(payload)
+        let index = self.replica.change_members(payload)?;
+        self.keep_time();
+        Ok(index)
     }
 
     /// Gives a non-voter that has caught up its vote.

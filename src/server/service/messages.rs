@@ -212,6 +212,7 @@ impl Service {
         payload: Vec<u8>,
     ) -> Result<(), ProposeError> {
         let index = self.replica.propose(payload)?;
+        self.keep_time();
         self.pending.push_back(Pending { index, key, codec, cmd, password: Vec::new() });
         Ok(())
     }

@@ -64,7 +64,7 @@ use unauthenticated::Unauthenticated;
 use super::TraceLevel;
 use super::lines::Line;
 use super::replica::Replica;
-use super::time::{Bounds, Time};
+use super::time::{Bounds, Notice, Time};
 use crate::auth::hasher::Job;
 use crate::chat::Command;
 use crate::mutants::{Mutant, planted};
@@ -203,6 +203,8 @@ pub struct Service {
     pub time: Time,
     /// The time of the last entry that this server put into the order, and in which term.
     given_time: (u64, u64),
+    /// The time that was offered to an entry, its term, and what to tell if it is taken.
+    offered_time: Option<(u64, u64, Option<Notice>)>,
 }
 
 impl Service {
@@ -215,6 +217,7 @@ impl Service {
         Service {
             time: Time::new(bounds, now.boot_ms, now.unix_ms),
             given_time: (0, 0),
+            offered_time: None,
             limiter: Limiter::new(settings.logins_per_minute),
             settings,
             now,
@@ -404,6 +407,7 @@ impl Service {
         Command::Found { time, cluster, token_secret, members }.encode(&mut payload);
         // Whoever is PRIMARY without anybody to ask takes it.
         let taken = self.replica.propose(payload);
+        self.keep_time();
         assert!(taken.is_ok(), "a cluster is founded by its first PRIMARY: {taken:?}");
     }
 

@@ -67,7 +67,7 @@ struct LeftOut {
 }
 
 impl Folder {
-    /// Gives the line back where it is to be told now.
+    /// Returns the line if it must be told now.
     pub fn take(&mut self, now_ms: u64, line: Line) -> Option<Line> {
         if line.level == TraceLevel::Debug {
             return Some(line);

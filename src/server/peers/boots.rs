@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_copy_is_found_whatever_was_started_how_often_since_it_was_made() {
         for (copied, known) in (1..24).flat_map(|c| (c + 1..24).map(move |k| (c, k))) {
-            // The copy goes on with ids of its own.
+            // The copy draws other ids from here on.
             for newest in copied..copied + limits::BOOTS as u64 {
                 let of_copy = |number| if number <= copied { own(number) } else { 9 };
                 let said = history(newest, of_copy);

@@ -90,7 +90,7 @@ impl Tries {
     }
 }
 
-/// A question who answers at an address, by somebody who is no peer.
+/// Asks who answers at an address; the asker is not a peer.
 pub(super) struct Probe {
     /// The server that is meant.
     name: String,

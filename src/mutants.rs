@@ -229,6 +229,9 @@ mutants! {
     TimeStaysPoisoned "time-stays-poisoned":
         "after an entry whose time was far ahead time never goes back",
         ["time::a_time_far_ahead", "sim::every"];
+    RefusedTimeCounts "refused-time-counts":
+        "a time offered to a change that is then refused counts as the last entry's",
+        ["service::times::a_time_offered", "sim::every"];
     LateClockTaken "late-clock-taken":
         "a peer's clock that waited in a queue is taken for what it shows now",
         ["time::a_clock_that_was_late"];

@@ -2,6 +2,7 @@
 
 mod logins;
 mod sessions;
+mod times;
 mod unauthenticated;
 mod work;
 mod world;

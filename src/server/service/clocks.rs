@@ -1,6 +1,7 @@
 //! The times of entries, and what the operator is told of clocks.
 
 use super::Service;
+use crate::mutants::{Mutant, planted};
 use crate::raft::ServerId;
 use crate::server::peers::wire::Clock;
 use crate::server::time::Notice;
@@ -16,6 +17,9 @@ impl Service {
         };
         let (time_ms, notice) = self.time.of_entry(last_ms);
         self.offered_time = Some((term, time_ms, notice));
+        if planted(Mutant::RefusedTimeCounts) {
+            self.keep_time();
+        }
         time_ms
     }
 

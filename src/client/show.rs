@@ -7,6 +7,9 @@ use std::fmt::Write;
 
 use super::width::char_width;
 
+/// Said at a login to a server without a majority. It fits into a row of 80 columns.
+pub const OUT_OF_DATE: &str = "no majority is reachable: passwords and accounts may be out of date";
+
 /// `1 message`, `2 messages`: a count as people say it.
 pub fn messages(count: usize) -> String {
     if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }

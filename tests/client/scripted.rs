@@ -536,3 +536,26 @@ fn a_login_that_a_read_only_server_refuses_is_tried_again_elsewhere() {
     world.calm();
     assert_eq!(world.session.state(), State::Connected);
 }
+
+#[test]
+fn a_login_to_a_server_without_a_majority_is_told_as_one() {
+    let mut world = online();
+    for read_only in [true, false, true] {
+        world.events.clear();
+        world.drop_connection();
+        world.pass_time(60_000);
+        if read_only {
+            // The server says so before its first answer.
+            let mut status = push("server_status");
+            status.body = "read-only: no majority of the servers is reachable".into();
+            say(&mut world, &status);
+        }
+        world.carry_up(usize::MAX);
+        world.carry_down(usize::MAX);
+        let told = world.events.iter().filter_map(|event| match event {
+            Event::LoggedIn { read_only, .. } => Some(*read_only),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [read_only], "{:?}", world.events);
+    }
+}

@@ -5,9 +5,13 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::support::bounded::{Run, joined, output_of};
+use chatctl::client::show::OUT_OF_DATE;
+
+use crate::support::bounded::{Bound, Run, exit_of, joined, output_of};
 use crate::support::cluster::Cluster;
 use crate::support::server::password_of;
+use crate::support::sys::{Pty, spawn_on_pty};
+use crate::support::vt::Vt;
 
 /// A running client that speaks JSON, and every line it has printed.
 struct Chat {
@@ -130,4 +134,49 @@ fn the_death_of_the_primary_is_no_error_for_those_who_chat() {
         cluster.kill9(primary);
         cluster.restart(primary);
     });
+}
+
+#[test]
+fn every_kind_of_chat_says_at_login_that_accounts_may_be_out_of_date_without_a_majority() {
+    let mut cluster = Cluster::start("out-of-date", 3, &["--read-only-after-ms", "300"]);
+    let output = command(&cluster, "alice", "30").args(["--create", "--list"]).run();
+    assert!(output.status.success(), "{output:?}");
+    let left = cluster.primary();
+    for place in (0..3).filter(|&place| place != left) {
+        cluster.kill9(place);
+    }
+    cluster.wait("the last one does not notice", || cluster.status_of(left, "read_only") == "yes");
+    let chat = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
+        command.args(["chat", "--servers", &cluster.addresses()[left], "--user", "alice"]);
+        command.arg("--state-dir").arg(cluster.path("state-alice"));
+        command.env("CHATCTL_PASSWORD", password_of("alice"));
+        command.env("NO_COLOR", "1").env("TERM", "xterm");
+        command
+    };
+    for form in [&[][..], &["--json"]] {
+        let output = chat().args(form).run();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(told.matches(OUT_OF_DATE).count(), 1, "piped, {form:?}: {told}");
+    }
+
+    let mut pty = Pty::open();
+    let mut child = spawn_on_pty(chat().arg("--plain"), &pty).expect("it runs");
+    pty.read_until("logged in as alice");
+    pty.read_until(OUT_OF_DATE);
+    pty.type_text("/quit\r");
+    assert!(exit_of(&mut child).success());
+
+    let mut pty = Pty::open();
+    let mut child = spawn_on_pty(&mut chat(), &pty).expect("it runs");
+    let mut vt = Vt::new(80, 24);
+    let bound = Bound::new("the screen says that accounts may be out of date".to_owned());
+    while !vt.text().contains(OUT_OF_DATE) {
+        bound.check_with(|| vt.text());
+        vt.feed(pty.read_until("\x1b[?25h").as_bytes());
+    }
+    assert!(vt.text().contains("read-only"), "{}", vt.text());
+    pty.type_text("/quit\r");
+    assert!(exit_of(&mut child).success());
 }

@@ -12,7 +12,7 @@ use super::commands::{self, Command, Old, Which};
 use super::driver::Driver;
 use super::printer::{Printer, Style};
 use super::session::{Event, Incoming, Refusal, Request, State};
-use super::show::messages;
+use super::show::{OUT_OF_DATE, messages};
 use crate::limits;
 use crate::protocol::id;
 pub use answers::{Conversation, conversations};
@@ -340,9 +340,12 @@ impl Line {
     /// Prints an event, and does what follows from it.
     pub fn on_event(&mut self, driver: &mut Driver, now_ms: u64, event: Event) {
         match event {
-            Event::LoggedIn { name, unread, .. } => {
+            Event::LoggedIn { name, unread, read_only, .. } => {
                 self.me = name;
                 self.printer.login(&self.me, unread, driver.session.address());
+                if read_only {
+                    self.printer.notice(OUT_OF_DATE);
+                }
                 if !std::mem::replace(&mut self.greeted, true) && unread > 0 {
                     let request = Request::Inbox { cursor: 0 };
                     self.ask(driver, now_ms, request, Asked::Inbox { summary: true });

@@ -56,3 +56,21 @@ fn of_too_many_senders_one_is_forgotten_and_remembered_again_by_its_next_message
     line.on_message(driver, 0, &message(&name(0), 5_002));
     assert_eq!((line.shown_from.len(), line.shown_from[&name(0)]), (most, (1, 5_002)));
 }
+
+#[test]
+fn a_login_to_a_server_without_a_majority_says_once_that_accounts_may_be_out_of_date() {
+    let Offline { driver, .. } = &mut Offline::new();
+    for style in [Style::Terminal { colour: false }, Style::Text, Style::Json] {
+        let mut line = Line::new(style, "alice", false);
+        for read_only in [true, false, true] {
+            let name = "alice".to_string();
+            let login = Event::LoggedIn { name, unread: 0, resumed: false, read_only };
+            line.on_event(driver, 0, login);
+            let told = String::from_utf8(line.printer.take()).expect("text");
+            let count = told.matches("passwords and accounts may be out of date").count();
+            assert_eq!(count, usize::from(read_only), "{style:?}: {told}");
+            let lines = told.lines().count();
+            assert_eq!(lines, 1 + usize::from(read_only), "a line of its own: {told}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::session::{Draft, Event, Incoming, Refusal, State};
-use super::super::show::messages;
+use super::super::show::{OUT_OF_DATE, messages};
 use super::conversation::{Loaded, View};
 use super::{Action, Mode, Screen};
 use crate::limits;
@@ -19,7 +19,12 @@ impl Screen {
 
     fn take_event(&mut self, now_ms: u64, event: Event) {
         match event {
-            Event::LoggedIn { name, .. } => self.on_login(now_ms, name),
+            Event::LoggedIn { name, read_only, .. } => {
+                self.on_login(now_ms, name);
+                if read_only {
+                    self.tell_cut_off(OUT_OF_DATE);
+                }
+            }
             Event::Message(message) => self.on_message(&message),
             Event::Sent { id, to, body, seq, time } => self.on_sent(id, to, body, seq, time),
             Event::Failed { draft, refusal } => self.on_failed(&draft, &refusal),

@@ -213,7 +213,8 @@ impl Session {
         if !self.on_allowed(None) {
             let (name, unread) = (self.user.clone(), message.limit);
             let resumed = kind == LoginKind::Resume;
-            self.event(Event::LoggedIn { name, unread, resumed });
+            let read_only = self.server_state == Some(State::ReadOnly);
+            self.event(Event::LoggedIn { name, unread, resumed, read_only });
         }
         if kind != LoginKind::Resume || !self.token_is_fresh {
             self.token_is_fresh = true;

@@ -115,6 +115,8 @@ pub enum Event {
         unread: u16,
         /// With a token instead of the password.
         resumed: bool,
+        /// At a server without a majority: its passwords and accounts may be out of date.
+        read_only: bool,
     },
     /// The login was refused for good; the session stops until [`Session::set_password`].
     LoginRefused(Refusal),

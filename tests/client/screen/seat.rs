@@ -96,8 +96,14 @@ impl Seat {
     }
 
     pub fn log_in(&mut self) {
+        self.log_in_to(false);
+    }
+
+    /// Logs in, to a server without a majority or to another.
+    pub fn log_in_to(&mut self, read_only: bool) {
         let name = ME.to_string();
-        self.screen.on_event(self.now_ms, Event::LoggedIn { name, unread: 0, resumed: false });
+        let login = Event::LoggedIn { name, unread: 0, resumed: false, read_only };
+        self.screen.on_event(self.now_ms, login);
         self.settle();
     }
 

@@ -263,3 +263,21 @@ fn names_and_conversations_are_bounded() {
     seat.keys("\x03/list\r");
     assert!(seat.shows(&format!("accounts: {}, not all", limits::SCREEN_NAMES)));
 }
+
+#[test]
+fn a_login_to_a_server_without_a_majority_says_that_accounts_may_be_out_of_date() {
+    let warning = "no majority is reachable: passwords and accounts may be out of date";
+    let mut seat = Seat::with(settings(), 80, 24);
+    seat.log_in();
+    seat.show();
+    assert!(!seat.shows("out of date"), "{}", seat.text());
+    for _ in 0..2 {
+        seat.status.state = State::ReadOnly;
+        seat.log_in_to(true);
+        seat.event(Event::State(State::ReadOnly));
+        assert_eq!(seat.count(warning), 1, "the whole line fits:\n{}", seat.text());
+        seat.status.state = State::Connected;
+        seat.event(Event::State(State::Connected));
+        assert!(!seat.shows("out of date"), "there is a majority again:\n{}", seat.text());
+    }
+}

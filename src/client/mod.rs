@@ -12,8 +12,9 @@
 //! | [`screen`]    | the full screen; pure |
 //! | `run`, [`fullscreen`] | the loops at a terminal: lines, the screen |
 //! | `pipe`, `oneshot` | the loops with pipes, and for a single thing |
-//! | [`show`], [`width`] | what makes others' text harmless; columns of characters |
+//! | [`show`], [`cluster`], [`width`] | what makes others' text harmless; its clusters and columns |
 
+pub mod cluster;
 pub mod commands;
 mod driver;
 pub mod editor;

@@ -101,7 +101,7 @@ fn push_escaped(shown: &mut String, character: char) {
 }
 
 /// Whether a character must not reach a terminal as it is.
-fn is_harmful(character: char) -> bool {
+pub(super) fn is_harmful(character: char) -> bool {
     match character {
         ' '..='~' => false,
         // Controls: the terminal would obey, some terminals those of the second block too.

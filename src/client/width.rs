@@ -1,8 +1,10 @@
 //! How many columns text takes on a terminal: what a screen needs to know to place its cursor.
 //!
-//! Terminals differ in detail. This is the common ground of `wcwidth`: one code point at a time, so
-//! that an emoji made of several (a family, a flag) counts as the sum of its parts; characters of
-//! ambiguous width are narrow.
+//! Terminals differ in detail. Characters have the common ground of `wcwidth`, those of ambiguous
+//! width are narrow; text is measured by [`cluster`], so that an emoji made of several characters (a
+//! family, a flag) counts once. What is drawn must survive a terminal that disagrees.
+
+use super::cluster;
 
 /// Columns of one character: 0, 1 or 2. Controls have none; text is to be made harmless first
 /// ([`show::line`](super::show::line)).
@@ -21,15 +23,18 @@ pub fn char_width(character: char) -> usize {
 
 /// Columns of a line of text.
 pub fn text_width(text: &str) -> usize {
-    text.chars().map(char_width).sum()
+    if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        return text.len();
+    }
+    cluster::all(text).map(|(_, cluster)| cluster::width(cluster)).sum()
 }
 
-/// Where to cut `text` so that what is before takes at most `columns`: a byte index. Marks stay
-/// with the character that they are on.
+/// Where to cut `text` so that what is before takes at most `columns`: a byte index. No cluster is
+/// cut.
 pub fn take_width(text: &str, columns: usize) -> usize {
     let mut taken = 0;
-    for (at, character) in text.char_indices() {
-        taken += char_width(character);
+    for (at, cluster) in cluster::all(text) {
+        taken += cluster::width(cluster);
         if taken > columns {
             return at;
         }
@@ -112,7 +117,7 @@ static ZERO: [u32; 686] = [
 ];
 
 /// Characters that take two columns (ranges): East Asian Wide and Fullwidth, emoji among them.
-/// From Unicode 14, with what is kept free for more of the same.
+/// From Unicode 15.1, with what is kept free for more of the same.
 static WIDE: [u32; 192] = [
     0x1100, 0x115F, 0x231A, 0x231B, 0x2329, 0x232A, 0x23E9, 0x23EC, 0x23F0, 0x23F0, 0x23F3, 0x23F3,
     0x25FD, 0x25FE, 0x2614, 0x2615, 0x2648, 0x2653, 0x267F, 0x267F, 0x2693, 0x2693, 0x26A1, 0x26A1,
@@ -129,7 +134,7 @@ static WIDE: [u32; 192] = [
     0x1F3D3, 0x1F3E0, 0x1F3F0, 0x1F3F4, 0x1F3F4, 0x1F3F8, 0x1F43E, 0x1F440, 0x1F440, 0x1F442,
     0x1F4FC, 0x1F4FF, 0x1F53D, 0x1F54B, 0x1F54E, 0x1F550, 0x1F567, 0x1F57A, 0x1F57A, 0x1F595,
     0x1F596, 0x1F5A4, 0x1F5A4, 0x1F5FB, 0x1F64F, 0x1F680, 0x1F6C5, 0x1F6CC, 0x1F6CC, 0x1F6D0,
-    0x1F6D2, 0x1F6D5, 0x1F6D7, 0x1F6DD, 0x1F6DF, 0x1F6EB, 0x1F6EC, 0x1F6F4, 0x1F6FC, 0x1F7E0,
+    0x1F6D2, 0x1F6D5, 0x1F6D7, 0x1F6DC, 0x1F6DF, 0x1F6EB, 0x1F6EC, 0x1F6F4, 0x1F6FC, 0x1F7E0,
     0x1F7EB, 0x1F7F0, 0x1F7F0, 0x1F90C, 0x1F93A, 0x1F93C, 0x1F945, 0x1F947, 0x1F9FF, 0x1FA70,
     0x1FAFF, 0x20000, 0x2FFFD, 0x30000, 0x3FFFD,
 ];

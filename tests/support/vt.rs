@@ -2,6 +2,7 @@
 //! program should need, and remembers everything else as not understood, for tests to hold that
 //! there was nothing.
 
+use chatctl::client::cluster;
 use chatctl::client::width::char_width;
 
 /// A cell: a character with its marks, empty for the second half of a wide one; and its look.
@@ -10,6 +11,19 @@ pub struct Cell {
     pub text: String,
     /// The numbers of the last `ESC [ ... m`, without 0.
     pub look: Vec<u16>,
+}
+
+/// What a terminal takes for the columns of a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belief {
+    /// The client's own: clusters are drawn as one.
+    Clusters,
+    /// What is not ASCII has two columns, each part of an emoji for itself.
+    Wide,
+    /// Whatever has columns has one.
+    Narrow,
+    /// Every character has one, marks and joiners too.
+    Every,
 }
 
 /// One of the two screens.
@@ -27,6 +41,9 @@ pub struct Vt {
     main: Page,
     other: Page,
     look: Vec<u16>,
+    belief: Belief,
+    /// Where the last cluster is, while the next character may join it.
+    joinable: Option<(usize, usize)>,
     /// The last column was written: what comes next belongs on the next row.
     is_past_end: bool,
     pending: Vec<u8>,
@@ -66,6 +83,8 @@ impl Vt {
             main: Page::new(columns, rows),
             other: Page::new(columns, rows),
             look: Vec::new(),
+            belief: Belief::Clusters,
+            joinable: None,
             is_past_end: false,
             pending: Vec::new(),
             is_alternate: false,
@@ -76,6 +95,11 @@ impl Vt {
             clipboard: Vec::new(),
             not_understood: Vec::new(),
         }
+    }
+
+    /// One that believes something else of columns.
+    pub fn with(belief: Belief, columns: usize, rows: usize) -> Vt {
+        Vt { belief, ..Vt::new(columns, rows) }
     }
 
     /// Another size; what was beyond is gone, what is new is blank.
@@ -120,6 +144,9 @@ impl Vt {
     /// Handles what stands first, and gives its length; `None`: more bytes are needed.
     fn step(&mut self, bytes: &[u8]) -> Option<usize> {
         let first = *bytes.first()?;
+        if first < 0x20 {
+            self.joinable = None;
+        }
         match first {
             0x1b => self.escape(bytes),
             0x07 => {
@@ -169,7 +196,15 @@ impl Vt {
         if char.is_control() {
             return self.not_understood.push(format!("{char:?}"));
         }
-        let width = char_width(char);
+        if self.joins(char) {
+            return;
+        }
+        let width = match (self.belief, char_width(char)) {
+            (Belief::Every, _) => 1,
+            (Belief::Narrow, width) => width.min(1),
+            (Belief::Wide, 1..) if !char.is_ascii() => 2,
+            (_, width) => width,
+        };
         if width == 0 {
             let column = match self.is_past_end {
                 true => self.main.column,
@@ -201,6 +236,28 @@ impl Vt {
         }
         self.main.column = (column + width).min(self.columns - 1);
         self.is_past_end = column + width == self.columns;
+        self.joinable = Some((row, column));
+    }
+
+    /// The character becomes part of the cluster before, which may get a second column by it.
+    fn joins(&mut self, char: char) -> bool {
+        let Some((row, column)) = self.joinable.filter(|_| self.belief == Belief::Clusters) else {
+            return false;
+        };
+        let text = format!("{}{char}", self.main.cells[row][column].text);
+        if cluster::first(&text) < text.len() {
+            return false;
+        }
+        self.main.cells[row][column].text.clone_from(&text);
+        let is_narrow = self.main.column == column + 1 && !self.is_past_end;
+        if is_narrow && cluster::width(&text) == 2 {
+            self.split(row, column + 2);
+            self.main.cells[row][column + 1] =
+                Cell { text: String::new(), look: self.look.clone() };
+            self.main.column = (column + 2).min(self.columns - 1);
+            self.is_past_end = column + 2 == self.columns;
+        }
+        true
     }
 
     /// A wide character of which a half is about to be written over goes as a whole.

@@ -11,6 +11,7 @@
 //! | CR          | to the first column |
 //! | `ESC [ K`   | erases to the end of the row |
 //! | `ESC [ n C` | n columns to the right |
+//! | `ESC [ ? 7 l`, `h` | the last column does not wrap, or does |
 //! | `ESC [ H`, `ESC [ 2 J` | Ctrl-L: to the top, erases the screen |
 
 pub mod keys;
@@ -19,7 +20,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use super::{show, width};
+use super::{cluster, show, width};
 use crate::limits;
 use keys::{Key, Keys};
 
@@ -232,22 +233,13 @@ impl Editor {
         self.cursor + behind.find('\n').unwrap_or(behind.len())
     }
 
-    /// One character to the left; marks go with what they stand on.
-    fn left_of(&self, mut place: usize) -> usize {
-        while let Some(char) = self.text[..place].chars().next_back() {
-            place -= char.len_utf8();
-            if width::char_width(char) > 0 || char.is_control() {
-                break;
-            }
-        }
-        place
+    /// One cluster to the left.
+    fn left_of(&self, place: usize) -> usize {
+        cluster::before(&self.text, place)
     }
 
     fn right_of(&self, place: usize) -> usize {
-        let mut chars = self.text[place..].chars();
-        let first = chars.next().map_or(0, char::len_utf8);
-        let is_mark = |c: &char| width::char_width(*c) == 0 && !c.is_control();
-        place + first + chars.take_while(is_mark).map(char::len_utf8).sum::<usize>()
+        place + cluster::first(&self.text[place..])
     }
 
     fn word_left(&self, is_word: impl Fn(char) -> bool) -> usize {
@@ -276,32 +268,29 @@ impl Editor {
         let room = columns.saturating_sub(1);
         let prompt = &self.prompt[..width::take_width(&self.prompt, room * 2 / 3)];
         let prompt_columns = width::text_width(prompt);
-        out.push(b'\r');
-        out.extend_from_slice(prompt.as_bytes());
+        let mut row = RowPen::new(out);
+        row.put(prompt, prompt_columns);
         let mut cursor_column = prompt_columns;
         if !self.secret {
             let room = room - prompt_columns;
             self.scroll_to_cursor(room);
             let mut used = 0;
-            for (offset, char) in self.text[self.scroll..].char_indices() {
-                let (shown, columns) = cell(char);
+            for (offset, cluster) in cluster::all(&self.text[self.scroll..]) {
+                let (shown, columns) = cell(cluster);
                 if used + columns > room {
                     break;
                 }
                 used += columns;
-                out.extend_from_slice(shown.as_bytes());
-                if self.scroll + offset < self.cursor {
+                row.put(&shown, columns);
+                if self.scroll + offset + cluster.len() <= self.cursor {
                     cursor_column += columns;
                 }
             }
         }
-        out.extend_from_slice(b"\x1b[K\r");
-        if cursor_column > 0 {
-            out.extend_from_slice(format!("\x1b[{cursor_column}C").as_bytes());
-        }
+        row.finish(cursor_column);
     }
 
-    /// Moves the first shown character so that the cursor is within `room` columns.
+    /// Moves the first shown cluster so that the cursor is within `room` columns.
     fn scroll_to_cursor(&mut self, room: usize) {
         self.scroll = self.scroll.min(self.cursor);
         while !self.text.is_char_boundary(self.scroll) {
@@ -313,28 +302,82 @@ impl Editor {
         // Some of what is before the cursor stays in view.
         let mut columns = 0;
         let mut start = self.cursor;
-        for (offset, char) in self.text[..self.cursor].char_indices().rev() {
-            columns += cell(char).1;
+        while start > 0 {
+            let before = cluster::before(&self.text, start);
+            columns += cell(&self.text[before..start]).1;
             if columns > room * 2 / 3 {
                 break;
             }
-            start = offset;
+            start = before;
         }
         self.scroll = start;
     }
 
     fn columns_before_cursor(&self, from: usize) -> usize {
-        self.text[from..self.cursor].chars().map(|char| cell(char).1).sum()
+        cluster::all(&self.text[from..self.cursor]).map(|(_, cluster)| cell(cluster).1).sum()
     }
 }
 
-/// How a character is shown, and its columns.
-pub(super) fn cell(char: char) -> (String, usize) {
-    if (' '..='~').contains(&char) {
-        return (char.to_string(), 1);
+/// Writes a row from its first column on. Terminals disagree about the columns of what is not
+/// ASCII: both columns of a wide glyph are made blank before it, the cursor is put behind it, and
+/// meanwhile the last column does not wrap.
+struct RowPen<'a> {
+    out: &'a mut Vec<u8>,
+    column: usize,
+    /// The terminal's cursor may be elsewhere.
+    is_unsure: bool,
+    keeps_row: bool,
+}
+
+impl RowPen<'_> {
+    fn new(out: &mut Vec<u8>) -> RowPen<'_> {
+        out.push(b'\r');
+        RowPen { out, column: 0, is_unsure: false, keeps_row: false }
+    }
+
+    fn put(&mut self, shown: &str, columns: usize) {
+        if self.is_unsure {
+            self.go_to(self.column);
+        }
+        self.is_unsure = !shown.is_ascii();
+        if self.is_unsure && !std::mem::replace(&mut self.keeps_row, true) {
+            self.out.extend_from_slice(b"\x1b[?7l");
+        }
+        if self.is_unsure && columns > 1 {
+            self.out.resize(self.out.len() + columns, b' ');
+            self.go_to(self.column);
+        }
+        self.out.extend_from_slice(shown.as_bytes());
+        self.column += columns;
+    }
+
+    /// Erases the rest of the row, and puts the cursor where it belongs.
+    fn finish(mut self, column: usize) {
+        if self.is_unsure {
+            self.go_to(self.column);
+        }
+        self.out.extend_from_slice(b"\x1b[K");
+        if self.keeps_row {
+            self.out.extend_from_slice(b"\x1b[?7h");
+        }
+        self.go_to(column);
+    }
+
+    fn go_to(&mut self, column: usize) {
+        self.out.push(b'\r');
+        if column > 0 {
+            self.out.extend_from_slice(format!("\x1b[{column}C").as_bytes());
+        }
+    }
+}
+
+/// How a cluster of what is typed is shown, and its columns.
+pub(super) fn cell(cluster: &str) -> (String, usize) {
+    if cluster.len() == 1 && (" "..="~").contains(&cluster) {
+        return (cluster.to_string(), 1);
     }
     // Behind a letter, so that a mark is taken for one.
-    let shown = show::line(&format!("a{char}"))[1..].to_string();
+    let shown = show::line(&format!("a{cluster}"))[1..].to_string();
     let columns = width::text_width(&shown);
     (shown, columns)
 }

@@ -1,20 +1,11 @@
 //! A screen as cells: what is drawn before anything of it is sent to a terminal. Pure.
 //!
-//! A character of two columns has a [`Glyph::Tail`] behind it, always; marks stand in the cell of
-//! the character that they are on.
+//! A cluster stands in one cell: a character with its marks, or an emoji with all of its parts. One
+//! of two columns has a [`Glyph::Tail`] behind it, always.
 
+use super::super::cluster;
 use super::super::show::MARKS;
 use super::super::width::char_width;
-
-/// Has a terminal draw the character before as an emoji, in two columns or not.
-const EMOJI_STYLE: char = '\u{fe0f}';
-
-/// Whether a character makes one emoji of itself and that before it. Terminals differ in whether they
-/// do that, and so in how many columns it takes: the emoji are shown one by one, and the tone of a
-/// skin not at all.
-fn fuses_emoji(char: char) -> bool {
-    matches!(char, '\u{200d}' | '\u{1f3fb}'..='\u{1f3ff}')
-}
 
 /// One of the colours that every terminal of 16 has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,9 +74,9 @@ impl Style {
 pub enum Glyph {
     /// One character.
     One(char),
-    /// One character with marks.
-    Marked(Box<str>),
-    /// The second column of the character before.
+    /// One cluster of several characters.
+    Cluster(Box<str>),
+    /// The second column of the glyph before.
     Tail,
 }
 
@@ -145,30 +136,21 @@ impl Buffer {
         if row >= self.rows() {
             return column;
         }
-        let start = column;
         let mut column = column;
-        let mut before = 0;
-        for char in text.chars() {
-            let width = char_width(char);
-            let fuses = before == 2 && fuses_emoji(char) || char == EMOJI_STYLE;
-            let char = if fuses && width > 0 { ' ' } else { char };
-            if width > 0 {
-                before = width;
+        for (_, cluster) in cluster::all(text) {
+            let width = cluster::width(cluster);
+            if column + width > end {
+                break;
             }
-            match width {
-                0 if fuses => {}
-                0 if column > start => self.put_mark(row, column - 1, char),
-                0 => {}
-                wide if column + wide > end => break,
-                wide => {
-                    self.set(row, column, Glyph::One(char), style);
-                    if wide == 2 {
-                        let second = if fuses { Glyph::One(' ') } else { Glyph::Tail };
-                        self.set(row, column + 1, second, style);
-                    }
-                    column += wide;
-                }
+            // A mark without a base would change what stands before the text.
+            if width == 0 {
+                continue;
             }
+            self.set(row, column, glyph(cluster), style);
+            if width == 2 {
+                self.set(row, column + 1, Glyph::Tail, style);
+            }
+            column += width;
         }
         column
     }
@@ -193,7 +175,7 @@ impl Buffer {
         for cell in self.row(row) {
             match &cell.glyph {
                 Glyph::One(char) => text.push(*char),
-                Glyph::Marked(cluster) => text.push_str(cluster),
+                Glyph::Cluster(cluster) => text.push_str(cluster),
                 Glyph::Tail => {}
             }
         }
@@ -214,23 +196,6 @@ impl Buffer {
         self.cells[place] = Cell { glyph, style };
     }
 
-    fn put_mark(&mut self, row: usize, column: usize, mark: char) {
-        let mut place = row * self.columns + column;
-        if self.cells[place].glyph == Glyph::Tail {
-            place -= 1;
-        }
-        let glyph = &mut self.cells[place].glyph;
-        let mut cluster = match glyph {
-            Glyph::One(base) => base.to_string(),
-            Glyph::Marked(cluster) => cluster.to_string(),
-            Glyph::Tail => return,
-        };
-        if cluster.chars().count() <= MARKS {
-            cluster.push(mark);
-            *glyph = Glyph::Marked(cluster.into());
-        }
-    }
-
     /// What must hold: no half characters, no controls.
     pub fn check_invariants(&self) {
         for row in 0..self.rows() {
@@ -238,7 +203,7 @@ impl Buffer {
             for (column, cell) in cells.iter().enumerate() {
                 let width = match &cell.glyph {
                     Glyph::One(char) => char_width(*char),
-                    Glyph::Marked(cluster) => cluster.chars().next().map_or(0, char_width),
+                    Glyph::Cluster(cluster) => cluster::width(cluster),
                     Glyph::Tail => continue,
                 };
                 assert!(width > 0, "no control and no mark stands alone: {cell:?}");
@@ -248,6 +213,20 @@ impl Buffer {
             assert!(cells.first().is_none_or(|cell| cell.glyph != Glyph::Tail));
         }
     }
+}
+
+/// The glyph of a cluster; of a flood of marks, the first few.
+fn glyph(cluster: &str) -> Glyph {
+    let mut chars = cluster.chars();
+    if let (Some(char), None) = (chars.next(), chars.next()) {
+        return Glyph::One(char);
+    }
+    let mut marks = 0;
+    let is_kept = |char: &char| {
+        marks = if char_width(*char) == 0 { marks + 1 } else { 0 };
+        marks <= MARKS
+    };
+    Glyph::Cluster(cluster.chars().filter(is_kept).collect())
 }
 
 #[cfg(test)]
@@ -280,19 +259,29 @@ mod tests {
     }
 
     #[test]
-    fn no_character_is_sent_that_some_terminals_make_one_of_and_others_not() {
-        let mut buffer = Buffer::new(12, 4);
-        let family = "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467}!";
-        assert_eq!(buffer.put(0, 0, 12, family, Style::PLAIN), 7);
-        assert_eq!(buffer.text(0), "\u{1f469}\u{1f469}\u{1f467}!");
-        buffer.put(1, 0, 12, "\u{1f44d}\u{1f3fd}!", Style::PLAIN);
-        assert_eq!(buffer.text(1), "\u{1f44d}  !");
-        buffer.put(2, 0, 12, "\u{2764}\u{fe0f}!", Style::PLAIN);
-        assert_eq!(buffer.text(2), "\u{2764}!");
+    fn an_emoji_of_several_characters_is_one_glyph_of_two_columns() {
+        for emoji in [
+            "\u{1f469}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "\u{1f44d}\u{1f3fd}",
+            "\u{2764}\u{fe0f}",
+            "\u{1f1e9}\u{1f1ea}",
+            "1\u{fe0f}\u{20e3}",
+        ] {
+            let mut buffer = Buffer::new(12, 1);
+            assert_eq!(buffer.put(0, 0, 12, &format!("{emoji}!"), Style::PLAIN), 3);
+            assert_eq!(buffer.text(0), format!("{emoji}!"));
+            assert_eq!(buffer.row(0)[0].glyph, Glyph::Cluster(emoji.into()));
+            buffer.check_invariants();
+            // Where only one column is left, there is no half of it.
+            assert_eq!(buffer.put(0, 11, 12, emoji, Style::PLAIN), 11);
+            buffer.put(0, 1, 12, "x", Style::PLAIN);
+            assert_eq!(buffer.text(0), " x!");
+            buffer.check_invariants();
+        }
         // On a letter a joiner stays: scripts need it.
-        buffer.put(3, 0, 12, "\u{915}\u{94d}\u{200d}\u{937}", Style::PLAIN);
-        assert_eq!(buffer.text(3), "\u{915}\u{94d}\u{200d}\u{937}");
-        buffer.check_invariants();
+        let mut buffer = Buffer::new(12, 1);
+        buffer.put(0, 0, 12, "\u{915}\u{94d}\u{200d}\u{937}", Style::PLAIN);
+        assert_eq!(buffer.text(0), "\u{915}\u{94d}\u{200d}\u{937}");
     }
 
     #[test]

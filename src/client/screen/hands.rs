@@ -23,7 +23,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Up, Down", "what was typed before (or between the lines of a text)"),
     ("Alt-Up, Alt-Down", "select a message: c copies its id, d deletes, r takes it up"),
     ("Esc", "leave what is open; stop a search"),
-    ("Ctrl-L", "draw the screen anew"),
+    ("Ctrl-L", "erase and redraw the screen"),
     ("Ctrl-Z", "stop; fg goes on"),
     ("Ctrl-C", "clear what is typed; twice on an empty line: leave"),
     ("Ctrl-A E B F K U W Y", "move, cut and bring back, as in emacs"),

@@ -1,5 +1,6 @@
 //! What is typed, as rows: the line editor's text wrapped, with the cursor in it. Pure.
 
+use super::super::cluster;
 use super::super::editor::cell;
 
 /// The rows of a text being typed, and the cursor among them.
@@ -19,19 +20,19 @@ pub fn rows(text: &str, cursor: usize, columns: usize) -> Rows {
     let columns = columns.max(2);
     let mut laid = Rows { rows: vec![String::new()], cursor: (0, 0), starts: vec![0] };
     let mut used = 0;
-    for (at, char) in text.char_indices() {
-        let (shown, wide) = match char {
-            '\n' => (String::new(), 0),
-            char => cell(char),
+    for (at, cluster) in cluster::all(text) {
+        let (shown, wide) = match cluster {
+            "\n" => (String::new(), 0),
+            cluster => cell(cluster),
         };
         if used + wide >= columns && used > 0 {
             begin_row(&mut laid, at);
             used = 0;
         }
-        if at == cursor {
+        if (at..at + cluster.len()).contains(&cursor) {
             laid.cursor = (laid.rows.len() - 1, used);
         }
-        if char == '\n' {
+        if cluster == "\n" {
             begin_row(&mut laid, at + 1);
             used = 0;
             continue;
@@ -62,17 +63,17 @@ impl Rows {
             if ends_line { next - 1 } else { *next }
         });
         let mut used = 0;
-        for (at, char) in text[start..end].char_indices() {
+        for (at, cluster) in cluster::all(&text[start..end]) {
             if used >= column {
                 return Some(start + at);
             }
-            used += cell(char).1;
+            used += cell(cluster).1;
         }
         // The end of a wrapped row is the beginning of the next one.
         let is_wrapped = end < text.len() && !text[end..].starts_with('\n');
-        match text[start..end].chars().next_back().filter(|_| is_wrapped) {
-            Some(last) => Some(end - last.len_utf8()),
-            None => Some(end),
+        match is_wrapped {
+            true => Some(start + cluster::before(&text[start..end], end - start)),
+            false => Some(end),
         }
     }
 }
@@ -94,6 +95,8 @@ mod tests {
             ("one\n", 4, 10, &["one", ""], (1, 0)),
             ("\u{4e2d}\u{6587}\u{4e2d}", 9, 5, &["\u{4e2d}\u{6587}", "\u{4e2d}"], (1, 2)),
             ("e\u{301}x", 3, 10, &["e\u{301}x"], (0, 1)),
+            ("\u{1f1e9}\u{1f1ea}x", 8, 10, &["\u{1f1e9}\u{1f1ea}x"], (0, 2)),
+            ("\u{1f44d}\u{1f3fd}x", 4, 10, &["\u{1f44d}\u{1f3fd}x"], (0, 0)),
             ("\x1b\t", 2, 10, &["\u{241b}\u{2409}"], (0, 2)),
         ] {
             let laid = rows(text, cursor, columns);

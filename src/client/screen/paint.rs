@@ -1,5 +1,9 @@
 //! What has changed between two screens, as bytes for a terminal: one write a frame. Pure.
 //!
+//! Terminals disagree about the columns of what is not ASCII. So both columns of a wide glyph are
+//! made blank before it is written, the cursor is put where the next glyph belongs, and every cell
+//! that a terminal may have written over is written again.
+//!
 //! Sent to the terminal, nothing else:
 //!
 //! | sequence                   | does |
@@ -11,7 +15,7 @@
 //! | `ESC [ r ; c H`            | to a row and column, from 1; without numbers to the first |
 //! | `ESC [ n ; ... m`          | a look: 0, then 1 bold, 2 dim, 7 reversed, 31-36 a colour |
 //! | `ESC [ K`                  | erases to the end of the row |
-//! | `ESC [ 2 J`                | erases the screen, when it is entered or left |
+//! | `ESC [ 2 J`                | erases the screen: entered, left, resized, Ctrl-L |
 //! | BEL                        | the bell |
 //! | `ESC ] 52 ; c ; base64 BEL` | an id into the clipboard, where the terminal allows it |
 
@@ -52,10 +56,15 @@ impl Painter {
     /// The bytes that make the terminal show `next`, with the cursor at (row, column); none where it
     /// does already.
     pub fn frame(&mut self, next: Buffer, cursor: Option<(usize, usize)>) -> Vec<u8> {
-        let mut pen = Pen { out: Vec::new(), colour: self.colour, style: None, at: None };
         let resized = (self.shown.columns(), self.shown.rows()) != (next.columns(), next.rows());
+        let is_whole = self.stale || resized;
+        let mut pen = Pen { out: Vec::new(), colour: self.colour, style: None, at: None };
+        if is_whole {
+            pen.look(Style::PLAIN);
+            pen.out.extend_from_slice(b"\x1b[2J");
+        }
         for row in 0..next.rows() {
-            match self.stale || resized {
+            match is_whole {
                 true => pen.whole_row(row, next.row(row)),
                 false => pen.changes(row, self.shown.row(row), next.row(row)),
             }
@@ -110,19 +119,23 @@ impl Pen {
         };
         let last = (0..new.len()).rfind(|column| old[*column] != new[*column]).unwrap_or(first);
         let used = used(new);
-        let mut column = first;
-        while column <= last && column < used {
-            if old[column] == new[column] {
-                let same = (column..=last).take_while(|at| old[*at] == new[*at]).count();
+        // Cells before `end` may differ from what the terminal shows, those before `spilt` in any
+        // case: a glyph was written that may have more columns there.
+        let (mut column, mut end, mut spilt) = (first, last + 1, first);
+        while column < end.min(used) {
+            if column >= spilt && old[column] == new[column] {
+                let same = (column..end.min(used)).take_while(|at| old[*at] == new[*at]).count();
                 if same > JUMP {
                     column += same;
                     continue;
                 }
             }
             self.cell(row, column, new);
+            spilt = spilt.max((column + most_columns(&new[column].glyph)).min(new.len()));
+            end = end.max(spilt);
             column += 1;
         }
-        if last >= used {
+        if end > used {
             self.erase_from(row, used.max(first), new.len());
         }
     }
@@ -134,15 +147,24 @@ impl Pen {
         }
         self.move_to(row, column);
         self.look(cell.style);
+        let is_sure = most_columns(&cell.glyph) == 1;
+        let columns = match cells.get(column + 1) {
+            Some(next) if next.glyph == Glyph::Tail => 2,
+            // A terminal may find no room for it in the last column, and leave what is there.
+            None if !is_sure => 1,
+            _ => 0,
+        };
+        if columns > 0 {
+            self.out.extend_from_slice(&b"  "[..columns]);
+            self.at = None;
+            self.move_to(row, column);
+        }
         match &cell.glyph {
             Glyph::One(char) => put(&mut self.out, format_args!("{char}")),
-            Glyph::Marked(cluster) => self.out.extend_from_slice(cluster.as_bytes()),
+            Glyph::Cluster(cluster) => self.out.extend_from_slice(cluster.as_bytes()),
             Glyph::Tail => {}
         }
-        // Terminals do not agree on every character's width: behind one that is not surely of one
-        // column the cursor is told anew where it is.
-        let sure = matches!(cell.glyph, Glyph::One(char) if char < '\u{300}');
-        self.at = sure.then_some((row, column + 1)).filter(|_| column + 1 < cells.len());
+        self.at = is_sure.then_some((row, column + 1)).filter(|_| column + 1 < cells.len());
     }
 
     fn erase_from(&mut self, row: usize, column: usize, columns: usize) {
@@ -184,6 +206,17 @@ impl Pen {
             put(&mut self.out, format_args!(";{number}"));
         }
         self.out.push(b'm');
+    }
+}
+
+/// Columns that a glyph has at most, whatever a terminal believes: two for each character that is
+/// not ASCII, marks included.
+fn most_columns(glyph: &Glyph) -> usize {
+    let most = |char: char| if char.is_ascii() { 1 } else { 2 };
+    match glyph {
+        Glyph::One(char) => most(*char),
+        Glyph::Cluster(cluster) => cluster.chars().map(most).sum(),
+        Glyph::Tail => 1,
     }
 }
 

@@ -1,9 +1,9 @@
-//! Text into rows of a width: between words where it can, never within a character. Pure.
+//! Text into rows of a width: between words where it can, never within a cluster. Pure.
 
 use std::borrow::Cow;
 
-use super::super::show;
-use super::super::width::{char_width, text_width};
+use super::super::width::text_width;
+use super::super::{cluster, show};
 
 /// What a tab becomes: where it would lead depends on what stands before, which wrapping changes.
 const TAB: &str = "    ";
@@ -43,7 +43,7 @@ pub fn hanging(line: &str, columns: usize) -> Vec<String> {
 }
 
 /// The rows of one line that has been made harmless; at least one. A row is longer than `columns`
-/// only where a single character is.
+/// only where a single cluster is.
 pub fn line_rows(line: &str, columns: usize) -> Vec<&str> {
     let mut rows = Vec::new();
     // Where the row begins, its width so far, and where it could be broken best: (its end, where
@@ -51,18 +51,18 @@ pub fn line_rows(line: &str, columns: usize) -> Vec<&str> {
     let (mut start, mut used) = (0, 0);
     let mut chance: Option<(usize, usize, usize)> = None;
     let mut after_wide = false;
-    for (at, char) in line.char_indices() {
-        let wide = char_width(char);
-        let behind = at + char.len_utf8();
+    for (at, cluster) in cluster::all(line) {
+        let (wide, is_space) = (cluster::width(cluster), cluster == " ");
+        let behind = at + cluster.len();
         if wide == 0 {
             continue;
         }
-        if (wide == 2 || after_wide) && at > start && char != ' ' {
+        if (wide == 2 || after_wide) && at > start && !is_space {
             chance = Some((at, at, used));
         }
         after_wide = wide == 2;
         if used + wide > columns && at > start {
-            if char == ' ' {
+            if is_space {
                 // The space is the break.
                 rows.push(&line[start..at]);
                 (start, used, chance) = (behind, 0, None);
@@ -73,7 +73,7 @@ pub fn line_rows(line: &str, columns: usize) -> Vec<&str> {
             (start, used) = (next, used - before);
         }
         used += wide;
-        if char == ' ' && !line[start..at].trim_start().is_empty() {
+        if is_space && !line[start..at].trim_start().is_empty() {
             chance = Some((at, behind, used));
         }
     }
@@ -101,6 +101,17 @@ mod tests {
             ("ab\u{4e2d}\u{6587}", 3, &["ab", "\u{4e2d}", "\u{6587}"]),
             ("e\u{301}e\u{301}e\u{301}", 2, &["e\u{301}e\u{301}", "e\u{301}"]),
             ("\u{4e2d}a", 1, &["\u{4e2d}", "a"]),
+            (
+                "\u{1f1e9}\u{1f1ea}\u{1f1eb}\u{1f1f7}",
+                3,
+                &["\u{1f1e9}\u{1f1ea}", "\u{1f1eb}\u{1f1f7}"],
+            ),
+            ("ab\u{1f44d}\u{1f3fd}", 3, &["ab", "\u{1f44d}\u{1f3fd}"]),
+            (
+                "\u{1f469}\u{200d}\u{1f467}\u{1f467}",
+                2,
+                &["\u{1f469}\u{200d}\u{1f467}", "\u{1f467}"],
+            ),
         ] {
             assert_eq!(line_rows(line, columns), rows, "{line:?} in {columns}");
         }
@@ -136,7 +147,7 @@ mod tests {
                 let rows = body(text, columns);
                 for row in &rows {
                     let fits = text_width(row) <= columns;
-                    assert!(fits || row.chars().filter(|c| char_width(*c) > 0).count() == 1);
+                    assert!(fits || cluster::first(row) == row.len(), "{row:?} in {columns}");
                 }
                 let letters = |text: &str| -> String {
                     text.chars().filter(|char| !char.is_whitespace()).collect()

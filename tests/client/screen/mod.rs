@@ -8,3 +8,4 @@ mod measure;
 mod real;
 mod seat;
 mod truth;
+mod widths;

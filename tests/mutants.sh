@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM HUP
 tab=$(printf '\t')
 # How long the tests of one filter may take, seconds. A test that a bug keeps from ending has noticed
-# nothing: its wait needs a bound (tests/support/bounded.rs).
+# nothing: its wait needs a bound (tests/support/bounded).
 most=300
 histories=${SIM_SEEDS:-200}
 unset CHATCTL_MUTANT SIM_SEED SIM_TRACE

@@ -1,14 +1,13 @@
 //! `chatctl bench-load`, against a real server.
 
-use std::io::{BufRead, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use chatctl::limits;
 
 use super::{chatctl, run};
 use crate::support::TempDir;
-use crate::support::bounded::{Bounded, exit_of};
+use crate::support::bounded::{Pipes, connected, exit_of, killed};
 use crate::support::sys::{Pty, spawn_on_pty};
 
 /// A server of its own, killed when dropped.
@@ -27,8 +26,7 @@ impl Server {
         command.args(["--password-iterations", "1", "--segment-mib", "1"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        Bounded::lines(stdout, "the start line").read_line(&mut line).unwrap();
+        child.lines("the start line").read_line(&mut line).unwrap();
         let address =
             line.strip_prefix("chatctl serves at ").and_then(|rest| rest.split(' ').next());
         let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_string();
@@ -42,14 +40,14 @@ impl Server {
 
     /// How many accounts it has whose name begins with `bench-`.
     fn accounts(&self) -> u64 {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let name = format!("probe-{}", stream.local_addr().unwrap().port());
+        let mut stream = connected(&self.address);
+        let name = format!("probe-{}", stream.get_ref().local_addr().unwrap().port());
         let ask = format!(
             "{{\"cmd\": \"create\", \"src\": \"{name}\", \"body\": \"secret\"}}\n\
              {{\"cmd\": \"list\", \"body\": \"bench-*\"}}\n"
         );
         stream.write_all(ask.as_bytes()).unwrap();
-        let answer = Bounded::lines(stream, "an answer").lines().nth(1).unwrap().unwrap();
+        let answer = BufReader::new(stream).lines().nth(1).unwrap().unwrap();
         assert!(answer.contains("\"cmd\": \"list\""), "{answer}");
         number(&answer, "limit")
     }
@@ -57,8 +55,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        killed(&mut self.child);
     }
 }
 

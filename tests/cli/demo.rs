@@ -1,11 +1,11 @@
 //! The demo, in short: five servers, two people, two PRIMARYs killed, nothing lost.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::TempDir;
-use crate::support::bounded::{Run, exit_of};
+use crate::support::bounded::{Pipes, RUN, Run, exit_of};
 
 fn demo(chatctl: &str, temporary: &Path) -> Command {
     let mut command = Command::new("sh");
@@ -32,7 +32,7 @@ fn the_demo_ends_with_0_without_a_terminal_and_leaves_nothing_behind() {
 fn a_demo_that_is_broken_off_ends_with_1_and_leaves_nothing_behind() {
     let dir = TempDir::new("demo-broken-off");
     let mut child = demo(env!("CARGO_BIN_EXE_chatctl"), dir.path()).spawn().expect("a shell");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut lines = child.lines_within(RUN, "the demo's next line").lines();
     let told = lines.find(|line| line.as_ref().is_ok_and(|line| line.ends_with(" is PRIMARY")));
     assert!(told.is_some(), "it gets as far as that");
     let pid = child.id().to_string();

@@ -79,7 +79,7 @@ fn the_manual_shows_the_unit_that_is_installed() {
 
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit() {
-    let there = Command::new("systemd-analyze").arg("--version").output();
+    let there = Command::new("systemd-analyze").arg("--version").try_run();
     if !there.is_ok_and(|output| output.status.success()) {
         return println!("skipped: systemd-analyze is not installed");
     }
@@ -88,7 +88,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     make_with("install", &[&prefix]);
     let unit = home.path().join("lib/systemd/system/chatctl.service");
     let mut command = Command::new("systemd-analyze");
-    let output = command.args(["verify", "--man=no"]).arg(&unit).output().unwrap();
+    let output = command.args(["verify", "--man=no"]).arg(&unit).run();
     let said = String::from_utf8_lossy(&output.stderr);
     // Of other units of the machine it may say what it wants.
     let of_this: Vec<&str> = said.lines().filter(|line| line.contains("chatctl")).collect();
@@ -96,8 +96,8 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     let text = fs::read_to_string(&unit).unwrap();
     let wrong = unit.with_file_name("chatctl-wrong.service");
     fs::write(&wrong, text.replace("Type=exec", "Type=nothing")).unwrap();
-    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&wrong).output();
-    let said = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&wrong).run();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("chatctl-wrong"), "it would say what is wrong: {said}");
 }
 

@@ -11,7 +11,7 @@ mod members;
 mod recover;
 
 use crate::support::TempDir;
-use crate::support::bounded::{Run, output_of};
+use crate::support::bounded::{Pipes, Run, output_of};
 use chatctl::cli::table;
 use std::fs;
 use std::io::Write;
@@ -125,7 +125,7 @@ fn a_wrong_line_of_the_configuration_file_is_named_by_file_and_line() {
 fn a_reader_that_goes_away_is_no_error() {
     let mut child =
         chatctl(&["help", "serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
+    child.close_output();
     let (code, _, error) = said(&output_of(child));
     // It may have written all before the pipe was closed; either way nothing is wrong.
     assert_eq!((code, error.as_str()), (Some(0), ""));

@@ -1,16 +1,15 @@
 //! `chatctl recover`: what is asked, what is refused, and what comes of it.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use chatctl::sys::process;
 
 use super::{chatctl, said};
 use crate::support::TempDir;
-use crate::support::bounded::{Run, output_of};
+use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, damage_text, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Launch, password_of};
@@ -24,11 +23,7 @@ fn recover(flags: &[&str], directory: &Path, answer: &str) -> Output {
 }
 
 fn run(mut command: Command, answer: &str) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // It may have ended before it asks.
-    let _ = child.stdin.take().unwrap().write_all(answer.as_bytes());
-    output_of(child)
+    command.try_run_with(answer.as_bytes()).unwrap()
 }
 
 /// The cluster's id, as a login tells it.

@@ -1,9 +1,8 @@
 //! What a client leaves behind, however it ends: messages that it has not sent, and the place up to
 //! which it has shown what came.
 
-use std::io::Write;
-
 use super::process::{Client, Server, field};
+use crate::support::bounded::Run;
 use crate::support::sys::kill;
 use chatctl::sys::signal;
 
@@ -27,7 +26,7 @@ fn what_arrives_with_the_signal_that_ends_a_client_is_shown_by_the_next() {
         kill(id, libc::SIGCONT).expect("it runs");
         let (_, rest) = reader.end();
         let shown = rest.iter().any(|line| line.contains(&format!("second {round}")));
-        let next = server.client("bob").arg("--json").output().expect("it runs");
+        let next = server.client("bob").arg("--json").run();
         let next = String::from_utf8(next.stdout).expect("UTF-8");
         let again = next.contains(&format!("second {round}"));
         assert!(shown || again, "signal {ending}: neither {rest:?} nor {next:?} has it");
@@ -44,7 +43,7 @@ fn the_largest_message_that_cannot_be_sent_is_in_the_file_that_is_named() {
     server.kill();
     let text = "x".repeat(65_535);
     let mut command = server.client_of(&server.address(), "alice", "alice", 1);
-    let output = command.args(["--send", "bob", &text]).output().expect("it runs");
+    let output = command.args(["--send", "bob", &text]).run();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     let (_, rest) = said.split_once("stays in ").expect("it says where the message stays");
@@ -52,8 +51,6 @@ fn the_largest_message_that_cannot_be_sent_is_in_the_file_that_is_named() {
     let kept = std::fs::read_to_string(path).expect("the file is there");
     assert!(kept.contains(&text), "{path} has {} bytes", kept.len());
     server.start_again();
-    let mut next = server.client("alice").spawn().expect("it runs");
-    drop(next.stdin.take().map(|mut input| input.flush()));
-    assert!(next.wait_with_output().expect("it ends").status.success());
+    assert!(server.client("alice").run().status.success());
     assert_eq!(server.history("bob", "alice"), [text], "sent once by the next run");
 }

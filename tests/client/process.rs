@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::bounded::{
-    Accept, Bound, Bounded, PATIENCE, Run, eventually, exit_of, output_of,
+    Accept, Bound, Bounded, PATIENCE, Pipes, Run, eventually, exit_of, output_of, serve,
 };
 use crate::support::sys::{Pty, kill, spawn_on_pty};
 use crate::support::{Rng, TempDir, env_number};
@@ -39,8 +39,7 @@ impl Server {
         command.arg("--data-dir").arg(self.dir.path().join("data"));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut line = String::new();
-        let stdout = child.stdout.take().expect("its output is piped");
-        let mut stdout = Bounded::lines(stdout, "the server's start line");
+        let mut stdout = child.lines("the server's start line");
         self.child = Some(child);
         stdout.read_line(&mut line).expect("it says where it serves");
         assert!(line.contains("serves at"), "{line:?}");
@@ -82,9 +81,7 @@ impl Server {
 
     /// What a client of `user` does with a script from a pipe.
     pub fn piped(&self, user: &str, script: &str) -> Output {
-        let mut client = self.client(user).spawn().expect("it runs");
-        client.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
-        output_of(client)
+        self.client(user).try_run_with(script.as_bytes()).expect("it runs")
     }
 
     /// The texts of a conversation, oldest first, as `user` sees them.
@@ -109,16 +106,15 @@ impl Drop for Server {
 /// A running client that speaks JSON.
 pub struct Client {
     pub child: Child,
-    input: Option<ChildStdin>,
+    input: Option<Bounded<ChildStdin>>,
     output: BufReader<Bounded<ChildStdout>>,
 }
 
 impl Client {
     pub fn start(server: &Server, user: &str) -> Client {
         let mut child = server.client(user).arg("--json").spawn().expect("it runs");
-        let stdout = child.stdout.take().expect("piped");
-        let output = Bounded::lines(stdout, format!("the next event of {user}'s client"));
-        let input = child.stdin.take();
+        let output = child.lines(format!("the next event of {user}'s client"));
+        let input = Some(child.input());
         Client { child, input, output }
     }
 
@@ -243,7 +239,7 @@ fn a_reader_killed_at_any_moment_misses_nothing_and_sees_again_at_most_what_was_
         let lines: Vec<String> = (0..20).map(|n| format!("m{round}-{n}")).collect();
         let mut send = server.client("alice");
         let mut send = send.args(["--send", "bob"]).spawn().expect("it runs");
-        let mut input = send.stdin.take().expect("piped");
+        let mut input = send.input();
         input.write_all((lines.join("\n") + "\n").as_bytes()).expect("it reads");
         drop(input);
         assert!(exit_of(&mut send).success());
@@ -291,7 +287,7 @@ fn what_cannot_be_sent_in_time_stays_and_is_sent_once_by_the_next_client() {
     let said = text_of(&output.stderr);
     assert!(said.contains("do not send it again") && said.contains("outbox"), "{said}");
     let mut client = server.client_with("alice", "alice", 1).spawn().expect("it runs");
-    client.stdin.take().expect("piped").write_all(b"/msg bob second\n").expect("it reads");
+    client.input().write_all(b"/msg bob second\n").expect("it reads");
     let output = output_of(client);
     assert_eq!(output.status.code(), Some(1));
     assert!(text_of(&output.stderr).contains("2 messages not sent yet"), "{output:?}");
@@ -308,15 +304,14 @@ fn lines_for_which_there_is_no_room_in_time_are_told_by_the_first_of_them() {
     let most = chatctl::limits::OUTBOX_MESSAGES;
     let mut late = server.client_with("alice", "alice", 1);
     let mut client = late.args(["--send", "bob"]).spawn().expect("it runs");
-    let mut stdin = client.stdin.take().expect("piped");
+    let mut stdin = client.input();
     let lines: String = (1..=most + 100).map(|number| format!("{number}\n")).collect();
     stdin.write_all(lines.as_bytes()).expect("it reads");
     // The input does not end, and could go on for ever.
     assert_eq!(exit_of(&mut client).code(), Some(1));
     drop(stdin);
     let mut said = String::new();
-    let stderr = client.stderr.take().expect("piped");
-    Bounded::new(stderr, "the end of standard error").read_to_string(&mut said).expect("text");
+    client.errors().read_to_string(&mut said).expect("text");
     assert!(said.contains(&format!("from its line {} on was not taken", most + 1)), "{said}");
     assert!(said.contains(&format!("{most} messages not sent yet")), "{said}");
 }
@@ -358,7 +353,7 @@ fn thousands_of_messages_sent_by_scripts_hold_up_none_that_follow() {
     server.create("bob");
     let texts: Vec<String> = (0..1_500).map(|n| format!("m{n}")).collect();
     let mut child = server.client("alice").args(["--send", "bob"]).spawn().expect("it runs");
-    let mut input = child.stdin.take().expect("piped");
+    let mut input = child.input();
     input.write_all((texts.join("\n") + "\n").as_bytes()).expect("it reads");
     drop(input);
     assert!(exit_of(&mut child).success());
@@ -374,20 +369,18 @@ fn redirecting(to: String) -> (String, Arc<AtomicUsize>) {
     let address = listener.local_addr().expect("it is bound").to_string();
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            counted.fetch_add(1, Ordering::Relaxed);
-            let mut redirect = Vec::new();
-            let message = Message {
-                cmd: "redirect".into(),
-                to: to.as_str().into(),
-                error: true,
-                ..Message::default()
-            };
-            framing::put(&mut redirect, Form::Frames, Codec::Binary, &message);
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(&redirect);
-        }
+    serve(listener, move |mut stream| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut redirect = Vec::new();
+        let message = Message {
+            cmd: "redirect".into(),
+            to: to.as_str().into(),
+            error: true,
+            ..Message::default()
+        };
+        framing::put(&mut redirect, Form::Frames, Codec::Binary, &message);
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&redirect);
     });
     (address, count)
 }
@@ -439,8 +432,8 @@ fn an_output_that_nobody_reads_any_more_is_no_error() {
     let server = Server::start("client-broken-pipe");
     server.create("alice");
     let mut child = server.client("alice").spawn().expect("it runs");
-    drop(child.stdout.take());
-    let mut input = child.stdin.take().expect("piped");
+    child.close_output();
+    let mut input = child.input();
     input.write_all(b"/help\n").expect("it reads");
     drop(input);
     let output = output_of(child);
@@ -631,10 +624,9 @@ fn standard_error_is_empty_when_all_is_well() {
     let server = Server::start("client-quiet");
     server.create("alice");
     let mut child = server.client("alice").arg("--json").spawn().expect("it runs");
-    drop(child.stdin.take());
+    child.close_input();
     let mut said = String::new();
-    let stderr = child.stderr.take().expect("piped");
-    Bounded::new(stderr, "the end of standard error").read_to_string(&mut said).expect("UTF-8");
+    child.errors().read_to_string(&mut said).expect("UTF-8");
     assert!(exit_of(&mut child).success());
     assert_eq!(said, "");
 }

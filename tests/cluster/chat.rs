@@ -1,13 +1,12 @@
 //! `chatctl chat` as people run it, while servers go and come back.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use chatctl::client::show::OUT_OF_DATE;
 
-use crate::support::bounded::{Bound, Run, exit_of, joined, output_of};
+use crate::support::bounded::{Bound, Bounded, Gathered, Pipes, Run, exit_of, output_of};
 use crate::support::cluster::Cluster;
 use crate::support::server::password_of;
 use crate::support::sys::{Pty, spawn_on_pty};
@@ -16,9 +15,8 @@ use crate::support::vt::Vt;
 /// A running client that speaks JSON, and every line it has printed.
 struct Chat {
     child: Child,
-    input: Option<ChildStdin>,
-    printed: Arc<Mutex<Vec<String>>>,
-    gathering: JoinHandle<()>,
+    input: Option<Bounded<ChildStdin>>,
+    printed: Arc<Gathered>,
 }
 
 fn command(cluster: &Cluster, user: &str, seconds: &str) -> Command {
@@ -46,16 +44,8 @@ pub fn once(cluster: &Cluster, user: &str, seconds: u64, flags: &[&str]) -> (Opt
 impl Chat {
     fn start(cluster: &Cluster, user: &str) -> Chat {
         let mut child = command(cluster, user, "30").spawn().expect("it runs");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let printed: Arc<Mutex<Vec<String>>> = Arc::default();
-        let lines = printed.clone();
-        let gathering = std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                lines.lock().unwrap().push(line);
-            }
-        });
-        let input = child.stdin.take();
-        Chat { child, input, printed, gathering }
+        let (printed, input) = (Gathered::output(&mut child), Some(child.input()));
+        Chat { child, input, printed }
     }
 
     fn say(&mut self, line: &str) {
@@ -65,7 +55,7 @@ impl Chat {
     /// How many events of this kind it has printed.
     fn count(&self, event: &str) -> usize {
         let start = format!("{{\"event\": \"{event}\"");
-        self.printed.lock().unwrap().iter().filter(|line| line.starts_with(&start)).count()
+        self.printed.text().lines().filter(|line| line.starts_with(&start)).count()
     }
 
     /// Ends it, and gives what it has printed.
@@ -73,8 +63,8 @@ impl Chat {
         drop(self.input.take());
         let output = output_of(self.child);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        joined(self.gathering, "the end of the chat's output is read");
-        Arc::into_inner(self.printed).expect("nobody else has it").into_inner().unwrap()
+        let printed = self.printed.until("the end of the chat's output", |_, ended| ended);
+        printed.lines().map(str::to_owned).collect()
     }
 }
 

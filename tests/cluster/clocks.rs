@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chatctl::chat::Command;
 use chatctl::wal::{self, DataDir, Identity, Options, hard_state};
 
+use crate::support::bounded::Run;
 use crate::support::cluster::Cluster;
 use crate::support::raw_client::ask;
 use crate::support::server::TestServer;
@@ -42,7 +43,7 @@ fn poison(data_dir: &Path) -> u64 {
 fn dumped(data_dir: &Path, flags: &[&str]) -> Vec<u64> {
     let mut command = Process::new(env!("CARGO_BIN_EXE_chatctl"));
     command.args(["dump-log", "--json", "--kind", "send"]).args(flags).arg(data_dir);
-    let output = command.output().unwrap();
+    let output = command.run();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let time_of = |line: &str| {
         let (_, rest) = line.split_once("\"time\": ")?;

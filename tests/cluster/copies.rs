@@ -7,13 +7,14 @@ use std::process::Command;
 use chatctl::wal::DataDir;
 use chatctl::wal::hard_state::{self, HardState};
 
+use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Ended, Launch, TestServer};
 use crate::support::talker::Talker;
 
 fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    let status = Command::new("cp").arg("-a").args([from, to]).run().status;
     assert!(status.success());
 }
 
@@ -49,7 +50,7 @@ fn wait_until_met(cluster: &Cluster, place: usize, of: &Path) {
 
 /// It ends by itself, with exit code 1, and says this.
 fn ends(mut server: TestServer, text: &str) {
-    let Ended { status, stderr } = server.wait();
+    let Ended { status, stderr } = server.ended();
     assert_eq!(status.code(), Some(1), "{stderr}");
     let last = stderr.lines().last().unwrap_or_default();
     assert!(last.contains(text), "{stderr}");
@@ -90,7 +91,7 @@ fn an_old_directory_put_back_is_refused_by_who_met_the_later_start_and_nothing_i
     let mut old = cluster.spawn(b);
     cluster.put(third, third_starting);
     cluster.server(third).wait_for_trace("old copy: its data directory was copied or rolled back");
-    let Ended { status, stderr } = old.process().wait();
+    let Ended { status, stderr } = old.process().ended();
     assert_eq!(status.code(), Some(1), "{stderr}");
     let third_name = name_of(third);
     let line = format!("is an old copy of {name}'s: {third_name} has met a later start of it");
@@ -119,8 +120,7 @@ fn an_old_directory_put_back_is_refused_by_who_met_the_later_start_and_nothing_i
     let recover = Command::new(env!("CARGO_BIN_EXE_chatctl"))
         .args(["recover", "--force", "--yes"])
         .arg(cluster.path("marked"))
-        .output()
-        .unwrap();
+        .run();
     let said = String::from_utf8_lossy(&recover.stdout).into_owned();
     assert!(recover.status.success(), "{recover:?}");
     assert!(said.contains("is marked as an old copy"), "{said}");
@@ -154,7 +154,7 @@ fn an_old_directory_put_back_beside_servers_that_go_on_is_refused_by_them() {
     cluster.kill9(b);
     put_back(&cluster, &name);
     let mut old = cluster.spawn(b);
-    let Ended { stderr, .. } = old.process().wait();
+    let Ended { stderr, .. } = old.process().ended();
     assert!(stderr.contains("is an old copy"), "{stderr}");
     alice.send("alice", 11, "two of three go on");
     assert_eq!(alice.history("alice").len(), 11);
@@ -173,7 +173,7 @@ fn a_directory_copied_while_its_cluster_was_being_formed_is_refused_afterwards()
     cluster.kill9(2);
     put_back(&cluster, "c");
     let mut c = cluster.spawn(2);
-    let Ended { status, stderr } = c.process().wait();
+    let Ended { status, stderr } = c.process().ended();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("is an old copy of c's"), "{stderr}");
     does_not_start(cluster.launch(2), "is an old copy of c's");

@@ -180,7 +180,7 @@ fn a_primary_that_reads_what_is_damaged_ends_and_is_restored_and_nobody_sees_any
     }
     let mut server = cluster.take(primary);
     assert_eq!(alice.history("alice")[0].1, "the needle");
-    let ended = server.wait();
+    let ended = server.ended();
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     let last = ended.stderr.lines().last().unwrap_or_default();
     assert!(last.contains("the log is damaged: ") && last.contains("at byte"), "{last}");

@@ -38,7 +38,7 @@ fn a_primary_that_is_told_to_stop_hands_over_and_no_request_fails() {
         conversation.take_slowest();
         let told_before = told_to_take_over(&cluster);
         stopping.signal(signal::TERM);
-        let ended = stopping.wait();
+        let ended = stopping.ended();
         assert!(ended.status.success(), "{ended:?}");
         conversation.wait_for(&cluster, 60);
         // Its end alone would bring an election about as well, somewhat later.

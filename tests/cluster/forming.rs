@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use chatctl::limits;
@@ -10,8 +9,9 @@ use chatctl::sys::signal;
 use chatctl::wal::hard_state::{self, HardState};
 use chatctl::wal::{self, DataDir, Disk, Identity};
 
+use crate::support::bounded::connected;
 use crate::support::cluster::{Cluster, list_of, make_secret, name_of};
-use crate::support::server::{Ended, Launch, PATIENCE, Starting};
+use crate::support::server::{Ended, Launch, Starting};
 use crate::support::talker::Talker;
 use crate::support::{Rng, env_number};
 
@@ -64,7 +64,7 @@ fn strangers_at_the_peers_port_cost_next_to_nothing() {
     let garbage = vec![0xFF; 64 << 10];
     let mut strangers = Vec::new();
     for number in 0..600 {
-        let mut stranger = TcpStream::connect(&cluster.peers()[number % 3]).unwrap();
+        let mut stranger = connected(&cluster.peers()[number % 3]);
         // Some say nothing, some what is no hello, some begin one.
         let said: &[u8] = match number / 3 % 3 {
             0 => &[],
@@ -97,7 +97,7 @@ fn one_that_is_told_to_stop_while_it_waits_stops_and_goes_on_later() {
     let mut a = cluster.spawn(0);
     a.process().wait_for_trace("forming the cluster: waiting for");
     a.process().signal(signal::TERM);
-    assert!(a.process().wait().status.success());
+    assert!(a.process().ended().status.success());
     cluster.start_all();
     Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
 }
@@ -108,8 +108,7 @@ fn a_client_that_comes_to_a_server_that_still_waits_is_turned_away_at_once() {
     let mut a = cluster.spawn(0);
     a.process().wait_for_trace("forming the cluster: waiting for");
     for _ in 0..3 {
-        let mut client = TcpStream::connect(&cluster.addresses()[0]).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = connected(&cluster.addresses()[0]);
         assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "closed");
     }
     // One that waits to be let in does the same.
@@ -122,8 +121,7 @@ fn a_client_that_comes_to_a_server_that_still_waits_is_turned_away_at_once() {
     fs::remove_dir_all(cluster.path(&name)).unwrap();
     let mut b = cluster.spawn(1);
     b.process().wait_for_trace("chatctl members replace");
-    let mut client = TcpStream::connect(&cluster.addresses()[1]).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut client = connected(&cluster.addresses()[1]);
     assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "closed");
 }
 

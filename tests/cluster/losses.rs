@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::damage::{RESTORED, segments};
 use super::status::status;
+use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::talker::Talker;
 
@@ -119,7 +120,7 @@ fn an_old_copy_of_a_directory_that_is_put_back_under_a_living_primary_is_restore
     let mut servers = TwoOfThree::new("old-copy");
     let data_dir = servers.cluster.path(&name_of(servers.backup));
     let copy = servers.cluster.path("copy");
-    let copied = Command::new("cp").arg("-a").args([&data_dir, &copy]).status().unwrap();
+    let copied = Command::new("cp").arg("-a").args([&data_dir, &copy]).run().status;
     assert!(copied.success());
     servers.alice.send("alice", 2, "lost");
     servers.cluster.kill9(servers.backup);

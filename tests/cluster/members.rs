@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Conversation;
 use chatctl::limits;
 
-use crate::support::bounded::Run;
+use crate::support::bounded::{Run, WHOLE, scope};
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::server::{Ended, Launch, Starting, ask};
 use crate::support::sys;
@@ -204,7 +204,7 @@ fn a_server_is_added_only_when_it_answers_and_only_with_a_directory_that_is_its_
     let mut alone = cluster.launch(1).replace_flag(["--cluster", &list]).start();
     refused(&cluster.members(&[0], &["add", &b]), "of another cluster");
     alone.signal(chatctl::sys::signal::TERM);
-    assert!(alone.wait().status.success());
+    assert!(alone.ended().status.success());
     // Its log has another founder than a, so it is not let in later either.
     match cluster.launch(1).try_start() {
         Ok(server) => {
@@ -291,7 +291,7 @@ fn a_removal_that_was_never_committed_shuts_nobody_out() {
     // It answers, and ends when it is to store the removal, which needs it.
     sys::limit_file_size(cluster.server(behind).pid(), 0).unwrap();
     let (name, pid) = (name_of(other), cluster.server(primary).pid());
-    std::thread::scope(|scope| {
+    scope(WHOLE, "the removal is proposed and the PRIMARY killed", |scope| {
         scope.spawn(|| cluster.members(&[primary], &["remove", &name]));
         let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
         dump.args(["dump-log", "--kind", "members"]).arg(cluster.path(&name_of(primary)));
@@ -299,7 +299,7 @@ fn a_removal_that_was_never_committed_shuts_nobody_out() {
         sys::kill(pid, sys::KILL).unwrap();
     });
     cluster.kill9(primary);
-    assert!(!cluster.take(behind).wait().status.success(), "its disk takes nothing");
+    assert!(!cluster.take(behind).ended().status.success(), "its disk takes nothing");
     cluster.restart(behind);
     if cluster.primary() == behind {
         cluster.take(behind).terminate();

@@ -4,6 +4,7 @@ use std::net::{IpAddr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::names::{Dns, Rule, with_names};
 use crate::support::server::Starting;
@@ -100,8 +101,7 @@ fn a_name_with_an_address_that_never_answers_is_reached_at_the_other_by_servers_
         for arguments in [&["status"][..], &["members", "list"]] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
             command.args(arguments).args(["--servers", &format!("{}:{port}", host(1))]);
-            let output = command.arg("--cluster-secret-file").arg(cluster.secret()).output();
-            let output = output.unwrap();
+            let output = command.arg("--cluster-secret-file").arg(cluster.secret()).run();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(output.status.success(), "{arguments:?}: {output:?}");
             assert!(!text.contains("unreachable"), "{text}");

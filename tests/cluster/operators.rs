@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::TempDir;
-use crate::support::bounded::{Bounded, exit_of, output_of};
+use crate::support::bounded::{Pipes, killed, output_of};
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::server::{Launch, TestServer};
 
@@ -129,13 +129,12 @@ fn a_status_that_is_watched_is_shown_again_and_again() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     command.args(["status", "--watch", "1", "--data-dir"]).arg(server.data_dir());
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = Bounded::lines(child.stdout.take().unwrap(), "the watched status");
+    let mut lines = child.lines("the watched status");
     let mut seen = 0;
     while seen < 2 {
         let mut line = String::new();
         assert!(lines.read_line(&mut line).unwrap() > 0, "it goes on until it is stopped");
         seen += usize::from(line.starts_with("lone ") && line.contains("PRIMARY"));
     }
-    child.kill().unwrap();
-    exit_of(&mut child);
+    killed(&mut child);
 }

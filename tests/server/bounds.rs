@@ -1,14 +1,13 @@
 //! Every bound of the server that a client can meet, and what happens there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use chatctl::limits;
 use chatctl::protocol::framing::{Codec, Form};
 
 use crate::support::TempDir;
-use crate::support::bounded::{Bound, Rounds, Run};
+use crate::support::bounded::{Bound, Rounds, Run, WHOLE, channel, received, scope};
 use crate::support::cluster::Cluster;
 use crate::support::server::{
     Ask, Launch, PATIENCE, RawClient, TestServer, ask, code, password_of,
@@ -174,7 +173,7 @@ fn attempts_to_log_in_from_one_address_are_bounded() {
 fn when_too_many_passwords_wait_for_their_hash_logins_are_busy_and_nothing_else() {
     let server = TestServer::start("busy", &["--password-iterations", "10000000"]);
     let count = limits::HASH_JOBS + 30;
-    let (sender, answers) = mpsc::channel();
+    let (sender, answers) = channel();
     let clients: Vec<RawClient> = (0..count).map(|_| server.connect()).collect();
     for (number, mut client) in clients.into_iter().enumerate() {
         // An unknown name costs the same.
@@ -187,7 +186,12 @@ fn when_too_many_passwords_wait_for_their_hash_logins_are_busy_and_nothing_else(
         });
     }
     // Whichever of them came too late is told so while the others wait.
-    let (_, mut refused) = answers.iter().find(|(code, _)| code == "busy").expect("one is busy");
+    let mut refused = loop {
+        match received(&answers, "one is told that the server is busy") {
+            (code, client) if code == "busy" => break client,
+            _ => {}
+        }
+    };
     refused.done(&ask("ping"));
     assert_eq!(server.connect().refused(&ask("create").src("a").body("x")), "busy");
 }
@@ -218,7 +222,7 @@ fn an_idle_connection_is_closed_and_one_that_is_not_stays() {
     half.write_raw(&[0, 0]);
     let mut active = server.create("bob");
     let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    scope(WHOLE, "the requests are answered", |scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 active.done(&ask("ping"));
@@ -238,7 +242,7 @@ fn a_slow_reader_is_told_that_it_lags_and_sync_brings_all_of_it() {
     let text = "slow".repeat(15_000);
     let sends: Vec<Ask> = (1..=400).map(|n| ask("send").to("bob").body(&text).id(n)).collect();
     let mut writer = alice.writer();
-    let all: Vec<u64> = std::thread::scope(|scope| {
+    let all: Vec<u64> = scope(WHOLE, "the requests are answered", |scope| {
         scope.spawn(|| writer.send_all(&sends));
         sends.iter().map(|_| alice.reply().seq).collect()
     });
@@ -298,7 +302,7 @@ fn pages_for_a_client_that_does_not_read_do_not_gather_in_memory() {
     let mut request = (payload.len() as u32).to_be_bytes().to_vec();
     request.extend(payload);
     let mut writer = slow.writer();
-    std::thread::scope(|scope| {
+    scope(WHOLE, "the requests are answered", |scope| {
         scope.spawn(move || (0..pages).for_each(|_| writer.write_raw(&request)));
         let mut most = 0;
         for _ in 0..2_000 {
@@ -387,7 +391,7 @@ fn more_sends_than_may_be_in_flight_are_all_answered_in_order() {
     let count = 3 * limits::SENDS_IN_FLIGHT as u128;
     let sends: Vec<Ask> = (0..count).map(|n| ask("send").to("alice").body("x").id(n)).collect();
     let mut writer = alice.writer();
-    std::thread::scope(|scope| {
+    scope(WHOLE, "the requests are answered", |scope| {
         scope.spawn(|| writer.send_all(&sends));
         for send in &sends {
             let reply = alice.reply();

@@ -3,7 +3,7 @@
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::protocol::{Message, MsgIds};
 
-use crate::support::bounded::Bounded;
+use crate::support::bounded::connected;
 use crate::support::server::{Ask, RawClient, TestServer, ask, id, is_push, password_of};
 
 /// A message without what differs from one server to the next: times, the cluster's id, tokens.
@@ -46,7 +46,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn join(&mut self) -> usize {
+    fn enter(&mut self) -> usize {
         self.clients.push(RawClient::connect(self.server.address(), self.form, self.codec));
         self.clients.len() - 1
     }
@@ -90,7 +90,7 @@ impl Talk<'_> {
 
 /// Every request of the page, and every code that one healthy server gives.
 fn converse(talk: &mut Talk<'_>) {
-    let (alice, bob) = (talk.join(), talk.join());
+    let (alice, bob) = (talk.enter(), talk.enter());
     before_login(talk, alice);
     talk.done(alice, &ask("create").src("Alice").body("pw"));
     talk.done(bob, &ask("create").src("bob").body(&password_of("bob")));
@@ -112,7 +112,7 @@ fn before_login(talk: &mut Talk<'_>, alice: usize) {
 }
 
 fn accounts(talk: &mut Talk<'_>, alice: usize, bob: usize) {
-    let again = talk.join();
+    let again = talk.enter();
     talk.done(again, &ask("create").src("alice").body("pw"));
     talk.refused(again, &ask("create").src("alice").body("other"), "name-taken");
     talk.done(again, &ask("login").src("ALICE").body("pw"));
@@ -234,9 +234,7 @@ fn each_reply_is_in_its_requests_codec_and_a_push_in_the_latest_requests() {
 fn a_client_written_from_the_page_alone_works() {
     use std::io::{Read, Write};
     let server = TestServer::start("page", &[]);
-    let socket = std::net::TcpStream::connect(server.address()).unwrap();
-    let mut writer = socket.try_clone().unwrap();
-    let mut socket = Bounded::new(socket, "the server's reply");
+    let mut socket = connected(server.address());
     let mut ask = |cmd: &[u8], src: &[u8], to: &[u8], body: &[u8]| {
         let mut payload = Vec::new();
         for text in [cmd, src, to] {
@@ -248,8 +246,8 @@ fn a_client_written_from_the_page_alone_works() {
         payload.push(0);
         // Writers always send the middle tail: no ids, limit 0.
         payload.extend_from_slice(&[0, 0, 0, 0]);
-        writer.write_all(&(payload.len() as u32).to_be_bytes()).unwrap();
-        writer.write_all(&payload).unwrap();
+        socket.write_all(&(payload.len() as u32).to_be_bytes()).unwrap();
+        socket.write_all(&payload).unwrap();
         let mut length = [0; 4];
         socket.read_exact(&mut length).unwrap();
         let mut reply = vec![0; u32::from_be_bytes(length) as usize];

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
 
 use chatctl::protocol::id::parse;
 use chatctl::sys::{process, signal};
 
-use crate::support::bounded::{Rounds, Run};
+use crate::support::bounded::{Rounds, Run, Sender, WHOLE, channel, next_of, scope};
 use crate::support::server::{Ask, Launch, RawClient, TestServer, ask, code};
 use crate::support::{Rng, TempDir, env_number};
 
@@ -32,16 +31,19 @@ fn history(server: &TestServer, name: &str) -> Vec<(String, u128, u64)> {
     }
 }
 
+/// What a test waits for between two acknowledgements.
+const NEXT: &str = "the next acknowledgement comes, or the end of the connection";
+
 /// Sends `ids` to `sink`, all at once, and reports every acknowledgement until the connection ends.
 fn send_until_killed(
     mut client: RawClient,
     name: &str,
     ids: std::ops::Range<u128>,
-    acks: &mpsc::Sender<(String, u128, u64)>,
+    acks: &Sender<(String, u128, u64)>,
 ) {
     let sends: Vec<Ask> = ids.map(|n| ask("send").to("sink").body("keep me").id(n)).collect();
     let mut writer = client.writer();
-    std::thread::scope(|scope| {
+    scope(WHOLE, "the clients end when the server does", |scope| {
         scope.spawn(|| {
             // Until the server is gone.
             sends.chunks(20).all(|some| {
@@ -75,8 +77,8 @@ fn after_kill_9_every_acknowledged_message_is_there_once_and_in_order() {
         let kill_after = rng.below(3_000);
         let clients: Vec<RawClient> =
             (0..CLIENTS).map(|number| server.login(&format!("client{number}"))).collect();
-        let (sender, receiver) = mpsc::channel();
-        std::thread::scope(|scope| {
+        let (sender, receiver) = channel();
+        scope(WHOLE, "the clients end when the server does", |scope| {
             for (number, client) in clients.into_iter().enumerate() {
                 let (sender, start) = (sender.clone(), 1 + round * EACH);
                 scope.spawn(move || {
@@ -86,7 +88,7 @@ fn after_kill_9_every_acknowledged_message_is_there_once_and_in_order() {
             }
             drop(sender);
             let mut count = 0;
-            for (name, id, seq) in receiver {
+            while let Some((name, id, seq)) = next_of(&receiver, NEXT) {
                 acked.insert((name, id), seq);
                 count += 1;
                 if count == kill_after + 1 {
@@ -123,17 +125,17 @@ fn a_signal_stops_the_server_cleanly_and_what_was_in_flight_is_answered_or_absen
         let mut server = TestServer::start("stop", &[]);
         server.create("sink");
         let client = server.create("alice");
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = channel();
         let mut answered = Vec::new();
-        let ended = std::thread::scope(|scope| {
+        let ended = scope(WHOLE, "the clients end when the server does", |scope| {
             scope.spawn(move || send_until_killed(client, "alice", 1..20_001, &sender));
-            for (_, id, seq) in receiver {
+            while let Some((_, id, seq)) = next_of(&receiver, NEXT) {
                 answered.push(("alice".to_owned(), id, seq));
                 if answered.len() == 1 {
                     server.signal(number);
                 }
             }
-            server.wait()
+            server.ended()
         });
         assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
         assert!(ended.stderr.contains("stopped: "), "{}", ended.stderr);
@@ -290,7 +292,7 @@ fn a_closed_terminal_stops_the_server_cleanly() {
     let mut server = TestServer::start("hang-up", &[]);
     server.create("alice").tell("alice", "a note");
     server.signal(signal::HUP);
-    let ended = server.wait();
+    let ended = server.ended();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     assert!(ended.stderr.contains("stopped: all that was acknowledged"), "{ended:?}");
     assert_eq!(history(&server.restart(), "alice").len(), 1);

@@ -3,6 +3,7 @@
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::protocol::json;
 
+use crate::support::bounded::{WHOLE, scope};
 use crate::support::server::{Ask, RawClient, TestServer, ask, code};
 
 const FORMS: [(Form, Codec); 3] =
@@ -145,7 +146,7 @@ fn past_one_mebibyte_the_answer_arrives_though_the_client_goes_on_writing() {
     for ((form, codec), start) in starts {
         let mut client = RawClient::connect(server.address(), form, codec);
         let mut writer = client.writer();
-        std::thread::scope(|scope| {
+        scope(WHOLE, "the answer comes and the connection ends", |scope| {
             scope.spawn(move || {
                 let more = vec![b'x'; 256 * 1024];
                 // Until the server has closed, which is what it may do.

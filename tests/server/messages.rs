@@ -1,5 +1,6 @@
 //! send, delete_msgs and the pushes they make: each sentence of the page.
 
+use crate::support::bounded::{WHOLE, scope};
 use crate::support::server::{Ask, RawClient, TestServer, ask, id};
 
 #[test]
@@ -71,7 +72,7 @@ fn an_id_older_than_what_is_known_is_id_expired_where_seq_says_so() {
 /// Writes all from another thread and reads as many replies, which must be in order.
 fn pipeline(client: &mut RawClient, sends: &[Ask]) {
     let mut writer = client.writer();
-    std::thread::scope(|scope| {
+    scope(WHOLE, "all sends are answered", |scope| {
         scope.spawn(|| writer.send_all(sends));
         let mut last_seq = 0;
         for send in sends {

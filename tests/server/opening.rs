@@ -1,15 +1,16 @@
 //! Where a server listens: every address of a name, IPv6 and IPv4; and what is not there yet.
 
 use std::io::Read;
-use std::net::TcpStream;
 
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
 
 use crate::support::TempDir;
+use crate::support::bounded::connected;
 use crate::support::cluster::{free_port, make_secret};
-use crate::support::names::{Rule, run, with_names};
-use crate::support::server::{Launch, PATIENCE, RawClient, TestServer, ask};
+use crate::support::names::{Rule, with_names};
+use crate::support::run_tool;
+use crate::support::server::{Launch, RawClient, TestServer, ask};
 
 /// A server that was given these addresses.
 fn at(home: &TempDir, addresses: &[&str]) -> Launch {
@@ -79,7 +80,7 @@ fn waits_and_stops(launch: Launch, why: &str) {
     let mut starting = launch.spawn();
     starting.process().wait_for_trace(why);
     starting.process().signal(signal::TERM);
-    let ended = starting.process().wait();
+    let ended = starting.process().ended();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("signal 15: stopping"), "{}", ended.stderr);
 }
@@ -106,11 +107,11 @@ fn a_server_serves_once_its_address_and_its_name_are_there() {
         let mut starting = at(&home, &addresses.each_ref().map(String::as_str)).spawn();
         starting.process().wait_for_trace("yet: the address is not on this machine");
         starting.process().wait_for_trace("yet: the name cannot be looked up");
-        run("ip", &["addr", "add", "10.55.0.1/32", "dev", "lo"]).expect("an address can be added");
+        run_tool("ip", &["addr", "add", "10.55.0.1/32", "dev", "lo"], "")
+            .expect("an address can be added");
         starting.process().wait_for_trace(&format!("listening at 10.55.0.1:{port} now"));
         // The rest is waited for; who comes meanwhile is sent away at once.
-        let mut early = TcpStream::connect(&addresses[0]).expect("it listens");
-        early.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut early = connected(&addresses[0]);
         assert_eq!(early.read(&mut [0; 64]).expect("it is closed"), 0);
         dns.is("late.test", &["127.0.0.1"]);
         let server: TestServer = starting.ready().expect("it serves");
@@ -133,8 +134,7 @@ fn a_server_waits_for_its_address_among_the_peers_too() {
         let secret = ["--cluster-secret-file", secret.to_str().unwrap()];
         let mut starting = at(&home, &[&client]).flags(&flags).flags(&secret).spawn();
         starting.process().wait_for_trace(&format!("cannot listen at a.test:{peer} yet"));
-        let mut early = TcpStream::connect(&client).expect("it listens for clients");
-        early.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut early = connected(&client);
         assert_eq!(early.read(&mut [0; 64]).expect("it is closed"), 0);
         dns.is("a.test", &["127.0.0.1"]);
         let server = starting.ready().expect("it serves");

@@ -2,7 +2,7 @@
 
 use chatctl::protocol::framing::{Codec, Form};
 
-use crate::support::bounded::{Bound, RUN};
+use crate::support::bounded::{Bound, RUN, WHOLE, scope};
 use crate::support::server::{Ask, RawClient, TestServer, ask, code, id, password_of};
 
 #[test]
@@ -86,7 +86,7 @@ fn no_push_comes_inside_an_answer_of_several_frames() {
         bob.create(&name);
         let sends: Vec<Ask> = (0..3_000).map(|_| ask("send").to(&name).body("x")).collect();
         let mut writer = alice.writer();
-        std::thread::scope(|scope| {
+        scope(WHOLE, "all is sent, answered and read", |scope| {
             scope.spawn(|| writer.send_all(&sends));
             let reader = &mut alice;
             scope.spawn(move || (0..3_000).for_each(|_| drop(reader.reply())));

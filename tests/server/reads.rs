@@ -1,13 +1,13 @@
 //! History that the system has not in memory: the reading thread has it, and its queue is bounded.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
 use chatctl::limits;
 
 use crate::support::TempDir;
-use crate::support::bounded::Run;
+use crate::support::bounded::{Run, fifo_writer};
 use crate::support::server::{Ask, Launch, RawClient, ask, code, password_of};
 use crate::support::sys;
 
@@ -76,7 +76,7 @@ fn reads_past_the_queue_of_the_reading_thread_are_busy_and_the_rest_goes_on() {
     // Nothing can be read from a pipe: those that wait are told so, each of them.
     fs::rename(&segment, &pipe).expect("it is renamed");
     fs::rename(&aside, &segment).expect("it is renamed");
-    let _writer = OpenOptions::new().write(true).open(&pipe).expect("the thread waits for it");
+    let _writer = fifo_writer(&pipe);
     for client in waiting.iter_mut() {
         let reply = client.reply();
         assert_eq!(code(&reply), "busy", "{reply:?}");

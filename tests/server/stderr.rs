@@ -11,12 +11,13 @@ use chatctl::limits;
 use chatctl::sys::signal;
 
 use crate::support::TempDir;
+use crate::support::bounded::Bounded;
 use crate::support::server::{Launch, PATIENCE, TestServer};
 
 const O_NONBLOCK: u32 = 0o4000;
 
 /// A server that tells everything, and the other end of its standard error, which is full.
-fn talkative(home: &TempDir) -> (TestServer, UnixStream) {
+fn talkative(home: &TempDir) -> (TestServer, Bounded<UnixStream>) {
     let (mut near, far) = UnixStream::pair().unwrap();
     near.set_nonblocking(true).unwrap();
     let full = loop {
@@ -28,7 +29,7 @@ fn talkative(home: &TempDir) -> (TestServer, UnixStream) {
     near.set_nonblocking(false).unwrap();
     let launch = Launch::on(&home.path().join("data")).flags(&["--trace", "debug"]);
     let started = launch.spawn_to(Stdio::from(OwnedFd::from(near))).ready();
-    (started.expect("it starts"), far)
+    (started.expect("it starts"), Bounded::new(far, "a line on standard error"))
 }
 
 /// Has it tell more than may wait.
@@ -51,7 +52,6 @@ fn a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted() {
     assert_eq!(u32::from_str_radix(flags, 8).unwrap() & O_NONBLOCK, 0, "{info}");
 
     let (by, mut read) = (Instant::now() + PATIENCE, Vec::new());
-    far.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut chunk = [0; 65_536];
     let counted = loop {
         let count = far.read(&mut chunk).expect("the lines come once they are read");

@@ -57,7 +57,7 @@ use std::time::{Duration, Instant};
 use counts::Counts;
 use world::{MS, World};
 
-use crate::support::bounded::Watchdog;
+use crate::support::bounded::{Watchdog, scope};
 use crate::support::env_number;
 
 /// Seeds that are played where nothing else is asked for.
@@ -100,7 +100,8 @@ fn play_many(first: u64, seeds: u64) -> (Counts, u64) {
     let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
     let sum = Mutex::new((Counts::default(), 0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
+    let whole = HISTORY * u32::try_from(seeds + 1).expect("so many are never played");
+    scope(whole, "all histories end", |scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 let _failure = Failure(&failed);

@@ -291,7 +291,7 @@ impl Cluster {
             server.signal(chatctl::sys::signal::TERM);
         }
         for server in self.servers.iter_mut().flatten() {
-            assert!(server.wait().status.success());
+            assert!(server.ended().status.success());
         }
         let of = |place| self.home.path().join(name_of(place));
         let all = (0..self.len()).filter(|&place| of(place).join("wal").exists());

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
 
-use super::bounded::{Run, exit_of};
+use super::bounded::{Run, exit_of, killed};
 use super::hosts::{self, Hosts};
 use super::raw_client::{RawClient, ask, is_push};
 use super::small_disk::{self, SmallDisk};
@@ -534,8 +534,7 @@ impl Drop for Fleet {
         }
         for node in &mut self.nodes {
             if let Some(child) = &mut node.process {
-                let _ = child.kill();
-                let _ = child.wait();
+                killed(child);
             }
         }
     }

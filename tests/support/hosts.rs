@@ -4,15 +4,14 @@
 //! Nothing outside of the namespaces that are made here is touched: the switch is a bridge in a
 //! namespace too, so that no address here can be in anybody's way.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chatctl::sys::process;
 
-use super::bounded::{Accept, Bounded, Run, output_of};
-use super::sys;
+use super::bounded::Run;
+use super::{run_tool, sys};
 
 /// How the namespaces made here begin; this process's id and a counter follow.
 const PREFIX: &str = "chatctl-test-";
@@ -57,8 +56,8 @@ pub fn possible() -> Result<(), String> {
     if !process::is_root() {
         return Err("network namespaces need root".to_owned());
     }
-    run("ip", &["-V"], "")?;
-    run("nft", &["--version"], "")
+    run_tool("ip", &["-V"], "")?;
+    run_tool("nft", &["--version"], "")
 }
 
 impl Hosts {
@@ -70,8 +69,8 @@ impl Hosts {
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let hosts = Hosts { prefix: format!("{PREFIX}{}-{count}-", std::process::id()), servers };
         let switch = hosts.name("switch");
-        run("ip", &["netns", "add", &switch], "")?;
-        run(
+        run_tool("ip", &["netns", "add", &switch], "")?;
+        run_tool(
             "ip",
             &["-n", &switch, "-batch", "-"],
             "link add bridge type bridge\nlink set bridge up",
@@ -84,14 +83,14 @@ impl Hosts {
 
     fn add(&self, switch: &str, place: usize) -> Result<(), String> {
         let (name, address) = (self.name(&place.to_string()), address(place));
-        run("ip", &["netns", "add", &name], "")?;
+        run_tool("ip", &["netns", "add", &name], "")?;
         let plug = format!(
             "link add port{place} type veth peer name eth0 netns {name}\n\
              link set port{place} master bridge up"
         );
-        run("ip", &["-n", switch, "-batch", "-"], &plug)?;
+        run_tool("ip", &["-n", switch, "-batch", "-"], &plug)?;
         let up = format!("addr add {address}/24 dev eth0\nlink set eth0 up\nlink set lo up");
-        run("ip", &["-n", &name, "-batch", "-"], &up)?;
+        run_tool("ip", &["-n", &name, "-batch", "-"], &up)?;
         self.nft(place, RULES)
     }
 
@@ -100,7 +99,7 @@ impl Hosts {
     }
 
     fn nft(&self, place: usize, script: &str) -> Result<(), String> {
-        sys::in_namespace(&self.file(place), || run("nft", &["-f", "-"], script))
+        sys::in_namespace(&self.file(place), || run_tool("nft", &["-f", "-"], script))
     }
 
     /// The file that stands for a host's namespace; the clients' comes after the servers'.
@@ -168,7 +167,7 @@ impl Drop for Hosts {
     fn drop(&mut self) {
         let places = (0..=self.servers).map(|place| place.to_string());
         for place in places.chain(["switch".to_owned()]) {
-            let _ = run("ip", &["netns", "del", &self.name(&place)], "");
+            let _ = run_tool("ip", &["netns", "del", &self.name(&place)], "");
         }
     }
 }
@@ -188,34 +187,15 @@ fn remove_stale() {
             let _ = sys::kill(pid, sys::KILL);
         }
         // Another test may remove the same.
-        let _ = run("ip", &["netns", "del", &name], "");
-    }
-}
-
-/// Runs a program on a script; what it says when it fails.
-fn run(program: &str, arguments: &[&str], script: &str) -> Result<(), String> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("{program} cannot be run: {error}"))?;
-    let mut input = child.stdin.take().expect("piped");
-    // What it does not read, it did not want.
-    let _ = input.write_all(script.as_bytes());
-    drop(input);
-    let output = output_of(child);
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let error = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{program} {}: {}", arguments.join(" "), error.trim()))
-        }
+        let _ = run_tool("ip", &["netns", "del", &name], "");
     }
 }
 
 #[test]
 fn hosts_reach_each_other_until_they_are_cut_off_and_again_when_healed() {
-    use super::eventually;
-    use std::io::Read;
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use super::bounded::{Accept, Bounded, dial, eventually};
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
     use std::time::Duration;
     on_hosts(2, |hosts| {
         let where_to = |place: usize| -> SocketAddr {
@@ -226,8 +206,7 @@ fn hosts_reach_each_other_until_they_are_cut_off_and_again_when_healed() {
                 .expect("the port is free: the host is new")
         };
         let listeners = [listen(0), listen(1)];
-        let reach =
-            |place| TcpStream::connect_timeout(&where_to(place), Duration::from_millis(200));
+        let reach = |place| dial(&where_to(place).to_string(), Duration::from_millis(200));
         let from = |place: usize, to| sys::in_namespace(&hosts.file(place), || reach(to));
         let soon = Duration::from_secs(10);
         eventually("the clients reach a host", soon, || reach(0).ok());
@@ -239,21 +218,20 @@ fn hosts_reach_each_other_until_they_are_cut_off_and_again_when_healed() {
         eventually("a host reaches a host again", soon, || from(0, 1).ok());
         // One way: what host 0 sends does not arrive; what host 1 sends does.
         let mut kept = eventually("a connection", soon, || from(1, 0).ok());
-        let mut accepted = loop {
+        let accepted = loop {
             let (stream, from) = listeners[0].next_connection();
             if from == kept.local_addr().expect("it is connected") {
                 break stream;
             }
         };
         hosts.cut(&[0], &[1]);
-        kept.write_all(b"x").expect("it is connected");
-        let incoming = accepted.try_clone().expect("a socket can be copied");
-        Bounded::new(incoming, "a byte").read_exact(&mut [0]).expect("it arrives");
+        Bounded::new(&kept, "a byte").write_all(b"x").expect("it is connected");
+        let mut accepted = Bounded::new(accepted, "a byte");
+        accepted.read_exact(&mut [0]).expect("it arrives");
         accepted.write_all(b"y").expect("it is connected");
         kept.set_read_timeout(Some(Duration::from_millis(200))).expect("a time");
         assert!(kept.read(&mut [0]).is_err(), "nothing arrives");
         hosts.heal();
-        kept.set_read_timeout(Some(soon)).expect("a time");
-        kept.read_exact(&mut [0]).expect("it was sent again");
+        Bounded::new(kept, "what was sent again").read_exact(&mut [0]).expect("it arrives");
     });
 }

@@ -9,6 +9,7 @@ pub mod log;
 pub mod names;
 pub mod raw_client;
 pub mod relay;
+pub mod segment;
 pub mod server;
 pub mod small_disk;
 pub mod sys;
@@ -18,9 +19,12 @@ pub mod vt;
 
 pub use bounded::eventually;
 
+use bounded::{Run, WHOLE};
+
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// A fresh directory under the system's temporary one, removed when dropped.
@@ -116,10 +120,23 @@ pub fn number_field(line: &str, key: &str) -> Option<u64> {
     rest[..length].parse().ok()
 }
 
+/// Runs a tool of the system on this script; what it says when it fails.
+pub fn run_tool(program: &str, arguments: &[&str], script: &str) -> Result<(), String> {
+    let output = Command::new(program).args(arguments).try_run_with(script.as_bytes());
+    let output = output.map_err(|error| format!("{program} cannot be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{program} {}: {}", arguments.join(" "), error.trim()))
+        }
+    }
+}
+
 /// Held by a test that takes most of the descriptors that this process may have.
 pub fn without_other_crowds() -> MutexGuard<'static, ()> {
     static CROWD: Mutex<()> = Mutex::new(());
-    CROWD.lock().unwrap_or_else(PoisonError::into_inner)
+    bounded::locked(WHOLE, &CROWD, "no other crowd is there")
 }
 
 /// A number from the environment, or `default` where the variable is not set.

@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chatctl::sys::process;
 
-use super::{TempDir, sys};
+use super::bounded::{WHOLE, on_thread};
+use super::{TempDir, run_tool, sys};
 
 /// How a name is answered.
 #[derive(Clone, Debug)]
@@ -101,13 +101,10 @@ pub fn with_names(test: impl FnOnce(Dns) + Send) {
         return println!("skipped: a network with names needs root");
     }
     let home = TempDir::new("names-etc");
-    let result = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let dns = make(&home)?;
-            test(dns);
-            Ok::<(), String>(())
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let result = on_thread(WHOLE, "the test in a network with names ends", || {
+        let dns = make(&home)?;
+        test(dns);
+        Ok::<(), String>(())
     });
     if let Err(why) = result {
         println!("skipped: {why}");
@@ -117,7 +114,7 @@ pub fn with_names(test: impl FnOnce(Dns) + Send) {
 fn make(home: &TempDir) -> Result<Dns, String> {
     sys::own_network().map_err(|error| format!("no network can be made: {error}"))?;
     sys::own_mounts().map_err(|error| format!("nothing can be mounted: {error}"))?;
-    run("ip", &["link", "set", "lo", "up"])?;
+    run_tool("ip", &["link", "set", "lo", "up"], "")?;
     for (file, text) in [
         ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n"),
         ("nsswitch.conf", "hosts: files dns\n"),
@@ -126,7 +123,7 @@ fn make(home: &TempDir) -> Result<Dns, String> {
         let own = home.path().join(file);
         std::fs::write(&own, text).map_err(|error| error.to_string())?;
         let own = own.to_str().expect("it is text");
-        run("mount", &["--bind", own, &format!("/etc/{file}")])?;
+        run_tool("mount", &["--bind", own, &format!("/etc/{file}")], "")?;
     }
     let dns = Dns::default();
     let socket = UdpSocket::bind("127.0.0.1:53").map_err(|error| format!("port 53: {error}"))?;
@@ -141,19 +138,6 @@ fn make(home: &TempDir) -> Result<Dns, String> {
         }
     });
     Ok(dns)
-}
-
-/// Runs a program; what it says when it fails.
-pub fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.map_err(|error| format!("{program} cannot be run: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let error = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{program} {}: {}", arguments.join(" "), error.trim()))
-        }
-    }
 }
 
 #[test]

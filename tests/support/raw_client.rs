@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream};
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 use chatctl::protocol::{Message, MsgIds};
 
+use super::bounded::{dial, dial_unix};
 use super::server::{PATIENCE, password_of};
 
 /// The id that tests write as a number.
@@ -163,16 +165,13 @@ impl RawClient {
         patience: Duration,
     ) -> io::Result<RawClient> {
         let socket: Box<dyn Socket> = match address.strip_prefix("unix:") {
-            Some(path) => Box::new(UnixStream::connect(path)?),
+            Some(path) => Box::new(dial_unix(Path::new(path), patience)?),
             None => {
-                let first = address.to_socket_addrs()?.next();
-                let first = first.ok_or(io::ErrorKind::AddrNotAvailable)?;
-                let stream = TcpStream::connect_timeout(&first, patience)?;
+                let stream = dial(address, patience)?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
         };
-        socket.set_patience(patience)?;
         let (input, pushes) = (Vec::new(), VecDeque::new());
         Ok(RawClient { socket, form, codec, input, used: 0, scanned: 0, pushes })
     }

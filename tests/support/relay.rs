@@ -5,14 +5,16 @@
 //! what a relay sends on has its host's address, and partitions are what they are without it.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chatctl::sys::poll;
 
+use super::bounded::{Accept, dial, joined};
 use super::hosts::{Hosts, RELAYED_PORT, address, relay_port};
 use super::{Rng, sys};
 
@@ -38,6 +40,8 @@ struct State {
     ways: Vec<Way>,
     rng: Rng,
     over: bool,
+    /// Those that may still run.
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -54,6 +58,7 @@ impl Relay {
             ways: vec![Way::default(); servers * servers],
             rng: Rng::new(seed),
             over: false,
+            threads: Vec::new(),
         };
         let ways = Arc::new(Ways { servers, state: Mutex::new(state), changed: Condvar::new() });
         for from in 0..servers {
@@ -62,8 +67,7 @@ impl Relay {
                 sys::in_namespace(&hosts.file(from), || {
                     let listener = TcpListener::bind(("0.0.0.0", relay_port(to)))
                         .expect("the port is free: the host is new");
-                    let ways = ways.clone();
-                    std::thread::spawn(move || accept(&listener, (from, to), &ways));
+                    ways.start(|ways| move || accept(&listener, (from, to), &ways));
                 });
             }
         }
@@ -99,10 +103,29 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.ways.state.lock().expect("no relay fails").over = true;
         self.ways.changed.notify_all();
+        if std::thread::panicking() {
+            return;
+        }
+        // A thread that still runs may have started another.
+        while let Some(thread) = self.ways.next_thread() {
+            joined(thread, "a relay that is over ends its threads");
+        }
     }
 }
 
 impl Ways {
+    /// Starts a thread, which looks every [`LOOK`] whether all is over.
+    fn start<W: FnOnce() + Send + 'static>(self: &Arc<Ways>, work: impl FnOnce(Arc<Ways>) -> W) {
+        let thread = std::thread::spawn(work(self.clone()));
+        let mut state = self.state.lock().expect("no relay fails");
+        state.threads.retain(|thread| !thread.is_finished());
+        state.threads.push(thread);
+    }
+
+    fn next_thread(&self) -> Option<JoinHandle<()>> {
+        self.state.lock().expect("no relay fails").threads.pop()
+    }
+
     fn is_over(&self) -> bool {
         self.state.lock().expect("no relay fails").over
     }
@@ -117,37 +140,39 @@ impl Ways {
     /// Waits until a piece arrives; false when all is over.
     fn wait(&self, from: usize, to: usize, due: Instant) -> bool {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let state = self.state.lock().expect("no relay fails");
-        let stalled =
-            |state: &mut State| state.ways[from * self.servers + to].stalled && !state.over;
-        let state = self.changed.wait_while(state, stalled).expect("no relay fails");
+        let mut state = self.state.lock().expect("no relay fails");
+        while state.ways[from * self.servers + to].stalled && !state.over {
+            (state, _) = self.changed.wait_timeout(state, LOOK).expect("no relay fails");
+        }
         !state.over
     }
 }
 
 /// Takes the connections of host `from` to host `to`, in the namespace of the former.
 fn accept(listener: &TcpListener, (from, to): (usize, usize), ways: &Arc<Ways>) {
-    let there: SocketAddr = format!("{}:{RELAYED_PORT}", address(to)).parse().expect("an address");
+    let there = format!("{}:{RELAYED_PORT}", address(to));
     while !ways.is_over() {
         let mut fds = [poll::PollFd::new(listener.as_raw_fd(), true, false)];
         if poll::wait(&mut fds, Some(LOOK.as_millis() as u64)).unwrap_or(0) == 0 {
             continue;
         }
-        let Ok((near, _)) = listener.accept() else { continue };
-        let ways = ways.clone();
-        std::thread::spawn(move || {
-            // Where nobody is there, this connection is closed too.
-            let Ok(far) = TcpStream::connect_timeout(&there, Duration::from_secs(1)) else {
-                return;
-            };
-            let both = || -> io::Result<()> {
-                near.set_nodelay(true)?;
-                far.set_nodelay(true)?;
-                carry(near.try_clone()?, far.try_clone()?, (from, to), &ways);
-                carry(far, near, (to, from), &ways);
-                Ok(())
-            };
-            let _ = both();
+        let (near, _) = listener.next_connection();
+        let there = there.clone();
+        ways.start(|ways| {
+            move || {
+                // Where nobody is there, this connection is closed too.
+                let Ok(far) = dial(&there, Duration::from_secs(1)) else {
+                    return;
+                };
+                let both = || -> io::Result<()> {
+                    near.set_nodelay(true)?;
+                    far.set_nodelay(true)?;
+                    carry(near.try_clone()?, far.try_clone()?, (from, to), &ways);
+                    carry(far, near, (to, from), &ways);
+                    Ok(())
+                };
+                let _ = both();
+            }
         });
     }
 }
@@ -155,10 +180,8 @@ fn accept(listener: &TcpListener, (from, to): (usize, usize), ways: &Arc<Ways>) 
 /// Carries a stream one way, with one thread at each end of it.
 fn carry(source: TcpStream, target: TcpStream, way: (usize, usize), ways: &Arc<Ways>) {
     let (sender, receiver) = sync_channel(ON_THE_WAY);
-    let taking = ways.clone();
-    let giving = ways.clone();
-    std::thread::spawn(move || take(source, &sender, way, &taking));
-    std::thread::spawn(move || give(target, &receiver, way, &giving));
+    ways.start(|ways| move || take(source, &sender, way, &ways));
+    ways.start(|ways| move || give(target, &receiver, way, &ways));
 }
 
 type Piece = (Instant, Vec<u8>);
@@ -181,13 +204,34 @@ fn take(mut source: TcpStream, pieces: &SyncSender<Piece>, way: (usize, usize), 
 }
 
 fn give(mut target: TcpStream, pieces: &Receiver<Piece>, way: (usize, usize), ways: &Ways) {
-    while let Ok((due, piece)) = pieces.recv() {
-        if !ways.wait(way.0, way.1, due) || target.write_all(&piece).is_err() {
-            break;
+    let _ = target.set_write_timeout(Some(LOOK));
+    loop {
+        match pieces.recv_timeout(LOOK) {
+            Ok((due, piece)) => {
+                let arrives = ways.wait(way.0, way.1, due);
+                if !arrives || write_all(&mut target, &piece, ways).is_err() {
+                    break;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) if !ways.is_over() => {}
+            Err(_) => break,
         }
     }
     // The news of the end is late too.
     if ways.wait(way.0, way.1, ways.due(way.0, way.1)) {
         let _ = target.shutdown(Shutdown::Write);
     }
+}
+
+/// Writes a piece, for as long as the host takes for it; fails when all is over before.
+fn write_all(target: &mut TcpStream, mut piece: &[u8], ways: &Ways) -> io::Result<()> {
+    while !piece.is_empty() {
+        match target.write(piece) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => piece = &piece[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !ways.is_over() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

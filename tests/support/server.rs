@@ -1,16 +1,16 @@
 //! The server as a real process.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
 
 pub use super::bounded::PATIENCE;
-use super::bounded::{Bounded, eventually_or};
+use super::bounded::{Bounded, Gathered, Pipes, eventually_or, killed};
 pub use super::raw_client::{Ask, RawClient, ask, code, id, is_push};
 use super::{TempDir, sys};
 
@@ -29,43 +29,6 @@ const FLAGS: [&str; 12] = [
     "--max-unauthenticated-per-address",
     "100000",
 ];
-
-/// What a process writes to its standard error, gathered by a thread.
-#[derive(Default)]
-struct Traces {
-    text: Mutex<(String, bool)>,
-    changed: Condvar,
-}
-
-impl Traces {
-    fn gather(self: Arc<Traces>, mut from: impl Read + Send + 'static) {
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            loop {
-                let count = from.read(&mut chunk).unwrap_or(0);
-                let mut text = self.text.lock().unwrap();
-                text.0.push_str(&String::from_utf8_lossy(&chunk[..count]));
-                text.1 = count == 0;
-                self.changed.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// What the process wrote, once that is enough; `what` names it when it does not come.
-    fn wait(&self, what: &str, enough: impl Fn(&str, bool) -> bool) -> String {
-        let text = self.text.lock().unwrap();
-        let lacking = |text: &mut (String, bool)| !enough(&text.0, text.1);
-        let (text, timeout) = self.changed.wait_timeout_while(text, PATIENCE, lacking).unwrap();
-        let all = text.0.clone();
-        drop(text);
-        let lacks = timeout.timed_out();
-        assert!(!lacks, "after {PATIENCE:?} the server's standard error lacks {what}:\n{all}");
-        all
-    }
-}
 
 /// How to start a server.
 #[derive(Clone)]
@@ -173,13 +136,8 @@ impl Launch {
     /// gathered.
     pub fn spawn_to(self, stderr: Stdio) -> Starting {
         let mut child = self.command().stderr(stderr).spawn().expect("the program can be started");
-        let traces = Arc::new(Traces::default());
-        match child.stderr.take() {
-            Some(stderr) => traces.clone().gather(stderr),
-            None => traces.text.lock().unwrap().1 = true,
-        }
-        let stdout = child.stdout.take().expect("standard output is piped");
-        let stdout = Bounded::lines(stdout, "the server's start line");
+        let traces = Gathered::errors(&mut child);
+        let stdout = child.lines("the server's start line");
         Starting(TestServer {
             child,
             traces,
@@ -202,7 +160,7 @@ impl Starting {
         let mut start_line = String::new();
         server.stdout.read_line(&mut start_line).expect("the start line is text");
         if start_line.is_empty() {
-            return Err(server.wait());
+            return Err(server.ended());
         }
         server.start_line = start_line.trim_end().to_owned();
         server.addresses = addresses_in(&server.start_line);
@@ -238,7 +196,7 @@ pub struct Ended {
 /// A running server. It is killed when dropped.
 pub struct TestServer {
     child: Child,
-    traces: Arc<Traces>,
+    traces: Arc<Gathered>,
     addresses: Vec<String>,
     start_line: String,
     launch: Launch,
@@ -290,24 +248,23 @@ impl TestServer {
 
     /// What it has written to standard error so far.
     pub fn stderr(&self) -> String {
-        self.traces.text.lock().unwrap().0.clone()
+        self.traces.text()
     }
 
     /// Waits until it has said `text` on standard error.
     pub fn wait_for_trace(&self, text: &str) {
-        self.traces.wait(&format!("{text:?}"), |all, _| all.contains(text));
+        self.traces.until(&format!("the trace {text:?}"), |all, _| all.contains(text));
     }
 
     /// Waits until it has said something so often.
     pub fn wait_for_traces(&self, text: &str, times: usize) {
-        let what = format!("{text:?} {times} times");
-        self.traces.wait(&what, |all, _| all.matches(text).count() >= times);
+        let what = format!("the trace {text:?}, {times} times,");
+        self.traces.until(&what, |all, _| all.matches(text).count() >= times);
     }
 
     /// Kills it as a power failure would, but for what the system still holds in memory.
     pub fn kill9(&mut self) {
-        self.child.kill().expect("it is ours");
-        self.child.wait().expect("it was started");
+        killed(&mut self.child);
     }
 
     /// Sends it a signal.
@@ -316,12 +273,12 @@ impl TestServer {
     }
 
     /// Waits until it has ended by itself.
-    pub fn wait(&mut self) -> Ended {
+    pub fn ended(&mut self) -> Ended {
         let ended = eventually_or("the server ends", PATIENCE, || {
             self.child.try_wait().expect("it was started")
         });
         let status = ended.unwrap_or_else(|sentence| panic!("{sentence}:\n{}", self.stderr()));
-        Ended { status, stderr: self.traces.wait("its end", |_, ended| ended) }
+        Ended { status, stderr: self.traces.until("the end of standard error", |_, ended| ended) }
     }
 
     /// Waits until it has ended by itself, so long at most.
@@ -330,13 +287,13 @@ impl TestServer {
             self.child.try_wait().expect("it was started")
         });
         ended.unwrap_or_else(|sentence| panic!("{sentence}"));
-        self.wait()
+        self.ended()
     }
 
     /// SIGTERM, and how it ended.
     pub fn terminate(&mut self) -> Ended {
         self.signal(signal::TERM);
-        self.wait()
+        self.ended()
     }
 
     /// Starts it again, after it has ended, on the same directory and at the same addresses.
@@ -369,8 +326,7 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        killed(&mut self.child);
     }
 }
 

@@ -10,8 +10,9 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use super::bounded::exit_of;
+use super::bounded::{Bounded, PATIENCE, WHOLE, dial, exit_of, on_thread, until_killed};
 use chatctl::sys::{clock, poll};
 
 /// What no program can refuse: to end, and to stop until it is continued.
@@ -34,9 +35,11 @@ pub struct Pty {
 impl Pty {
     /// Opens one of 80 columns and 24 rows.
     pub fn open() -> Pty {
+        // Nonblocking, since a terminal may be ready and have room for less than is written.
+        const FLAGS: libc::c_int = libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NONBLOCK;
         // SAFETY: no memory is touched; the descriptor is ours alone.
         let master = unsafe {
-            let fd = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
+            let fd = libc::posix_openpt(libc::O_RDWR | FLAGS);
             assert_ne!(fd, -1, "{}", io::Error::last_os_error());
             File::from_raw_fd(fd)
         };
@@ -100,7 +103,8 @@ impl Pty {
 
     /// Types.
     pub fn type_text(&mut self, text: &str) {
-        self.master.write_all(text.as_bytes()).expect("a terminal can be typed at");
+        let mut keys = Bounded::new(&self.master, "keys typed at a terminal");
+        keys.write_all(text.as_bytes()).expect("a terminal can be typed at");
     }
 
     /// What programs write up to and with `wanted`, which goes from what is kept. Panics, showing
@@ -205,15 +209,21 @@ pub fn give_way() {
 /// Does `work` on a thread of its own in the network namespace that `file` stands for. The threads
 /// and processes that are started there are in that namespace too.
 pub fn in_namespace<T: Send>(file: &Path, work: impl FnOnce() -> T + Send) -> T {
+    in_namespace_within(WHOLE, file, work)
+}
+
+/// The same, where the work may take so long.
+pub fn in_namespace_within<T: Send>(
+    patience: Duration,
+    file: &Path,
+    work: impl FnOnce() -> T + Send,
+) -> T {
     let namespace = File::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // SAFETY: the descriptor is open; only the calling thread, which is new, is moved.
-            let moved = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-            assert_eq!(moved, 0, "{}: {}", file.display(), io::Error::last_os_error());
-            work()
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    on_thread(patience, "the work in a network namespace is done", || {
+        // SAFETY: the descriptor is open; only the calling thread, which is new, is moved.
+        let moved = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+        assert_eq!(moved, 0, "{}: {}", file.display(), io::Error::last_os_error());
+        work()
     })
 }
 
@@ -224,8 +234,8 @@ pub fn silent_listener(address: &str) -> (TcpListener, TcpStream) {
     // SAFETY: the descriptor is open, and listens already; no memory is touched.
     let done = unsafe { libc::listen(listener.as_raw_fd(), 0) };
     assert_eq!(done, 0, "{}", io::Error::last_os_error());
-    let first = TcpStream::connect(listener.local_addr().expect("it is bound"));
-    (listener, first.expect("one fits into the queue"))
+    let address = listener.local_addr().expect("it is bound").to_string();
+    (listener, dial(&address, PATIENCE).expect("one fits into the queue"))
 }
 
 /// From here on the calling thread, and what it starts, has a network to itself, in which nothing is
@@ -283,9 +293,7 @@ fn a_program_that_enters_raw_mode_and_ends_badly() {
     println!("raw now");
     match end.as_str() {
         "panic" => panic!("as asked"),
-        _ => loop {
-            std::thread::park();
-        },
+        _ => until_killed(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use chatctl::limits;
 use chatctl::raft::{Config, Entry as RaftEntry, HardState, Raft, Restored, Run, ServerId};
-use chatctl::wal::format::{Header, Kind, RECORDS_START, Record};
+use chatctl::wal::format::{Header, Kind, RECORDS_START};
 use chatctl::wal::scan::{Item, Scanner};
 use chatctl::wal::{Disk, Entry, Follower, Look, RecoverError, Report, SoundPart, Wal};
 use chatctl::wal::{any_payload, examine_segment, recover};
@@ -13,50 +13,21 @@ use chatctl::wal::{any_payload, examine_segment, recover};
 use super::damage::{check_agreement, look};
 use super::machine::{CLUSTER, OPTIONS, SEGMENT_BYTES};
 use super::sim_disk::SimDisk;
+use crate::support::segment::Segment;
 use crate::support::{Rng, env_number};
 
-/// A segment in the making.
-struct Segment {
-    header: Header,
-    bytes: Vec<u8>,
+/// A segment of a log that is recovered here.
+fn segment(number: u64) -> Segment {
+    Segment::new(CLUSTER, number, SEGMENT_BYTES)
 }
 
-impl Segment {
-    fn new(number: u64) -> Segment {
-        let header = Header {
-            identity: CLUSTER,
-            number,
-            salt: 0x5eed_0000 + number as u32,
-            length: SEGMENT_BYTES,
-            follows: number - 1,
-            follows_at: 0,
-        };
-        Segment { header, bytes: vec![0; RECORDS_START as usize] }
-    }
+/// Its file's bytes: as many as its header says, unless that is absurd.
+fn content(segment: &Segment) -> Vec<u8> {
+    segment.content(2 * SEGMENT_BYTES as usize)
+}
 
-    /// Where the next record begins.
-    fn end(&self) -> u32 {
-        self.bytes.len() as u32
-    }
-
-    fn put(&mut self, kind: Kind, batch: u64, term: u64, index: u64, payload: &[u8]) {
-        let at = self.end();
-        let record = Record { kind, batch, term, index, payload };
-        record.put(&mut self.bytes, self.header.salt, at);
-    }
-
-    /// The file's bytes: its header says how long it is, unless that is absurd.
-    fn content(&self) -> Vec<u8> {
-        let mut bytes = self.bytes.clone();
-        bytes[..64].copy_from_slice(&self.header.encode());
-        let length = (self.header.length as usize).min(2 * SEGMENT_BYTES as usize);
-        bytes.resize(bytes.len().max(length), 0);
-        bytes
-    }
-
-    fn write(&self, disk: &SimDisk) {
-        disk.set_content(&format!("{:08}.wal", self.header.number), &self.content());
-    }
+fn write(segment: &Segment, disk: &SimDisk) {
+    disk.set_content(&segment.name(), &content(segment));
 }
 
 /// Recovers a copy, and checks that all the others who read a log do without a panic, and agree.
@@ -120,7 +91,7 @@ fn a_record_with_a_hostile_value_is_refused_by_place_by_all_who_read_it() {
         (Kind::Mark, (1 << 56) - 1, 0, 1, "stands where batch 2 goes on or begins"),
         (Kind::Entry, 0, 2, 3, "stands where batch 2 goes on or begins"),
     ] {
-        let (disk, mut segment) = (SimDisk::new(1), Segment::new(1));
+        let (disk, mut segment) = (SimDisk::new(1), segment(1));
         segment.put(Kind::Entry, 1, 2, 1, b"one");
         segment.put(Kind::Entry, 1, 2, 2, b"two");
         segment.put(Kind::Mark, 1, 0, 1, &[]);
@@ -128,7 +99,7 @@ fn a_record_with_a_hostile_value_is_refused_by_place_by_all_who_read_it() {
         segment.put(kind, batch, term, index, &[]);
         segment.put(Kind::Mark, 2, 0, 1, &[]);
         segment.put(Kind::Mark, 3, 0, 1, &[]);
-        segment.write(&disk);
+        write(&segment, &disk);
         let what = format!("{kind:?} of batch {batch}, term {term}, index {index}");
         let error = read_by_all(&disk).map(drop).expect_err(&what);
         let (file, offset, why) = error.place();
@@ -139,17 +110,17 @@ fn a_record_with_a_hostile_value_is_refused_by_place_by_all_who_read_it() {
 
 #[test]
 fn a_commit_index_past_the_end_commits_what_is_there() {
-    let (disk, mut segment) = (SimDisk::new(1), Segment::new(1));
+    let (disk, mut segment) = (SimDisk::new(1), segment(1));
     segment.put(Kind::Entry, 1, limits::RAFT_TERM, 1, b"one");
     segment.put(Kind::Mark, 1, 0, limits::WAL_INDEX, &[]);
-    segment.write(&disk);
+    write(&segment, &disk);
     let (_, report, entries) = read_by_all(&disk).expect("it is sound");
     assert_eq!((report.commit, entries.len()), (1, 1));
 }
 
 #[test]
 fn a_batch_longer_than_any_server_writes_is_refused() {
-    let (disk, mut segment) = (SimDisk::new(1), Segment::new(1));
+    let (disk, mut segment) = (SimDisk::new(1), segment(1));
     let payload = vec![7; 100_000];
     let (mut index, mut past) = (0, None);
     while segment.bytes.len() < 5 << 20 {
@@ -162,7 +133,7 @@ fn a_batch_longer_than_any_server_writes_is_refused() {
     }
     segment.put(Kind::Mark, 1, 0, 0, &[]);
     segment.header.length = segment.end();
-    segment.write(&disk);
+    write(&segment, &disk);
     let error = read_by_all(&disk).map(drop).expect_err("it is refused");
     assert_eq!(error.place().1, u64::from(past.expect("it is too long")), "{error}");
 }
@@ -183,15 +154,15 @@ fn a_header_with_a_hostile_value_is_refused_by_its_file() {
     ];
     for (what, change) in changes {
         let disk = SimDisk::new(1);
-        let mut first = Segment::new(2);
+        let mut first = segment(2);
         first.header.follows = 0;
         first.put(Kind::Entry, 1, 1, 1, b"one");
         first.put(Kind::Mark, 1, 0, 1, &[]);
-        first.write(&disk);
-        let mut second = Segment::new(3);
+        write(&first, &disk);
+        let mut second = segment(3);
         second.put(Kind::Mark, 2, 0, 1, &[]);
         change(&mut second.header);
-        disk.set_content("00000003.wal", &second.content());
+        disk.set_content("00000003.wal", &content(&second));
         let error = read_by_all(&disk).map(drop).expect_err(what);
         assert!(matches!(error, RecoverError::Corrupt { .. }), "{what}: {error}");
     }
@@ -202,16 +173,16 @@ fn a_segment_with_a_hostile_number_is_not_one_or_refused() {
     for (number, is_one) in [(limits::WAL_SEGMENTS, true), (limits::WAL_SEGMENTS + 1, false)] {
         for name in [format!("{number}.wal"), format!("{number}.new")] {
             let disk = SimDisk::new(1);
-            Segment::new(1).write(&disk);
-            let mut content = Segment::new(1);
-            (content.header.number, content.header.follows) = (number, 1);
-            disk.set_content(&name, &content.content());
+            write(&segment(1), &disk);
+            let mut renamed = segment(1);
+            (renamed.header.number, renamed.header.follows) = (number, 1);
+            disk.set_content(&name, &content(&renamed));
             let result = read_by_all(&disk);
             assert_eq!(result.is_err(), is_one, "{name}");
         }
     }
     let disk = SimDisk::new(1);
-    disk.set_content(&format!("{}.wal", u64::MAX), &Segment::new(1).content());
+    disk.set_content(&format!("{}.wal", u64::MAX), &content(&segment(1)));
     read_by_all(&disk).expect("that is not a segment");
     assert_eq!(disk.clone().list().expect("lists").len(), 1);
 }
@@ -248,7 +219,7 @@ fn crafted(rng: &mut Rng) -> SimDisk {
     let (mut batch, mut term, mut last, mut commit) = (1, 1u64, 0u64, 0);
     let segments = 1 + rng.below(3);
     for number in 1..=segments {
-        let mut segment = Segment::new(number);
+        let mut segment = segment(number);
         for _ in 0..rng.below(5) {
             for _ in 0..rng.below(4) {
                 let (batch, payload) = (value(rng, batch), vec![7; rng.below(20) as usize]);
@@ -279,7 +250,7 @@ fn crafted(rng: &mut Rng) -> SimDisk {
         if rng.chance(1, 10) {
             header.follows_at = value(rng, RECORDS_START.into()) as u32;
         }
-        disk.set_content(&format!("{number:08}.wal"), &segment.content());
+        disk.set_content(&format!("{number:08}.wal"), &content(&segment));
     }
     disk
 }

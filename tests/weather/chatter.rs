@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use super::play::Cast;
 use super::receiver::Seen;
 use super::sender::{Outcome, Sent, text};
 use super::tally::{Alarm, Stage, Tally};
-use crate::support::bounded::{Bounded, Run, output_of};
+use crate::support::bounded::{Bounded, Pipes, RUN, Run, joined_scoped, output_of, scope};
 use crate::support::server::password_of;
 use crate::support::{Rng, number_field, text_field};
 
@@ -30,7 +31,7 @@ pub struct Chatter<'a> {
     tally: &'a Tally,
     recipients: Vec<String>,
     rng: Rng,
-    pace_ms: u64,
+    cast: Cast,
     child: Child,
     output: Option<BufReader<Bounded<ChildStdout>>>,
     /// How to start it another time.
@@ -44,7 +45,7 @@ impl<'a> Chatter<'a> {
         name: &str,
         servers: &[String],
         recipients: &[String],
-        pace_ms: u64,
+        cast: Cast,
         (home, seed): (&Path, u64),
         tally: &'a Tally,
     ) -> Chatter<'a> {
@@ -58,9 +59,8 @@ impl<'a> Chatter<'a> {
             command
         };
         let mut child = command().spawn().expect("the program can be started");
-        let stdout = child.stdout.take().expect("piped");
         let what = format!("the next line of {name}'s chat");
-        let mut output = BufReader::new(Bounded::within(SILENCE, stdout, what));
+        let mut output = child.lines_within(SILENCE, what);
         let mut line = String::new();
         // A client's first start shows what comes from then on.
         while !line.starts_with("{\"event\": \"login\"") {
@@ -72,7 +72,7 @@ impl<'a> Chatter<'a> {
             tally,
             recipients: recipients.to_vec(),
             rng: Rng::new(seed),
-            pace_ms,
+            cast,
             child,
             output: Some(output),
             again: command(),
@@ -83,16 +83,17 @@ impl<'a> Chatter<'a> {
     /// Types until the clients are to end; then the end of the input, and what came of it.
     pub fn run(mut self) -> Chats {
         let _alarm = Alarm(self.tally);
-        let mut input = self.child.stdin.take().expect("piped");
+        let mut input = self.child.input();
         let (output, tally) = (self.output.take().expect("it runs once"), self.tally);
-        let lines = std::thread::scope(|scope| {
+        let lines = scope(self.cast.longest, "a chat has ended", |scope| {
             let reader = scope.spawn(move || gather(output, tally));
             self.type_all(&mut input);
             drop(input);
             if self.tally.is_at(Stage::Failed) {
                 self.child.kill().expect("it is ours");
             }
-            reader.join().expect("what a chat prints can be read")
+            let lines = joined_scoped(RUN, reader, "a chat's output ends");
+            lines.unwrap_or_else(|sentence| panic!("{sentence}"))
         });
         let output = output_of(self.child);
         if self.tally.is_at(Stage::Failed) {
@@ -113,7 +114,7 @@ impl<'a> Chatter<'a> {
         self.has
     }
 
-    fn type_all(&mut self, input: &mut ChildStdin) {
+    fn type_all(&mut self, input: &mut impl Write) {
         let mut number = 0;
         while !self.tally.is_at(Stage::EndChats) {
             number += 1;
@@ -124,7 +125,7 @@ impl<'a> Chatter<'a> {
             writeln!(input, "/msg {to} {body}").expect("a chat reads on");
             let (from, to, outcome) = (self.has.name.clone(), to.clone(), Outcome::Open);
             self.has.sent.push(Sent { from, to, body, number, outcome });
-            let pause = Duration::from_millis(self.rng.below(2 * self.pace_ms + 1));
+            let pause = Duration::from_millis(self.rng.below(2 * self.cast.pace_ms + 1));
             self.tally.pass(pause, Stage::EndChats);
         }
     }

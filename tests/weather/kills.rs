@@ -121,7 +121,7 @@ fn five_servers_killed_all_at_once_lose_nothing() {
 fn five_servers_restarted_one_after_the_other_are_no_news_to_a_chat() {
     let mut rng = dice("a rolling restart", 5);
     let mut fleet = Fleet::start("fleet-rolling", 5, &[]);
-    let cast = Cast { senders: 1, receivers: 1, chats: 3, pace_ms: 30 };
+    let cast = Cast { senders: 1, receivers: 1, chats: 3, pace_ms: 30, ..CAST };
     let outcome = play(&mut fleet, cast, &mut rng, |fleet, tally, rng| {
         for place in some(fleet, fleet.size(), rng) {
             let status = fleet.terminate(place);

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::receiver::Seen;
-use crate::support::bounded::exit_of;
+use crate::support::bounded::{Pipes, exit_of};
 use crate::support::{number_field, text_field};
 
 /// A server's log.
@@ -31,7 +31,7 @@ impl Log {
         command.args(["dump-log", "--json"]).arg(data_dir).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         let mut log = Log::default();
-        for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+        for line in child.lines("the next line of the log").lines() {
             log.take(&line.expect("UTF-8"));
         }
         assert!(exit_of(&mut child).success());

@@ -12,7 +12,7 @@ use super::log::Log;
 use super::receiver::{Receiver, Seen};
 use super::sender::{Sender, Sendings};
 use super::tally::{Alarm, Stage, Tally};
-use crate::support::bounded::{RUN, eventually_or};
+use crate::support::bounded::{RUN, WHOLE, joined_scoped, scope};
 use crate::support::fleet::{Fleet, Standing, status_of};
 use crate::support::raw_client::ask;
 use crate::support::{Rng, env_number};
@@ -28,10 +28,12 @@ pub struct Cast {
     pub chats: usize,
     /// How long each pauses between two things that it does, on average.
     pub pace_ms: u64,
+    /// How long the whole play may take.
+    pub longest: Duration,
 }
 
 /// A few of each.
-pub const CAST: Cast = Cast { senders: 3, receivers: 2, chats: 2, pace_ms: 25 };
+pub const CAST: Cast = Cast { senders: 3, receivers: 2, chats: 2, pace_ms: 25, longest: WHOLE };
 
 /// What a play came to.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +79,7 @@ pub fn play(
 ) -> Outcome {
     let tally = Tally::default();
     let clients = Clients::new(fleet, cast, rng);
-    let outcome = std::thread::scope(|scope| {
+    let outcome = scope(cast.longest, "all clients of the play have ended", |scope| {
         let running = clients.start(scope, &tally, rng);
         let played = catch_unwind(AssertUnwindSafe(|| {
             tally.wait_for_more(20, PATIENCE);
@@ -158,7 +160,7 @@ impl Clients {
         let all: Vec<String> = self.receivers.iter().chain(&self.chats).cloned().collect();
         let chats = self.chats.iter().map(|name| {
             let place = (self.home.as_path(), rng.next());
-            let chatter = Chatter::start(name, servers, &self.receivers, pace_ms, place, tally);
+            let chatter = Chatter::start(name, servers, &self.receivers, *cast, place, tally);
             scope.spawn(move || chatter.run())
         });
         // All are there before anything is sent to them.
@@ -211,12 +213,10 @@ impl Running<'_> {
 
 /// What a client has found, once it has ended; when it does not end, all the others are told to.
 fn end_of<T>(thread: ScopedJoinHandle<'_, T>, tally: &Tally, what: &str) -> T {
-    let ended = eventually_or(what, RUN, || thread.is_finished().then_some(()));
-    if let Err(sentence) = ended {
+    joined_scoped(RUN, thread, what).unwrap_or_else(|sentence| {
         tally.enter(Stage::Failed);
         panic!("{sentence}");
-    }
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Asks every server all the time who it is.

@@ -7,6 +7,7 @@ use super::kills::some;
 use super::operator::Operator;
 use super::play::{CAST, Cast, PATIENCE, dice, play, repair};
 use super::tally::{Stage, Tally};
+use crate::support::bounded::WHOLE;
 use crate::support::fleet::{Fleet, SmallDisks};
 use crate::support::hosts::{Hosts, possible};
 use crate::support::relay::Relay;
@@ -56,7 +57,8 @@ fn bad_weather_loses_nothing() {
     match possible().and_then(|()| Hosts::make(servers + spares)) {
         Ok(hosts) => {
             let clients = hosts.file(servers + spares);
-            sys::in_namespace(&clients, || {
+            let longest = WHOLE + Duration::from_secs(seconds);
+            sys::in_namespace_within(longest, &clients, || {
                 let relay = Relay::between(&hosts, 1);
                 let relay = relay.map_err(|why| println!("skipped: delays and stalls: {why}")).ok();
                 let small = small_disks(servers, seconds);
@@ -96,7 +98,8 @@ struct Sky {
 
 fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
     let mut rng = dice("bad weather", 1);
-    let cast = Cast { pace_ms: env_number("SOAK_PACE_MS", CAST.pace_ms), ..CAST };
+    let pace_ms = env_number("SOAK_PACE_MS", CAST.pace_ms);
+    let cast = Cast { pace_ms, longest: WHOLE + Duration::from_secs(seconds), ..CAST };
     let until = Instant::now() + Duration::from_secs(seconds);
     let outcome = play(&mut fleet, cast, &mut rng, |fleet, tally, rng| {
         let mut told = Instant::now();

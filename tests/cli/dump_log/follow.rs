@@ -2,22 +2,21 @@
 
 use super::super::chatctl;
 use super::{Segment, send, two_segments};
-use crate::support::bounded::{Bounded, Run, output_of, received};
+use crate::support::bounded::{Bounded, Pipes, Run, output_of};
 use crate::support::server::{Launch, ask};
 use crate::support::{TempDir, sys};
 use chatctl::sys::signal;
 use chatctl::wal::format::Kind;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, ChildStdout, Stdio};
 
 /// A `dump-log --follow` that runs; its lines as they come.
 struct Following {
     child: Child,
-    lines: Receiver<String>,
+    lines: Lines<BufReader<Bounded<ChildStdout>>>,
 }
 
 impl Following {
@@ -25,17 +24,13 @@ impl Following {
         let mut command = chatctl(&["dump-log", "--follow"]);
         command.args(flags).arg(data).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it runs");
-        let (sender, lines) = channel();
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
+        let lines = child.lines("a line of the log").lines();
         Following { child, lines }
     }
 
     /// The next line's kind and content.
-    fn next(&self) -> String {
-        let line = received(&self.lines, "a line of the log comes");
+    fn next(&mut self) -> String {
+        let line = self.lines.next().expect("it goes on until it is stopped").expect("UTF-8");
         let words: Vec<&str> = line.split_whitespace().skip(6).collect();
         words.join(" ")
     }
@@ -43,17 +38,18 @@ impl Following {
     /// Ctrl-C; what it has printed that was not asked for.
     fn interrupt(self) -> Vec<String> {
         sys::kill(self.child.id(), signal::INT).unwrap();
+        let lines = self.lines.map(|line| line.expect("UTF-8")).collect();
         let output = output_of(self.child);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), error.as_ref()), (Some(0), ""));
-        self.lines.iter().collect()
+        lines
     }
 }
 
 impl Segment {
     /// Writes what was put since `from` into the file that is there, as a server does.
     fn write_from(&self, from: usize, directory: &Path) {
-        let path = directory.join(format!("wal/{:08}.wal", self.header.number));
+        let path = directory.join("wal").join(self.name());
         let file = OpenOptions::new().write(true).open(path).unwrap();
         file.write_all_at(&self.bytes[from..], from as u64).unwrap();
     }
@@ -65,7 +61,7 @@ fn batches_are_shown_as_they_come_through_cuts_segments_and_a_restart() {
     let (first, mut second, _) = two_segments();
     first.write(dir.path());
     second.write(dir.path());
-    let following = Following::start(dir.path(), &["--from=5"]);
+    let mut following = Following::start(dir.path(), &["--from=5"]);
     assert!(following.next().ends_with("\"again\""));
 
     let mut from = second.bytes.len();
@@ -98,7 +94,6 @@ fn batches_are_shown_as_they_come_through_cuts_segments_and_a_restart() {
     let mut fourth = Segment::new(4);
     fourth.header.follows = 3;
     fourth.header.follows_at = torn as u32;
-    fourth.bytes[..64].copy_from_slice(&fourth.header.encode());
     fourth.put_command(11, 9, &send("nine"));
     fourth.write(dir.path());
     assert!(following.next().ends_with("\"nine\""));
@@ -123,7 +118,7 @@ fn a_real_server_is_followed_through_segments_and_a_kill() {
     let data = home.path().join("data");
     let launch = Launch::on(&data);
     let mut server = launch.clone().start();
-    let following = Following::start(&data, &["--kind=send"]);
+    let mut following = Following::start(&data, &["--kind=send"]);
     let body = "0123456789".repeat(6_000);
     let mut sent = 0;
     for round in 0..2 {
@@ -157,7 +152,7 @@ fn it_ends_when_nobody_reads_any_more_and_needs_a_directory() {
     let mut child =
         command.arg(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    let mut output = Bounded::lines(child.stdout.take().unwrap(), "the log's first line");
+    let mut output = child.lines("the log's first line");
     output.read_line(&mut line).unwrap();
     drop(output);
     let output = output_of(child);
@@ -167,7 +162,7 @@ fn it_ends_when_nobody_reads_any_more_and_needs_a_directory() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(error.contains("is a file: --follow needs a directory"), "{error}");
-    let following = Following::start(dir.path(), &["--json", "--to=1", "--kind=found"]);
-    received(&following.lines, "the line of the found comes");
+    let mut following = Following::start(dir.path(), &["--json", "--to=1", "--kind=found"]);
+    following.next();
     assert_eq!(following.interrupt(), [""; 0]);
 }

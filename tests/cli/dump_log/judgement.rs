@@ -2,22 +2,16 @@
 
 use super::super::{chatctl, run, said};
 use super::{Segment, TIME, TOKEN_SECRET, VERIFIER, send, two_segments};
+use crate::support::bounded::Run;
 use crate::support::server::Launch;
 use crate::support::{Rng, TempDir, env_number};
 use chatctl::chat::{Command as Change, Member};
 use chatctl::limits;
 use chatctl::wal::RealDisk;
-use chatctl::wal::format::{HEADER_BYTES, Kind, RECORDS_START, Record};
+use chatctl::wal::format::{HEADER_BYTES, Kind, RECORDS_START};
 use chatctl::wal::hard_state::{self, HardState};
 use std::fs;
 use std::path::Path;
-
-/// Appends a record of any term.
-fn put(segment: &mut Segment, kind: Kind, batch: u64, term: u64, index: u64, payload: &[u8]) {
-    let at = segment.bytes.len() as u32;
-    let record = Record { kind, batch, term, index, payload };
-    record.put(&mut segment.bytes, segment.header.salt, at);
-}
 
 fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
@@ -146,9 +140,9 @@ const CASES: &[Case] = &[
         "an entry has a hostile term",
         |dir| {
             let (_, mut second, _) = two_segments();
-            put(&mut second, Kind::Entry, 7, u64::MAX, 6, &[]);
-            put(&mut second, Kind::Mark, 7, 0, 6, &[]);
-            fs::write(dir.join("wal/00000002.wal"), padded(&second)).unwrap();
+            second.0.put(Kind::Entry, 7, u64::MAX, 6, &[]);
+            second.0.put(Kind::Mark, 7, 0, 6, &[]);
+            fs::write(dir.join("wal/00000002.wal"), second.whole()).unwrap();
         },
         "00000002.wal",
         None,
@@ -157,9 +151,9 @@ const CASES: &[Case] = &[
         "a committed entry cannot be read",
         |dir| {
             let (_, mut second, _) = two_segments();
-            put(&mut second, Kind::Entry, 7, 1, 6, &[1, 99]);
-            put(&mut second, Kind::Mark, 7, 0, 6, &[]);
-            fs::write(dir.join("wal/00000002.wal"), padded(&second)).unwrap();
+            second.0.put(Kind::Entry, 7, 1, 6, &[1, 99]);
+            second.0.put(Kind::Mark, 7, 0, 6, &[]);
+            fs::write(dir.join("wal/00000002.wal"), second.whole()).unwrap();
         },
         "00000002.wal",
         None,
@@ -168,20 +162,14 @@ const CASES: &[Case] = &[
         "the last entry cannot be read, and is not known to be committed",
         |dir| {
             let (_, mut second, _) = two_segments();
-            put(&mut second, Kind::Entry, 7, 1, 6, &[9, 3]);
-            put(&mut second, Kind::Mark, 7, 0, 5, &[]);
-            fs::write(dir.join("wal/00000002.wal"), padded(&second)).unwrap();
+            second.0.put(Kind::Entry, 7, 1, 6, &[9, 3]);
+            second.0.put(Kind::Mark, 7, 0, 5, &[]);
+            fs::write(dir.join("wal/00000002.wal"), second.whole()).unwrap();
         },
         "00000002.wal",
         None,
     ),
 ];
-
-fn padded(segment: &Segment) -> Vec<u8> {
-    let mut bytes = segment.bytes.clone();
-    bytes.resize(segment.header.length as usize, 0);
-    bytes
-}
 
 #[test]
 fn whatever_a_server_refuses_to_start_on_is_reported_with_file_and_offset() {
@@ -262,9 +250,7 @@ fn one_segment_alone_is_judged_by_what_follows_it() {
     let dir = TempDir::new("judgement-file");
     let (mut first, mut second, _) = two_segments();
     second.header.follows_at = first.bytes.len() as u32;
-    second.bytes[..HEADER_BYTES].copy_from_slice(&second.header.encode());
     first.header.length = first.bytes.len() as u32 + 8;
-    first.bytes[..HEADER_BYTES].copy_from_slice(&first.header.encode());
     let (path, later) = (first.write(dir.path()), second.write(dir.path()));
     let end = first.bytes.len();
     edit(&path, |bytes| bytes.truncate(end));
@@ -330,12 +316,12 @@ fn crafted(rng: &mut Rng, directory: &Path) {
             }
             let [batch, term, index] = values;
             match rng.below(12) {
-                0 => put(&mut segment, Kind::Truncate, batch, 0, index.max(1), &[]),
-                _ => put(&mut segment, Kind::Entry, batch, term, index.max(1), &payload(rng)),
-            }
+                0 => segment.0.put(Kind::Truncate, batch, 0, index.max(1), &[]),
+                _ => segment.0.put(Kind::Entry, batch, term, index.max(1), &payload(rng)),
+            };
         }
         let commit = if rng.chance(1, 16) { u64::MAX } else { index };
-        put(&mut segment, Kind::Mark, batch, 0, commit, &[]);
+        segment.0.put(Kind::Mark, batch, 0, commit, &[]);
         batch += 1;
     }
     segment.write(directory);
@@ -372,7 +358,7 @@ fn whatever_values_whole_records_have_dump_log_and_recover_never_panic() {
         assert!([stats, stats_json, export].iter().all(|end| *end == verify), "{round}: {ends:?}");
         refused += u32::from(!verify);
         if round % 10 == 0 {
-            let recover = chatctl(&["recover", "--force", "--yes", shown]).output().unwrap();
+            let recover = chatctl(&["recover", "--force", "--yes", shown]).run();
             let (_, _, error) = said(&recover);
             assert!(!error.contains("internal error"), "{round}: {error}");
         }

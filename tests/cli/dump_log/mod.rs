@@ -9,16 +9,16 @@ mod stats;
 mod terminal;
 
 use super::{chatctl, run};
-use crate::support::TempDir;
-use crate::support::bounded::{Bounded, Run};
+use crate::support::bounded::{Pipes, Run, connected, killed};
+use crate::support::{TempDir, segment};
 use chatctl::chat::Command as Change;
 use chatctl::wal::RealDisk;
 use chatctl::wal::boots::Boots;
-use chatctl::wal::format::{HEADER_BYTES, Header, Identity, Kind, RECORDS_START, Record};
+use chatctl::wal::format::{Identity, Kind};
 use chatctl::wal::hard_state::{self, HardState};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -26,34 +26,31 @@ const TIME: u64 = 1_700_000_000_123;
 const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVk:c2VydmVy";
 const TOKEN_SECRET: [u8; 32] = *b"sesame-sesame-sesame-sesame-open";
 
-/// A segment in the making.
-struct Segment {
-    header: Header,
-    bytes: Vec<u8>,
+/// A segment in the making, of a log of one term.
+struct Segment(segment::Segment);
+
+impl Deref for Segment {
+    type Target = segment::Segment;
+
+    fn deref(&self) -> &segment::Segment {
+        &self.0
+    }
+}
+
+impl DerefMut for Segment {
+    fn deref_mut(&mut self) -> &mut segment::Segment {
+        &mut self.0
+    }
 }
 
 impl Segment {
     fn new(number: u64) -> Segment {
-        let header = Header {
-            identity: Identity { cluster: [7; 16] },
-            number,
-            salt: 0x5eed_0000 + number as u32,
-            length: 64 << 10,
-            follows: number - 1,
-            follows_at: 0,
-        };
-        let mut bytes = header.encode().to_vec();
-        bytes.resize(RECORDS_START as usize, 0);
-        Segment { header, bytes }
+        Segment(segment::Segment::new(Identity { cluster: [7; 16] }, number, 64 << 10))
     }
 
     /// Appends a record; where it stands.
     fn put(&mut self, kind: Kind, batch: u64, index: u64, payload: &[u8]) -> usize {
-        let offset = self.bytes.len();
-        let term = u64::from(kind == Kind::Entry);
-        let record = Record { kind, batch, term, index, payload };
-        record.put(&mut self.bytes, self.header.salt, offset as u32);
-        offset
+        self.0.put(kind, batch, u64::from(kind == Kind::Entry), index, payload)
     }
 
     /// Appends a batch of one command and its mark; where the command stands.
@@ -65,10 +62,13 @@ impl Segment {
         offset
     }
 
+    /// The file's bytes.
+    fn whole(&self) -> Vec<u8> {
+        self.content(usize::MAX)
+    }
+
     /// Writes it into a server's data directory; its path.
     fn write(&self, directory: &Path) -> PathBuf {
-        let mut bytes = self.bytes.clone();
-        bytes.resize(self.header.length as usize, 0);
         fs::create_dir_all(directory.join("wal")).unwrap();
         let state = HardState {
             id: "lone".into(),
@@ -83,8 +83,8 @@ impl Segment {
             old_copy: String::new(),
         };
         hard_state::save(&mut RealDisk::open(directory), &state).unwrap();
-        let path = directory.join(format!("wal/{:08}.wal", self.header.number));
-        fs::write(&path, bytes).unwrap();
+        let path = directory.join("wal").join(self.name());
+        fs::write(&path, self.whole()).unwrap();
         path
     }
 }
@@ -161,7 +161,6 @@ fn a_log_larger_than_its_memory_is_shown_and_checked() {
     let text = "0123456789".repeat(6_000);
     let mut segment = Segment::new(1);
     segment.header.length = 64 << 20;
-    segment.bytes[..HEADER_BYTES].copy_from_slice(&segment.header.encode());
     let mut index = 0;
     while segment.bytes.len() < (2 * MEMORY_MIB) << 20 {
         index += 1;
@@ -277,8 +276,7 @@ struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        killed(&mut self.0);
     }
 }
 
@@ -289,8 +287,7 @@ fn server(directory: &Path) -> (Server, String) {
     command.arg("--data-dir").arg(directory).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
-    let stdout = child.stdout.take().unwrap();
-    Bounded::lines(stdout, "the start line").read_line(&mut line).unwrap();
+    child.lines("the start line").read_line(&mut line).unwrap();
     let address = line.split_whitespace().nth(3).expect("the server says where it is").to_string();
     (Server(child), address)
 }
@@ -299,7 +296,7 @@ fn server(directory: &Path) -> (Server, String) {
 fn the_log_of_a_running_server_is_read_without_its_secrets_or_its_lock() {
     let dir = TempDir::new("dump-running");
     let (_server, address) = server(dir.path());
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = connected(&address);
     let requests = "{\"cmd\": \"create\", \"src\": \"alice\", \"body\": \"open sesame\"}\n\
                     {\"cmd\": \"send\", \"to\": \"alice\", \"body\": \"a note\"}\n";
     stream.write_all(requests.as_bytes()).unwrap();

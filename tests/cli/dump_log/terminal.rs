@@ -3,7 +3,7 @@
 use super::super::{chatctl, run};
 use super::two_segments;
 use crate::support::TempDir;
-use crate::support::bounded::{Bounded, Run, exit_of};
+use crate::support::bounded::{Pipes, Run, exit_of};
 use crate::support::sys::{Pty, spawn_on_pty};
 use std::io::BufRead;
 use std::process::{Command, Stdio};
@@ -105,7 +105,6 @@ fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
     let (dir, path) = (TempDir::new("dump-pager-early"), "dump-pager-early");
     let mut segment = super::Segment::new(1);
     segment.header.length = 1 << 20;
-    segment.bytes[..64].copy_from_slice(&segment.header.encode());
     for index in 1..=4_000 {
         segment.put_command(index, index, &super::send("many words, and many lines of them"));
     }
@@ -133,7 +132,6 @@ fn what_takes_longer_than_a_second_shows_on_a_terminal_how_far_it_is() {
     let dir = TempDir::new("dump-progress");
     let mut segment = super::Segment::new(1);
     segment.header.length = 2 << 20;
-    segment.bytes[..64].copy_from_slice(&segment.header.encode());
     // Records of which 4,096 are more lines than a pipe and the program's own buffers hold.
     for index in 1..=9_000 {
         segment.put_command(index, index, &super::send("one of many lines"));
@@ -143,7 +141,7 @@ fn what_takes_longer_than_a_second_shows_on_a_terminal_how_far_it_is() {
     let mut command = dump_log(&[], dir.path().to_str().unwrap());
     let stderr = pty.slave().try_clone().unwrap();
     let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it runs");
-    let mut stdout = Bounded::lines(child.stdout.take().unwrap(), "a line of the log");
+    let mut stdout = child.lines("a line of the log");
     stdout.read_line(&mut String::new()).expect("a first line");
     // Nobody reads on for more than a second: so long it is held up, before it has looked at the
     // clock.

@@ -7,7 +7,7 @@ use chatctl::client::fullscreen::Stage;
 use chatctl::sys::signal;
 
 use super::super::process::Server;
-use crate::support::bounded::{Bound, PATIENCE, eventually, exit_of};
+use crate::support::bounded::{Bound, PATIENCE, eventually, exit_of, until_killed};
 use crate::support::sys::{Pty, STOP, kill, spawn_on_pty};
 use crate::support::vt::Vt;
 
@@ -134,9 +134,7 @@ fn a_program_that_takes_the_screen_and_ends_badly() {
     println!("on the screen");
     match end.as_str() {
         "panic" => panic!("as asked"),
-        _ => loop {
-            std::thread::park();
-        },
+        _ => until_killed(),
     }
 }
 

@@ -5,14 +5,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 
-use crate::support::bounded::{joined, received_within};
+use crate::support::bounded::{
+    Inbox, Sender, channel, dial, is_closed_within, joined, received_within,
+};
 use crate::support::cpu_of_this_thread;
 use crate::support::raw_client::{Ask, ask};
 use crate::support::sys::give_way;
@@ -65,8 +66,8 @@ pub struct Attack {
 impl Attack {
     /// Begins; what needs connections has them when this returns. `token` resumes a session.
     pub fn begin(kind: Kind, address: &str, token: &str) -> Attack {
-        let (stop, stopped) = mpsc::channel();
-        let (ready, is_ready) = mpsc::channel();
+        let (stop, stopped) = channel();
+        let (ready, is_ready) = channel();
         let done = Arc::new(AtomicU64::new(0));
         let mut attacker = Attacker {
             address: address.to_owned(),
@@ -100,7 +101,7 @@ struct Attacker {
     address: String,
     token: String,
     /// Nothing ever comes here; it is closed at the end.
-    stopped: Receiver<()>,
+    stopped: Inbox<()>,
     ready: Sender<()>,
     done: Arc<AtomicU64>,
 }
@@ -134,7 +135,7 @@ impl Attacker {
 
     /// Whether it is over, after `time` at most.
     fn is_over(&self, time: Duration) -> bool {
-        self.stopped.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+        is_closed_within(time, &self.stopped)
     }
 
     fn did(&self, count: usize) {
@@ -142,7 +143,7 @@ impl Attacker {
     }
 
     fn connect(&self) -> Option<TcpStream> {
-        let stream = TcpStream::connect(&self.address).ok()?;
+        let stream = dial(&self.address, READY).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream.set_write_timeout(Some(PATIENCE)).ok()?;
         Some(stream)

@@ -15,6 +15,7 @@ use chatctl::limits;
 use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::process;
 
+use crate::support::bounded::{PATIENCE, WHOLE, joined_scoped, scope};
 use crate::support::server::{Launch, RawClient, TestServer, ask, id, password_of};
 use crate::support::{TempDir, env_number, without_other_crowds};
 
@@ -130,7 +131,7 @@ impl Scene {
         let is_over = AtomicBool::new(false);
         let server = &self.server;
         let (mut latencies, mut most, mut resident) = (Vec::new(), 0, 0);
-        std::thread::scope(|scope| {
+        scope(WHOLE + time, "every honest client has ended", |scope| {
             let clients = self.clients.iter_mut().zip(&mut self.acknowledged).enumerate();
             let threads: Vec<_> = clients
                 .map(|(place, (client, acknowledged))| {
@@ -145,7 +146,8 @@ impl Scene {
             }
             is_over.store(true, Ordering::Release);
             for thread in threads {
-                let times = thread.join().expect("every honest client is answered");
+                let times = joined_scoped(PATIENCE, thread, "an honest client is answered");
+                let times = times.unwrap_or_else(|sentence| panic!("{sentence}"));
                 most = most.max(times.len());
                 latencies.extend(times);
             }

@@ -2,6 +2,7 @@
 //! program has three packages.
 
 mod source;
+mod waits;
 
 use source::{layer_faults, names_unsafe};
 use std::fs;

@@ -3,6 +3,16 @@
 
 /// The words and punctuation of a source, each with its line, from 1.
 pub fn words(text: &str) -> Vec<(usize, &str)> {
+    let mut words = words_and_literals(text);
+    words.retain(|(_, word)| *word != LITERAL);
+    words
+}
+
+/// What stands for a string or character in [`words_and_literals`].
+const LITERAL: &str = "\"\"";
+
+/// As [`words`], with strings and characters, though not with what they say.
+pub fn words_and_literals(text: &str) -> Vec<(usize, &str)> {
     let bytes = text.as_bytes();
     let mut words = Vec::new();
     let (mut at, mut line, mut counted) = (0, 1, 0);
@@ -11,6 +21,8 @@ pub fn words(text: &str) -> Vec<(usize, &str)> {
         counted = at;
         let rest = &text[at..];
         if let Some(length) = passed_over(rest) {
+            let is_comment = rest.starts_with("//") || rest.starts_with("/*");
+            words.extend((!is_comment).then_some((line, LITERAL)));
             at += length;
         } else if is_word(bytes[at]) {
             let length = bytes[at..].iter().take_while(|byte| is_word(**byte)).count();

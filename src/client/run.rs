@@ -212,7 +212,9 @@ impl Terminal {
                 PollFd::new(self.signals.as_raw_fd(), true, false),
                 self.driver.poll_fd(),
             ];
-            let timeout_ms = self.driver.timeout_ms(now_ms);
+            let own = self.editor.deadline().map(|deadline| deadline.saturating_sub(now_ms));
+            let timeouts = [self.driver.timeout_ms(now_ms), own];
+            let timeout_ms = timeouts.into_iter().flatten().min();
             poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
             let now_ms = clock::monotonic_ms();
             self.driver.turn(now_ms, &fds[2]);
@@ -222,6 +224,8 @@ impl Terminal {
             if fds[0].ready_read || fds[0].hangup {
                 self.on_input(now_ms)?;
             }
+            let late = self.editor.expire(now_ms);
+            self.on_keys(now_ms, late)?;
         }
     }
 
@@ -277,7 +281,12 @@ impl Terminal {
             self.ended = true;
             return Ok(());
         }
-        for action in self.editor.feed(&bytes[..count]) {
+        let actions = self.editor.feed(now_ms, &bytes[..count]);
+        self.on_keys(now_ms, actions)
+    }
+
+    fn on_keys(&mut self, now_ms: u64, actions: Vec<Key>) -> Result<(), Error> {
+        for action in actions {
             match action {
                 Key::Submit(line) => {
                     self.line.on_line(&mut self.driver, now_ms, &line);

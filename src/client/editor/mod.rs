@@ -94,12 +94,26 @@ impl Editor {
     }
 
     /// Takes bytes as they were read, cut anywhere.
-    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Action> {
+    pub fn feed(&mut self, now_ms: u64, bytes: &[u8]) -> Vec<Action> {
         let mut keys = std::mem::take(&mut self.keys);
         let mut actions = Vec::new();
-        keys.feed(bytes, |key| actions.extend(self.on_key(key)));
+        keys.feed(now_ms, bytes, |key| actions.extend(self.on_key(key)));
         self.keys = keys;
         actions.dedup_by(|a, b| *a == Action::Full && *b == Action::Full);
+        actions
+    }
+
+    /// When [`Editor::expire`] has something to do.
+    pub fn deadline(&self) -> Option<u64> {
+        self.keys.deadline()
+    }
+
+    /// Time has passed: a sequence or paste without an end may end by that.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Action> {
+        let mut keys = std::mem::take(&mut self.keys);
+        let mut actions = Vec::new();
+        keys.expire(now_ms, |key| actions.extend(self.on_key(key)));
+        self.keys = keys;
         actions
     }
 

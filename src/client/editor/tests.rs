@@ -2,7 +2,7 @@ use super::*;
 
 fn typed(bytes: &[u8]) -> Editor {
     let mut editor = Editor::new();
-    editor.feed(bytes);
+    editor.feed(0, bytes);
     editor
 }
 
@@ -115,7 +115,7 @@ fn keys_move_insert_and_delete() {
         // The same, however the reads cut it.
         let mut editor = Editor::new();
         for byte in *bytes {
-            editor.feed(&[*byte]);
+            editor.feed(0, &[*byte]);
         }
         assert_eq!((editor.text(), editor.cursor()), (*text, *cursor), "{bytes:?} byte by byte");
     }
@@ -124,26 +124,26 @@ fn keys_move_insert_and_delete() {
 #[test]
 fn enter_interrupt_end_and_suspend_are_told() {
     let mut editor = Editor::new();
-    assert_eq!(editor.feed(b"hi\r"), [Action::Submit("hi".to_string())]);
-    assert_eq!(editor.feed(b"half\x03"), [Action::Interrupt { cleared: true }]);
+    assert_eq!(editor.feed(0, b"hi\r"), [Action::Submit("hi".to_string())]);
+    assert_eq!(editor.feed(0, b"half\x03"), [Action::Interrupt { cleared: true }]);
     assert_eq!(editor.text(), "");
-    editor.feed(b"\x19");
+    editor.feed(0, b"\x19");
     assert_eq!(editor.text(), "half", "Ctrl-Y brings it back");
-    editor.feed(b"\x15");
-    assert_eq!(editor.feed(b"\x03"), [Action::Interrupt { cleared: false }]);
-    assert_eq!(editor.feed(b"\x04"), [Action::EndOfInput]);
-    assert_eq!(editor.feed(b"x\x04"), [], "with something on the line it deletes");
-    assert_eq!(editor.feed(b"\x1a\x0c"), [Action::Suspend, Action::ClearScreen]);
+    editor.feed(0, b"\x15");
+    assert_eq!(editor.feed(0, b"\x03"), [Action::Interrupt { cleared: false }]);
+    assert_eq!(editor.feed(0, b"\x04"), [Action::EndOfInput]);
+    assert_eq!(editor.feed(0, b"x\x04"), [], "with something on the line it deletes");
+    assert_eq!(editor.feed(0, b"\x1a\x0c"), [Action::Suspend, Action::ClearScreen]);
 }
 
 #[test]
 fn a_paste_never_submits_and_keeps_its_lines() {
     let mut editor = Editor::new();
-    let actions = editor.feed(b"\x1b[200~one\r\ntwo\nthree\x03\x04\x1b[A\x1b[201~");
+    let actions = editor.feed(0, b"\x1b[200~one\r\ntwo\nthree\x03\x04\x1b[A\x1b[201~");
     assert_eq!(actions, []);
     assert_eq!(editor.text(), "one\ntwo\nthree[A");
     assert_eq!(shown(&mut editor, 40).0, "one\u{240a}two\u{240a}three[A");
-    assert_eq!(editor.feed(b"\r"), [Action::Submit("one\ntwo\nthree[A".to_string())]);
+    assert_eq!(editor.feed(0, b"\r"), [Action::Submit("one\ntwo\nthree[A".to_string())]);
 }
 
 #[test]
@@ -164,33 +164,24 @@ fn in_a_text_of_several_lines_keys_keep_to_the_line() {
 
 #[test]
 fn escape_is_a_key_only_when_nothing_follows_it_in_time() {
-    let mut keys = Keys::default();
-    let mut found = Vec::new();
-    keys.feed(b"\x1b", |key| found.push(key));
-    assert!(keys.is_in_doubt() && found.is_empty());
-    keys.expire(|key| found.push(key));
-    assert_eq!(std::mem::take(&mut found), [Key::Escape]);
-    keys.feed(b"\x1b[5~\x1b[6~\x1b[1;3A\x1b[Z\t\x1b7", |key| found.push(key));
+    assert_eq!(heard(&[(0, b"\x1b"), (60, b"")]), [Key::Escape]);
+    assert_eq!(heard(&[(0, b"\x1b"), (59, b"a")]), [Key::Alt('a')]);
     let all = [Key::PageUp, Key::PageDown, Key::FarUp, Key::BackTab, Key::Tab, Key::Alt('7')];
-    assert_eq!(std::mem::take(&mut found), all);
-    keys.feed(b"\x1b[", |key| found.push(key));
-    keys.expire(|key| found.push(key));
-    assert!(found.is_empty() && !keys.is_in_doubt(), "a sequence that was cut is dropped");
-    keys.feed(b"\x1b[200~\x1b", |key| found.push(key));
-    assert!(!keys.is_in_doubt(), "a paste may pause anywhere");
-    keys.feed(b"[201~a", |key| found.push(key));
-    assert_eq!(found, [Key::Char('a')]);
+    assert_eq!(heard(&[(0, b"\x1b[5~\x1b[6~\x1b[1;3A\x1b[Z\t\x1b7")]), all);
+    assert_eq!(heard(&[(0, b"\x1b["), (2_000, b"")]), [], "a sequence that was cut is dropped");
+    let paused = heard(&[(0, b"\x1b[200~\x1b"), (900, b"[201~a")]);
+    assert_eq!(paused, [Key::Char('a')], "a paste may pause anywhere");
 }
 
 #[test]
 fn the_history_goes_up_and_down_and_gives_the_unsent_line_back() {
     let mut editor = Editor::new();
-    editor.feed(b"first\rsecond\rsecond\runsent");
-    editor.feed(b"\x1b[A");
+    editor.feed(0, b"first\rsecond\rsecond\runsent");
+    editor.feed(0, b"\x1b[A");
     assert_eq!(editor.text(), "second");
-    editor.feed(b"\x1b[A\x1b[A\x1b[A");
+    editor.feed(0, b"\x1b[A\x1b[A\x1b[A");
     assert_eq!(editor.text(), "first", "twice the same is kept once");
-    editor.feed(b"\x1b[B\x1b[B\x1b[B");
+    editor.feed(0, b"\x1b[B\x1b[B\x1b[B");
     assert_eq!(editor.text(), "unsent");
 }
 
@@ -198,10 +189,10 @@ fn the_history_goes_up_and_down_and_gives_the_unsent_line_back() {
 fn of_too_many_lines_the_oldest_is_forgotten() {
     let mut editor = Editor::new();
     for number in 0..=limits::HISTORY_LINES {
-        editor.feed(format!("line {number}\r").as_bytes());
+        editor.feed(0, format!("line {number}\r").as_bytes());
     }
     for _ in 0..2 * limits::HISTORY_LINES {
-        editor.feed(b"\x1b[A");
+        editor.feed(0, b"\x1b[A");
     }
     assert_eq!(editor.text(), "line 1");
 }
@@ -211,11 +202,11 @@ fn a_secret_line_is_neither_shown_nor_remembered() {
     let mut editor = Editor::new();
     editor.set_prompt("password: ");
     editor.set_secret(true);
-    editor.feed(b"hunter2");
+    editor.feed(0, b"hunter2");
     assert_eq!(shown(&mut editor, 40), ("password:".to_string(), 10));
-    assert_eq!(editor.feed(b"\r"), [Action::Submit("hunter2".to_string())]);
+    assert_eq!(editor.feed(0, b"\r"), [Action::Submit("hunter2".to_string())]);
     editor.set_secret(false);
-    editor.feed(b"\x1b[A");
+    editor.feed(0, b"\x1b[A");
     assert_eq!(editor.text(), "");
 }
 
@@ -223,25 +214,25 @@ fn a_secret_line_is_neither_shown_nor_remembered() {
 fn a_long_line_scrolls_sideways_and_wide_characters_keep_their_columns() {
     let mut editor = Editor::new();
     editor.set_prompt("bob> ");
-    editor.feed(b"0123456789abcdefghijklmnopqrstuvwxyz");
+    editor.feed(0, b"0123456789abcdefghijklmnopqrstuvwxyz");
     let (text, column) = shown(&mut editor, 20);
     assert!(text.starts_with("bob> ") && text.ends_with("wxyz"), "{text}");
     assert_eq!(column, text.len());
-    editor.feed(b"\x01");
+    editor.feed(0, b"\x01");
     assert_eq!(shown(&mut editor, 20), ("bob> 0123456789abcd".to_string(), 5));
 
     let mut editor = Editor::new();
-    editor.feed("日本語".as_bytes());
+    editor.feed(0, "日本語".as_bytes());
     assert_eq!(shown(&mut editor, 40), ("日本語".to_string(), 6));
-    editor.feed(b"\x1b[D");
+    editor.feed(0, b"\x1b[D");
     assert_eq!(shown(&mut editor, 40), ("日本語".to_string(), 4));
 }
 
 #[test]
 fn a_line_has_a_bound_and_what_does_not_fit_is_told_once_a_read() {
     let mut editor = Editor::new();
-    editor.feed(&vec![b'x'; limits::LINE_BYTES]);
-    assert_eq!(editor.feed(b"yyy"), [Action::Full]);
+    editor.feed(0, &vec![b'x'; limits::LINE_BYTES]);
+    assert_eq!(editor.feed(0, b"yyy"), [Action::Full]);
     assert_eq!(editor.text().len(), limits::LINE_BYTES);
 }
 
@@ -297,8 +288,8 @@ fn random_bytes_never_panic_and_the_cursor_stays_on_a_boundary_and_on_the_row() 
         editor.set_prompt(if seed % 2 == 0 { "someone> " } else { "" });
         for _ in 0..60 {
             match dice(&mut state) % 8 {
-                0 => drop(editor.feed(&[dice(&mut state) as u8, dice(&mut state) as u8])),
-                _ => drop(editor.feed(parts[dice(&mut state) as usize % parts.len()])),
+                0 => drop(editor.feed(0, &[dice(&mut state) as u8, dice(&mut state) as u8])),
+                _ => drop(editor.feed(0, parts[dice(&mut state) as usize % parts.len()])),
             }
             let on_boundary = editor.text().is_char_boundary(editor.cursor());
             assert!(on_boundary && editor.cursor() <= editor.text().len(), "CHATCTL_SEED={seed}");
@@ -352,8 +343,8 @@ fn a_terminal_that_disagrees_about_columns_shows_each_letter_where_it_belongs() 
             // Something longer stood there, which is drawn over.
             for typed in ["ABCDEFGHIJKLMNOPQ", "a\u{1f6dc}b\u{1fae8}c\u{1f1e9}\u{1f1ea}d\u{e9}e"] {
                 let mut editor = Editor::new();
-                editor.feed(typed.as_bytes());
-                editor.feed(b"\x01");
+                editor.feed(0, typed.as_bytes());
+                editor.feed(0, b"\x01");
                 let mut out = Vec::new();
                 editor.render(columns, &mut out);
                 row.write(&out);
@@ -371,5 +362,135 @@ fn a_terminal_that_disagrees_about_columns_shows_each_letter_where_it_belongs() 
                 }
             }
         }
+    }
+}
+
+/// What is heard of bytes that come at these times, milliseconds.
+fn heard(parts: &[(u64, &[u8])]) -> Vec<Key> {
+    let mut keys = Keys::default();
+    let mut found = Vec::new();
+    for (at, bytes) in parts {
+        keys.expire(*at, |key| found.push(key));
+        keys.feed(*at, bytes, |key| found.push(key));
+        assert!(keys.deadline().is_none_or(|deadline| deadline > *at));
+    }
+    found
+}
+
+/// What terminals send that is no text, and the keys it is; by itself and in front of a letter.
+const SEQUENCES: &[(&[u8], &[Key])] = &[
+    // Answers: colours, attributes, the cursor, the version, a setting, a capability.
+    (b"\x1b]11;rgb:1e1e/1e1e/1e1e\x07", &[]),
+    (b"\x1b]11;rgb:1e1e/1e1e/1e1e\x1b\\", &[]),
+    (b"\x1b]52;c;aGVsbG8=\x1b\\", &[]),
+    (b"\x1bP>|XTerm(370)\x1b\\", &[]),
+    (b"\x1bP1$r0m\x1b\\", &[]),
+    (b"\x1bP1+r544e=787465726d\x1b\\", &[]),
+    (b"\x1b_Gi=31;OK\x1b\\", &[]),
+    (b"\x1b[?64;1;2;6;9;15;16;17;18;21;22;28;29;45;52c", &[]),
+    (b"\x1b[24;80R", &[]),
+    (b"\x1b[?2026;2$y", &[]),
+    (b"\x1b[4;2$y", &[]),
+    (b"\x1b[8;24;80t", &[]),
+    (b"\x1b[0n", &[]),
+    (b"\x1b[I", &[]),
+    // Function keys: xterm, the linux console, rxvt, older ones.
+    (b"\x1b[[A", &[]),
+    (b"\x1b[[E", &[]),
+    (b"\x1bOP", &[]),
+    (b"\x1bO2P", &[]),
+    (b"\x1bO1;5S", &[]),
+    (b"\x1b[15;5~", &[]),
+    (b"\x1b[24$", &[]),
+    (b"\x1b[3^", &[]),
+    (b"\x1b[5@", &[]),
+    (b"\x1b[a", &[]),
+    (b"\x1bOd", &[Key::WordLeft]),
+    (b"\x1bOc", &[Key::WordRight]),
+    (b"\x1b[97;5u", &[]),
+    // The mouse: X10, urxvt, SGR.
+    (b"\x1b[M !!", &[]),
+    (b"\x1b[M#\xff\xc3", &[]),
+    (b"\x1b[35;10;10M", &[]),
+    (b"\x1b[<0;10;10m", &[]),
+];
+
+#[test]
+fn what_terminals_send_besides_keys_never_becomes_text_however_a_slow_line_splits_it() {
+    for (sequence, keys) in SEQUENCES {
+        let with_letter = [sequence, &b"x"[..]].concat();
+        let expected = [keys, &[Key::Char('x')][..]].concat();
+        assert_eq!(heard(&[(0, &with_letter)]), expected, "{:?}", sequence.escape_ascii());
+        for cut in 1..sequence.len() {
+            for pause in [1, 59, 100, 900] {
+                let (first, rest) = with_letter.split_at(cut);
+                let mut found = heard(&[(0, first), (pause, rest)]);
+                // Escape alone had to be told in time.
+                found.retain(|key| *key != Key::Escape);
+                let what = format!("{:?} cut at {cut}, {pause} ms", sequence.escape_ascii());
+                assert_eq!(found, expected, "{what}");
+            }
+        }
+        let bytes: Vec<(u64, &[u8])> =
+            with_letter.chunks(1).enumerate().map(|(n, byte)| (n as u64 * 50, byte)).collect();
+        assert_eq!(heard(&bytes), expected, "{:?} byte by byte", sequence.escape_ascii());
+    }
+}
+
+#[test]
+fn a_sequence_that_never_ends_is_given_up_after_a_second_or_at_a_control() {
+    for start in [&b"\x1b]11;rgb:"[..], b"\x1bP1$r", b"\x1b[1;2", b"\x1b[M!", b"\x1bO1", b"\x1b["] {
+        let after = heard(&[(0, start), (1_000, b"typed")]);
+        let typed: Vec<Key> = "typed".chars().map(Key::Char).collect();
+        assert_eq!(after, typed, "{:?}", start.escape_ascii());
+        let interrupted = heard(&[(0, start), (10, b"\x03"), (20, b"y")]);
+        let expected = [Key::Ctrl('c'), Key::Char('y')];
+        assert_eq!(interrupted, expected, "{:?}", start.escape_ascii());
+    }
+    for start in [&b"\x1b]11;rgb:"[..], b"\x1bP1$r", b"\x1bX", b"\x1b^", b"\x1b[1;2", b"\x1b["] {
+        let endless = [start, &b"1".repeat(10_000)].concat();
+        let found = heard(&[(0, &endless), (500, b"1"), (900, b"\x03")]);
+        assert_eq!(found, [Key::Ctrl('c')], "one that is longer than any is ignored to its end");
+    }
+}
+
+#[test]
+fn what_is_typed_behind_escape_is_text() {
+    let found = heard(&[(0, b"\x1b"), (200, b"["), (300, b"a"), (400, b"O"), (500, b"k")]);
+    let typed = ['[', 'a', 'O', 'k'].map(Key::Char);
+    assert_eq!(found, [&[Key::Escape][..], &typed].concat());
+    for late in [&b"On"[..], b"[", b"] or", b"Please", b"_x"] {
+        let found = heard(&[(0, b"\x1b"), (200, late), (2_000, b"[A")]);
+        let typed = late.iter().chain(b"[A").map(|byte| Key::Char(char::from(*byte)));
+        assert_eq!(found, [Key::Escape].into_iter().chain(typed).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_paste_without_an_end_ends_by_ctrl_c_or_a_second_of_silence() {
+    let lost = b"\x1b[200~one\r";
+    let pasted = [Key::Pasted('o'), Key::Pasted('n'), Key::Pasted('e'), Key::Pasted('\n')];
+    for (more, expected) in [
+        (&[(900, &b"x"[..])][..], &[Key::Pasted('x')][..]),
+        (&[(1_000, b"x"), (1_001, b"\r")], &[Key::Char('x'), Key::Enter]),
+        (&[(10, b"\x03"), (100, b"\r")], &[Key::Ctrl('c'), Key::Enter]),
+        // One that is pasted is none: something follows it at once.
+        (&[(10, b"\x03\r"), (20, b"\x1b[201~\r")], &[Key::Pasted('\n'), Key::Enter]),
+        (&[(10, b"\x03"), (20, b"\r")], &[Key::Pasted('\n')]),
+        // After a pause the rest comes all the same: no line end of it sends anything.
+        (
+            &[(5_000, b"a\rb\r"), (5_001, b"c\x1b[201~\r")],
+            &[
+                Key::Pasted('a'),
+                Key::Pasted('\n'),
+                Key::Pasted('b'),
+                Key::Pasted('\n'),
+                Key::Pasted('c'),
+                Key::Enter,
+            ],
+        ),
+    ] {
+        let parts = [&[(0, &lost[..])], more].concat();
+        assert_eq!(heard(&parts), [&pasted[..], expected].concat(), "{more:?}");
     }
 }

@@ -6,7 +6,7 @@ use super::super::show;
 use super::bars::SELECT_KEYS;
 use super::conversation::{Fate, Place, View};
 use super::pane::clipped;
-use super::{Action, Confirm, ESCAPE_MS, Mode, Screen, input};
+use super::{Action, Confirm, Mode, Screen, input};
 use crate::protocol::id;
 
 /// The keys of the screen, as help and the man page show them; the emacs keys of the typed text are
@@ -36,8 +36,7 @@ impl Screen {
     /// Bytes as they were read from the terminal, cut anywhere.
     pub fn on_bytes(&mut self, now_ms: u64, bytes: &[u8]) {
         let mut keys = std::mem::take(&mut self.keys);
-        keys.feed(bytes, |key| self.on_key(key));
-        self.escape_at = keys.is_in_doubt().then_some(now_ms + ESCAPE_MS);
+        keys.feed(now_ms, bytes, |key| self.on_key(key));
         self.keys = keys;
     }
 

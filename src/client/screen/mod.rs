@@ -61,8 +61,6 @@ pub use hands::KEYS;
 use picker::Picker;
 use search::Search;
 
-/// An Escape that nothing follows within this was pressed alone, milliseconds.
-pub const ESCAPE_MS: u64 = 60;
 /// Who is there is asked again after this, milliseconds.
 pub const WHO_MS: u64 = 30_000;
 /// After a login already after this: the others may be on their way back to the same server.
@@ -189,8 +187,6 @@ pub struct Screen {
     status: Status,
 
     keys: Keys,
-    /// When what waits in `keys` is taken for Escape.
-    escape_at: Option<u64>,
     editor: Editor,
     completion: Option<Completion>,
     /// Unsent texts and their cursors, by conversation; the empty name: without one.
@@ -240,7 +236,6 @@ impl Screen {
             rows: 0,
             status,
             keys: Keys::default(),
-            escape_at: None,
             editor: Editor::new(),
             completion: None,
             drafts: VecDeque::new(),
@@ -285,12 +280,9 @@ impl Screen {
 
     /// Time has passed: to be called at [`Screen::deadline`], harmless at any time.
     pub fn on_tick(&mut self, now_ms: u64) {
-        if self.escape_at.is_some_and(|at| at <= now_ms) {
-            self.escape_at = None;
-            let mut keys = std::mem::take(&mut self.keys);
-            keys.expire(|key| self.on_key(key));
-            self.keys = keys;
-        }
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.expire(now_ms, |key| self.on_key(key));
+        self.keys = keys;
         if self.who_at.is_some_and(|at| at <= now_ms) && self.status.state != State::Offline {
             self.who_at = Some(now_ms + WHO_MS);
             self.ask_who(String::new());
@@ -300,7 +292,7 @@ impl Screen {
     /// When [`Screen::on_tick`] has something to do.
     pub fn deadline(&self) -> Option<u64> {
         let who_at = self.who_at.filter(|_| self.status.state != State::Offline);
-        [self.escape_at, who_at].into_iter().flatten().min()
+        [self.keys.deadline(), who_at].into_iter().flatten().min()
     }
 
     /// What is to be done, in order.

@@ -1,5 +1,6 @@
 //! What keys do.
 
+use chatctl::client::editor::keys::{ESCAPE_MS, SILENCE_MS};
 use chatctl::client::screen::Action;
 use chatctl::client::session::Request;
 use chatctl::limits;
@@ -387,4 +388,30 @@ fn of_a_long_text_it_is_said_which_row_is_typed_and_moving_in_it_scrolls_no_more
     assert!(seat.shows("> line 30"));
     seat.keys("\x15\x0b\x03");
     assert!(!seat.shows("typed: row"));
+}
+
+#[test]
+fn a_paste_that_has_lost_its_end_is_typed_text_after_a_second_and_never_sent_by_itself() {
+    let mut seat = Seat::new(80, 24);
+    seat.keys("/to bob\r\x1b[200~one\rtwo");
+    assert_eq!(seat.screen.typed(), "one\ntwo");
+    let now_ms = seat.now_ms;
+    let deadline = seat.screen.deadline().expect("the paste is waited for");
+    assert!(deadline - now_ms <= SILENCE_MS, "{deadline}");
+    seat.wait(SILENCE_MS);
+    seat.keys("!\r");
+    assert_eq!(seat.served.messages.last().expect("it is sent").body, "one\ntwo!");
+    seat.keys("\x1b[200~lost").keys("\x03");
+    seat.wait(ESCAPE_MS);
+    assert_eq!(seat.screen.typed(), "", "Ctrl-C clears it");
+    seat.keys("again\r");
+    assert_eq!(seat.served.messages.last().expect("it is sent").body, "again");
+}
+
+#[test]
+fn answers_of_the_terminal_are_not_typed() {
+    let mut seat = Seat::new(80, 24);
+    seat.keys("/to bob\r");
+    seat.keys("\x1b]11;rgb:0000/0000/0000\x1b\\a\x1bP>|XTerm(370)\x1b\\b\x1b[[Ac\x1b[M !!d");
+    assert_eq!(seat.screen.typed(), "abcd");
 }

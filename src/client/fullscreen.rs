@@ -53,8 +53,6 @@ struct Full {
     tags: BTreeMap<u64, u64>,
     /// Bytes for the terminal besides the frame.
     aside: Vec<u8>,
-    /// The signal that ended a stop of our own is still to come.
-    was_stopped: bool,
     ended: bool,
 }
 
@@ -93,7 +91,6 @@ pub fn run(
         stage: Some(Stage::enter()?),
         tags: BTreeMap::new(),
         aside: Vec::new(),
-        was_stopped: false,
         ended: false,
     };
     full.resize();
@@ -274,7 +271,6 @@ impl Full {
             match signal {
                 signal::WINCH => self.resize(),
                 signal::TSTP => self.suspend()?,
-                signal::CONT if std::mem::take(&mut self.was_stopped) => {}
                 // Somebody else has stopped us, and a shell has had the terminal since.
                 signal::CONT => self.enter_again()?,
                 _ => self.ended |= is_ending(signal),
@@ -291,11 +287,14 @@ impl Full {
         Ok(())
     }
 
-    /// Ctrl-Z: the terminal as it was, the process stopped; later on as before.
+    /// Ctrl-Z: the terminal as it was, the process group stopped; later on as before.
     fn suspend(&mut self) -> Result<(), Error> {
         self.stage = None;
-        process::stop_self();
-        self.was_stopped = true;
+        process::stop_group();
+        // SIGCONT, which ended the stop, needs no second redraw; nor does a new size.
+        while let Some(signal) = self.signals.next() {
+            self.ended |= is_ending(signal);
+        }
         self.enter_again()
     }
 

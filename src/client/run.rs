@@ -307,13 +307,13 @@ impl Terminal {
         Ok(())
     }
 
-    /// Ctrl-Z: the terminal as it was, the process stopped; later on as before.
+    /// Ctrl-Z: the terminal as it was, the process group stopped; later on as before.
     fn suspend(&mut self) -> Result<(), Error> {
         let mut out = Vec::new();
         Editor::erase(&mut out);
         write_out(&out)?;
         self.raw = None;
-        process::stop_self();
+        process::stop_group();
         self.raw = Some(enter_raw()?);
         self.drawn.clear();
         Ok(())

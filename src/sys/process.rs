@@ -1,6 +1,8 @@
 //! This process: how many files it may open, how much memory it has, the files it makes.
 #![allow(unsafe_code)]
 
+use super::signal;
+
 /// How many descriptors this process may have: the limit in force, and how far it may raise it.
 pub fn open_files_limit() -> (u64, u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -44,12 +46,20 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Stops this process until somebody continues it (as Ctrl-Z does); returns when that has happened.
-/// The terminal is to be restored before, and entered again after.
-pub fn stop_self() {
-    // SAFETY: raise of a signal that cannot be caught; no handler of ours runs. Sent to the whole
-    // process, so every thread stops.
-    unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+/// Stops this process and its process group, as Ctrl-Z does, until somebody continues it; returns
+/// when that has happened, or at once where no shell could continue it (an orphaned process group).
+/// The whole group, since a shell waits for the first program of a job: a script that runs this
+/// program and was not stopped would leave the terminal to nobody. The caller restores the terminal
+/// before, and enters it again after.
+pub fn stop_group() {
+    // By the default action: a SIGSTOP of our own could come after the shell's SIGCONT.
+    let before = signal::set_action(libc::SIGTSTP, libc::SIG_DFL, 0);
+    // SAFETY: kill touches no memory of ours.
+    unsafe { libc::kill(0, libc::SIGTSTP) };
+    if let Ok(before) = before {
+        // SAFETY: `before` is what the kernel gave for this signal.
+        unsafe { libc::sigaction(libc::SIGTSTP, &before, std::ptr::null_mut()) };
+    }
 }
 
 #[cfg(test)]

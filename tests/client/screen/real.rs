@@ -3,11 +3,12 @@
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use chatctl::client::editor::keys::SILENCE_MS;
 use chatctl::client::fullscreen::Stage;
 use chatctl::sys::signal;
 
 use super::super::process::Server;
-use crate::support::bounded::{Bound, PATIENCE, eventually, exit_of, until_killed};
+use crate::support::bounded::{Bound, exit_of, until_killed};
 use crate::support::sys::{Pty, STOP, kill, spawn_on_pty};
 use crate::support::vt::Vt;
 
@@ -26,6 +27,15 @@ fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
     wait_for(&mut pty, &mut vt, &format!("{user}  connected"));
     assert!(pty.is_raw() && vt.is_alternate && vt.brackets_pastes && !vt.wraps);
     (pty, child, vt)
+}
+
+/// A shell's script that runs `program` as its arguments.
+fn in_shell(script: &str, program: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(program.get_program()).args(program.get_args());
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("TERM", "xterm").env("TZ", "UTC").env("NO_COLOR", "1");
+    command
 }
 
 /// Reads frames until one shows this.
@@ -179,19 +189,20 @@ fn a_screen_that_somebody_else_has_stopped_takes_the_terminal_again_when_continu
 fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
     let server = Server::start("screen-stop");
     server.create("alice");
-    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    let mut pty = Pty::open();
+    let script = "set -m; \"$@\"; echo the shell is back; read line; fg";
+    let child = spawn_on_pty(&mut in_shell(script, &server.client("alice")), &pty);
+    let child = child.expect("it runs");
+    let mut vt = Vt::new(80, 24);
+    wait_for(&mut pty, &mut vt, "alice  connected");
     pty.type_text("typed\u{1a}");
     says_farewell(&mut pty, &mut vt);
-    let stopped = |child: &Child| {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
-        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
-    };
-    eventually("the client stops", PATIENCE, || stopped(&child).then_some(()));
+    pty.read_until("the shell is back");
     assert!(pty.echoes() && !pty.is_raw(), "the shell has its terminal");
     // Meanwhile the window has changed.
     pty.set_size(60, 20);
     let mut vt = Vt::new(60, 20);
-    kill(child.id(), signal::CONT).expect("it runs");
+    pty.type_text("\n");
     wait_for(&mut pty, &mut vt, "> typed");
     assert!(pty.is_raw() && vt.row(18).contains("alice  connected"), "{}", vt.text());
     pty.set_size(40, 10);
@@ -203,6 +214,69 @@ fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
     }
     pty.type_text("\u{3}/quit\r");
     ends(&mut pty, &mut vt, child, true);
+}
+
+#[test]
+fn ctrl_z_without_a_shell_that_could_go_on_only_redraws() {
+    let server = Server::start("screen-orphan");
+    server.create("alice");
+    let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    pty.type_text("\u{1a}");
+    says_farewell(&mut pty, &mut vt);
+    wait_for(&mut pty, &mut vt, "alice  connected");
+    assert!(pty.is_raw() && vt.is_alternate);
+    pty.type_text("/quit\r");
+    ends(&mut pty, &mut vt, child, true);
+}
+
+#[test]
+fn in_lines_too_ctrl_c_or_silence_ends_a_paste_that_has_lost_its_end() {
+    let server = Server::start("screen-lost-paste");
+    server.create("alice");
+    for is_silent in [false, true] {
+        let mut pty = Pty::open();
+        let mut command = server.client("alice");
+        command.arg("--plain").env("TERM", "xterm");
+        let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        pty.read_until("logged in as alice");
+        pty.type_text("\x1b[200~hello");
+        pty.read_until("> hello");
+        match is_silent {
+            false => pty.type_text("\u{3}"),
+            true => {
+                std::thread::sleep(Duration::from_millis(SILENCE_MS + 500));
+                pty.type_text("\u{15}");
+            }
+        }
+        pty.read_until("> \x1b[K");
+        pty.type_text("/quit\r");
+        assert!(exit_of(&mut child).success());
+    }
+}
+
+/// A shell with job control runs a script that runs the client, as many people start programs.
+#[test]
+fn ctrl_z_stops_the_script_around_the_client_too_and_the_shell_can_go_on() {
+    const SCRIPT: &str = "set -m; sh -c '\"$@\"; echo the script ends' script \"$@\"; \
+                          echo the shell is back; fg";
+    let server = Server::start("screen-wrapped");
+    server.create("alice");
+    for (flags, begun, again) in [
+        (&[][..], "There are no conversations yet.", "\x1b[?1049h"),
+        (&["--plain"], "logged in as alice", "\x1b[?2004h"),
+    ] {
+        let mut pty = Pty::open();
+        let mut client = server.client("alice");
+        let mut command = in_shell(SCRIPT, client.args(flags));
+        let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        pty.read_until(begun);
+        pty.type_text("\u{1a}");
+        pty.read_until("the shell is back");
+        pty.read_until(again);
+        pty.type_text("/quit\r");
+        pty.read_until("the script ends");
+        assert!(exit_of(&mut child).success());
+    }
 }
 
 #[test]

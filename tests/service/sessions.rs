@@ -1,5 +1,6 @@
 //! Many sessions: of one account, of one network.
 
+use chatctl::protocol::framing::{Codec, Form};
 use chatctl::server::service::Settings;
 
 use super::world::{PASSWORD, World, ip, settings};
@@ -27,7 +28,7 @@ fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest(
     assert_eq!(code(&refusal), "rate-limited");
     assert!(refusal.body.contains("3 sessions already"), "{}", refusal.body);
     assert!(!world.ask(late, &ask("login").src("alice").body(PASSWORD)).error);
-    let told = world.reply(keys[0]);
+    let told = world.read(keys[0]).expect("the session that was silent for longest is told");
     assert_eq!((told.cmd.as_ref(), code(&told).as_str()), ("error", "not-logged-in"));
     assert!(told.body.contains("another login has ended this one"), "{}", told.body);
     assert!(world.service.client(keys[0]).is_none(), "it is closed");
@@ -45,7 +46,13 @@ fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest(
 #[test]
 fn every_session_of_an_account_gets_each_push_in_its_own_form_and_codec() {
     let mut world = world(settings());
-    let readers: Vec<_> = (0..50).map(|_| world.session(ip(1), "alice")).collect();
+    let forms =
+        [(Form::Lines, Codec::Json), (Form::Frames, Codec::Json), (Form::Frames, Codec::Binary)];
+    let readers = (0..50).map(|number| {
+        let (form, codec) = forms[number % forms.len()];
+        world.session_in(ip(1), "alice", form, codec)
+    });
+    let readers: Vec<_> = readers.collect();
     let bob = world.session(ip(2), "bob");
     for round in 0..3 {
         let text = format!("message {round}");
@@ -55,6 +62,26 @@ fn every_session_of_an_account_gets_each_push_in_its_own_form_and_codec() {
             assert_eq!((push.cmd.as_ref(), push.body.as_ref()), ("deliver", text.as_str()));
         }
     }
+}
+
+#[test]
+fn a_push_to_many_sessions_is_encoded_once() {
+    const MORE: u64 = 100;
+    let mut world = world(settings());
+    let bob = world.session(ip(2), "bob");
+    let body = "x".repeat(10_000);
+    let send = |world: &mut World| {
+        let before = world.work_of_applying;
+        assert!(!world.ask(bob, &ask("send").to("alice").body(&body)).error);
+        world.work_of_applying - before
+    };
+    world.session(ip(1), "alice");
+    let to_one = send(&mut world);
+    for _ in 0..MORE {
+        world.session(ip(1), "alice");
+    }
+    let each = (send(&mut world) - to_one) / MORE;
+    assert!(each < body.len() as u64 / 2, "each further session costs {each} units of work");
 }
 
 #[test]

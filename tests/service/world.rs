@@ -28,8 +28,9 @@ pub const PASSWORD: &str = "pencil";
 const CLUSTER: [u8; 16] = [0xC1; 16];
 
 /// One end of a connection.
-#[derive(Default)]
 struct Conn {
+    form: Form,
+    codec: Codec,
     /// Written by the client, not read by the server.
     arrived: Vec<u8>,
     /// Written again whenever that is used up.
@@ -57,6 +58,8 @@ pub struct World {
     pub lines: Vec<String>,
     /// Whether visits and turns are held against their bounds.
     pub bounded: bool,
+    /// Units of work done so far to apply entries.
+    pub work_of_applying: u64,
 }
 
 pub fn settings() -> Settings {
@@ -125,6 +128,7 @@ impl World {
             keeps_hashes: false,
             lines: Vec::new(),
             bounded: true,
+            work_of_applying: 0,
         };
         for _ in 0..100 {
             world.pass(100);
@@ -250,6 +254,7 @@ impl World {
     fn advance(&mut self) {
         loop {
             self.service.advance().expect("what is committed can be applied");
+            self.work_of_applying += self.service.work_of_applying();
             let saves = self.service.replica.next_save(&mut self.file, None);
             if saves {
                 self.service.replica.save_done(&self.file);
@@ -296,14 +301,25 @@ impl World {
     }
 
     pub fn connect(&mut self, origin: Origin) -> Key {
+        self.connect_in(origin, Form::Frames, Codec::Json)
+    }
+
+    fn connect_in(&mut self, origin: Origin, form: Form, codec: Codec) -> Key {
         let key = self.service.connect(origin);
-        self.conns.insert(key, Conn::default());
+        let (arrived, flood, input, output) = Default::default();
+        let conn = Conn { form, codec, arrived, flood, input, scanned: 0, output, ignores: false };
+        self.conns.insert(key, conn);
         key
     }
 
     /// A session of an account of [`World::add_accounts`].
     pub fn session(&mut self, origin: Origin, name: &str) -> Key {
-        let key = self.connect(origin);
+        self.session_in(origin, name, Form::Frames, Codec::Json)
+    }
+
+    /// As [`World::session`], by a client that writes and reads in this form and codec.
+    pub fn session_in(&mut self, origin: Origin, name: &str, form: Form, codec: Codec) -> Key {
+        let key = self.connect_in(origin, form, codec);
         let keeps = std::mem::replace(&mut self.keeps_hashes, false);
         self.write(key, &crate::support::raw_client::ask("login").src(name).body(PASSWORD));
         let reply = self.reply(key);
@@ -314,8 +330,9 @@ impl World {
 
     /// Writes a request.
     pub fn write(&mut self, key: Key, request: &Ask) {
+        let Conn { form, codec, .. } = self.conns[&key];
         let mut bytes = Vec::new();
-        framing::put(&mut bytes, Form::Frames, Codec::Json, request);
+        framing::put(&mut bytes, form, codec, request);
         self.write_raw(key, &bytes);
     }
 
@@ -334,12 +351,13 @@ impl World {
 
     /// What has been answered and pushed, and was not looked at yet.
     pub fn read(&mut self, key: Key) -> Option<Message<'static>> {
-        let output = &mut self.conns.get_mut(&key)?.output;
-        let Split::Payload { start, end, consumed, codec } =
-            framing::split(Form::Frames, output, &mut 0)
-        else {
+        let Conn { form, codec: own, output, .. } = self.conns.get_mut(&key)?;
+        let split = framing::split(*form, output, &mut 0);
+        let Split::Payload { start, end, consumed, codec } = split else {
+            assert_eq!(split, Split::NeedMore, "{form:?}");
             return None;
         };
+        assert_eq!(codec, *own, "it is written in the codec in which the client writes");
         let message = framing::decode(codec, &output[start..end]).expect("the server's own");
         let message = message.into_owned();
         output.drain(..consumed);

@@ -141,9 +141,10 @@ impl Service {
             let Some(client) = self.clients.get_mut(key) else { continue };
             let fits = client.take_push(seq, outputs_have_room);
             if fits {
-                let bytes = push.encoded(client.form.unwrap_or(Form::Lines), client.codec);
+                let form = client.form.unwrap_or(Form::Lines);
+                let (bytes, work) = push.encoded(form, client.codec);
                 client.put_push(bytes, &mut self.spares);
-                self.budget.apply_work += bytes.len() as u64 / 4;
+                self.budget.apply_work += work + bytes.len() as u64 / 4;
                 let unwritten = client.unwritten();
                 self.outputs.set_bytes(&mut client.unread, unwritten);
             }
@@ -164,16 +165,19 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
-    fn encoded(&mut self, form: Form, codec: Codec) -> &[u8] {
+    /// Its bytes, and the work of encoding them: none where another session had the same.
+    fn encoded(&mut self, form: Form, codec: Codec) -> (&[u8], u64) {
         let bytes = match (form, codec) {
             (Form::Lines, _) => &mut self.encoded[0],
             (Form::Frames, Codec::Json) => &mut self.encoded[1],
             (Form::Frames, Codec::Binary) => &mut self.encoded[2],
         };
+        let mut work = 0;
         if bytes.is_empty() {
             framing::put(bytes, form, codec, self.message);
+            work = bytes.len() as u64;
         }
-        bytes
+        (bytes, work)
     }
 }
 
@@ -199,10 +203,11 @@ mod tests {
         for (place, (form, codec)) in wanted.into_iter().enumerate() {
             let mut bytes = Vec::new();
             framing::put(&mut bytes, form, codec, &message);
-            assert_eq!(push.encoded(form, codec), bytes);
+            let work = bytes.len() as u64;
+            assert_eq!(push.encoded(form, codec), (bytes.as_slice(), work));
             // What it was encoded to is what further sessions get.
             push.encoded[place] = vec![b'x'];
-            assert_eq!(push.encoded(form, codec), b"x");
+            assert_eq!(push.encoded(form, codec), (b"x".as_slice(), 0));
         }
     }
 }

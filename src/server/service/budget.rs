@@ -172,6 +172,11 @@ impl Service {
         (self.budget.serve_work, self.budget.rest_work)
     }
 
+    /// Units of work done in the last [`Service::apply_committed`].
+    pub fn work_of_applying(&self) -> u64 {
+        self.budget.apply_work
+    }
+
     /// Units of work done for a connection in its life.
     pub fn work_of(&self, key: Key) -> u64 {
         self.clients.get(key).map_or(0, |client| client.spent.total)

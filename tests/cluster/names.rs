@@ -86,18 +86,25 @@ fn a_name_with_an_address_that_never_answers_is_reached_at_the_other_by_servers_
     with_names(|dns| {
         let mut cluster = by_name(&dns, "dead-address", Duration::ZERO);
         dns.is(&host(1), &["127.0.0.3"]);
+        // What b asks now is not answered for longer than all this takes, so that b cannot call the
+        // others: they have to reach it.
+        [0, 2].iter().for_each(|&place| dns.set(&host(place), Rule::Silent));
+        let started = Instant::now();
         let mut b = cluster.spawn(1);
         b.process().wait_for_trace("forming the cluster: waiting for");
         // Only now does its name get an address that takes connections and says nothing.
         let port = cluster.peers()[1].rsplit_once(':').expect("a port").1.to_owned();
         let _silent = TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
         dns.is(&host(1), &["127.0.0.1", "127.0.0.3"]);
+        [0, 2].iter().for_each(|&place| dns.is(&host(place), &["127.0.0.1"]));
         let (a, c) = (cluster.spawn(0), cluster.spawn(2));
         let all: Vec<Starting> = vec![a, b, c];
         for (place, starting) in all.into_iter().enumerate() {
             cluster.put(place, starting);
         }
         Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
+        let elapsed = started.elapsed();
+        assert!(elapsed < SOON, "b was not reached, {elapsed:?}:\n{}", cluster.traces());
         for arguments in [&["status"][..], &["members", "list"]] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
             command.args(arguments).args(["--servers", &format!("{}:{port}", host(1))]);

@@ -269,4 +269,11 @@ fn a_loopback_address_beside_others_is_warned_of_once_they_are_known() {
     let lines = net.lines[0].iter().filter(|line| line.contains("loopback")).count();
     assert_eq!(lines, 1, "{:?}", net.lines[0]);
     assert!(net.told(0, "the address h:0 of a is 127.0.0.1:7263 on this machine"));
+    // The same again, however often the addresses are looked at.
+    net.answers.insert("h:1".into(), found(0, &[address_of(1), elsewhere(1)]));
+    net.mesh(0).set_members(members(3));
+    cut(&mut net);
+    net.pass(60_000);
+    let lines = net.lines[0].iter().filter(|line| line.contains("loopback")).count();
+    assert_eq!(lines, 1, "it is told once: {:?}", net.lines[0]);
 }

@@ -144,6 +144,39 @@ fn a_server_waits_for_its_address_among_the_peers_too() {
 }
 
 #[test]
+fn peer_addresses_that_cannot_be_right_are_warned_of() {
+    let home = TempDir::new("doubtful");
+    with_names(|dns| {
+        let secret = home.path().join("secret");
+        make_secret(&secret);
+        // The machine's own name as Debian's installer writes it into /etc/hosts.
+        dns.is("a.test", &["127.0.1.1"]);
+        dns.is("b.test", &["10.55.0.2"]);
+        let port = free_port();
+        let list = format!("a=a.test:{port},b=b.test:{port},c=10.55.0.2:{port}");
+        let flags = ["--id", "a", "--cluster", &list];
+        let secret = ["--cluster-secret-file", secret.to_str().unwrap()];
+        let launch = at(&home, &["127.0.0.1:0"]).flags(&flags).flags(&secret);
+        let mut starting = launch.spawn();
+        let server = starting.process();
+        server.wait_for_trace(&format!("a.test:{port} of a is 127.0.1.1:{port} on this machine"));
+        server.wait_for_trace("b and c have the same address");
+        let said = server.terminate().stderr;
+        assert_eq!(said.matches("a loopback address, while").count(), 1, "{said}");
+    });
+    with_names(|dns| {
+        let secret = home.path().join("secret");
+        dns.is("a.test", &["0.0.0.0"]);
+        let list = format!("a=a.test:{}", free_port());
+        let flags = ["--id", "a", "--cluster", &list];
+        let secret = ["--cluster-secret-file", secret.to_str().unwrap()];
+        let data = home.path().join("nowhere");
+        let launch = Launch::on(&data).listen(&["127.0.0.1:0"]).flags(&flags).flags(&secret);
+        launch.spawn().process().wait_for_trace("of a names no machine");
+    });
+}
+
+#[test]
 fn what_only_the_operator_can_change_ends_it_at_once() {
     let home = TempDir::new("wrong-address");
     for (address, why) in [

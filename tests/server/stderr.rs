@@ -54,7 +54,7 @@ fn a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted() {
     let (by, mut read) = (Instant::now() + PATIENCE, Vec::new());
     let mut chunk = [0; 65_536];
     let counted = loop {
-        let count = far.read(&mut chunk).expect("the lines come once they are read");
+        let count = far.read(&mut chunk).expect("how many lines were dropped is told");
         read.extend_from_slice(&chunk[..count]);
         let text = String::from_utf8_lossy(&read);
         if let Some((before, _)) = text.split_once(" lines were dropped here") {

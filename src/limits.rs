@@ -187,7 +187,7 @@ pub const SHARE_WORK: u64 = 16_000;
 pub const TURN_WORK: u64 = 4_000_000;
 /// Units of work done in one turn for connections that do not. Past it the others of them wait for
 /// the next turn.
-pub const TURN_REST_WORK: u64 = 1_000_000;
+pub const TURN_REST_WORK: u64 = 400_000;
 /// Units of work spent on applying committed entries, twice in one turn. Past it the next turn goes
 /// on.
 pub const TURN_APPLY_WORK: u64 = 4_000_000;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::error::Error;
 use super::parse::{Environment, Parsed};
-use crate::client::{self, Action, PasswordFrom};
+use crate::client::{self, Action, PasswordFrom, ScreenOptions};
 use crate::protocol::framing::Codec;
 
 /// The variable that holds the password where no file is given.
@@ -44,8 +44,11 @@ pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::
         action: action(parsed)?,
         limit: parsed.number_as("limit"),
         plain: parsed.flag("plain"),
-        bell: parsed.flag("bell"),
-        sidebar: parsed.value("sidebar").map(|_| parsed.number_as("sidebar")),
+        screen: ScreenOptions {
+            bell: parsed.flag("bell"),
+            sidebar: parsed.value("sidebar").map(|_| parsed.number_as("sidebar")),
+            mouse: parsed.value("mouse") == Some("on"),
+        },
     })
 }
 
@@ -118,8 +121,8 @@ mod tests {
         let options = options_of(&[]).unwrap();
         assert_eq!(options.servers, ["127.0.0.1:7262"]);
         assert_eq!((options.action, options.timeout_ms), (Action::Chat, 10_000));
-        assert!(!options.plain && !options.bell);
-        assert_eq!(options.sidebar, None);
+        assert!(!options.plain && !options.screen.bell && options.screen.mouse);
+        assert_eq!(options.screen.sidebar, None);
         assert!(matches!(options.password, PasswordFrom::Value(password) if password == "sesame"));
     }
 
@@ -138,6 +141,7 @@ mod tests {
             "--plain",
             "--bell",
             "--sidebar=20",
+            "--mouse=off",
             "--history=bob",
         ]);
         let options = options.unwrap();
@@ -148,8 +152,8 @@ mod tests {
         assert!(matches!(options.codec, Codec::Json));
         assert_eq!(options.state_dir, Some(PathBuf::from("d")));
         assert_eq!((options.timeout_ms, options.limit), (3000, 4));
-        assert!(options.plain && options.bell);
-        assert_eq!(options.sidebar, Some(20));
+        assert!(options.plain && options.screen.bell && !options.screen.mouse);
+        assert_eq!(options.screen.sidebar, Some(20));
         assert_eq!(options.action, Action::History { with: "bob".into() });
     }
 
@@ -157,11 +161,12 @@ mod tests {
     fn a_configuration_file_sets_the_screen() {
         let name = format!("chatctl-screen-{}.conf", std::process::id());
         let file = std::env::temp_dir().join(name);
-        std::fs::write(&file, "bell = true\nsidebar = 0\nplain = false\n").unwrap();
+        std::fs::write(&file, "bell = true\nsidebar = 0\nplain = false\nmouse = off\n").unwrap();
         let options = options_of(&["--config", file.to_str().unwrap()]);
         std::fs::remove_file(&file).unwrap();
         let options = options.unwrap();
-        assert_eq!((options.bell, options.sidebar, options.plain), (true, Some(0), false));
+        assert!(!options.plain && options.screen.bell && !options.screen.mouse);
+        assert_eq!(options.screen.sidebar, Some(0));
     }
 
     #[test]

@@ -328,7 +328,7 @@ impl Driver {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::options::{Action, PasswordFrom};
+    use super::super::options::{Action, PasswordFrom, ScreenOptions};
     use super::*;
     use crate::protocol::Message;
     use crate::protocol::framing::{self, Codec, Form};
@@ -377,8 +377,7 @@ pub mod tests {
                 action: Action::Chat,
                 limit: 0,
                 plain: true,
-                bell: false,
-                sidebar: None,
+                screen: ScreenOptions::default(),
             };
             let store =
                 Store::open(&files.0, "alice", &options.servers).expect("the store opens").0;

@@ -32,13 +32,16 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Takes the terminal that standard output is.
+    /// Takes the terminal that standard output is; with `mouse`, its wheel too.
     ///
     /// # Errors
     /// It is none, or cannot be written.
-    pub fn enter() -> Result<Stage, Error> {
+    pub fn enter(mouse: bool) -> Result<Stage, Error> {
         let raw = RawMode::enter(1, paint::LEAVE).map_err(io_error("use the terminal"))?;
         write_out(paint::ENTER)?;
+        if mouse {
+            write_out(paint::MOUSE)?;
+        }
         Ok(Stage { _raw: raw })
     }
 }
@@ -49,6 +52,7 @@ struct Full {
     painter: Painter,
     signals: Signals,
     stage: Option<Stage>,
+    mouse: bool,
     /// The session's numbers of what the screen asked, to its tags.
     tags: BTreeMap<u64, u64>,
     /// Bytes for the terminal besides the frame.
@@ -77,7 +81,11 @@ pub fn run(
         signal::CONT,
     ];
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
-    let settings = Settings { bell: options.bell, sidebar: options.sidebar, zone: clock::zone_ms };
+    let settings = Settings {
+        bell: options.screen.bell,
+        sidebar: options.screen.sidebar,
+        zone: clock::zone_ms,
+    };
     let mut screen = Screen::new(user, settings, status_of(&driver, clock::monotonic_ms()));
     for draft in driver.session.drafts().chain(driver.session.old_drafts()) {
         screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
@@ -88,7 +96,8 @@ pub fn run(
         screen,
         painter: Painter::new(wants_colour()),
         signals,
-        stage: Some(Stage::enter()?),
+        stage: Some(Stage::enter(options.screen.mouse)?),
+        mouse: options.screen.mouse,
         tags: BTreeMap::new(),
         aside: Vec::new(),
         ended: false,
@@ -300,7 +309,7 @@ impl Full {
 
     fn enter_again(&mut self) -> Result<(), Error> {
         self.stage = None;
-        self.stage = Some(Stage::enter()?);
+        self.stage = Some(Stage::enter(self.mouse)?);
         self.resize();
         Ok(())
     }

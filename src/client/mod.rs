@@ -33,5 +33,5 @@ pub mod store;
 mod transport;
 pub mod width;
 
-pub use options::{Action, Error, Options, PasswordFrom};
+pub use options::{Action, Error, Options, PasswordFrom, ScreenOptions};
 pub use run::run;

@@ -30,10 +30,19 @@ pub struct Options {
     pub limit: u16,
     /// Lines instead of the full screen, also on a terminal.
     pub plain: bool,
-    /// The screen rings for new messages.
+    /// How the full screen is.
+    pub screen: ScreenOptions,
+}
+
+/// How the full screen is.
+#[derive(Clone, Debug, Default)]
+pub struct ScreenOptions {
+    /// It rings for new messages.
     pub bell: bool,
-    /// Columns of the screen's list of conversations; 0 hides it, `None`: as the width asks for.
+    /// Columns of the list of conversations; 0 hides it, `None`: as the width asks for.
     pub sidebar: Option<usize>,
+    /// The wheel of the mouse scrolls it.
+    pub mouse: bool,
 }
 
 /// Where the password comes from.

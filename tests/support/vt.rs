@@ -51,6 +51,8 @@ pub struct Vt {
     pub shows_cursor: bool,
     pub wraps: bool,
     pub brackets_pastes: bool,
+    /// The mouse is reported, and in the SGR form.
+    pub reports_mouse: (bool, bool),
     pub bells: usize,
     /// What was put into the clipboard, in base64.
     pub clipboard: Vec<String>,
@@ -91,6 +93,7 @@ impl Vt {
             shows_cursor: true,
             wraps: true,
             brackets_pastes: false,
+            reports_mouse: (false, false),
             bells: 0,
             clipboard: Vec::new(),
             not_understood: Vec::new(),
@@ -347,6 +350,8 @@ impl Vt {
             "1049" => {}
             "2004" => self.brackets_pastes = on,
             "7" => self.wraps = on,
+            "1000" => self.reports_mouse.0 = on,
+            "1006" => self.reports_mouse.1 = on,
             "25" => self.shows_cursor = on,
             _ => return false,
         }

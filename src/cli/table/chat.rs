@@ -149,5 +149,15 @@ const FLAGS: &[Flag] = &[
         more: "Without it, a fifth of the terminal's width.",
         ..FLAG
     },
+    Flag {
+        name: "mouse",
+        kind: Kind::Choice(&["on", "off"]),
+        value: "WHEN",
+        help: "Whether the wheel of the mouse scrolls the conversation (full screen): on or off.",
+        more: "With on, most terminals select text while Shift is held. With off the terminal \
+               keeps the mouse.",
+        default: Some("on"),
+        ..FLAG
+    },
     CONFIG,
 ];

@@ -6,6 +6,7 @@
 //! | `ESC x` | Alt-x |
 //! | `ESC [ ... final`, `ESC O letter` | arrows, Home, Delete, ..., with modifiers |
 //! | `ESC [ 200 ~` to `ESC [ 201 ~` | a paste, in which nothing is a key |
+//! | `ESC [ < button ; column ; row M` | the mouse (SGR): its wheel is two keys |
 //! | `ESC [ [ x`, `ESC [ digits $` | function keys of the Linux console, of rxvt |
 //! | `ESC [ M x x x` | the mouse, in the oldest form |
 //! | `ESC ]`, `P`, `X`, `^`, `_` to BEL or `ESC \\` | an answer of the terminal, ignored |
@@ -67,6 +68,10 @@ pub enum Key {
     PageUp,
     /// Page Down.
     PageDown,
+    /// The mouse's wheel, towards the top.
+    WheelUp,
+    /// The mouse's wheel, towards the bottom.
+    WheelDown,
 }
 
 /// An Escape that nothing follows within this was pressed alone, milliseconds.
@@ -272,6 +277,7 @@ impl Keys {
             Some(b'[') if inner == 0 => fixed(bytes, 1),
             Some(b'M') if inner == 0 => fixed(bytes, 3),
             Some(last) if !is_final(*last) => Front::Took(end, None),
+            Some(b'M') if bytes[2] == b'<' => Front::Took(end + 1, wheel(&bytes[3..end])),
             Some(b'~') => Front::Took(end + 1, self.numbered(&bytes[2..end])),
             Some(last) => {
                 let modified = bytes[2..end].contains(&b';');
@@ -298,6 +304,17 @@ impl Keys {
             }
             _ => None,
         }
+    }
+}
+
+/// The wheel of an SGR mouse report, with Shift, Alt or Ctrl or without.
+fn wheel(report: &[u8]) -> Option<Key> {
+    const MODIFIERS: u16 = 4 | 8 | 16;
+    let button = std::str::from_utf8(report.split(|byte| *byte == b';').next()?).ok()?;
+    match button.parse::<u16>().ok()? & !MODIFIERS {
+        64 => Some(Key::WheelUp),
+        65 => Some(Key::WheelDown),
+        _ => None,
     }
 }
 

@@ -178,6 +178,7 @@ impl Editor {
                 self.recall(self.recalled.saturating_sub(1));
             }
             Key::Tab | Key::BackTab | Key::Escape | Key::PageUp | Key::PageDown => {}
+            Key::WheelUp | Key::WheelDown => {}
             Key::Ctrl(_) | Key::Alt(_) => {}
         }
         None

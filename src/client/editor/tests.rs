@@ -413,6 +413,9 @@ const SEQUENCES: &[(&[u8], &[Key])] = &[
     (b"\x1b[M#\xff\xc3", &[]),
     (b"\x1b[35;10;10M", &[]),
     (b"\x1b[<0;10;10m", &[]),
+    (b"\x1b[<64;10;10M", &[Key::WheelUp]),
+    (b"\x1b[<69;200;100M", &[Key::WheelDown]),
+    (b"\x1b[<66;1;1M", &[]),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use super::{Mode, OWED_MS, Panel, Screen};
 use crate::limits;
 
 /// What can be done with a selected message.
-pub(super) const SELECT_KEYS: &str = "c copies the id, d deletes, r takes the text, Esc leaves";
+pub(super) const SELECT_KEYS: &str = "c copies text, C the id, d deletes, r reuses it, Esc leaves";
 
 impl Screen {
     pub(super) fn title(&self) -> String {

@@ -15,13 +15,13 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Alt-1 ... Alt-0", "open the first to the tenth conversation of the list"),
     ("Ctrl-N, Ctrl-P", "the next, the previous conversation"),
     ("Alt-A", "the next conversation with something unread"),
-    ("PgUp, PgDn", "scroll; older messages are loaded as they are reached"),
+    ("PgUp, PgDn, wheel", "scroll; older messages are loaded as they are reached"),
     ("Alt-<, Alt->", "to the oldest message that is loaded, to the newest"),
     ("Enter", "send; a pasted line end never does"),
     ("Alt-Enter", "begin another line"),
     ("Tab, Shift-Tab", "complete a command or a name; the one before"),
     ("Up, Down", "what was typed before (or between the lines of a text)"),
-    ("Alt-Up, Alt-Down", "select a message: c copies its id, d deletes, r takes it up"),
+    ("Alt-Up, Alt-Down", "select a message: c copies its text, C its id, d deletes, r takes it up"),
     ("Esc", "leave what is open; stop a search"),
     ("Ctrl-L", "erase and redraw the screen"),
     ("Ctrl-Z", "stop; fg goes on"),
@@ -29,6 +29,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("Ctrl-A E B F K U W Y", "move, cut and bring back, as in emacs"),
 ];
 
+/// Rows that one step of the mouse's wheel scrolls.
+const WHEEL_ROWS: usize = 3;
 /// Columns of a message that a line for the user quotes.
 pub(super) const QUOTED_COLUMNS: usize = 60;
 
@@ -41,6 +43,12 @@ impl Screen {
     }
 
     pub(super) fn on_key(&mut self, key: Key) {
+        // The wheel scrolls, and answers no question.
+        match key {
+            Key::WheelUp => return self.on_wheel(Key::Up),
+            Key::WheelDown => return self.on_wheel(Key::Down),
+            _ => {}
+        }
         // A slash right behind Escape: typed too fast for the two to be told from Alt-/.
         if key == Key::Alt('/') {
             self.on_key(Key::Escape);
@@ -193,6 +201,24 @@ impl Screen {
 
     // Scrolling and selecting.
 
+    fn on_wheel(&mut self, key: Key) {
+        let is_up = key == Key::Up;
+        match &mut self.mode {
+            Mode::Pick(_) => self.on_picker_key(key),
+            Mode::Panel(panel) if is_up => panel.top = panel.top.saturating_sub(WHEEL_ROWS),
+            Mode::Panel(panel) => panel.top += WHEEL_ROWS,
+            Mode::Chat | Mode::Select(_) => {
+                match is_up {
+                    true => self.scroll_up(WHEEL_ROWS),
+                    false => self.scroll_down(WHEEL_ROWS),
+                }
+                if matches!(self.mode, Mode::Select(_)) {
+                    self.select_in_view();
+                }
+            }
+        }
+    }
+
     fn page(&self) -> usize {
         self.drawn.rows.saturating_sub(2).max(1)
     }
@@ -280,7 +306,8 @@ impl Screen {
                 self.select_in_view();
             }
             Key::Char('n') => self.search_again(),
-            Key::Char('c') => self.copy_selected(place),
+            Key::Char('c') => self.copy_selected(place, false),
+            Key::Char('C') => self.copy_selected(place, true),
             Key::Char('d') | Key::Delete => self.delete_selected(place),
             Key::Char('r') => self.retype_selected(place),
             Key::Escape | Key::Enter | Key::Char('q') => self.mode = Mode::Chat,
@@ -362,13 +389,17 @@ impl Screen {
         }
     }
 
-    fn copy_selected(&mut self, place: Place) {
+    fn copy_selected(&mut self, place: Place, is_id: bool) {
         let Some(entry) = self.selected(place) else {
             return;
         };
-        let id = id::format(entry.id);
-        self.tell(&format!("copied, where the terminal allows it: {id}"));
-        self.actions.push(Action::Copy(id));
+        let text = match is_id {
+            true => id::format(entry.id),
+            false => entry.body.to_string(),
+        };
+        let quoted = clipped(&show::line(&text), QUOTED_COLUMNS);
+        self.tell(&format!("copied, if the terminal allows it: {quoted}"));
+        self.actions.push(Action::Copy(text));
     }
 
     fn retype_selected(&mut self, place: Place) {

@@ -10,6 +10,8 @@
 //! | ---                        | --- |
 //! | `ESC [ ? 1049 h`, `l`      | to the alternate screen, and back |
 //! | `ESC [ ? 2004 h`, `l`      | pastes are told apart from typing, or not |
+//! | `ESC [ ? 1000 h`, `l`      | reports the buttons and the wheel of the mouse, or not |
+//! | `ESC [ ? 1006 h`, `l`      | in the form that has no bound on columns (SGR) |
 //! | `ESC [ ? 7 l`, `h`         | the last column does not wrap, or does |
 //! | `ESC [ ? 25 l`, `h`        | hides the cursor while a frame is drawn, and shows it |
 //! | `ESC [ r ; c H`            | to a row and column, from 1; without numbers to the first |
@@ -17,7 +19,7 @@
 //! | `ESC [ K`                  | erases to the end of the row |
 //! | `ESC [ 2 J`                | erases the screen: entered, left, resized, Ctrl-L |
 //! | BEL                        | the bell |
-//! | `ESC ] 52 ; c ; base64 BEL` | an id into the clipboard, where the terminal allows it |
+//! | `ESC ] 52 ; c ; base64 BEL` | text into the clipboard, where the terminal allows it |
 
 use std::io::Write;
 
@@ -26,8 +28,11 @@ use crate::auth::base64;
 
 /// Begins a full screen.
 pub const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[0m\x1b[2J\x1b[H";
-/// Leaves it: the terminal as it was.
-pub const LEAVE: &[u8] = b"\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[?1049l";
+/// Has the mouse's wheel reported too.
+pub const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// Leaves it: the terminal as it was, whether the mouse was reported or not.
+pub const LEAVE: &[u8] =
+    b"\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[?1049l";
 /// The bell.
 pub const BELL: &[u8] = b"\x07";
 /// So many unchanged cells are written again rather than jumped over.
@@ -90,8 +95,11 @@ impl Painter {
     }
 }
 
-/// Puts text into the clipboard (OSC 52).
+/// Puts text into the clipboard (OSC 52). Controls are left out, except tabs and line ends: what is
+/// pasted into a shell must not be a command to the terminal.
 pub fn copy(text: &str) -> Vec<u8> {
+    let is_kept = |char: &char| !char.is_control() || matches!(char, '\n' | '\t');
+    let text: String = text.chars().filter(is_kept).collect();
     format!("\x1b]52;c;{}\x07", base64::encode(text.as_bytes())).into_bytes()
 }
 

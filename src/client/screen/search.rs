@@ -138,7 +138,7 @@ impl Screen {
         }
         let keys = match is_typing {
             true => "/search finds on",
-            false => "n finds on, c copies the id, Esc leaves",
+            false => "n finds on, c copies the text, Esc leaves",
         };
         self.tell(&format!("found after {}; {keys}", messages(search.count)));
     }

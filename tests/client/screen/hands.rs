@@ -177,7 +177,7 @@ fn a_message_is_selected_to_copy_its_id_or_to_delete_it_after_a_question() {
     let mut seat = long_talk(40, 80, 24);
     seat.keys("\x1b[1;3A");
     seat.keys("\x1b[A\x1b[A");
-    seat.keys("c");
+    seat.keys("C");
     let id = seat.served.messages[37].id.clone();
     assert!(seat.shows(&id), "{}", seat.text());
     assert_eq!(seat.vt.clipboard, [chatctl::auth::base64::encode(id.as_bytes())]);
@@ -414,4 +414,48 @@ fn answers_of_the_terminal_are_not_typed() {
     seat.keys("/to bob\r");
     seat.keys("\x1b]11;rgb:0000/0000/0000\x1b\\a\x1bP>|XTerm(370)\x1b\\b\x1b[[Ac\x1b[M !!d");
     assert_eq!(seat.screen.typed(), "abcd");
+}
+
+#[test]
+fn the_wheel_scrolls_what_is_shown_and_answers_no_question() {
+    const UP: &str = "\x1b[<64;40;10M";
+    const DOWN: &str = "\x1b[<65;40;10M";
+    let mut seat = long_talk(100, 80, 24);
+    let bottom = seat.text();
+    seat.keys(UP);
+    assert_eq!(seat.screen.typed(), "", "the wheel recalls nothing");
+    let row = |text: &str, row: usize| text.lines().nth(row).unwrap_or("")[20..].to_string();
+    assert_eq!(row(&seat.text(), 5), row(&bottom, 2), "three rows");
+    seat.keys(DOWN);
+    assert_eq!(seat.text(), bottom);
+    // In a panel, and over a question, which stays.
+    seat.keys("/help\r");
+    let help = seat.text();
+    seat.keys(DOWN);
+    assert_ne!(seat.text(), help);
+    seat.keys(UP);
+    assert_eq!(seat.text(), help);
+    seat.keys("q\x1b[1;3Ad");
+    assert!(seat.shows("y does, any other key does not"));
+    seat.keys(UP);
+    assert!(seat.shows("y does, any other key does not"), "{}", seat.text());
+    seat.keys("n");
+    // A message that is selected stays in view.
+    seat.keys("\x1b[1;3A").keys(&UP.repeat(5));
+    assert!(seat.shows("c copies text, C the id"));
+}
+
+#[test]
+fn c_copies_the_text_without_controls_and_a_capital_c_the_id() {
+    let mut seat = Seat::new(80, 24);
+    seat.keys("/to bob\r").hear("bob", "rm -rf\t\u{1b}[201~\nline \u{9b}two\u{7}");
+    let id = seat.served.messages.last().expect("one").id.clone();
+    seat.keys("\x1b[1;3AcC");
+    let copied: Vec<String> = seat.vt.clipboard.iter().map(|text| decoded(text)).collect();
+    assert_eq!(copied, ["rm -rf\t[201~\nline two".to_string(), id]);
+}
+
+fn decoded(base64: &str) -> String {
+    let bytes = chatctl::auth::base64::decode(base64).expect("it is base64");
+    String::from_utf8(bytes).expect("it is UTF-8")
 }

@@ -178,7 +178,7 @@ fn what_was_found_is_in_view_however_long_its_message_is() {
 fn a_selected_message_is_in_view_says_what_can_be_done_and_is_the_one_that_is_meant() {
     let mut seat = talk(100);
     seat.keys("\x1b[1;3A");
-    assert!(seat.shows("c copies the id, d deletes, r takes the text, Esc leaves"));
+    assert!(seat.shows("c copies text, C the id, d deletes, r reuses it, Esc leaves"));
     assert_eq!(seat.vt.cursor().0, row_of(&seat, "message 99 of"));
     seat.keys("\x1b[5~\x1b[5~\x1b[6~");
     let (row, _) = seat.vt.cursor();

@@ -51,6 +51,7 @@ fn wait_for(pty: &mut Pty, vt: &mut Vt, text: &str) {
 fn says_farewell(pty: &mut Pty, vt: &mut Vt) {
     vt.feed(pty.read_until(LEFT).as_bytes());
     assert!(!vt.is_alternate && vt.shows_cursor && vt.wraps && !vt.brackets_pastes);
+    assert_eq!(vt.reports_mouse, (false, false));
     assert_eq!(vt.not_understood, [] as [&str; 0]);
 }
 
@@ -140,7 +141,7 @@ fn a_program_that_takes_the_screen_and_ends_badly() {
         return;
     };
     // Forgotten, so that nothing but the hook or the handler gives it back.
-    std::mem::forget(Stage::enter().expect("standard output is a pty"));
+    std::mem::forget(Stage::enter(true).expect("standard output is a pty"));
     println!("on the screen");
     match end.as_str() {
         "panic" => panic!("as asked"),
@@ -214,6 +215,23 @@ fn a_stopped_screen_gives_the_terminal_back_and_is_drawn_anew_when_continued() {
     }
     pty.type_text("\u{3}/quit\r");
     ends(&mut pty, &mut vt, child, true);
+}
+
+#[test]
+fn the_mouse_is_taken_unless_it_is_left_to_the_terminal() {
+    let server = Server::start("screen-mouse");
+    server.create("alice");
+    for (flag, is_taken) in [("--mouse=on", true), ("--mouse=off", false)] {
+        let mut pty = Pty::open();
+        let mut command = server.client("alice");
+        command.arg(flag).env("TERM", "xterm");
+        let child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        let mut vt = Vt::new(80, 24);
+        wait_for(&mut pty, &mut vt, "alice  connected");
+        assert_eq!(vt.reports_mouse, (is_taken, is_taken), "{flag}");
+        pty.type_text("/quit\r");
+        ends(&mut pty, &mut vt, child, true);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Deref;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -105,7 +106,7 @@ pub fn serving<'a>(message: &'a Message<'_>) -> Option<&'a str> {
     (message.cmd == "server_status" && known).then_some(word)
 }
 
-trait Socket: Read + Write + Send {
+trait Socket: Read + Write + Send + AsRawFd {
     fn end_writing(&self) -> io::Result<()>;
     fn set_patience(&self, time: Duration) -> io::Result<()>;
     fn copy(&self) -> io::Result<Box<dyn Socket>>;
@@ -143,6 +144,13 @@ pub struct RawClient {
     used: usize,
     scanned: usize,
     pushes: VecDeque<Message<'static>>,
+}
+
+/// To wait for the next bytes of several clients; those that are read already make nothing readable.
+impl AsRawFd for RawClient {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
 }
 
 impl RawClient {

@@ -8,7 +8,7 @@ mod streams;
 mod vain;
 
 pub use programs::{Gathered, Pipes, Run, exit_of, killed, output_of, until_killed};
-pub use streams::{Accept, Bounded, connected, dial, dial_unix, fifo_writer, serve};
+pub use streams::{Accept, Bounded, connected, dial, dial_unix, fifo_writer, readable, serve};
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

@@ -91,6 +91,21 @@ fn until_ready(patience: Duration, stream: &impl AsFd, wanted: Wanted, what: &st
     assert!(ready > 0, "after {patience:?} still not so: {what}");
 }
 
+/// Which of the streams, by their places, can be read without waiting; fails when none can within
+/// [`PATIENCE`], with `what` must be so.
+pub fn readable(streams: &[impl AsRawFd], what: &str) -> Vec<usize> {
+    readable_within(PATIENCE, streams, what)
+}
+
+/// As [`readable`], with a bound of the caller's.
+pub fn readable_within(patience: Duration, streams: &[impl AsRawFd], what: &str) -> Vec<usize> {
+    let input = |stream: &_| PollFd::new(AsRawFd::as_raw_fd(stream), true, false);
+    let mut fds: Vec<PollFd> = streams.iter().map(input).collect();
+    let ready = poll::wait(&mut fds, Some(patience.as_millis() as u64)).expect("poll(2) works");
+    assert!(ready > 0, "after {patience:?} still not so: {what}");
+    (0..fds.len()).filter(|place| fds[*place].ready_read).collect()
+}
+
 /// Connects to `HOST:PORT`; neither this nor a read or write of the socket waits longer than
 /// `patience`.
 pub fn dial(address: &str, patience: Duration) -> io::Result<TcpStream> {

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::programs::output_within;
+use super::streams::readable_within;
 use super::*;
 use crate::support::TempDir;
 use crate::support::sys::silent_listener;
@@ -57,6 +58,9 @@ fn a_read_or_write_that_is_in_vain_fails_with_a_sentence() {
     let mut silent = Bounded::within(SOON, near.try_clone().expect("a copy"), "an answer");
     let said = failure_of(move || drop(silent.read(&mut [0])));
     assert_eq!(said, "after 100ms still not so: an answer comes");
+    let copies = [near.try_clone().expect("a copy"), near.try_clone().expect("a copy")];
+    let said = failure_of(move || drop(readable_within(SOON, &copies, "one is answered")));
+    assert_eq!(said, "after 100ms still not so: one is answered");
     let mut full = Bounded::within(SOON, near, "an answer");
     let said = failure_of(move || drop(full.write_all(&[0; 1 << 22])));
     assert_eq!(said, "after 100ms still not so: what is written is read (an answer)");

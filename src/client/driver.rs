@@ -1,5 +1,6 @@
 //! What carries a session: the socket, the clock, and the files of its account.
 
+use super::dialer::Dialer;
 use super::options::{Error, Options, io_error};
 use super::session::{Config, Draft, Event, Output, Session};
 use super::store::journal::Record;
@@ -7,8 +8,9 @@ use super::store::{self, Store};
 use super::transport::Transport;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
+use crate::net::LookUp;
 use crate::protocol::id;
-use crate::sys::poll::PollFd;
+use crate::sys::poll::{self, PollFd};
 use crate::sys::{clock, entropy};
 use std::os::fd::AsRawFd;
 
@@ -44,7 +46,10 @@ pub struct Driver {
     /// The session itself.
     pub session: Session,
     store: Store,
+    dialer: Dialer,
     transport: Option<Transport>,
+    /// The connection of a look for another server.
+    look: Option<Transport>,
     /// What was handed out and is not noted as such yet.
     handed_out: Vec<Handed>,
     /// What the disk said when refusals were to be kept.
@@ -65,13 +70,14 @@ impl Driver {
     /// Starts a session of `user` with what its files say, the outbox of an earlier run included.
     ///
     /// # Errors
-    /// Where the system has no random bytes.
+    /// Where the system has no random bytes or descriptors.
     pub fn new(
         options: &Options,
         user: &str,
         password: Option<String>,
         store: Store,
         follow: bool,
+        look_up: LookUp,
     ) -> Result<Driver, Error> {
         let seed = entropy::array::<8>().map_err(io_error("get random bytes"))?;
         let (kept, now_ms) = (store.kept(), clock::monotonic_ms());
@@ -96,11 +102,14 @@ impl Driver {
             let _ = session.send_again(now_ms, draft);
         }
         let (handed_out, buffer) = (Vec::new(), vec![0; READ_BYTES]);
-        let (transport, trouble) = (None, None);
+        let (transport, look, trouble) = (None, None, None);
+        let dialer = Dialer::new(look_up).map_err(io_error("make a pipe for look-ups"))?;
         Ok(Driver {
             session,
             store,
+            dialer,
             transport,
+            look,
             handed_out,
             trouble,
             handed_cursor: noted_cursor,
@@ -114,20 +123,32 @@ impl Driver {
         self.store.path()
     }
 
-    /// What to wait for on the socket; passed over by `poll` while there is none.
-    pub fn poll_fd(&self) -> PollFd {
-        match &self.transport {
-            None => PollFd::new(-1, false, false),
-            Some(transport) => {
-                let (read, write) = transport.waits_for(!self.session.outgoing().is_empty());
-                PollFd::new(transport.as_raw_fd(), read, write)
-            }
-        }
-    }
-
-    /// How long nothing has to be done unless something happens, milliseconds.
-    pub fn timeout_ms(&self, now_ms: u64) -> Option<u64> {
-        self.session.deadline().map(|deadline| deadline.saturating_sub(now_ms))
+    /// Waits until something happens, here or on one of the caller's descriptors, or until one of the
+    /// deadlines, this session's or the caller's; does what is to be done here. The time after that,
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// What poll(2) says.
+    pub fn wait<const N: usize>(
+        &mut self,
+        others: &mut [PollFd; N],
+        deadlines: &[Option<u64>],
+    ) -> Result<u64, Error> {
+        let deadlines = deadlines.iter().copied().chain([self.session.deadline()]);
+        let timeout_ms =
+            deadlines.flatten().min().map(|at| at.saturating_sub(clock::monotonic_ms()));
+        let has_output = !self.session.outgoing().is_empty();
+        let own = [
+            poll_fd(self.transport.as_ref(), has_output),
+            poll_fd(self.look.as_ref(), false),
+            PollFd::new(self.dialer.as_raw_fd(), true, false),
+        ];
+        let mut fds: Vec<PollFd> = own.into_iter().chain(*others).collect();
+        poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
+        others.copy_from_slice(&fds[own.len()..]);
+        let now_ms = clock::monotonic_ms();
+        self.turn(now_ms, [&fds[0], &fds[1], &fds[2]]);
+        Ok(now_ms)
     }
 
     /// Makes messages with new ids, puts them on disk with one sync, and gives them to the session.
@@ -175,16 +196,54 @@ impl Driver {
         Ok(ids.len())
     }
 
-    /// Does what the socket is ready for, and what is due.
-    pub fn turn(&mut self, now_ms: u64, ready: &PollFd) {
-        let fits = self.transport.as_ref().is_some_and(|t| t.as_raw_fd() == ready.fd);
-        if fits && (ready.ready_write || ready.ready_read || ready.hangup) {
+    /// Does what the sockets are ready for, and what is due.
+    fn turn(&mut self, now_ms: u64, [own, look, names]: [&PollFd; 3]) {
+        if own.ready_write || own.ready_read || own.hangup {
             self.finish_connecting(now_ms);
         }
-        if fits && (ready.ready_read || ready.hangup) {
+        if own.ready_read || own.hangup {
             self.read(now_ms);
         }
+        if look.ready_write || look.ready_read || look.hangup {
+            self.look(now_ms);
+        }
+        if names.ready_read {
+            let [own, look] = self.dialer.tell([self.transport.as_mut(), self.look.as_mut()]);
+            if let Err(error) = own {
+                self.fail(now_ms, &error.to_string());
+            }
+            if look.is_err() {
+                self.fail_look(now_ms);
+            }
+        }
         self.session.tick(now_ms);
+    }
+
+    /// Asks, and reads the answer.
+    fn look(&mut self, now_ms: u64) {
+        let Some(look) = self.look.as_mut() else { return };
+        if look.is_connecting() {
+            match look.finish_connecting() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => return self.fail_look(now_ms),
+            }
+            let request = self.session.look_request();
+            // What nobody has written to yet takes a few bytes at once.
+            if !matches!(look.write(&request), Ok(Some(count)) if count == request.len()) {
+                return self.fail_look(now_ms);
+            }
+        }
+        match look.read(&mut self.buffer) {
+            Ok(None) => {}
+            Ok(Some(0)) | Err(_) => self.fail_look(now_ms),
+            Ok(Some(count)) => self.session.look_received(now_ms, &self.buffer[..count]),
+        }
+    }
+
+    fn fail_look(&mut self, now_ms: u64) {
+        self.look = None;
+        self.session.look_closed(now_ms);
     }
 
     fn finish_connecting(&mut self, now_ms: u64) {
@@ -248,6 +307,11 @@ impl Driver {
                 match output {
                     Output::Close => self.transport = None,
                     Output::Connect(address) => self.connect(now_ms, &address),
+                    Output::Look(address) => match self.dialer.connect(&address) {
+                        Ok(transport) => self.look = Some(transport),
+                        Err(_) => self.fail_look(now_ms),
+                    },
+                    Output::EndLook => self.look = None,
                     Output::Event(event) => {
                         refused |= matches!(event, Event::Failed { .. });
                         self.hand_out(&event);
@@ -273,7 +337,7 @@ impl Driver {
     }
 
     fn connect(&mut self, now_ms: u64, address: &str) {
-        match Transport::connect(address) {
+        match self.dialer.connect(address) {
             Ok(transport) => self.transport = Some(transport),
             Err(error) => self.fail(now_ms, &error.to_string()),
         }
@@ -324,6 +388,12 @@ impl Driver {
         self.shown()?;
         self.store.close()
     }
+}
+
+fn poll_fd(transport: Option<&Transport>, has_output: bool) -> PollFd {
+    let Some(transport) = transport else { return PollFd::new(-1, false, false) };
+    let (read, write) = transport.waits_for(has_output);
+    PollFd::new(transport.as_raw_fd(), read, write)
 }
 
 #[cfg(test)]
@@ -382,7 +452,8 @@ pub mod tests {
             let store =
                 Store::open(&files.0, "alice", &options.servers).expect("the store opens").0;
             let password = Some("open sesame".to_owned());
-            let driver = Driver::new(&options, "alice", password, store, follow);
+            let look_up = crate::net::resolver::system();
+            let driver = Driver::new(&options, "alice", password, store, follow, look_up);
             Offline { driver: driver.expect("it starts"), files }
         }
     }
@@ -399,11 +470,9 @@ pub mod tests {
         let Offline { mut driver, files } = Offline::who_follows(false);
         let _listener = UnixListener::bind(files.0.join("nobody")).expect("it can listen");
         driver.events(0);
-        let mut ready = driver.poll_fd();
-        ready.ready_write = true;
-        driver.turn(0, &ready);
+        driver.wait(&mut [], &[]).expect("it connects");
         driver.events(0);
-        for cmd in ["login", "token"] {
+        for cmd in ["server_status", "login", "token"] {
             hear(&mut driver, &Message { cmd: cmd.into(), ..Message::default() });
         }
         driver.events(0);

@@ -17,7 +17,7 @@ use super::session::{Event, Refusal};
 use super::show::messages;
 use super::store;
 use crate::sys::clock;
-use crate::sys::poll::{self, PollFd};
+use crate::sys::poll::PollFd;
 use crate::sys::process;
 use crate::sys::signal::{self, Signals};
 use crate::sys::terminal::{self, RawMode};
@@ -146,20 +146,12 @@ impl Full {
             if self.ended || self.screen.is_quitting() || self.screen.refused().is_some() {
                 return Ok(());
             }
-            let mut fds = [
-                PollFd::new(0, true, false),
-                PollFd::new(self.signals.as_raw_fd(), true, false),
-                self.driver.poll_fd(),
-            ];
-            let own = self.screen.deadline().map(|deadline| deadline.saturating_sub(now_ms));
+            let mut fds =
+                [PollFd::new(0, true, false), PollFd::new(self.signals.as_raw_fd(), true, false)];
             // While an answer is owed, it is shown for how long.
             let owed_ms = self.driver.session.owed_ms(now_ms);
-            let owed = owed_ms.map(|owed_ms| OWED_MS - owed_ms % OWED_MS);
-            let timeouts = [self.driver.timeout_ms(now_ms), own, owed];
-            let timeout_ms = timeouts.into_iter().flatten().min();
-            poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
-            let now_ms = clock::monotonic_ms();
-            self.driver.turn(now_ms, &fds[2]);
+            let owed = owed_ms.map(|owed_ms| now_ms + OWED_MS - owed_ms % OWED_MS);
+            let now_ms = self.driver.wait(&mut fds, &[self.screen.deadline(), owed])?;
             if fds[1].ready_read {
                 self.on_signals()?;
             }

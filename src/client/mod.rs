@@ -4,7 +4,8 @@
 //! | ---           | --- |
 //! | [`session`]   | what is said to which server and when; pure |
 //! | [`store`]     | outbox, cursor and token on disk |
-//! | `transport`, `driver` | the socket; a session with its socket, clock and files |
+//! | `transport`, `dialer` | a socket; how it comes to its address |
+//! | `driver`      | a session with its sockets, clock and files |
 //! | [`editor`]    | the typed line; pure |
 //! | [`commands`]  | the table of commands |
 //! | [`printer`]   | events as lines of text or JSON |
@@ -16,6 +17,7 @@
 
 pub mod cluster;
 pub mod commands;
+mod dialer;
 mod driver;
 pub mod editor;
 pub mod fullscreen;

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::protocol::Message;
 use crate::protocol::id;
 use crate::sys::clock;
-use crate::sys::poll::{self, PollFd};
+use crate::sys::poll::PollFd;
 use crate::sys::signal::{self, Signals};
 
 struct OneShot {
@@ -200,13 +200,8 @@ impl OneShot {
                 };
                 return Err(Error::Failed(format!("not done in time: {why}")));
             }
-            let mut fds =
-                [PollFd::new(self.signals.as_raw_fd(), true, false), self.driver.poll_fd()];
-            let left = self.deadline_ms.map(|deadline| deadline.saturating_sub(now_ms));
-            let timeouts = [self.driver.timeout_ms(now_ms), left];
-            let timeout_ms = timeouts.into_iter().flatten().min();
-            poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for the server"))?;
-            self.driver.turn(clock::monotonic_ms(), &fds[1]);
+            let mut fds = [PollFd::new(self.signals.as_raw_fd(), true, false)];
+            self.driver.wait(&mut fds, &[self.deadline_ms])?;
             while let Some(signal) = self.signals.next() {
                 if is_ending(signal) {
                     return Err(Error::Failed("ended by a signal".to_string()));

@@ -17,7 +17,7 @@ use super::run::{INPUT_BYTES, finish, is_ending, write_out};
 use super::session::State;
 use crate::limits;
 use crate::sys::clock;
-use crate::sys::poll::{self, PollFd};
+use crate::sys::poll::PollFd;
 use crate::sys::signal::{self, Signals};
 
 struct Pipe {
@@ -124,27 +124,21 @@ impl Pipe {
             if self.has_work() {
                 continue;
             }
-            if let Some(end) = self.wait(now_ms)? {
+            if let Some(end) = self.wait()? {
                 return Ok(end);
             }
         }
     }
 
     /// Waits for something to happen, and takes it.
-    fn wait(&mut self, now_ms: u64) -> Result<Option<End>, Error> {
+    fn wait(&mut self) -> Result<Option<End>, Error> {
         let wanted = self.input.len() < INPUT_BYTES || !self.input.contains(&b'\n');
         let reads = wanted && !self.at_end && !self.line.is_quitting();
         let mut fds = [
             PollFd::new(if reads { 0 } else { -1 }, reads, false),
             PollFd::new(self.signals.as_raw_fd(), true, false),
-            self.driver.poll_fd(),
         ];
-        let left = self.deadline_ms.map(|deadline| deadline.saturating_sub(now_ms));
-        let timeouts = [self.driver.timeout_ms(now_ms), left];
-        let timeout_ms = timeouts.into_iter().flatten().min();
-        poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
-        let now_ms = clock::monotonic_ms();
-        self.driver.turn(now_ms, &fds[2]);
+        self.driver.wait(&mut fds, &[self.deadline_ms])?;
         while let Some(signal) = self.signals.next() {
             if is_ending(signal) {
                 return Ok(Some(End::Signal));

@@ -1,5 +1,5 @@
 //! The client's loop: standard input, the socket and signals in, one write to standard output each
-//! turn. One thread; only the name service is waited for elsewhere than in `poll`.
+//! turn. One thread, and one for each look-up of a name; it waits nowhere but in `poll`.
 //!
 //! Output to a pipe that nobody empties stops the loop, and with it the reading of the socket: then
 //! the server leaves pushes out and says so, and `sync` brings them later. Nothing piles up here.
@@ -16,7 +16,7 @@ use super::show::messages;
 use super::store::{self, Store};
 use super::{commands, fullscreen, oneshot, password, pipe};
 use crate::sys::clock;
-use crate::sys::poll::{self, PollFd};
+use crate::sys::poll::PollFd;
 use crate::sys::process;
 use crate::sys::signal::{self, Signals};
 use crate::sys::terminal::{self, RawMode};
@@ -51,7 +51,8 @@ pub fn run(options: Options) -> Result<u8, Error> {
         password = Some(password::ask(&format!("password of {user}"), options.create)?);
     }
     let is_chat = options.action == Action::Chat;
-    let driver = Driver::new(&options, &user, password, store, is_chat)?;
+    let look_up = crate::net::resolver::system();
+    let driver = Driver::new(&options, &user, password, store, is_chat, look_up)?;
     let result = match &options.action {
         Action::Chat => chat(driver, &options, &user, &found),
         Action::Send { to, text: None } => send_lines(driver, &options, &user, to),
@@ -207,17 +208,9 @@ impl Terminal {
             if self.ended || self.line.is_quitting() || self.line.refused().is_some() {
                 return Ok(());
             }
-            let mut fds = [
-                PollFd::new(0, true, false),
-                PollFd::new(self.signals.as_raw_fd(), true, false),
-                self.driver.poll_fd(),
-            ];
-            let own = self.editor.deadline().map(|deadline| deadline.saturating_sub(now_ms));
-            let timeouts = [self.driver.timeout_ms(now_ms), own];
-            let timeout_ms = timeouts.into_iter().flatten().min();
-            poll::wait(&mut fds, timeout_ms).map_err(io_error("wait for input"))?;
-            let now_ms = clock::monotonic_ms();
-            self.driver.turn(now_ms, &fds[2]);
+            let mut fds =
+                [PollFd::new(0, true, false), PollFd::new(self.signals.as_raw_fd(), true, false)];
+            let now_ms = self.driver.wait(&mut fds, &[self.editor.deadline()])?;
             if fds[1].ready_read {
                 self.on_signals()?;
             }

@@ -1,10 +1,10 @@
 //! The client's socket, nonblocking: TCP, or a Unix stream at `unix:PATH`.
 //!
-//! Only the name service is waited for (the standard library has no other way). All addresses that it
-//! gives are dialled at once, and the first that answers is taken: one that never does costs no time.
+//! All addresses of a name are dialled at once, and the first that answers is taken: one that never
+//! does costs no time.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use mio::{Events, Interest, Poll, Token};
 use crate::limits;
 
 enum Stream {
+    /// The addresses of this name are being looked up.
+    Name(String),
     Tcp(TcpStream),
     Unix(UnixStream),
     /// Several addresses of a name, none of which has answered yet.
@@ -33,24 +35,45 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Starts to connect.
+    /// Starts to connect to a Unix socket.
     ///
     /// # Errors
     /// Where that fails at once.
-    pub fn connect(address: &str) -> io::Result<Transport> {
-        let stream = match address.strip_prefix("unix:") {
-            Some(path) => Stream::Unix(UnixStream::connect(path)?),
-            None => {
-                let mut found: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
-                found.truncate(limits::PEER_ADDRESSES);
-                match found.as_slice() {
-                    [] => return Err(io::Error::other("the name has no address")),
-                    [one] => Stream::Tcp(dial(*one)?),
-                    several => Stream::Race(Race::begin(several)?),
-                }
-            }
+    pub fn to_path(path: &str) -> io::Result<Transport> {
+        let stream = Stream::Unix(UnixStream::connect(path)?);
+        Ok(Transport { stream, connecting: true })
+    }
+
+    /// Starts to connect to whichever of the addresses answers first.
+    ///
+    /// # Errors
+    /// Where that fails at once.
+    pub fn to_any(addresses: &[SocketAddr]) -> io::Result<Transport> {
+        let stream = match &addresses[..addresses.len().min(limits::PEER_ADDRESSES)] {
+            [] => return Err(io::Error::other("the name has no address")),
+            [one] => Stream::Tcp(dial(*one)?),
+            several => Stream::Race(Race::begin(several)?),
         };
         Ok(Transport { stream, connecting: true })
+    }
+
+    /// Waits for the addresses of a name.
+    pub fn to_name(name: &str) -> Transport {
+        Transport { stream: Stream::Name(name.to_owned()), connecting: true }
+    }
+
+    /// Whether this waits for the addresses of that name.
+    pub fn waits_for_name(&self, name: &str) -> bool {
+        matches!(&self.stream, Stream::Name(waited_for) if waited_for == name)
+    }
+
+    /// The name has these addresses: starts to connect.
+    ///
+    /// # Errors
+    /// Where that fails at once.
+    pub fn found(&mut self, addresses: &[SocketAddr]) -> io::Result<()> {
+        *self = Transport::to_any(addresses)?;
+        Ok(())
     }
 
     /// The connection does not stand yet.
@@ -62,6 +85,7 @@ impl Transport {
     /// bytes to be written or not.
     pub fn waits_for(&self, has_output: bool) -> (bool, bool) {
         match self.stream {
+            Stream::Name(_) => (false, false),
             Stream::Race(_) => (true, false),
             _ if self.connecting => (false, true),
             _ => (true, has_output),
@@ -74,6 +98,7 @@ impl Transport {
     /// Where no address of the name could be connected to.
     pub fn finish_connecting(&mut self) -> io::Result<bool> {
         let is_connected = match &mut self.stream {
+            Stream::Name(_) => false,
             Stream::Tcp(stream) => has_connected(stream)?,
             Stream::Unix(stream) => match stream.take_error()? {
                 Some(error) => return Err(error),
@@ -96,7 +121,7 @@ impl Transport {
         let result = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
-            Stream::Race(_) => return Ok(None),
+            Stream::Race(_) | Stream::Name(_) => return Ok(None),
         };
         not_now(result)
     }
@@ -106,7 +131,7 @@ impl Transport {
         let result = match &mut self.stream {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
-            Stream::Race(_) => return Ok(None),
+            Stream::Race(_) | Stream::Name(_) => return Ok(None),
         };
         not_now(result)
     }
@@ -115,6 +140,8 @@ impl Transport {
 impl AsRawFd for Transport {
     fn as_raw_fd(&self) -> RawFd {
         match &self.stream {
+            // Passed over by poll(2).
+            Stream::Name(_) => -1,
             Stream::Tcp(stream) => stream.as_raw_fd(),
             Stream::Unix(stream) => stream.as_raw_fd(),
             Stream::Race(race) => race.poll.as_raw_fd(),

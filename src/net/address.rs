@@ -87,6 +87,44 @@ pub fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
     }
 }
 
+/// Where a client reaches a server, `HOST:PORT` or `unix:PATH`, or why it is not that. Nothing is
+/// looked up.
+pub fn client_address(text: &str) -> Result<(), &'static str> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("unix: needs a path behind it"),
+        Some(_) => Ok(()),
+        None => match host_and_port(text)? {
+            (_, 0) => Err("the port is 0"),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Whether the address is of this machine, whatever it is called: a Unix socket or loopback.
+pub fn is_near(address: &str) -> bool {
+    if address.starts_with("unix:") {
+        return true;
+    }
+    let Ok((host, _)) = host_and_port(address) else { return false };
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match ip {
+        Ok(ip) => ip.to_canonical().is_loopback(),
+        Err(_) => host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// Whether two addresses are the same place, as far as that shows without a look-up: by the same
+/// name, or the same port of loopback.
+pub fn same(one: &str, other: &str) -> bool {
+    match (host_and_port(one), host_and_port(other)) {
+        (Ok((host, port)), Ok((other_host, other_port))) => {
+            port == other_port
+                && (host.eq_ignore_ascii_case(other_host) || is_near(one) && is_near(other))
+        }
+        _ => one == other,
+    }
+}
+
 /// Longest name of a host in DNS.
 const HOST_BYTES: usize = 253;
 

@@ -3,7 +3,7 @@
 //! what it does at which moment is random.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};
@@ -26,9 +26,16 @@ pub struct Stored {
 
 /// What the servers agree on, and the dice.
 pub struct Cluster {
+    pub seed: u64,
     pub rng: Rng,
     pub addresses: Vec<String>,
     pub primary: usize,
+    /// The PRIMARY's.
+    pub term: u64,
+    /// Servers whose machines hang: they take connections and bytes, and say nothing.
+    pub silent: BTreeSet<usize>,
+    /// Servers that refuse connections.
+    pub dead: BTreeSet<usize>,
     /// Nobody is PRIMARY.
     pub electing: bool,
     pub id: u128,
@@ -50,9 +57,13 @@ pub struct Cluster {
 impl Cluster {
     pub fn new(seed: u64, servers: usize) -> Cluster {
         Cluster {
+            seed,
             rng: Rng::new(seed),
             addresses: (0..servers).map(|n| format!("server{n}:7262")).collect(),
             primary: 0,
+            term: 1,
+            silent: BTreeSet::new(),
+            dead: BTreeSet::new(),
             electing: false,
             id: 77,
             seq: 10,
@@ -152,7 +163,15 @@ impl Connection {
 
     /// Handles what is held, as far as the cluster's state allows.
     pub fn work(&mut self, cluster: &mut Cluster) {
+        if cluster.silent.contains(&self.server) {
+            return;
+        }
         while !self.closing && !self.held.is_empty() {
+            if self.held.front().is_some_and(|message| message.cmd == "server_status") {
+                self.held.pop_front();
+                self.on_status(cluster);
+                continue;
+            }
             if cluster.electing {
                 if !std::mem::replace(&mut self.told_electing, true) {
                     let body = Cow::Borrowed("electing: wait");
@@ -170,6 +189,19 @@ impl Connection {
             }
             self.on_request(cluster, &message);
         }
+    }
+
+    fn on_status(&mut self, cluster: &Cluster) {
+        let is_primary = self.server == cluster.primary && !cluster.electing;
+        let role = if is_primary { "PRIMARY" } else { "BACKUP" };
+        let address = match cluster.electing {
+            true => "",
+            false => cluster.addresses[cluster.primary].as_str(),
+        };
+        let term = cluster.term;
+        let body =
+            format!("id s\nrole {role}\nterm {term}\ncommit 1\nprimary {address}\nread_only no");
+        self.put(&Message { cmd: "server_status".into(), body: body.into(), ..Message::default() });
     }
 
     fn redirect(&mut self, cluster: &Cluster) {

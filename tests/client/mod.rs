@@ -8,4 +8,5 @@ mod process;
 mod screen;
 mod scripted;
 mod session;
+mod silence;
 mod world;

@@ -2,17 +2,18 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::bounded::{
-    Accept, Bound, Bounded, PATIENCE, Pipes, Run, eventually, exit_of, output_of, serve,
-};
+use super::screen::real::in_shell;
+use crate::support::bounded::{Accept, Bound, Bounded, Pipes, Run, exit_of, output_of, serve};
 use crate::support::sys::{Pty, kill, spawn_on_pty};
 use crate::support::{Rng, TempDir, env_number};
 use chatctl::protocol::Message;
 use chatctl::protocol::framing::{self, Codec, Form};
+use chatctl::sys::poll::{self, PollFd};
 use chatctl::sys::signal;
 
 /// A server that can be killed and started again at the same place.
@@ -391,12 +392,30 @@ fn a_server_that_redirects_and_closes_is_left_for_good() {
     server.create("alice");
     let (address, count) = redirecting(server.address());
     for round in 1..=20 {
-        let mut client = server.client_of(&address, "alice", "alice", 30);
+        let servers = format!("{address},{}", server.address());
+        let mut client = server.client_of(&servers, "alice", "alice", 30);
         let output = client.arg("--list").run();
         assert_eq!(text_of(&output.stdout), "alice\n", "{}", text_of(&output.stderr));
         // Its close was no failure of the server that it named.
         assert_eq!(count.load(Ordering::Relaxed), round);
     }
+}
+
+#[test]
+fn a_redirect_out_of_the_list_is_not_followed_but_named() {
+    let server = Server::start("redirected-away");
+    let catcher = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let elsewhere = catcher.local_addr().expect("it is bound").to_string();
+    let (address, count) = redirecting(elsewhere.clone());
+    let output = server.client_of(&address, "alice", "alice", 1).arg("--list").run();
+    assert_eq!(output.status.code(), Some(1));
+    let error = text_of(&output.stderr);
+    let says = format!("{address} names {elsewhere} as PRIMARY, which --servers does not list");
+    assert!(error.contains(&says), "{error}");
+    assert!(count.load(Ordering::Relaxed) > 0);
+    let mut arrived = [PollFd::new(catcher.as_raw_fd(), true, false)];
+    let count = poll::wait(&mut arrived, Some(0)).expect("poll(2) works");
+    assert_eq!(count, 0, "nobody has connected there");
 }
 
 #[test]
@@ -585,15 +604,16 @@ fn a_password_is_changed_and_an_account_deleted_after_questions_at_the_terminal(
 fn a_stopped_client_gives_the_terminal_back_and_goes_on_when_continued() {
     let server = Server::start("client-terminal-stop");
     server.create("alice");
-    let (mut pty, mut child) = at_terminal(&server, "alice");
+    let mut pty = Pty::open();
+    let script = "set -m; \"$@\"; echo the shell is back; read line; fg";
+    let mut client = server.client("alice");
+    let mut command = in_shell(script, client.arg("--plain").env("TERM", "xterm"));
+    let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+    pty.read_until("logged in as ");
     pty.type_text("typed\u{1a}");
-    let stopped = |child: &Child| {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
-        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
-    };
-    eventually("the client stops", PATIENCE, || stopped(&child).then_some(()));
+    pty.read_until("the shell is back");
     assert!(pty.echoes() && !pty.is_raw(), "the shell has its terminal");
-    kill(child.id(), signal::CONT).expect("it runs");
+    pty.type_text("\n");
     pty.read_until("> typed");
     assert!(pty.is_raw());
     pty.type_text("\u{3}/quit\r");

@@ -109,7 +109,7 @@ fn a_redirect_is_told_as_an_election_not_as_a_lost_connection() {
 
 #[test]
 fn the_next_server_that_knows_better_is_believed_at_once_after_a_redirect_to_a_dead_one() {
-    let mut cluster = Cluster::new(1, 3);
+    let mut cluster = Cluster::new(1, 4);
     cluster.faults = false;
     let mut world = World::new(cluster);
     world.drain();
@@ -117,12 +117,77 @@ fn the_next_server_that_knows_better_is_believed_at_once_after_a_redirect_to_a_d
     world.connects.clear();
     let since = world.now_ms;
     let mut redirect = push("redirect");
-    (redirect.to, redirect.error) = ("dead:1".into(), true);
+    (redirect.to, redirect.error) = ("server1:7262".into(), true);
+    world.cluster.dead.insert(1);
+    world.cluster.primary = 3;
     say(&mut world, &redirect);
-    world.cluster.primary = 2;
     world.calm();
-    assert_eq!(world.connects, ["dead:1", "server1:7262", "server2:7262"]);
+    assert_eq!(world.connects, ["server1:7262", "server2:7262", "server3:7262"]);
     assert!(world.now_ms - since < 100, "{} ms", world.now_ms - since);
+}
+
+/// The session is at `from`, which names `primary`; where it goes next, or why it does not.
+fn sent_on(servers: &[&str], primary: &str) -> Result<String, String> {
+    let mut cluster = Cluster::new(1, 1);
+    cluster.faults = false;
+    cluster.addresses = servers.iter().map(|server| server.to_string()).collect();
+    let mut world = World::new(cluster);
+    world.drain();
+    world.calm();
+    world.connects.clear();
+    let mut redirect = push("redirect");
+    (redirect.to, redirect.error) = (primary.to_owned().into(), true);
+    say(&mut world, &redirect);
+    match world.session.trouble() {
+        None => Ok(world.connects[0].clone()),
+        Some(why) => Err(why.to_owned()),
+    }
+}
+
+#[test]
+fn a_redirect_is_followed_only_within_the_list_and_never_off_this_machine() {
+    let far = ["a.example:1", "b.example:2", "127.0.0.1:3"];
+    assert_eq!(sent_on(&far, "b.example:2").as_deref(), Ok("b.example:2"));
+    assert_eq!(sent_on(&far, "B.EXAMPLE:2").as_deref(), Ok("b.example:2"), "names have no case");
+    assert_eq!(sent_on(&far, "localhost:3").as_deref(), Ok("127.0.0.1:3"));
+    for outside in ["c.example:2", "b.example:3", "10.0.0.1:2", "unix:/run/chatctl.sock"] {
+        let why = sent_on(&far, outside).expect_err(outside);
+        assert!(why.contains(outside) && why.contains("--servers does not list"), "{why}");
+    }
+    for near in ["localhost:1", "127.0.0.9:1", "[::1]:1", "unix:/run/chatctl.sock"] {
+        let why = sent_on(&[near, "b.example:2"], "b.example:2").expect_err(near);
+        assert!(why.contains("is not on this machine"), "{near}: {why}");
+        assert_eq!(sent_on(&[near, "127.0.0.1:2"], "[::1]:2").as_deref(), Ok("127.0.0.1:2"));
+    }
+    for wrong in ["", "b.example", "b.example:0", ":2", "unix:", "a b:1", "\x1b[2J:1"] {
+        let why = sent_on(&far, wrong).expect_err(wrong);
+        assert!(why.contains("without a valid address"), "{why}");
+    }
+}
+
+#[test]
+fn a_server_cannot_rename_the_user_nor_promise_pages_for_ever() {
+    let mut world = online();
+    world.drop_connection();
+    world.pass_time(60_000);
+    let mut status = push("server_status");
+    status.body = "role PRIMARY\nterm 1\nprimary server0:7262".into();
+    say(&mut world, &status);
+    let mut login = push("resume");
+    login.to = "mallory".into();
+    say(&mut world, &login);
+    assert_eq!(world.session.state(), State::Offline);
+    assert!(world.session.trouble().is_some_and(|why| why.contains("another account")));
+
+    let mut world = online();
+    let mut lagging = push("lagging");
+    lagging.seq = 1_000;
+    say(&mut world, &lagging);
+    let mut page = push("sync");
+    (page.body, page.seq) = ("more".into(), world.cursor.expect("it is known"));
+    say(&mut world, &page);
+    assert_eq!(world.session.state(), State::Offline);
+    assert!(world.session.trouble().is_some_and(|why| why.contains("more to catch up with")));
 }
 
 #[test]
@@ -468,9 +533,16 @@ fn a_server_that_stays_read_only_is_left_for_the_next_of_the_list() {
     say(&mut world, &status);
     assert_eq!(world.session.state(), State::ReadOnly);
     world.events.clear();
-    world.pass_time(READ_ONLY_MS - 1);
-    assert_eq!(world.session.address(), world.cluster.addresses[0]);
-    world.pass_time(1);
+    // Nobody else knows better, as far as they answer.
+    world.cluster.silent.extend([1, 2]);
+    let since = world.now_ms;
+    let mut rounds = Rounds::new(100, "it is left");
+    while world.session.address() == world.cluster.addresses[0] {
+        rounds.count();
+        world.pass_time(60_000);
+    }
+    assert_eq!(world.now_ms - since, READ_ONLY_MS);
+    world.cluster.silent.clear();
     world.calm();
     assert_eq!(world.session.address(), world.cluster.addresses[1]);
     assert_eq!(states(&world), [State::Electing, State::Connected], "it is not told as a loss");
@@ -526,6 +598,8 @@ fn a_login_that_a_read_only_server_refuses_is_tried_again_elsewhere() {
     world.pass_time(60_000);
     let mut status = push("server_status");
     status.body = "read-only: no majority of the servers is reachable".into();
+    say(&mut world, &status);
+    status.body = "role BACKUP\nterm 1\nprimary ".into();
     say(&mut world, &status);
     let mut refused = push("resume");
     (refused.error, refused.body) = (true, "bad-token: it has expired or is void".into());

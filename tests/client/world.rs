@@ -14,6 +14,9 @@ pub struct World {
     pub cluster: Cluster,
     pub session: Session,
     pub link: Option<Connection>,
+    /// The connection of a look, and the servers that were asked.
+    pub look: Option<Connection>,
+    pub asked: Vec<String>,
     /// Bytes of the client that the server has not got yet.
     pub sent: VecDeque<u8>,
     pub events: Vec<Event>,
@@ -34,6 +37,8 @@ impl World {
             cluster,
             session,
             link: None,
+            look: None,
+            asked: Vec::new(),
             sent: VecDeque::new(),
             events: Vec::new(),
             connects: Vec::new(),
@@ -69,6 +74,8 @@ impl World {
             match output {
                 Output::Connect(address) => self.connect(&address),
                 Output::Close => self.cut(),
+                Output::Look(address) => self.look(&address),
+                Output::EndLook => self.look = None,
                 Output::Event(event) => {
                     match &event {
                         Event::Sent { id, seq, .. } => {
@@ -101,12 +108,36 @@ impl World {
         let server = self.cluster.addresses.iter().position(|known| known == address);
         let refused = self.cluster.faults && self.cluster.rng.chance(1, 6);
         match server {
-            Some(server) if !refused => {
+            Some(server) if !refused && !self.cluster.dead.contains(&server) => {
                 self.link = Some(Connection::new(server));
                 self.session.connected(self.now_ms);
             }
             _ => self.session.closed(self.now_ms, "connection refused"),
         }
+    }
+
+    /// Another server is asked; it answers when it is looked at.
+    fn look(&mut self, address: &str) {
+        self.asked.push(address.to_string());
+        let server = self.cluster.addresses.iter().position(|known| known == address);
+        let refused = self.cluster.faults && self.cluster.rng.chance(1, 6);
+        match server {
+            Some(server) if !refused && !self.cluster.dead.contains(&server) => {
+                let mut look = Connection::new(server);
+                look.receive(&mut self.cluster, &self.session.look_request());
+                self.look = Some(look);
+            }
+            _ => self.session.look_closed(self.now_ms),
+        }
+    }
+
+    /// What the server that is asked says arrives.
+    pub fn carry_look(&mut self) {
+        let Some(look) = &mut self.look else { return };
+        look.work(&mut self.cluster);
+        let bytes: Vec<u8> = look.output.drain(..).collect();
+        self.session.look_received(self.now_ms, &bytes);
+        self.drain();
     }
 
     /// The connection is gone, with all that was under way.
@@ -138,6 +169,9 @@ impl World {
         };
         let count = count.min(link.output.len());
         let bytes: Vec<u8> = link.output.drain(..count).collect();
+        if bytes.is_empty() && !link.closing {
+            return;
+        }
         let ends = link.closing && link.output.is_empty();
         self.session.received(self.now_ms, &bytes);
         self.drain();
@@ -158,6 +192,7 @@ impl World {
     /// kill -9: a new process with what is on disk.
     pub fn restart(&mut self) {
         self.cut();
+        self.look = None;
         self.restarts += 1;
         let mut config = config(&self.cluster);
         config.seed = self.restarts;
@@ -191,6 +226,7 @@ impl World {
             }
             self.carry_up(usize::MAX);
             self.carry_down(usize::MAX);
+            self.carry_look();
             let quiet = self.link.is_some() && quiet_line(&self.link);
             let done = self.session.waiting() == 0 && self.session.is_idle();
             if quiet && done && self.session.is_synced() && self.sent.is_empty() {
@@ -222,6 +258,6 @@ pub fn config(cluster: &Cluster) -> Config {
         cursor: None,
         own_recent: Vec::new(),
         follow: true,
-        seed: 1,
+        seed: cluster.seed,
     }
 }

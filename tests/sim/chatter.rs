@@ -390,6 +390,22 @@ impl Client for Chatter {
         }
     }
 
+    fn look_request(&self) -> Vec<u8> {
+        self.session.as_ref().map_or(Vec::new(), Session::look_request)
+    }
+
+    fn look_received(&mut self, now_ms: u64, bytes: &[u8]) {
+        if let Some(session) = &mut self.session {
+            session.look_received(now_ms, bytes);
+        }
+    }
+
+    fn look_closed(&mut self, now_ms: u64) {
+        if let Some(session) = &mut self.session {
+            session.look_closed(now_ms);
+        }
+    }
+
     fn pass(&mut self, now_ms: u64, checker: &mut Checker) {
         if self.starts_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             self.start(now_ms);
@@ -420,6 +436,11 @@ impl Client for Chatter {
                     self.counts.connections += 1;
                 }
                 Output::Close => wishes.push(Wish::Close),
+                Output::Look(address) => {
+                    wishes.push(Wish::Look(address));
+                    self.counts.looks += 1;
+                }
+                Output::EndLook => wishes.push(Wish::EndLook),
                 Output::Event(event) => handed.extend(self.on_event(event, checker)),
             }
         }

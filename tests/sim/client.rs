@@ -11,6 +11,10 @@ pub enum Wish {
     Close,
     /// Send these bytes.
     Send(Vec<u8>),
+    /// Ask this server how things are, on a connection beside the other.
+    Look(String),
+    /// Drop that connection.
+    EndLook,
 }
 
 /// A client process, or a person's machine on which one may run. Times are milliseconds.
@@ -18,6 +22,12 @@ pub trait Client {
     fn connected(&mut self, now_ms: u64);
     fn received(&mut self, now_ms: u64, bytes: &[u8], checker: &mut Checker);
     fn closed(&mut self, now_ms: u64, why: &str);
+    /// What it says first on the connection that [`Wish::Look`] asked for.
+    fn look_request(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    fn look_received(&mut self, _now_ms: u64, _bytes: &[u8]) {}
+    fn look_closed(&mut self, _now_ms: u64) {}
     /// Time has passed; a client that is not calm may also do something new.
     fn pass(&mut self, now_ms: u64, checker: &mut Checker);
     fn next_ms(&self) -> Option<u64>;

@@ -32,6 +32,8 @@ counts! {
     doubled_ids "sends of an id that was sent before",
     shown "messages shown to people, each once",
     answers "answers held against the model",
+    looks "looks of clients for another server",
+    looked "of these, those that were answered",
     elections "PRIMARYs elected",
     kills "processes killed",
     power_losses "machines that lost their power",

@@ -105,6 +105,22 @@ impl World {
 
     pub fn client_connects(&mut self, client: usize, address: &str) {
         self.client_closes(client);
+        self.machines[client].link = Some(self.open_link(client, address));
+    }
+
+    /// A client asks another server how things are.
+    pub fn client_looks(&mut self, client: usize, address: &str) {
+        self.client_ends_look(client);
+        self.machines[client].look = Some(self.open_link(client, address));
+    }
+
+    pub fn client_ends_look(&mut self, client: usize) {
+        if let Some(number) = self.machines[client].look.take() {
+            self.put_up(number, Piece::End(""));
+        }
+    }
+
+    fn open_link(&mut self, client: usize, address: &str) -> LinkId {
         let Some(server) = place_of(address) else {
             panic!("a client wants to {address}, where no server ever was");
         };
@@ -114,8 +130,8 @@ impl World {
         let (up, down) = (VecDeque::new(), VecDeque::new());
         let link = Link { client, server, epoch: 0, up, down, up_at: 0, down_at: 0 };
         self.links.insert(number, link);
-        self.machines[client].link = Some(number);
         self.put_up(number, Piece::Open);
+        number
     }
 
     pub fn client_closes(&mut self, client: usize) {
@@ -220,6 +236,9 @@ impl World {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(piece) = link.down.pop_front() else { return };
         let (client, server, epoch) = (link.client, link.server, link.epoch);
+        if self.machines[client].look == Some(number) {
+            return self.arrives_at_look(client, number, piece);
+        }
         if self.machines[client].link != Some(number) {
             return;
         }
@@ -238,6 +257,24 @@ impl World {
             Piece::End(why) => {
                 self.machines[client].link = None;
                 self.drive(client, |client, now_ms, _| client.closed(now_ms, why));
+            }
+            Piece::Open => unreachable!("servers do not connect to clients"),
+        }
+    }
+
+    fn arrives_at_look(&mut self, client: usize, number: LinkId, piece: Piece) {
+        match piece {
+            Piece::Opened => {
+                let request = self.machines[client].client.look_request();
+                self.put_up(number, Piece::Bytes(request));
+            }
+            Piece::Bytes(bytes) => {
+                self.counts.looked += 1;
+                self.drive(client, |client, now_ms, _| client.look_received(now_ms, &bytes));
+            }
+            Piece::End(_) => {
+                self.machines[client].look = None;
+                self.drive(client, |client, now_ms, _| client.look_closed(now_ms));
             }
             Piece::Open => unreachable!("servers do not connect to clients"),
         }

@@ -320,6 +320,7 @@ impl World {
         self.note(format_args!("client {client} crashes"));
         let power = self.rng.chance(1, 2);
         self.client_closes(client);
+        self.client_ends_look(client);
         self.drive(client, |client, now_ms, _| {
             client.crash(now_ms, power);
         });

@@ -91,6 +91,8 @@ pub enum Event {
 pub struct Machine {
     pub client: Box<dyn Client>,
     pub link: Option<LinkId>,
+    /// The connection on which it asks another server how things are.
+    pub look: Option<LinkId>,
     wakes_at: Option<Us>,
 }
 
@@ -219,7 +221,7 @@ impl World {
                     }
                     false => Box::new(Wild::new(name, list.clone(), all.clone(), seed)),
                 };
-                self.machines.push(Machine { client, link: None, wakes_at: None });
+                self.machines.push(Machine { client, link: None, look: None, wakes_at: None });
                 self.wake_client(self.machines.len() - 1);
             }
         }
@@ -639,6 +641,8 @@ impl World {
                     Wish::Connect(address) => self.client_connects(place, &address),
                     Wish::Close => self.client_closes(place),
                     Wish::Send(bytes) => self.client_sends(place, bytes),
+                    Wish::Look(address) => self.client_looks(place, &address),
+                    Wish::EndLook => self.client_ends_look(place),
                 }
             }
         }

@@ -212,7 +212,7 @@ impl Roamer {
     }
 
     /// Tries one server, and does not wait where it does not serve.
-    pub fn try_once(&mut self) -> Result<Line, Gone> {
+    fn try_once(&mut self) -> Result<Line, Gone> {
         self.at = self.hint.take().unwrap_or_else(|| {
             self.next += 1;
             self.servers[self.next % self.servers.len()].clone()
@@ -222,21 +222,6 @@ impl Roamer {
             true => Ok(line),
             false => Err(Gone::Lost),
         }
-    }
-
-    /// Where it was last.
-    pub fn at(&self) -> &str {
-        &self.at
-    }
-
-    /// The next attempt goes there.
-    pub fn go_to(&mut self, address: &str) {
-        self.hint = Some(address.to_owned());
-    }
-
-    /// Whether it knows where the next attempt goes.
-    pub fn is_sent_on(&self) -> bool {
-        self.hint.is_some()
     }
 
     /// A connection has ended; the next goes where it said.

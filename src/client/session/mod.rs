@@ -6,8 +6,9 @@
 //! driver                                session
 //!   new, send, request, mark_read  ->     queues, each bounded
 //!   connected, received, closed, tick ->  one switch to on_<message>
-//!   poll()                         <-     Connect, Close, Event
+//!   poll()                         <-     Connect, Close, Look, EndLook, Event
 //!   outgoing(), wrote(n)           <-     bytes for the socket
+//!   look_request(), look_received  <->    a question to another server, see `look`
 //!   deadline()                     <-     when to call tick next
 //! ```
 //!
@@ -22,6 +23,8 @@
 //!   brings them.
 //! - The server's words never panic it; a server that does not keep the protocol is left.
 
+pub mod look;
+mod moving;
 mod old;
 mod replies;
 mod requests;
@@ -39,7 +42,10 @@ use crate::protocol::framing::Codec;
 pub use requests::{Refusal, Request};
 pub use types::{Config, Draft, Event, Full, Incoming, Output, State};
 
-/// A server that has not taken the connection by then is passed over, milliseconds.
+/// A server that has not taken the connection by then is passed over, milliseconds, while others of the
+/// list are untried; doubled each round of the list up to [`CONNECT_MS`].
+pub const CONNECT_FIRST_MS: u64 = 1_500;
+/// The longest wait for a connection, milliseconds.
 pub const CONNECT_MS: u64 = 5_000;
 /// A login (a password hash, perhaps an election) may take this long, milliseconds.
 pub const LOGIN_MS: u64 = 30_000;
@@ -47,8 +53,11 @@ pub const LOGIN_MS: u64 = 30_000;
 pub const SILENCE_MS: u64 = 10_000;
 /// No reply may take longer than this, even when other things are heard, milliseconds.
 pub const REPLY_MS: u64 = 30_000;
-/// With nothing heard for so long, the server is pinged, milliseconds.
-pub const PING_IDLE_MS: u64 = 15_000;
+/// With nothing heard for so long, the server is pinged, milliseconds: at the most, see
+/// [`PING_JITTER_MS`].
+pub const PING_IDLE_MS: u64 = 2_000;
+/// A ping may come so much earlier, milliseconds.
+pub const PING_JITTER_MS: u64 = 500;
 /// The first wait after every server of the list has failed, milliseconds; doubled each round.
 pub const BACKOFF_MS: u64 = 100;
 /// The longest wait between two attempts, milliseconds.
@@ -94,6 +103,7 @@ struct Pending {
 enum PendingKind {
     Login(LoginKind),
     Logoff,
+    Standing,
     Token,
     Ping,
     Sync,
@@ -137,11 +147,24 @@ pub struct Session {
 
     phase: Phase,
     next_server: usize,
-    redirect_to: Option<String>,
     redirects: u32,
     /// A redirect is being followed.
     is_moving: bool,
     failures: u32,
+    look: look::Look,
+    /// Of looks; from a random number on, so that clients do not all ask the same server.
+    questions: usize,
+    pace: look::Pace,
+    /// The term of the server that is spoken to, or of a PRIMARY that was heard of since; 0: not known.
+    term: u64,
+    /// Where the server that is spoken to says it is reached, if it is PRIMARY.
+    advertised: String,
+    /// Since when the server says that it does not serve all.
+    unserved_since: Option<u64>,
+    /// When it began to serve all again: what was asked before had to wait for an election.
+    served_since: u64,
+    /// With nothing heard for so long, the server is pinged.
+    ping_after_ms: u64,
     address: String,
     trouble: Option<String>,
 
@@ -211,10 +234,17 @@ impl Session {
             seed: config.seed,
             phase,
             next_server: 0,
-            redirect_to: None,
             redirects: 0,
             is_moving: false,
             failures: 0,
+            look: look::Look::Quiet,
+            questions: 0,
+            pace: look::Pace::default(),
+            term: 0,
+            advertised: String::new(),
+            unserved_since: None,
+            served_since: 0,
+            ping_after_ms: PING_IDLE_MS,
             address: String::new(),
             trouble: None,
             incoming: Vec::new(),
@@ -254,6 +284,7 @@ impl Session {
             latency_ms: None,
             outputs: VecDeque::new(),
         };
+        session.questions = session.random_below(1 << 20) as usize;
         if session.phase == Phase::Stopped {
             session.event(Event::PasswordNeeded);
         }
@@ -364,6 +395,7 @@ impl Session {
         }
         self.last_heard = now_ms;
         self.phase = Phase::LoggingIn { deadline: now_ms + LOGIN_MS };
+        self.ask_standing(now_ms);
         self.log_in(now_ms);
         self.settle(now_ms);
     }
@@ -423,21 +455,22 @@ impl Session {
 
     /// When [`Session::tick`] is to be called next, milliseconds on the caller's clock.
     pub fn deadline(&self) -> Option<u64> {
-        match self.phase {
+        let own = match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Connecting { deadline } | Phase::LoggingIn { deadline } => Some(deadline),
             Phase::Stopped => None,
             Phase::Online { .. } => {
                 let reply = match self.pending.front() {
                     Some(oldest) => self.reply_deadline(oldest),
-                    None => self.last_heard + PING_IDLE_MS,
+                    None => self.last_heard + self.ping_after_ms,
                 };
                 let again = self.requests.iter().filter_map(requests::Waiting::wakes_at).min();
                 let flying = self.outbox.front().is_some_and(|item| item.in_flight);
                 let pause = self.pause.filter(|_| !self.outbox.is_empty() && !flying);
                 [Some(reply), pause, again, self.leave_at].into_iter().flatten().min()
             }
-        }
+        };
+        [own, self.look_deadline()].into_iter().flatten().min()
     }
 
     // What can be asked.
@@ -561,6 +594,7 @@ impl Session {
         {
             self.start_connecting(now_ms);
         }
+        self.look_around(now_ms);
         self.fill(now_ms);
         let state = self.state();
         if state != self.told_state {
@@ -573,12 +607,10 @@ impl Session {
     }
 
     fn start_connecting(&mut self, now_ms: u64) {
-        self.address = match self.redirect_to.take() {
-            Some(address) => address,
-            None => self.servers[self.next_server % self.servers.len()].clone(),
-        };
-        self.phase = Phase::Connecting { deadline: now_ms + CONNECT_MS };
+        self.address = self.servers[self.next_server].clone();
+        self.phase = Phase::Connecting { deadline: now_ms + self.connect_ms() };
         self.server_state = None;
+        self.advertised.clear();
         self.outputs.push_back(Output::Connect(self.address.clone()));
     }
 
@@ -614,6 +646,8 @@ impl Session {
         self.refusals = 0;
         self.held_code.clear();
         self.server_state = None;
+        self.unserved_since = None;
+        self.end_look();
         self.leave_at = None;
         self.latency_ms = None;
         self.want_sync();
@@ -660,6 +694,8 @@ impl Session {
         assert!(flying <= limits::SEND_WINDOW, "the window is bounded");
         assert!(self.is_attached() || self.pending.is_empty(), "no reply without a connection");
         assert!(self.is_attached() || self.outgoing.is_empty(), "no bytes without a connection");
+        let is_quiet = matches!(self.look, look::Look::Quiet);
+        assert!(self.is_attached() || is_quiet, "nobody is suspected without a connection");
         assert!(self.own_recent.len() <= limits::OWN_RECENT + limits::SEND_WINDOW);
         let cursor = self.cursor.unwrap_or(0);
         assert!(self.own_recent.keys().all(|seq| *seq > cursor), "below the cursor: forgotten");

@@ -1,5 +1,6 @@
 //! What the server says: one switch, a handler a message.
 
+use super::look;
 use super::wire::request;
 use super::{
     Draft, Event, Incoming, LoginKind, PendingKind, Phase, READ_ONLY_MS, Refusal, Session, State,
@@ -28,35 +29,6 @@ impl Session {
         }
     }
 
-    fn on_redirect(&mut self, now_ms: u64, message: &Message<'_>) {
-        self.redirects += 1;
-        let address = message.to.to_string();
-        if self.redirects > limits::REDIRECTS {
-            self.redirects = 0;
-            return self.leave(now_ms, "redirects in a circle");
-        }
-        if !is_address(&address) {
-            return self.leave(now_ms, "redirects to nowhere");
-        }
-        self.drop_connection();
-        self.is_moving = true;
-        // Two servers that each take the other for PRIMARY need a moment, not a storm.
-        let wait_ms = match self.redirects {
-            1 => 0,
-            many => self.back_off_ms(many, 1),
-        };
-        self.redirect_to = Some(address);
-        self.phase = Phase::Waiting { until: now_ms + wait_ms };
-    }
-
-    /// The server has been read-only for long: the next one may not be.
-    pub(super) fn leave_read_only(&mut self, now_ms: u64) {
-        self.drop_connection();
-        self.is_moving = true;
-        self.next_server = (self.next_server + 1) % self.servers.len();
-        self.phase = Phase::Waiting { until: now_ms };
-    }
-
     fn on_lagging(&mut self, seq: u64) {
         self.known = self.known.max(seq);
         self.missed = self.missed.max(seq);
@@ -68,6 +40,11 @@ impl Session {
     fn on_state_push(&mut self, now_ms: u64, message: &Message<'_>) {
         let state = pushed_state(message);
         self.server_state = state;
+        self.note_served(now_ms, state);
+        if state == Some(State::Connected) {
+            // Perhaps in a later term.
+            self.ask_standing(now_ms);
+        }
         let has_others = self.servers.len() > 1;
         self.leave_at = match state {
             Some(State::ReadOnly) if has_others => self.leave_at.or(Some(now_ms + READ_ONLY_MS)),
@@ -163,6 +140,7 @@ impl Session {
         if !matches!(oldest.kind, PendingKind::Login(_)) {
             // A login takes long on purpose.
             self.latency_ms = Some(now_ms.saturating_sub(oldest.sent_ms));
+            self.note_pace(now_ms, oldest.sent_ms);
         }
         let refusal = message.error.then(|| Refusal::of(&message.body));
         if refusal.as_ref().is_some_and(|refusal| refusal.code == "not-logged-in") {
@@ -180,6 +158,11 @@ impl Session {
                     self.event(Event::Token(message.body.into_owned()));
                 }
             }
+            PendingKind::Standing => {
+                if let Some(standing) = look::standing_of(&message) {
+                    self.on_standing(standing);
+                }
+            }
             PendingKind::Ping | PendingKind::Logoff => {}
             PendingKind::Sync => self.on_sync(now_ms, &message, refusal),
             PendingKind::Read { name, seq } => self.on_read(&name, seq, refusal),
@@ -193,14 +176,14 @@ impl Session {
     }
 
     fn on_login(&mut self, now_ms: u64, kind: LoginKind, message: &Message<'_>) {
+        if !message.to.is_empty() && message.to != self.user.as_str() {
+            return self.leave(now_ms, "has logged in another account than the one asked for");
+        }
         self.create = false;
         self.redirects = 0;
         self.is_moving = false;
         self.trouble = None;
         self.phase = Phase::Online { since: now_ms };
-        if !message.to.is_empty() {
-            self.user = message.to.to_string();
-        }
         let cluster = message.msg_ids.iter().next().and_then(id::parse).unwrap_or(0);
         if cluster != self.cluster {
             self.on_cluster(cluster);
@@ -228,6 +211,7 @@ impl Session {
         if self.cluster != 0 {
             self.cursor = None;
             self.known = 0;
+            self.term = 0;
             self.own_recent.clear();
         }
         self.cluster = cluster;
@@ -289,6 +273,9 @@ impl Session {
             // messages would be passed over.
             let why = format!("refused to catch up: {refusal}");
             return self.leave(now_ms, &why);
+        }
+        if message.body == "more" && message.seq <= self.cursor.unwrap_or(0) {
+            return self.leave(now_ms, "says there is more to catch up with, and sends nothing");
         }
         self.move_cursor(message.seq);
         let at_end = message.body != "more" && self.missed <= self.cursor.unwrap_or(0);
@@ -393,16 +380,5 @@ fn pushed_state(message: &Message<'_>) -> Option<State> {
         "electing" => Some(State::Electing),
         "primary" => Some(State::Connected),
         _ => None,
-    }
-}
-
-/// `HOST:PORT` or `unix:PATH`.
-fn is_address(text: &str) -> bool {
-    match text.strip_prefix("unix:") {
-        Some(path) => !path.is_empty(),
-        None => match text.rsplit_once(':') {
-            Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0),
-            None => false,
-        },
     }
 }

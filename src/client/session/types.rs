@@ -100,6 +100,11 @@ pub enum Output {
     Connect(String),
     /// Drop the connection.
     Close,
+    /// Connect to this address too, once connected write [`Session::look_request`], and hand what comes
+    /// to [`Session::look_received`]; where it fails or ends, call [`Session::look_closed`].
+    Look(String),
+    /// Drop that connection.
+    EndLook,
     /// Something for the user.
     Event(Event),
 }

@@ -5,7 +5,7 @@ mod hands;
 mod hostile;
 mod keeping;
 mod measure;
-mod real;
+pub mod real;
 mod seat;
 mod truth;
 mod widths;

@@ -30,7 +30,7 @@ fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
 }
 
 /// A shell's script that runs `program` as its arguments.
-fn in_shell(script: &str, program: &Command) -> Command {
+pub fn in_shell(script: &str, program: &Command) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh"]).arg(program.get_program()).args(program.get_args());
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -1,0 +1,86 @@
+//! Connections to servers by their addresses. A look-up may take minutes and cannot be broken off, so
+//! it has a thread and the loop goes on; the answer is taken up when it comes, or at the next attempt
+//! if that one was given up. Addresses that a name had before are dialled at once.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+use super::transport::Transport;
+use crate::net::{LookUp, Resolver};
+
+/// What connects.
+pub struct Dialer {
+    resolver: Resolver,
+    woken: UnixStream,
+    /// What each name was found to be last. Only names of the client's list are asked for.
+    known: BTreeMap<String, Vec<SocketAddr>>,
+}
+
+impl Dialer {
+    /// One that looks names up like this.
+    ///
+    /// # Errors
+    /// Where the system has no descriptors left.
+    pub fn new(look_up: LookUp) -> io::Result<Dialer> {
+        let (woken, wake) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        wake.set_nonblocking(true)?;
+        // A full pipe wakes as well as a byte more.
+        let resolver = Resolver::new(look_up, move || drop((&wake).write(&[0])));
+        Ok(Dialer { resolver, woken, known: BTreeMap::new() })
+    }
+
+    /// Starts to connect to `HOST:PORT` or `unix:PATH`.
+    ///
+    /// # Errors
+    /// Where that fails at once.
+    pub fn connect(&mut self, address: &str) -> io::Result<Transport> {
+        if let Some(path) = address.strip_prefix("unix:") {
+            return Transport::to_path(path);
+        }
+        if let Ok(address) = address.parse() {
+            return Transport::to_any(&[address]);
+        }
+        // It may have moved since.
+        self.resolver.ask(address.to_owned());
+        match self.known.get(address) {
+            Some(addresses) => Transport::to_any(addresses),
+            None => Ok(Transport::to_name(address)),
+        }
+    }
+
+    /// Tells connections that wait for a name what has been found. [`Dialer`]'s descriptor is ready
+    /// when there is something.
+    ///
+    /// # Errors
+    /// For each connection, why it cannot be made after all.
+    pub fn tell(&mut self, mut connections: [Option<&mut Transport>; 2]) -> [io::Result<()>; 2] {
+        let mut bytes = [0; 64];
+        while self.woken.read(&mut bytes).is_ok_and(|count| count > 0) {}
+        let mut results = [Ok(()), Ok(())];
+        while let Some((name, found)) = self.resolver.poll() {
+            for (connection, result) in connections.iter_mut().zip(&mut results) {
+                if let Some(connection) = connection.as_mut().filter(|it| it.waits_for_name(&name))
+                {
+                    *result = match &found {
+                        Ok(addresses) => connection.found(addresses),
+                        Err(why) => Err(io::Error::other(format!("the name is unknown: {why}"))),
+                    };
+                }
+            }
+            if let Ok(addresses) = found {
+                self.known.insert(name, addresses);
+            }
+        }
+        results
+    }
+}
+
+impl AsRawFd for Dialer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.woken.as_raw_fd()
+    }
+}

@@ -100,6 +100,8 @@ pub const SCREEN_NAMES: usize = 5_000;
 pub const SCREEN_INPUT_ROWS: usize = 8;
 /// Largest screen that is drawn, columns and rows; what is beyond stays empty.
 pub const SCREEN_SIDE: usize = 1_000;
+/// Bytes of a web address that terminals take as a link. A longer one is shown as text only.
+pub const LINK_BYTES: usize = 2_083;
 /// Pages of history that one `/search` loads at most. Past it: it stops and says so.
 pub const SEARCH_PAGES: usize = 150;
 /// Commands that are read ahead from a pipe before the messages among them are synced together.

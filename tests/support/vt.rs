@@ -11,6 +11,8 @@ pub struct Cell {
     pub text: String,
     /// The numbers of the last `ESC [ ... m`, without 0.
     pub look: Vec<u16>,
+    /// The address that it is a link to.
+    pub link: Option<String>,
 }
 
 /// What a terminal takes for the columns of a character.
@@ -41,6 +43,7 @@ pub struct Vt {
     main: Page,
     other: Page,
     look: Vec<u16>,
+    link: Option<String>,
     belief: Belief,
     /// Where the last cluster is, while the next character may join it.
     joinable: Option<(usize, usize)>,
@@ -61,7 +64,7 @@ pub struct Vt {
 }
 
 fn blank() -> Cell {
-    Cell { text: " ".to_string(), look: Vec::new() }
+    Cell { text: " ".to_string(), look: Vec::new(), link: None }
 }
 
 impl Page {
@@ -85,6 +88,7 @@ impl Vt {
             main: Page::new(columns, rows),
             other: Page::new(columns, rows),
             look: Vec::new(),
+            link: None,
             belief: Belief::Clusters,
             joinable: None,
             is_past_end: false,
@@ -232,10 +236,11 @@ impl Vt {
         let (row, column) = (self.main.row, self.main.column);
         self.split(row, column);
         self.split(row, column + width);
-        self.main.cells[row][column] = Cell { text: char.to_string(), look: self.look.clone() };
+        self.main.cells[row][column] =
+            Cell { text: char.to_string(), look: self.look.clone(), link: self.link.clone() };
         if width == 2 {
             self.main.cells[row][column + 1] =
-                Cell { text: String::new(), look: self.look.clone() };
+                Cell { text: String::new(), look: self.look.clone(), link: self.link.clone() };
         }
         self.main.column = (column + width).min(self.columns - 1);
         self.is_past_end = column + width == self.columns;
@@ -256,7 +261,7 @@ impl Vt {
         if is_narrow && cluster::width(&text) == 2 {
             self.split(row, column + 2);
             self.main.cells[row][column + 1] =
-                Cell { text: String::new(), look: self.look.clone() };
+                Cell { text: String::new(), look: self.look.clone(), link: self.link.clone() };
             self.main.column = (column + 2).min(self.columns - 1);
             self.is_past_end = column + 2 == self.columns;
         }
@@ -293,19 +298,39 @@ impl Vt {
                 Some(end + 1)
             }
             b']' => {
-                let end = 2 + bytes[2..].iter().position(|byte| *byte == 0x07)?;
+                let end = 2 + bytes[2..].iter().position(|byte| *byte < 0x20)?;
+                let used = match bytes[end] {
+                    0x1b if *bytes.get(end + 1)? == b'\\' => 2,
+                    0x07 => 1,
+                    _ => 0,
+                };
                 let text = String::from_utf8_lossy(&bytes[2..end]).into_owned();
-                match text.strip_prefix("52;c;") {
-                    Some(base64) => self.clipboard.push(base64.to_string()),
-                    None => self.not_understood.push(format!("ESC ] {text}")),
+                if used == 0 || !self.system_command(&text) {
+                    self.not_understood.push(format!("ESC ] {text}"));
                 }
-                Some(end + 1)
+                Some(end + used)
             }
             other => {
                 self.not_understood.push(format!("ESC {:?}", char::from(other)));
                 Some(2)
             }
         }
+    }
+
+    fn system_command(&mut self, text: &str) -> bool {
+        match text.split_once(';') {
+            Some(("52", rest)) => {
+                self.clipboard.extend(rest.strip_prefix("c;").map(str::to_string));
+            }
+            Some(("8", rest)) => {
+                let (parameters, address) = rest.split_once(';').unwrap_or((rest, ""));
+                let is_right = address.is_empty() != parameters.starts_with("id=");
+                self.link = Some(address.to_string()).filter(|address| !address.is_empty());
+                return is_right;
+            }
+            _ => return false,
+        }
+        true
     }
 
     fn control_sequence(&mut self, text: &str) -> bool {

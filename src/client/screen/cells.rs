@@ -3,6 +3,8 @@
 //! A cluster stands in one cell: a character with its marks, or an emoji with all of its parts. One
 //! of two columns has a [`Glyph::Tail`] behind it, always.
 
+use std::rc::Rc;
+
 use super::super::cluster;
 use super::super::show::MARKS;
 use super::super::width::char_width;
@@ -87,11 +89,13 @@ pub struct Cell {
     pub glyph: Glyph,
     /// How.
     pub style: Style,
+    /// The web address that it is a part of, in printable ASCII.
+    pub link: Option<Rc<str>>,
 }
 
 impl Cell {
     /// Nothing.
-    pub const BLANK: Cell = Cell { glyph: Glyph::One(' '), style: Style::PLAIN };
+    pub const BLANK: Cell = Cell { glyph: Glyph::One(' '), style: Style::PLAIN, link: None };
 }
 
 /// A screen's cells, row after row.
@@ -132,6 +136,18 @@ impl Buffer {
         text: &str,
         style: Style,
     ) -> usize {
+        self.put_linked(row, column, end, text, (style, None))
+    }
+
+    /// The same, of text that is a part of a web address.
+    pub fn put_linked(
+        &mut self,
+        row: usize,
+        column: usize,
+        end: usize,
+        text: &str,
+        (style, link): (Style, Option<&Rc<str>>),
+    ) -> usize {
         let end = end.min(self.columns);
         if row >= self.rows() {
             return column;
@@ -146,9 +162,9 @@ impl Buffer {
             if width == 0 {
                 continue;
             }
-            self.set(row, column, glyph(cluster), style);
+            self.set(row, column, glyph(cluster), style, link);
             if width == 2 {
-                self.set(row, column + 1, Glyph::Tail, style);
+                self.set(row, column + 1, Glyph::Tail, style, link);
             }
             column += width;
         }
@@ -158,7 +174,7 @@ impl Buffer {
     /// Makes a stretch of a row blank, in a style.
     pub fn fill(&mut self, row: usize, column: usize, end: usize, style: Style) {
         for column in column..end.min(self.columns) {
-            self.set(row, column, Glyph::One(' '), style);
+            self.set(row, column, Glyph::One(' '), style, None);
         }
     }
 
@@ -183,7 +199,14 @@ impl Buffer {
         text
     }
 
-    fn set(&mut self, row: usize, column: usize, glyph: Glyph, style: Style) {
+    fn set(
+        &mut self,
+        row: usize,
+        column: usize,
+        glyph: Glyph,
+        style: Style,
+        link: Option<&Rc<str>>,
+    ) {
         let place = row * self.columns + column;
         let last = column + 1 == self.columns;
         // Half a character is no character: what loses the other half goes.
@@ -193,7 +216,7 @@ impl Buffer {
         if !last && self.cells[place + 1].glyph == Glyph::Tail {
             self.cells[place + 1].glyph = Glyph::One(' ');
         }
-        self.cells[place] = Cell { glyph, style };
+        self.cells[place] = Cell { glyph, style, link: link.cloned() };
     }
 
     /// What must hold: no half characters, no controls.

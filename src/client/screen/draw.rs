@@ -14,7 +14,7 @@ use super::super::show;
 use super::super::width::text_width;
 use super::cells::{Buffer, Colour, Style};
 use super::conversation::{Loaded, Place};
-use super::pane::{Look, clipped, padded};
+use super::pane::{Look, Row, clipped, padded};
 use super::{Action, Mode, Screen, input, wrap};
 use crate::limits;
 
@@ -228,10 +228,7 @@ impl Screen {
         // Few messages stand at the bottom, where the next one comes.
         let first = 1 + self.drawn.rows.saturating_sub(shown.rows.len());
         for (at, row) in shown.rows.iter().enumerate() {
-            let mut column = left;
-            for (text, style) in &row.spans {
-                column = buffer.put(first + at, column, self.columns, text, *style);
-            }
+            draw_row(buffer, first + at, left, row);
             if row.is_selected {
                 buffer.reverse(first + at, left, self.columns);
             }
@@ -374,4 +371,23 @@ impl Screen {
         }
         (row + laid.cursor.0 - first, (left + laid.cursor.1).min(self.columns - 1))
     }
+}
+
+/// Draws a row of the pane from a column on, its last piece with the links in it.
+fn draw_row(buffer: &mut Buffer, at: usize, left: usize, row: &Row) {
+    let (mut column, end) = (left, buffer.columns());
+    let Some(((last, style), head)) = row.spans.split_last() else {
+        return;
+    };
+    for (text, style) in head {
+        column = buffer.put(at, column, end, text, *style);
+    }
+    let mut from = 0;
+    for (range, link) in &row.links {
+        column = buffer.put(at, column, end, &last[from..range.start], *style);
+        let linked = (*style, Some(link));
+        column = buffer.put_linked(at, column, end, &last[range.clone()], linked);
+        from = range.end;
+    }
+    buffer.put(at, column, end, &last[from..], *style);
 }

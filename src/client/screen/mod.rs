@@ -20,7 +20,7 @@
 //! | module         | what it is |
 //! | ---            | --- |
 //! | [`cells`], [`paint`] | a screen as cells; two screens' difference as bytes |
-//! | [`wrap`], [`input`] | text into rows |
+//! | [`wrap`], [`input`], [`links`] | text into rows; the web addresses in it |
 //! | [`conversation`], [`book`] | what is loaded, unread, waiting |
 //! | [`pane`]       | a conversation's rows, and the place on them |
 //! | `hands`, `complete`, `asking`, `picker`, `search` | what the user does |
@@ -38,6 +38,7 @@ mod draw;
 mod events;
 mod hands;
 pub mod input;
+pub mod links;
 mod orders;
 pub mod paint;
 pub mod pane;

@@ -15,13 +15,15 @@
 //! | `ESC [ ? 7 l`, `h`         | the last column does not wrap, or does |
 //! | `ESC [ ? 25 l`, `h`        | hides the cursor while a frame is drawn, and shows it |
 //! | `ESC [ r ; c H`            | to a row and column, from 1; without numbers to the first |
-//! | `ESC [ n ; ... m`          | a look: 0, then 1 bold, 2 dim, 7 reversed, 31-36 a colour |
+//! | `ESC [ n ; ... m`          | a look: 0, then 1 bold, 2 dim, 4 underlined, 7 reversed, 31-36 |
+//! | `ESC ] 8 ; id=n ; address ESC \\` | what follows is a link; without both: it ends |
 //! | `ESC [ K`                  | erases to the end of the row |
 //! | `ESC [ 2 J`                | erases the screen: entered, left, resized, Ctrl-L |
 //! | BEL                        | the bell |
 //! | `ESC ] 52 ; c ; base64 BEL` | text into the clipboard, where the terminal allows it |
 
 use std::io::Write;
+use std::rc::Rc;
 
 use super::cells::{Buffer, Cell, Colour, Glyph, Style};
 use crate::auth::base64;
@@ -63,9 +65,10 @@ impl Painter {
     pub fn frame(&mut self, next: Buffer, cursor: Option<(usize, usize)>) -> Vec<u8> {
         let resized = (self.shown.columns(), self.shown.rows()) != (next.columns(), next.rows());
         let is_whole = self.stale || resized;
-        let mut pen = Pen { out: Vec::new(), colour: self.colour, style: None, at: None };
+        let mut pen =
+            Pen { out: Vec::new(), colour: self.colour, style: None, link: None, at: None };
         if is_whole {
-            pen.look(Style::PLAIN);
+            pen.look(Style::PLAIN, None);
             pen.out.extend_from_slice(b"\x1b[2J");
         }
         for row in 0..next.rows() {
@@ -74,6 +77,7 @@ impl Painter {
                 false => pen.changes(row, self.shown.row(row), next.row(row)),
             }
         }
+        pen.link(None);
         let moved = self.cursor != cursor || self.stale || !pen.out.is_empty();
         (self.shown, self.cursor, self.stale) = (next, cursor, false);
         if !moved {
@@ -107,7 +111,9 @@ struct Pen {
     out: Vec<u8>,
     colour: bool,
     /// The look that the terminal has; None: not known.
-    style: Option<Style>,
+    style: Option<(Style, bool)>,
+    /// The link that what is written becomes a part of.
+    link: Option<Rc<str>>,
     /// Where its cursor is; None: not known.
     at: Option<(usize, usize)>,
 }
@@ -154,7 +160,7 @@ impl Pen {
             return;
         }
         self.move_to(row, column);
-        self.look(cell.style);
+        self.look(cell.style, cell.link.as_ref());
         let is_sure = most_columns(&cell.glyph) == 1;
         let columns = match cells.get(column + 1) {
             Some(next) if next.glyph == Glyph::Tail => 2,
@@ -180,7 +186,7 @@ impl Pen {
             return;
         }
         self.move_to(row, column);
-        self.look(Style::PLAIN);
+        self.look(Style::PLAIN, None);
         self.out.extend_from_slice(b"\x1b[K");
     }
 
@@ -191,13 +197,24 @@ impl Pen {
         }
     }
 
-    fn look(&mut self, style: Style) {
-        if self.style == Some(style) {
+    fn link(&mut self, link: Option<&Rc<str>>) {
+        if self.link.as_ref() == link {
             return;
         }
-        self.style = Some(style);
+        let sequence = link.map_or("\x1b]8;;\x1b\\".to_string(), |address| link_start(address));
+        self.out.extend_from_slice(sequence.as_bytes());
+        self.link = link.cloned();
+    }
+
+    fn look(&mut self, style: Style, link: Option<&Rc<str>>) {
+        self.link(link);
+        let is_underlined = link.is_some();
+        if self.style == Some((style, is_underlined)) {
+            return;
+        }
+        self.style = Some((style, is_underlined));
         self.out.extend_from_slice(b"\x1b[0");
-        let looks = [(style.bold, 1), (style.dim, 2), (style.reverse, 7)];
+        let looks = [(style.bold, 1), (style.dim, 2), (is_underlined, 4), (style.reverse, 7)];
         for (_, number) in looks.iter().filter(|(is_set, _)| *is_set) {
             put(&mut self.out, format_args!(";{number}"));
         }
@@ -215,6 +232,12 @@ impl Pen {
         }
         self.out.push(b'm');
     }
+}
+
+/// The parts of one link have one id, by which a terminal knows that they belong together.
+fn link_start(address: &str) -> String {
+    let id = crc32fast::hash(address.as_bytes());
+    format!("\x1b]8;id={id:08x};{address}\x1b\\")
 }
 
 /// Columns that a glyph has at most, whatever a terminal believes: two for each character that is

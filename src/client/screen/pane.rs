@@ -9,6 +9,7 @@ use super::super::show;
 use super::super::width::{take_width, text_width};
 use super::cells::{Colour, Style};
 use super::conversation::{Conversation, Entry, Fate, Place, View};
+use super::links::Link;
 use super::wrap;
 
 /// Widest column of names.
@@ -37,6 +38,8 @@ pub struct Look<'a> {
 pub struct Row {
     /// Pieces of text, from the first column on.
     pub spans: Vec<(String, Style)>,
+    /// Parts of the last piece that belong to web addresses.
+    pub links: Vec<Link>,
     /// It is drawn reversed.
     pub is_selected: bool,
     /// The message it is of.
@@ -96,7 +99,7 @@ impl Look<'_> {
         let mut line = format!("── {text} ");
         let used = text_width(&line);
         line.extend(std::iter::repeat_n('─', self.columns.saturating_sub(used)));
-        Row { spans: vec![(line, style)], is_selected: false, place }
+        Row { spans: vec![(line, style)], links: Vec::new(), is_selected: false, place }
     }
 
     fn text_rows(&self, other: &str, entry: &Entry) -> Vec<Row> {
@@ -120,20 +123,20 @@ impl Look<'_> {
             (format!("{mark} "), mark_style),
         ];
         let mut rows: Vec<Row> = Vec::new();
-        let mut put = |text: String, style: Style| {
+        let mut put = |(text, links): (String, Vec<Link>), style: Style| {
             let mut spans = match rows.is_empty() {
                 true => head.clone(),
                 false => vec![(" ".repeat(indent), Style::PLAIN)],
             };
             spans.push((text, style));
-            rows.push(Row { spans, is_selected, place: entry.place });
+            rows.push(Row { spans, links, is_selected, place: entry.place });
         };
-        for line in wrap::body(&entry.body, columns) {
+        for line in wrap::linked(&entry.body, columns) {
             put(line, style);
         }
         if let Fate::Failed(why) = &entry.fate {
             for line in wrap::body(&format!("not sent: {why}"), columns) {
-                put(line, Style::WRONG);
+                put((line, Vec::new()), Style::WRONG);
             }
         }
         rows

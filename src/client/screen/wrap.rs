@@ -4,12 +4,18 @@ use std::borrow::Cow;
 
 use super::super::width::text_width;
 use super::super::{cluster, show};
+use super::links::{self, Link};
 
 /// What a tab becomes: where it would lead depends on what stands before, which wrapping changes.
 const TAB: &str = "    ";
 
 /// The rows of a message's text, harmless: its own lines kept, the long ones wrapped.
 pub fn body(text: &str, columns: usize) -> Vec<String> {
+    linked(text, columns).into_iter().map(|(row, _)| row).collect()
+}
+
+/// The same, each row with the parts of web addresses in it.
+pub fn linked(text: &str, columns: usize) -> Vec<(String, Vec<Link>)> {
     let mut rows = Vec::new();
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -18,7 +24,11 @@ pub fn body(text: &str, columns: usize) -> Vec<String> {
             false => Cow::Borrowed(line),
         };
         let shown = show::line(&line);
-        rows.extend(line_rows(&shown, columns).into_iter().map(str::to_string));
+        let found = links::find(&shown);
+        // Rows are parts of the line, in order; a blank between two may be left out.
+        let start = |row: &str| row.as_ptr().addr() - shown.as_ptr().addr();
+        let own = |row: &str| (row.to_string(), links::within(&found, start(row), row));
+        rows.extend(line_rows(&shown, columns).into_iter().map(own));
     }
     rows
 }

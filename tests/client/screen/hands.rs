@@ -459,3 +459,29 @@ fn decoded(base64: &str) -> String {
     let bytes = chatctl::auth::base64::decode(base64).expect("it is base64");
     String::from_utf8(bytes).expect("it is UTF-8")
 }
+
+#[test]
+fn a_link_that_is_wrapped_opens_as_a_whole_and_ends_where_the_address_does() {
+    let address = format!("https://example.org/{}?q=1", "long/".repeat(40));
+    let mut seat = Seat::new(80, 24);
+    seat.keys("/to bob\r")
+        .hear("bob", &format!("see {address}, and \u{1b}]8;;http://evil\u{7} too"));
+    let mut linked = String::new();
+    for row in 0..22 {
+        for column in 0..80 {
+            let cell = seat.vt.cell(row, column);
+            match cell.link.as_deref() {
+                Some("http://evil") => assert!(seat.vt.row(row).contains("evil")),
+                Some(link) => {
+                    assert_eq!((link, &cell.look), (address.as_str(), &vec![4]));
+                    linked.push_str(&cell.text);
+                }
+                None => assert!(!cell.look.contains(&4)),
+            }
+        }
+    }
+    assert_eq!(linked, address, "all of it, nothing else");
+    // Another conversation in its place leaves no link behind.
+    seat.keys("/to carol\r");
+    assert!((0..24).all(|row| (0..80).all(|column| seat.vt.cell(row, column).link.is_none())));
+}

@@ -18,6 +18,7 @@ const HOSTILE: &[&str] = &[
     "日本\u{301}語\u{200d}👩\u{200d}",
     "",
     "\n\n\n",
+    "http://a\u{7}b\u{1b}\\c\u{9c} https://\u{202e}x/日本/\u{301} http://中.cn/👩\u{200d}👩",
 ];
 
 #[test]

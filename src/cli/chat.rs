@@ -5,6 +5,7 @@ use std::io::Write;
 use super::error::Error;
 use super::parse::{Environment, Parsed};
 use crate::client::{self, Action, PasswordFrom, ScreenOptions};
+use crate::net::address;
 use crate::protocol::framing::Codec;
 
 /// The variable that holds the password where no file is given.
@@ -20,20 +21,14 @@ pub fn run(parsed: &Parsed, environment: Environment<'_>, _: &mut dyn Write) -> 
 
 /// The options of the client that the values ask for.
 pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::Options, Error> {
-    let servers = parsed.read_values("servers", |servers| {
-        let servers: Vec<&str> = servers.split(',').map(str::trim).collect();
-        match servers.iter().find(|server| !is_address(server)) {
-            Some(bad) => Err(format!("'{}' is no HOST:PORT or unix:PATH", bad.escape_debug())),
-            None => Ok(servers.into_iter().map(str::to_string).collect::<Vec<_>>()),
-        }
-    })?;
+    let servers = server_list(parsed)?;
     let mut codec = parsed.read_values("protocol", |name| match name {
         "json" => Ok(Codec::Json),
         "binary" => Ok(Codec::Binary),
         _ => Err("expected json or binary"),
     })?;
     Ok(client::Options {
-        servers: servers.into_iter().flatten().collect(),
+        servers,
         user: parsed.value("user").map(str::to_string),
         create: parsed.flag("create"),
         password: password(parsed, environment)?,
@@ -52,13 +47,24 @@ pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::
     })
 }
 
-/// Whether it has the form of a server's address; whether there is one is found out by trying.
-fn is_address(text: &str) -> bool {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return !path.is_empty();
+/// The value of `--servers`, where clients reach servers.
+pub fn server_list(parsed: &Parsed) -> Result<Vec<String>, Error> {
+    let lists = parsed.read_values("servers", |list| {
+        list.split(',').map(|server| server_address(server.trim())).collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+/// `HOST`, `HOST:PORT` or `unix:PATH`, with the default port where it names none. Whether there is such
+/// a server is found out by connecting.
+fn server_address(text: &str) -> Result<String, String> {
+    let address = address::with_port(text, address::CLIENT_PORT);
+    match address::client_address(&address) {
+        Ok(()) => Ok(address),
+        Err(why) => {
+            Err(format!("'{}' is not HOST[:PORT] or unix:PATH: {why}", text.escape_debug()))
+        }
     }
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn password(parsed: &Parsed, environment: Environment<'_>) -> Result<PasswordFrom, Error> {
@@ -127,6 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_a_port_is_at_the_default_one() {
+        for (given, address) in [
+            ("chat.example", "chat.example:7262"),
+            ("10.0.0.1", "10.0.0.1:7262"),
+            ("[::1]", "[::1]:7262"),
+            ("[::1]:1", "[::1]:1"),
+            ("h:1", "h:1"),
+            ("unix:/s", "unix:/s"),
+        ] {
+            assert_eq!(options_of(&["--servers", given]).unwrap().servers, [address]);
+        }
+    }
+
+    #[test]
     fn every_flag_reaches_its_option() {
         let options = options_of(&[
             "--servers=a:1, unix:/s",
@@ -190,8 +210,13 @@ mod tests {
     fn what_cannot_be_is_a_usage_error() {
         for (arguments, said) in [
             (&["--send=bob", "--inbox"][..], "--send and --inbox cannot be given together"),
-            (&["--servers=a:1,b"], "--servers: 'a:1,b' is wrong; 'b' is no HOST:PORT or unix:PATH"),
-            (&["--servers=a:0"], "'a:0' is no HOST:PORT"),
+            (
+                &["--servers=a:1,b:c"],
+                "--servers: 'a:1,b:c' is wrong; 'b:c' is not HOST[:PORT] or unix:PATH",
+            ),
+            (&["--servers=a:0"], "'a:0' is not HOST[:PORT] or unix:PATH: the port is 0"),
+            (&["--servers=a,"], "'' is not HOST[:PORT]"),
+            (&["--servers=::1"], "an IPv6 address needs brackets"),
             (&["hello"], "unexpected argument 'hello'"),
             (&["--inbox", "hello"], "unexpected argument 'hello'"),
         ] {

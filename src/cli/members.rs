@@ -78,7 +78,7 @@ fn change(parsed: &Parsed) -> Result<Option<Change>, Error> {
     }
     let with_address = server.contains('=');
     match verb {
-        Verb::Add if !with_address => return Err(parsed.wrong("add needs NAME=HOST:PORT")),
+        Verb::Add if !with_address => return Err(parsed.wrong("add needs NAME=HOST[:PORT]")),
         Verb::Remove if with_address => return Err(parsed.wrong("remove needs a NAME only")),
         _ => {}
     }

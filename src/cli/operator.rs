@@ -12,7 +12,7 @@ use super::error::Error;
 use super::parse::Parsed;
 use crate::auth::hmac;
 use crate::limits;
-use crate::net::{connect, reason, resolver};
+use crate::net::{address, connect, reason, resolver};
 use crate::server::peers::handshake::{Dialing, Identity, Session};
 use crate::server::peers::secret;
 use crate::server::peers::session::{Block, LENGTH_BYTES};
@@ -68,7 +68,10 @@ pub fn reads(parsed: &Parsed) -> Result<(Vec<Server>, hmac::Key), Error> {
     let failed = |error| Error::failed(parsed.subcommand().name, error);
     let secret = secret::read(&file).map_err(failed)?;
     let servers = parsed.value("servers").unwrap_or_default();
-    let servers: Vec<Server> = servers.split(',').map(|at| Server::At(at.to_owned())).collect();
+    let servers: Vec<Server> = servers
+        .split(',')
+        .map(|at| Server::At(address::with_port(at.trim(), address::PEER_PORT)))
+        .collect();
     if servers.len() > limits::STATUS_SERVERS {
         let most = limits::STATUS_SERVERS;
         return Err(parsed.wrong(format!("--servers: {most} servers at most")));

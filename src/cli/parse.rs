@@ -40,6 +40,8 @@ pub struct Parsed {
     subcommand: &'static Subcommand,
     given: Vec<Given>,
     positionals: Vec<String>,
+    /// What `~` in a file name means.
+    home: Option<PathBuf>,
 }
 
 /// One value of one flag.
@@ -57,13 +59,14 @@ pub fn parse(
     arguments: &[String],
     environment: Environment<'_>,
 ) -> Result<Request, Error> {
-    let mut parsed = Parsed { subcommand, given: Vec::new(), positionals: Vec::new() };
+    let home = absolute(environment, "HOME");
+    let mut parsed = Parsed { subcommand, given: Vec::new(), positionals: Vec::new(), home };
     if parsed.take_arguments(arguments)? {
         return Ok(Request::Help);
     }
     parsed.check_operands()?;
     parsed.take_environment(environment)?;
-    parsed.take_config()?;
+    parsed.take_config(environment)?;
     parsed.take_defaults();
     Ok(Request::Run(parsed))
 }
@@ -97,9 +100,19 @@ impl Parsed {
         number.unwrap_or_else(|| panic!("the table gives --{name} a default and bounds that fit"))
     }
 
-    /// The value of a path flag.
+    /// The value of a path flag. A `~` at its beginning is the home directory, also where no shell has
+    /// seen it: in a configuration file, in the environment, after a `=`.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
-        self.value(name).map(PathBuf::from)
+        let value = self.value(name)?;
+        let below_home = match value.strip_prefix('~') {
+            Some("") => Some(""),
+            Some(rest) => rest.strip_prefix('/'),
+            None => None,
+        };
+        Some(match (below_home, &self.home) {
+            (Some(below), Some(home)) => home.join(below),
+            _ => PathBuf::from(value),
+        })
     }
 
     /// Every value of a flag, read by `read`, whose error says what is wrong.
@@ -260,12 +273,14 @@ impl Parsed {
         Ok(())
     }
 
-    /// Flags that command line and environment leave open, from the file that `--config` names.
-    fn take_config(&mut self) -> Result<(), Error> {
+    /// Flags that command line and environment leave open, from the file that `--config` names, or
+    /// from the subcommand's own.
+    fn take_config(&mut self, environment: Environment<'_>) -> Result<(), Error> {
         if self.subcommand.flag("config").is_none() {
             return Ok(());
         }
-        let Some(path) = self.path("config") else { return Ok(()) };
+        let own = || self.own_settings(environment).filter(|path| path.exists());
+        let Some(path) = self.path("config").or_else(own) else { return Ok(()) };
         let settings = config::read(&path, self.subcommand).map_err(|what| self.wrong(what))?;
         let before = self.given.len();
         for setting in settings {
@@ -277,6 +292,13 @@ impl Parsed {
             self.given.push(Given { flag, value: setting.value, source });
         }
         Ok(())
+    }
+
+    fn own_settings(&self, environment: Environment<'_>) -> Option<PathBuf> {
+        let file = Some(self.subcommand.settings).filter(|file| !file.is_empty())?;
+        let below = absolute(environment, "XDG_CONFIG_HOME")
+            .or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        Some(below.join("chatctl").join(file))
     }
 
     fn take_defaults(&mut self) {
@@ -309,6 +331,12 @@ impl Parsed {
             }
         })
     }
+}
+
+/// A variable that names a directory; a relative one is ignored, as the XDG base directory
+/// specification asks for.
+fn absolute(environment: Environment<'_>, variable: &str) -> Option<PathBuf> {
+    environment(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// A sentence as the end of another one.

@@ -32,6 +32,9 @@ pub struct Subcommand {
     pub flags: &'static [Flag],
     /// Environment variables that stand for no flag.
     pub variables: &'static [Variable],
+    /// A file below `$XDG_CONFIG_HOME/chatctl` whose settings are read without `--config`, if it is
+    /// there; empty: none.
+    pub settings: &'static str,
     /// Runs it with checked values: what it prints goes to the writer, the exit code comes back.
     pub run: fn(&Parsed, Environment<'_>, &mut dyn Write) -> Result<u8, Error>,
 }
@@ -166,7 +169,7 @@ const NO_COLOR: Variable =
 /// `--servers`, where a command goes to the peers' port.
 const PEERS: Flag = Flag {
     name: "servers",
-    value: "HOST:PORT,...",
+    value: "HOST[:PORT],...",
     help: "Where one server or more listen for their peers: the addresses of --cluster of chatctl \
            serve.",
     more: "The others are asked too, as far as one of these names them.",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A place to listen at: `HOST:PORT`, `:PORT` (every address of the machine) or `unix:PATH`.
+/// A place to listen at: `HOST` or `HOST:PORT`, `:PORT` (every address of the machine) or `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP address; port 0 lets the system choose.
@@ -32,11 +32,12 @@ impl FromStr for Listen {
             let port = port.parse().map_err(|_| format!("{port:?} is not a port (0 to 65535)"))?;
             return Ok(Listen::Everywhere(port));
         }
-        host_and_port(text)
-            .map_err(|why| format!("{text:?} is not HOST:PORT, :PORT or unix:PATH: {why}"))?;
-        Ok(match text.parse() {
+        let address = with_port(text, CLIENT_PORT);
+        host_and_port(&address)
+            .map_err(|why| format!("{text:?} is not HOST[:PORT], :PORT or unix:PATH: {why}"))?;
+        Ok(match address.parse() {
             Ok(address) => Listen::Tcp(address),
-            Err(_) => Listen::Name(text.to_owned()),
+            Err(_) => Listen::Name(address),
         })
     }
 }
@@ -84,6 +85,20 @@ pub fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
             Err("the host is not an IPv4 address")
         }
         _ => Ok((host, port)),
+    }
+}
+
+/// The port for clients, where an address names none.
+pub const CLIENT_PORT: u16 = 7262;
+/// The port for the other servers, where an address names none.
+pub const PEER_PORT: u16 = 7263;
+
+/// The address with this port, unless it has one already or is a Unix socket's.
+pub fn with_port(text: &str, port: u16) -> String {
+    let host_ends = text.rfind(']').map_or(0, |bracket| bracket + 1);
+    match text.starts_with("unix:") || text.is_empty() || text[host_ends..].contains(':') {
+        true => text.to_owned(),
+        false => format!("{text}:{port}"),
     }
 }
 
@@ -181,14 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn an_address_without_a_port_gets_the_default_one() {
+        for (text, address) in [
+            ("127.0.0.1", "127.0.0.1:7262"),
+            ("[::1]", "[::1]:7262"),
+            ("chat.example", "chat.example:7262"),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), address);
+        }
+        for same in ["h:1", ":1", "[::1]:1", "::1", "unix:/a", ""] {
+            assert_eq!(with_port(same, PEER_PORT), same);
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_with_its_own_text() {
         for (text, why) in [
             ("", "no port"),
-            ("7262", "no port"),
+            ("7262", "not an IPv4 address"),
             (":", "not a port"),
             (":99999", "not a port"),
             ("unix:", "needs a path"),
-            ("127.0.0.1", "no port"),
             ("127.0.0.1:x", "not a number"),
             ("127.0.0.256:1", "not an IPv4 address"),
             ("10.0.1:1", "not an IPv4 address"),

@@ -15,13 +15,13 @@ use crate::auth::hmac;
 use crate::auth::sha256::Sha256;
 use crate::limits;
 use crate::net::Listen;
-use crate::net::address::host_and_port;
+use crate::net::address::{CLIENT_PORT, PEER_PORT, host_and_port, with_port};
 use crate::protocol::name;
 use crate::raft;
 use crate::sys::clock;
 use crate::wal::hard_state::HardState;
 
-/// One server of the list that every server is given: `NAME=HOST:PORT`.
+/// One server of the list that every server is given: `NAME=HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listed {
     /// Its name.
@@ -40,14 +40,15 @@ impl FromStr for Listed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Listed, String> {
-        let wrong = |why: &str| format!("'{}' is not NAME=HOST:PORT: {why}", text.escape_debug());
+        let wrong = |why: &str| format!("'{}' is not NAME=HOST[:PORT]: {why}", text.escape_debug());
         let (name, address) = text.split_once('=').ok_or_else(|| wrong("it has no ="))?;
         let name = server_name(name).map_err(|why| wrong(&why))?;
-        let why = match host_and_port(address) {
+        let address = with_port(address, PEER_PORT);
+        let why = match host_and_port(&address) {
             Err(why) => why,
             Ok((_, 0)) => "the port is 0",
             Ok(_) if address.len() > limits::PEER_ADDRESS_BYTES => "it is too long",
-            Ok(_) => return Ok(Listed { name, address: address.to_owned() }),
+            Ok(_) => return Ok(Listed { name, address }),
         };
         Err(wrong(&format!("the address needs a host and a port: {why}")))
     }
@@ -132,13 +133,14 @@ pub(super) fn client_address(
     trace: Trace,
 ) -> Result<String, Error> {
     if let Some(address) = &options.advertise {
+        let address = with_port(address, CLIENT_PORT);
         let printable = address.bytes().all(|byte| byte.is_ascii_graphic());
         if !printable || address.len() > limits::PEER_ADDRESS_BYTES {
             return Err(Error::Cluster(
-                "--advertise is to be HOST:PORT, as clients reach this server".to_owned(),
+                "--advertise must be HOST[:PORT] as clients reach this server".to_owned(),
             ));
         }
-        return Ok(address.clone());
+        return Ok(address);
     }
     let is_unix = |address: &&String| address.starts_with("unix:");
     let tcp = addresses.iter().find(|address| !is_unix(address));
@@ -274,7 +276,6 @@ mod tests {
             ("A=h:1", "a server's name"),
             ("a b=h:1", "a server's name"),
             ("a=", "a host and a port"),
-            ("a=h", "a host and a port"),
             ("a=:1", "a host and a port"),
             ("a=h:0", "a host and a port"),
             ("a=h:70000", "a host and a port"),
@@ -284,6 +285,7 @@ mod tests {
             let error = parse_list(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
+        assert_eq!(parse_list("a=h").unwrap()[0].address, "h:7263", "the default port");
         let list = |bytes: usize| format!("a={}:1", "h".repeat(bytes - 2));
         assert!(parse_list(&list(limits::PEER_ADDRESS_BYTES)).is_ok());
         let error = parse_list(&list(limits::PEER_ADDRESS_BYTES + 1)).unwrap_err();

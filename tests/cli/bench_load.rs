@@ -190,7 +190,7 @@ fn figures_out_of_their_bounds_end_with_2() {
         "--seconds=0",
         "--messages=0",
         "--protocol=xml",
-        "--servers=nowhere",
+        "--servers=no where",
         "--server-pid=0",
         "--idle=-1",
     ] {

@@ -15,6 +15,7 @@ mod wire;
 
 use std::io::Write;
 
+use super::chat::server_list;
 use super::error::Error as CliError;
 use super::parse::{Environment, Parsed};
 use super::progress::{self, Progress};
@@ -66,15 +67,8 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
 }
 
 fn options(parsed: &Parsed) -> Result<Options, CliError> {
-    let list = parsed.value("servers").unwrap_or_default();
-    let servers: Vec<String> = list.split(',').map(|part| part.trim().to_string()).collect();
-    if let Some(wrong) = servers.iter().find(|server| !server.contains(':')) {
-        let wrong = wrong.escape_debug();
-        let what = format!("--servers: '{wrong}' is wrong; expected HOST:PORT or unix:PATH");
-        return Err(parsed.wrong(what));
-    }
     Ok(Options {
-        servers,
+        servers: server_list(parsed)?,
         clients: parsed.number_as("clients"),
         pipeline: parsed.number_as("pipeline"),
         size: parsed.number_as("size"),

@@ -105,6 +105,67 @@ fn wrong_arguments_are_named_with_what_was_meant_or_expected() {
 }
 
 #[test]
+fn a_tilde_is_the_home_directory_wherever_a_file_is_named() {
+    let environment = |name: &str| (name == "HOME").then(|| OsString::from("/home/eve"));
+    for (given, path) in [
+        ("~/x/y", "/home/eve/x/y"),
+        ("~", "/home/eve"),
+        ("~other/x", "~other/x"),
+        ("a/~/x", "a/~/x"),
+        ("/x~", "/x~"),
+    ] {
+        let flag = format!("--state-dir={given}");
+        match outcome("chat", &[&flag], &environment) {
+            Ok(Request::Run(parsed)) => assert_eq!(parsed.path("state-dir"), Some(path.into())),
+            other => panic!("{given}: {other:?}"),
+        }
+        // Without a home it is a name like any other.
+        match outcome("chat", &[&flag], &no_environment) {
+            Ok(Request::Run(parsed)) => assert_eq!(parsed.path("state-dir"), Some(given.into())),
+            other => panic!("{given}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn settings_are_found_where_the_desktop_keeps_them() {
+    let home = std::env::temp_dir().join(format!("chatctl-settings-{}", std::process::id()));
+    let write = |below: &str, text: &str| {
+        let folder = home.join(below).join("chatctl");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("chat.conf"), text).unwrap();
+    };
+    let user = |arguments: &[&str], config_home: Option<&str>| -> Result<_, Error> {
+        let environment = |name: &str| match name {
+            "HOME" => Some(home.clone().into_os_string()),
+            "XDG_CONFIG_HOME" => config_home.map(|below| match below {
+                "relative" => OsString::from(below),
+                below => home.join(below).into_os_string(),
+            }),
+            _ => None,
+        };
+        match outcome("chat", arguments, &environment)? {
+            Request::Run(parsed) => Ok(parsed.value("user").map(str::to_owned)),
+            Request::Help => panic!("help was not asked for"),
+        }
+    };
+    assert_eq!(user(&[], None).unwrap(), None, "a file that is not there is none");
+    write(".config", "user = homely");
+    write("xdg", "user = xdg");
+    let found = |arguments, config_home| user(arguments, config_home).unwrap();
+    assert_eq!(found(&[], None).as_deref(), Some("homely"));
+    assert_eq!(found(&[], Some("xdg")).as_deref(), Some("xdg"));
+    assert_eq!(found(&[], Some("relative")).as_deref(), Some("homely"));
+    assert_eq!(found(&["--config=/dev/null"], Some("xdg")), None, "it is read in place of that");
+    assert_eq!(found(&["--user=eve"], Some("xdg")).as_deref(), Some("eve"));
+    write("xdg", "nonsense");
+    let error = user(&[], Some("xdg")).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("chat.conf:1: expected `name = value`"), "{error}");
+    std::fs::remove_dir_all(&home).unwrap();
+}
+
+#[test]
 fn the_command_line_wins_over_the_environment_and_that_over_file_and_default() {
     let path = std::env::temp_dir().join(format!("chatctl-parse-{}.conf", std::process::id()));
     std::fs::write(&path, "servers = file:1\nuser = filed\njson = true\nlimit = 7\n").unwrap();

@@ -31,5 +31,6 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         COLOR,
     ],
     variables: &[NO_COLOR],
+    settings: "",
     run: bench_codec::command,
 };

@@ -15,6 +15,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
     operands: &[],
     flags: FLAGS,
     variables: &[],
+    settings: "",
     run: bench_load::run,
 };
 
@@ -22,7 +23,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "servers",
         value: "ADDRESS,...",
-        help: "The servers to try in turn, separated by commas: HOST:PORT or unix:PATH.",
+        help: "The servers to try in turn, separated by commas: HOST[:PORT] or unix:PATH; the port is 7262 unless given.",
         default: Some("127.0.0.1:7262"),
         env: Some("CHATCTL_SERVERS"),
         config: false,

@@ -20,8 +20,14 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             name: "XDG_STATE_HOME",
             help: "What is kept lies in chatctl below it, where --state-dir is not given.",
         },
+        Variable {
+            name: "XDG_CONFIG_HOME",
+            help: "Settings are read from chatctl/chat.conf below it, where --config is not \
+                   given; without it, below ~/.config.",
+        },
         Variable { name: "NO_COLOR", help: "Not empty: no colours on the screen." },
     ],
+    settings: "chat.conf",
     run: chat::run,
 };
 
@@ -29,7 +35,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "servers",
         value: "ADDRESS,...",
-        help: "The servers to try in turn, separated by commas: HOST:PORT or unix:PATH.",
+        help: "The servers to try in turn, separated by commas: HOST[:PORT] or unix:PATH; the port is 7262 unless given.",
         default: Some("127.0.0.1:7262"),
         env: Some("CHATCTL_SERVERS"),
         ..FLAG

@@ -12,5 +12,6 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
     operands: &[Operand { name: "bash|zsh|fish", required: true, help: "The shell." }],
     flags: &[],
     variables: &[],
+    settings: "",
     run: completions::run,
 };

@@ -25,6 +25,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         Variable { name: "PAGER", help: "The same, where CHATCTL_PAGER is not set." },
         NO_COLOR,
     ],
+    settings: "",
     run: dump_log::run,
 };
 

@@ -13,7 +13,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
     operands: &[
         Operand { name: "list|add|remove|replace", required: true, help: "What is to be done." },
         Operand {
-            name: "NAME[=HOST:PORT]",
+            name: "NAME[=HOST[:PORT]]",
             required: false,
             help: "The server that is added (where the others reach it must be given), removed or \
                    replaced.",
@@ -41,5 +41,6 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         },
     ],
     variables: &[],
+    settings: "",
     run: members::run,
 };

@@ -32,5 +32,6 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         },
     ],
     variables: &[],
+    settings: "",
     run: recover::run,
 };

@@ -12,6 +12,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
     operands: &[],
     flags: FLAGS,
     variables: &[],
+    settings: "",
     run: serve::run,
 };
 
@@ -19,7 +20,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "listen",
         value: "ADDRESS",
-        help: "Accept clients at ADDRESS: HOST:PORT, :PORT for all interfaces, or unix:PATH.",
+        help: "Accept clients at ADDRESS: HOST[:PORT], :PORT for all interfaces, or unix:PATH; the port is 7262 unless given.",
         more: "Of a name, every address; of all interfaces, IPv6 and IPv4. What is not there yet is \
                waited for. There is no encryption: listening elsewhere than on a loopback address \
                is said in a warning line.",
@@ -138,7 +139,7 @@ const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "cluster",
-        value: "NAME=HOST:PORT,...",
+        value: "NAME=HOST[:PORT],...",
         help: "All servers of the cluster, where each listens for the others: the same list for \
                every server.",
         more: "It counts until the cluster is formed; from then on the log says which servers there \
@@ -160,7 +161,7 @@ const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "advertise",
-        value: "HOST:PORT",
+        value: "HOST[:PORT]",
         help: "Where clients are sent to reach this server, when it is PRIMARY.",
         more: "The default is the first address it listens at.",
         ..FLAG

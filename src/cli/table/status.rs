@@ -40,5 +40,6 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         },
     ],
     variables: &[],
+    settings: "",
     run: status::run,
 };

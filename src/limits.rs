@@ -100,6 +100,12 @@ pub const SCREEN_NAMES: usize = 5_000;
 pub const SCREEN_INPUT_ROWS: usize = 8;
 /// Largest screen that is drawn, columns and rows; what is beyond stays empty.
 pub const SCREEN_SIDE: usize = 1_000;
+/// Names that the screen keeps as muted; past it `/mute` refuses another.
+pub const MUTED_NAMES: usize = 1_000;
+/// Runs of the notify command that have not ended; past it a message does not start another.
+pub const NOTIFY_RUNS: usize = 4;
+/// Bytes of a message's text that the notify command gets; the rest is cut.
+pub const NOTIFY_BYTES: usize = 4_096;
 /// Bytes of a web address that terminals take as a link. A longer one is shown as text only.
 pub const LINK_BYTES: usize = 2_083;
 /// Pages of history that one `/search` loads at most. Past it: it stops and says so.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::error::Error;
 use super::parse::{Environment, Parsed};
-use crate::client::{self, Action, PasswordFrom, ScreenOptions};
+use crate::client::{self, Action, Notify, PasswordFrom, ScreenOptions};
 use crate::net::address;
 use crate::protocol::framing::Codec;
 
@@ -43,6 +43,12 @@ pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::
             bell: parsed.flag("bell"),
             sidebar: parsed.value("sidebar").map(|_| parsed.number_as("sidebar")),
             mouse: parsed.value("mouse") == Some("on"),
+            notify: match parsed.value("notify") {
+                Some("osc9") => Notify::Osc9,
+                Some("osc777") => Notify::Osc777,
+                _ => Notify::Off,
+            },
+            notify_command: parsed.path("notify-command"),
         },
     })
 }
@@ -129,6 +135,7 @@ mod tests {
         assert_eq!((options.action, options.timeout_ms), (Action::Chat, 10_000));
         assert!(!options.plain && !options.screen.bell && options.screen.mouse);
         assert_eq!(options.screen.sidebar, None);
+        assert_eq!((options.screen.notify, options.screen.notify_command), (Notify::Off, None));
         assert!(matches!(options.password, PasswordFrom::Value(password) if password == "sesame"));
     }
 
@@ -162,6 +169,8 @@ mod tests {
             "--bell",
             "--sidebar=20",
             "--mouse=off",
+            "--notify=osc777",
+            "--notify-command=/n",
             "--history=bob",
         ]);
         let options = options.unwrap();
@@ -174,6 +183,8 @@ mod tests {
         assert_eq!((options.timeout_ms, options.limit), (3000, 4));
         assert!(options.plain && options.screen.bell && !options.screen.mouse);
         assert_eq!(options.screen.sidebar, Some(20));
+        assert_eq!(options.screen.notify, Notify::Osc777);
+        assert_eq!(options.screen.notify_command, Some(PathBuf::from("/n")));
         assert_eq!(options.action, Action::History { with: "bob".into() });
     }
 

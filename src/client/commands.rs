@@ -73,6 +73,15 @@ pub const COMMANDS: &[Spec] = &[
         },
     },
     Spec {
+        name: "/mute",
+        args: "[NAME]",
+        summary: "mute NAME's bell and notifications, or unmute them",
+        parse: |rest| match at_most_one(rest)? {
+            "" => Ok(Command::Mute(None)),
+            name => Ok(Command::Mute(Some(to_name(name)?))),
+        },
+    },
+    Spec {
         name: "/delete",
         args: "last|#SEQ|ID",
         summary: "take it back, or off your side (full screen: Alt-Up, d)",
@@ -187,6 +196,8 @@ pub enum Command {
     },
     /// Moves the marker; `None`: of the current conversation.
     Read(Option<String>),
+    /// Mutes, or no longer; `None`: the current conversation.
+    Mute(Option<String>),
     /// Takes back.
     Delete(Which),
     /// Looks back; `None`: for the same once more.

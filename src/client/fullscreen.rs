@@ -9,10 +9,11 @@ use std::os::fd::AsRawFd;
 
 use super::commands::Old;
 use super::driver::Driver;
-use super::options::{Error, Options, io_error};
+use super::hook::Hook;
+use super::options::{Error, Notify, Options, io_error};
 use super::run::{INPUT_BYTES, finish, is_ending, read_typed, tell_found, wants_colour, write_out};
 use super::screen::paint::{self, Painter};
-use super::screen::{Action, OWED_MS, Screen, Settings, Status};
+use super::screen::{Action, Notice, OWED_MS, Screen, Settings, Status};
 use super::session::{Event, Refusal};
 use super::show::messages;
 use super::store;
@@ -57,6 +58,13 @@ struct Full {
     tags: BTreeMap<u64, u64>,
     /// Bytes for the terminal besides the frame.
     aside: Vec<u8>,
+    /// The window's title that the terminal was told; empty: none.
+    title: String,
+    user: String,
+    notify: Notify,
+    hook: Option<Hook>,
+    /// The newest message to tell of, and how many there are.
+    notice: Option<(Notice, usize)>,
     ended: bool,
 }
 
@@ -83,6 +91,7 @@ pub fn run(
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
     let settings = Settings {
         bell: options.screen.bell,
+        notify: options.screen.notify != Notify::Off || options.screen.notify_command.is_some(),
         sidebar: options.screen.sidebar,
         zone: clock::zone_ms,
     };
@@ -100,6 +109,11 @@ pub fn run(
         mouse: options.screen.mouse,
         tags: BTreeMap::new(),
         aside: Vec::new(),
+        title: String::new(),
+        user: user.to_string(),
+        notify: options.screen.notify,
+        hook: options.screen.notify_command.clone().map(Hook::new),
+        notice: None,
         ended: false,
     };
     full.resize();
@@ -214,6 +228,10 @@ impl Full {
             // Once a frame, however many have come.
             Action::Bell if self.aside.ends_with(paint::BELL) => {}
             Action::Bell => self.aside.extend_from_slice(paint::BELL),
+            Action::Notify(notice) => {
+                let before = self.notice.take().map_or(0, |(_, count)| count);
+                self.notice = Some((notice, before + 1));
+            }
             Action::Repaint => self.painter.forget(),
             Action::Suspend => self.suspend()?,
         }
@@ -256,9 +274,29 @@ impl Full {
     fn draw(&mut self, now_ms: u64) -> Result<(), Error> {
         self.screen.on_status(status_of(&self.driver, now_ms));
         let (buffer, cursor) = self.screen.draw();
+        self.tell_of_messages();
+        let title = self.screen.window_title();
+        if title != self.title {
+            self.aside.extend(paint::title(&title));
+            self.title = title;
+        }
         let mut out = std::mem::take(&mut self.aside);
         out.append(&mut self.painter.frame(buffer, cursor));
         write_out(&out)
+    }
+
+    /// Once for all messages that came together.
+    fn tell_of_messages(&mut self) {
+        let Some((notice, count)) = self.notice.take() else { return };
+        let from = match count {
+            1 => notice.from.clone(),
+            more => format!("{more} messages, the last from {}", notice.from),
+        };
+        self.aside.extend(paint::notify(self.notify, &from, &notice.text));
+        let run = self.hook.as_mut().map(|hook| hook.run(&self.user, &notice, count));
+        if let Some(Err(why)) = run {
+            self.screen.tell_wrong(&why);
+        }
     }
 
     fn resize(&mut self) {
@@ -302,6 +340,7 @@ impl Full {
     fn enter_again(&mut self) -> Result<(), Error> {
         self.stage = None;
         self.stage = Some(Stage::enter(self.mouse)?);
+        self.title.clear();
         self.resize();
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! | [`printer`]   | events as lines of text or JSON |
 //! | `line`        | the chat: commands in, printed events out |
 //! | [`screen`]    | the full screen; pure |
+//! | `hook`        | the user's command for new messages |
 //! | `run`, [`fullscreen`] | the loops at a terminal: lines, the screen |
 //! | `pipe`, `oneshot` | the loops with pipes, and for a single thing |
 //! | [`show`], [`cluster`], [`width`] | what makes others' text harmless; its clusters and columns |
@@ -21,6 +22,7 @@ mod dialer;
 mod driver;
 pub mod editor;
 pub mod fullscreen;
+mod hook;
 mod line;
 mod oneshot;
 mod options;
@@ -35,5 +37,5 @@ pub mod store;
 mod transport;
 pub mod width;
 
-pub use options::{Action, Error, Options, PasswordFrom, ScreenOptions};
+pub use options::{Action, Error, Notify, Options, PasswordFrom, ScreenOptions};
 pub use run::run;

@@ -43,6 +43,22 @@ pub struct ScreenOptions {
     pub sidebar: Option<usize>,
     /// The wheel of the mouse scrolls it.
     pub mouse: bool,
+    /// How the terminal is asked to notify.
+    pub notify: Notify,
+    /// What is run for new messages.
+    pub notify_command: Option<PathBuf>,
+}
+
+/// How a terminal is asked to tell the user of new messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Notify {
+    /// It is not.
+    #[default]
+    Off,
+    /// OSC 9: iTerm2, kitty, Windows and others.
+    Osc9,
+    /// OSC 777: urxvt, foot, GNOME's and others.
+    Osc777,
 }
 
 /// Where the password comes from.

@@ -59,6 +59,9 @@ const HELD_BY: &[(&str, &str)] = &[
     ("SCREEN_NAMES", "names_and_conversations_are_bounded"),
     ("SCREEN_INPUT_ROWS", "the_input_grows_to_several_lines_and_a_paste_never_sends"),
     ("SCREEN_SIDE", "whatever_the_size_the_screen_is_drawn_and_the_cursor_is_inside"),
+    ("MUTED_NAMES", "a_muted_name_neither_rings_nor_notifies_until_it_is_unmuted"),
+    ("NOTIFY_RUNS", "a_command_that_does_not_end_is_run_only_so_often"),
+    ("NOTIFY_BYTES", "a_long_text_is_cut_and_has_no_controls"),
     ("LINK_BYTES", "an_address_longer_than_terminals_take_is_only_text"),
     ("SEARCH_PAGES", "a_search_is_bounded_by_pages"),
     (

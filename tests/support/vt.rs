@@ -57,6 +57,11 @@ pub struct Vt {
     /// The mouse is reported, and in the SGR form.
     pub reports_mouse: (bool, bool),
     pub bells: usize,
+    /// The window's title, and those that were kept.
+    pub title: String,
+    pub kept_titles: Vec<String>,
+    /// What was asked to be shown outside of the window.
+    pub notices: Vec<String>,
     /// What was put into the clipboard, in base64.
     pub clipboard: Vec<String>,
     /// Sequences and controls that are none of those above.
@@ -99,6 +104,9 @@ impl Vt {
             brackets_pastes: false,
             reports_mouse: (false, false),
             bells: 0,
+            title: String::new(),
+            kept_titles: Vec::new(),
+            notices: Vec::new(),
             clipboard: Vec::new(),
             not_understood: Vec::new(),
         }
@@ -322,6 +330,8 @@ impl Vt {
             Some(("52", rest)) => {
                 self.clipboard.extend(rest.strip_prefix("c;").map(str::to_string));
             }
+            Some(("2", title)) => self.title = title.to_string(),
+            Some(("9" | "777", text)) => self.notices.push(text.to_string()),
             Some(("8", rest)) => {
                 let (parameters, address) = rest.split_once(';').unwrap_or((rest, ""));
                 let is_right = address.is_empty() != parameters.starts_with("id=");
@@ -356,6 +366,8 @@ impl Vt {
                 let page = Page::new(self.columns, self.rows);
                 self.main.cells = page.cells;
             }
+            "t" if parameters == "22;2" => self.kept_titles.push(self.title.clone()),
+            "t" if parameters == "23;2" => self.title = self.kept_titles.pop().unwrap_or_default(),
             "m" => {
                 self.look = Vec::new();
                 let numbers = parameters.split(';').map(|text| number(text) as u16);

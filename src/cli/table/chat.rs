@@ -156,6 +156,26 @@ const FLAGS: &[Flag] = &[
         ..FLAG
     },
     Flag {
+        name: "notify",
+        kind: Kind::Choice(&["off", "osc9", "osc777"]),
+        value: "WAY",
+        help: "How the terminal is asked to show new messages (full screen): off, osc9 or osc777.",
+        more: "Which of the two a terminal knows differs; one that knows neither ignores them. The \
+               notification has the sender and the beginning of the text.",
+        default: Some("off"),
+        ..FLAG
+    },
+    Flag {
+        name: "notify-command",
+        value: "FILE",
+        help: "Run the program FILE for new messages (full screen).",
+        more: "It is run without arguments and without a shell. Its environment has CHATCTL_USER, \
+               CHATCTL_FROM, CHATCTL_TEXT (at most 4096 bytes) and CHATCTL_COUNT, the number of \
+               messages that came together, of which this is the newest. While four runs have not \
+               ended, no other is started.",
+        ..FLAG
+    },
+    Flag {
         name: "mouse",
         kind: Kind::Choice(&["on", "off"]),
         value: "WHEN",

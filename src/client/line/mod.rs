@@ -195,6 +195,7 @@ impl Line {
             Command::Status => self.on_status(driver, now_ms),
             Command::Help => self.printer.lines(&commands::help()),
             Command::Quit => self.quitting = true,
+            Command::Mute(_) => self.problem("/mute", ONLY_THE_SCREEN),
             Command::Search(_) => self.problem("/search", ONLY_THE_SCREEN),
             Command::Select => self.problem("/select", ONLY_THE_SCREEN),
             Command::Inbox

@@ -25,6 +25,17 @@ impl Screen {
         }
     }
 
+    /// The title of the terminal's window: how many messages are unread, except muted ones.
+    pub fn window_title(&self) -> String {
+        let loud = self.book.all().iter().filter(|talk| !self.muted.contains(&talk.name));
+        let unread = loud.fold(0u64, |sum, talk| sum.saturating_add(talk.unread()));
+        let me = show::line(&self.me);
+        match unread {
+            0 => format!("{me} - chatctl"),
+            _ => format!("({unread}) {me} - chatctl"),
+        }
+    }
+
     /// Which lines of how many are in view, where they are not all.
     fn panel_title(&self, panel: &Panel) -> String {
         let (title, count) = (&panel.title, self.wrapped(&panel.lines).len());
@@ -42,6 +53,9 @@ impl Screen {
         let mut title = show::line(name).into_owned();
         if self.is_online(name) {
             title.push_str(": online");
+        }
+        if self.muted.contains(name) {
+            title.push_str(if self.is_online(name) { ", muted" } else { ": muted" });
         }
         let Some(talk) = self.book.get(name) else {
             return title;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::super::session::{Draft, Event, Incoming, Refusal, State};
 use super::super::show::{OUT_OF_DATE, messages};
 use super::conversation::{Loaded, View};
-use super::{Action, Mode, Screen};
+use super::{Action, Mode, Notice, Screen};
 use crate::limits;
 use crate::protocol::id;
 
@@ -93,8 +93,13 @@ impl Screen {
             if self.online.len() < limits::SCREEN_NAMES {
                 self.online.insert(other.clone());
             }
-            if self.settings.bell {
+            let is_muted = self.muted.contains(other);
+            if self.settings.bell && !is_muted {
                 self.actions.push(Action::Bell);
+            }
+            if self.settings.notify && !is_muted {
+                let (from, text) = (other.clone(), message.body.clone());
+                self.actions.push(Action::Notify(Notice { from, text }));
             }
         }
         self.book.sort();

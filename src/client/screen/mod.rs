@@ -75,6 +75,8 @@ pub const OWED_MS: u64 = 1_000;
 pub struct Settings {
     /// Rings for new messages.
     pub bell: bool,
+    /// Asks for a notification of each new message: [`Action::Notify`].
+    pub notify: bool,
     /// Columns of the list of conversations; 0 hides it, `None`: as the width asks for.
     pub sidebar: Option<usize>,
     /// Local time less UTC at a moment, both in milliseconds.
@@ -134,10 +136,21 @@ pub enum Action {
     Copy(String),
     /// Ring.
     Bell,
+    /// Tell of a new message, whatever the user looks at.
+    Notify(Notice),
     /// Draw everything anew.
     Repaint,
     /// Give the terminal back and stop.
     Suspend,
+}
+
+/// A message to tell of: both as they came, to be made harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Who wrote.
+    pub from: String,
+    /// What.
+    pub text: String,
 }
 
 /// What the keys are for.
@@ -172,7 +185,7 @@ struct Confirm {
 
 /// A line for the user above the status.
 #[derive(Debug)]
-struct Notice {
+struct Line {
     text: String,
     is_wrong: bool,
     /// It is none any more once there is a connection.
@@ -200,7 +213,7 @@ pub struct Screen {
     searched: Option<String>,
     /// With whom and where it was found.
     found: Option<(String, Place)>,
-    notice: Option<Notice>,
+    notice: Option<Line>,
     interrupted: bool,
     /// It was told that leaving loses what is typed.
     is_warned: bool,
@@ -210,6 +223,8 @@ pub struct Screen {
     /// Names that were heard of, for completion.
     names: BTreeSet<String>,
     online: BTreeSet<String>,
+    /// Who neither rings nor notifies.
+    muted: BTreeSet<String>,
     /// The answer to `who` as far as it has come.
     online_next: BTreeSet<String>,
     who_at: Option<u64>,
@@ -253,6 +268,7 @@ impl Screen {
             current: None,
             names: BTreeSet::new(),
             online: BTreeSet::new(),
+            muted: BTreeSet::new(),
             online_next: BTreeSet::new(),
             who_at: None,
             is_inbox_asked: false,
@@ -374,7 +390,7 @@ impl Screen {
     }
 
     fn set_notice(&mut self, text: &str, is_wrong: bool, until_connected: bool) {
-        self.notice = Some(Notice { text: text.to_string(), is_wrong, until_connected });
+        self.notice = Some(Line { text: text.to_string(), is_wrong, until_connected });
     }
 
     fn ask(&mut self, request: Request, asked: Asked) {

@@ -11,6 +11,7 @@ use super::hands::QUOTED_COLUMNS;
 use super::pane::clipped;
 use super::picker::{Picker, Source};
 use super::{Action, KEYS, Mode, Panel, Screen};
+use crate::limits;
 
 impl Screen {
     /// A line was entered.
@@ -57,6 +58,10 @@ impl Screen {
                 Some(name) => self.on_read_all(&name),
                 None => self.tell_wrong("whose messages? /read NAME"),
             },
+            Command::Mute(name) => match name.or_else(|| self.current.clone()) {
+                Some(name) => self.on_mute(name),
+                None => self.tell_wrong("mute whom? /mute NAME"),
+            },
             Command::Delete(which) => self.on_delete(which),
             Command::Search(text) => self.start_search(text),
             Command::Select => self.select_last(),
@@ -75,6 +80,18 @@ impl Screen {
             (talk.unread_from, talk.unread_back) = (None, None);
         }
         self.actions.push(Action::MarkAllRead(name.to_string()));
+    }
+
+    fn on_mute(&mut self, name: String) {
+        if self.muted.remove(&name) {
+            return self.tell(&format!("{name} is no longer muted"));
+        }
+        if self.muted.len() >= limits::MUTED_NAMES {
+            let most = limits::MUTED_NAMES;
+            return self.tell_wrong(&format!("{most} names are muted; unmute one first"));
+        }
+        self.tell(&format!("{name} is muted until /mute {name} or the end of this chat"));
+        self.muted.insert(name);
     }
 
     fn on_delete(&mut self, which: Which) {

@@ -19,24 +19,32 @@
 //! | `ESC ] 8 ; id=n ; address ESC \\` | what follows is a link; without both: it ends |
 //! | `ESC [ K`                  | erases to the end of the row |
 //! | `ESC [ 2 J`                | erases the screen: entered, left, resized, Ctrl-L |
+//! | `ESC [ 22 ; 2 t`, `23`     | keeps the window's title, and takes the kept one back |
+//! | `ESC ] 2 ; text BEL`       | the window's title |
+//! | `ESC ] 9 ; text BEL`, `ESC ] 777 ; notify ; title ; text BEL` | a notification |
 //! | BEL                        | the bell |
 //! | `ESC ] 52 ; c ; base64 BEL` | text into the clipboard, where the terminal allows it |
 
 use std::io::Write;
 use std::rc::Rc;
 
+use super::super::options::Notify;
+use super::super::show;
 use super::cells::{Buffer, Cell, Colour, Glyph, Style};
+use super::pane::clipped;
 use crate::auth::base64;
 
 /// Begins a full screen.
-pub const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[0m\x1b[2J\x1b[H";
+pub const ENTER: &[u8] = b"\x1b[22;2t\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[0m\x1b[2J\x1b[H";
 /// Has the mouse's wheel reported too.
 pub const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 /// Leaves it: the terminal as it was, whether the mouse was reported or not.
 pub const LEAVE: &[u8] =
-    b"\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[?1049l";
+    b"\x1b[?1006l\x1b[?1000l\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[23;2t\x1b[?1049l";
 /// The bell.
 pub const BELL: &[u8] = b"\x07";
+/// Columns of a title or a notification.
+const ARGUMENT_COLUMNS: usize = 200;
 /// So many unchanged cells are written again rather than jumped over.
 const JUMP: usize = 6;
 
@@ -97,6 +105,26 @@ impl Painter {
         }
         out
     }
+}
+
+/// Sets the window's title.
+pub fn title(text: &str) -> Vec<u8> {
+    format!("\x1b]2;{}\x07", argument(text)).into_bytes()
+}
+
+/// Asks the terminal to tell of messages, of which the newest is by `from`.
+pub fn notify(way: Notify, from: &str, text: &str) -> Vec<u8> {
+    let (from, text) = (argument(from), argument(text));
+    match way {
+        Notify::Off => Vec::new(),
+        Notify::Osc9 => format!("\x1b]9;{from}: {text}\x07").into_bytes(),
+        Notify::Osc777 => format!("\x1b]777;notify;{from};{text}\x07").into_bytes(),
+    }
+}
+
+/// Text for a command to the terminal: harmless, without what divides arguments, not too long.
+fn argument(text: &str) -> String {
+    clipped(&show::line(text), ARGUMENT_COLUMNS).replace(';', ",")
 }
 
 /// Puts text into the clipboard (OSC 52). Controls are left out, except tabs and line ends: what is

@@ -485,3 +485,57 @@ fn a_link_that_is_wrapped_opens_as_a_whole_and_ends_where_the_address_does() {
     seat.keys("/to carol\r");
     assert!((0..24).all(|row| (0..80).all(|column| seat.vt.cell(row, column).link.is_none())));
 }
+
+/// The names that notifications of so far are from.
+fn told(seat: &mut Seat) -> Vec<String> {
+    let done = std::mem::take(&mut seat.done).into_iter();
+    let names = done.filter_map(|action| match action {
+        Action::Notify(notice) => Some(notice.from),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[test]
+fn a_muted_name_neither_rings_nor_notifies_until_it_is_unmuted() {
+    let loud = chatctl::client::screen::Settings { bell: true, notify: true, ..settings() };
+    let mut seat = Seat::with(loud, 80, 24);
+    seat.log_in();
+    seat.hear("bob", "one").hear("carol", "two").keys("/to carol\rmine\r");
+    assert_eq!((told(&mut seat), seat.vt.bells), (vec!["bob".into(), "carol".into()], 2));
+    assert_eq!(seat.vt.title, "(1) alice - chatctl");
+    seat.keys("/mute bob\r");
+    assert!(seat.shows("bob is muted until /mute bob"), "{}", seat.text());
+    assert_eq!(seat.vt.title, "alice - chatctl", "what is muted is not counted");
+    seat.hear("bob", "three").hear("carol", "four");
+    assert_eq!((told(&mut seat), seat.vt.bells), (vec!["carol".to_string()], 3));
+    // Without a name it is the conversation that is shown.
+    seat.keys("/mute\r");
+    assert!(seat.vt.row(0).contains("muted"), "{}", seat.text());
+    seat.keys("/mute\r/mute bob\r").hear("bob", "five").hear("carol", "six");
+    assert_eq!((told(&mut seat), seat.vt.bells), (vec!["bob".into(), "carol".into()], 5));
+    for n in 0..limits::MUTED_NAMES {
+        seat.screen.on_bytes(seat.now_ms, format!("/mute n{n}\r").as_bytes());
+    }
+    seat.keys("/mute bob\r");
+    assert!(seat.shows("names are muted; unmute one first"), "{}", seat.text());
+    seat.keys("/mute n0\r/mute bob\r");
+    assert!(seat.shows("bob is muted"));
+}
+
+#[test]
+fn notifications_and_titles_have_no_controls_and_no_more_arguments_than_meant() {
+    use chatctl::client::Notify;
+    use chatctl::client::screen::paint;
+    let (from, text) = ("4;1\u{7}", "a;b\u{1b}]0;evil\u{7}\u{9c}\n\u{202e}c");
+    for (way, count) in [(Notify::Off, 0), (Notify::Osc9, 1), (Notify::Osc777, 3)] {
+        let bytes = paint::notify(way, from, &text.repeat(1_000));
+        let sent = String::from_utf8(bytes).expect("it is UTF-8");
+        assert_eq!(sent.matches(';').count(), count, "{sent:?}");
+        assert!(sent.len() < 2_000);
+        let inner = sent.strip_prefix("\x1b]").and_then(|rest| rest.strip_suffix('\x07'));
+        assert!(inner.unwrap_or("").chars().all(|char| !char.is_control()), "{sent:?}");
+    }
+    let title = String::from_utf8(paint::title(text)).expect("it is UTF-8");
+    assert!(title[1..title.len() - 1].chars().all(|char| !char.is_control()), "{title:?}");
+}

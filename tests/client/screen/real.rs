@@ -8,7 +8,8 @@ use chatctl::client::fullscreen::Stage;
 use chatctl::sys::signal;
 
 use super::super::process::Server;
-use crate::support::bounded::{Bound, exit_of, until_killed};
+use crate::support::TempDir;
+use crate::support::bounded::{Bound, PATIENCE, eventually, exit_of, until_killed};
 use crate::support::sys::{Pty, STOP, kill, spawn_on_pty};
 use crate::support::vt::Vt;
 
@@ -52,6 +53,7 @@ fn says_farewell(pty: &mut Pty, vt: &mut Vt) {
     vt.feed(pty.read_until(LEFT).as_bytes());
     assert!(!vt.is_alternate && vt.shows_cursor && vt.wraps && !vt.brackets_pastes);
     assert_eq!(vt.reports_mouse, (false, false));
+    assert_eq!((vt.title.as_str(), vt.kept_titles.len()), ("", 0), "the title from before");
     assert_eq!(vt.not_understood, [] as [&str; 0]);
 }
 
@@ -232,6 +234,38 @@ fn the_mouse_is_taken_unless_it_is_left_to_the_terminal() {
         pty.type_text("/quit\r");
         ends(&mut pty, &mut vt, child, true);
     }
+}
+
+#[test]
+fn the_notify_command_gets_the_message_by_its_environment_and_the_title_counts_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start("screen-notify");
+    server.create("alice");
+    server.create("bob");
+    let dir = TempDir::new("screen-notify-command");
+    let (program, told) = (dir.path().join("tell"), dir.path().join("told"));
+    let script = format!(
+        "#!/bin/sh\nprintf '%s|' \"$CHATCTL_USER\" \"$CHATCTL_FROM\" \"$CHATCTL_TEXT\" \
+         \"$CHATCTL_COUNT\" \"$CHATCTL_PASSWORD\" \"$#\" > {0}.new\nmv {0}.new {0}\n",
+        told.display()
+    );
+    std::fs::write(&program, script).expect("it can be written");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it is ours");
+    let mut pty = Pty::open();
+    let mut command = server.client("alice");
+    command.arg("--notify=osc9").arg("--notify-command").arg(&program).env("TERM", "xterm");
+    let child = spawn_on_pty(&mut command, &pty).expect("it runs");
+    let mut vt = Vt::new(80, 24);
+    wait_for(&mut pty, &mut vt, "alice  connected");
+    let text = "$(touch x); `id` \"quoted\" 'too'; *";
+    assert!(server.piped("bob", &format!("/msg alice {text}\n")).status.success());
+    wait_for(&mut pty, &mut vt, "1 unread elsewhere");
+    let said = eventually("the command has run", PATIENCE, || std::fs::read_to_string(&told).ok());
+    assert_eq!(said, format!("alice|bob|{text}|1||0|"));
+    assert_eq!(vt.notices, [format!("bob: {}", text.replace(';', ","))]);
+    assert_eq!(vt.title, "(1) alice - chatctl");
+    pty.type_text("/quit\r");
+    ends(&mut pty, &mut vt, child, true);
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub struct Seat {
 }
 
 pub fn settings() -> Settings {
-    Settings { bell: false, sidebar: None, zone: |_| 0 }
+    Settings { bell: false, notify: false, sidebar: None, zone: |_| 0 }
 }
 
 impl Seat {
@@ -241,6 +241,7 @@ impl Seat {
         self.frame = self.painter.frame(buffer.clone(), cursor);
         self.frames += usize::from(!self.frame.is_empty());
         self.vt.feed(&self.frame);
+        self.vt.feed(&paint::title(&self.screen.window_title()));
         for row in 0..rows {
             assert_eq!(self.vt.row(row), buffer.text(row), "row {row}");
         }

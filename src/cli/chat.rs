@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::error::Error;
 use super::parse::{Environment, Parsed};
+use crate::client::commands::Old;
 use crate::client::{self, Action, Notify, PasswordFrom, ScreenOptions};
 use crate::net::address;
 use crate::protocol::framing::Codec;
@@ -37,6 +38,11 @@ pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::
         json: parsed.flag("json"),
         timeout_ms: parsed.number_as::<u64>("timeout") * 1000,
         action: action(parsed)?,
+        old: match parsed.value("old") {
+            Some("send") => Old::Send,
+            Some("drop") => Old::Drop,
+            _ => Old::Show,
+        },
         limit: parsed.number_as("limit"),
         plain: parsed.flag("plain"),
         screen: ScreenOptions {
@@ -164,6 +170,7 @@ mod tests {
             "--state-dir=d",
             "--json",
             "--timeout=3",
+            "--old=send",
             "--limit=4",
             "--plain",
             "--bell",
@@ -181,6 +188,7 @@ mod tests {
         assert!(matches!(options.codec, Codec::Json));
         assert_eq!(options.state_dir, Some(PathBuf::from("d")));
         assert_eq!((options.timeout_ms, options.limit), (3000, 4));
+        assert_eq!(options.old, Old::Send);
         assert!(options.plain && options.screen.bell && !options.screen.mouse);
         assert_eq!(options.screen.sidebar, Some(20));
         assert_eq!(options.screen.notify, Notify::Osc777);

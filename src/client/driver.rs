@@ -104,6 +104,7 @@ impl Driver {
         let (handed_out, buffer) = (Vec::new(), vec![0; READ_BYTES]);
         let (transport, look, trouble) = (None, None, None);
         let dialer = Dialer::new(look_up).map_err(io_error("make a pipe for look-ups"))?;
+        session.hold_old(now_ms);
         Ok(Driver {
             session,
             store,
@@ -398,6 +399,7 @@ fn poll_fd(transport: Option<&Transport>, has_output: bool) -> PollFd {
 
 #[cfg(test)]
 pub mod tests {
+    use super::super::commands::Old;
     use super::super::options::{Action, PasswordFrom, ScreenOptions};
     use super::*;
     use crate::protocol::Message;
@@ -445,6 +447,7 @@ pub mod tests {
                 json: false,
                 timeout_ms: 0,
                 action: Action::Chat,
+                old: Old::Show,
                 limit: 0,
                 plain: true,
                 screen: ScreenOptions::default(),

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 
-use super::commands;
+use super::commands::{self, Old};
 use super::driver::Driver;
 use super::line::conversations;
 use super::options::{Action, Error, Options, io_error};
 use super::printer::{Printer, Style};
-use super::run::{is_ending, write_out};
+use super::run::{code_of, is_ending, write_out};
 use super::session::{Event, Incoming, Refusal, Request, State};
+use super::show;
 use crate::limits;
 use crate::protocol::Message;
 use crate::protocol::id;
@@ -42,17 +43,45 @@ pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
         Action::Inbox => shot.inbox(),
     };
     if result.is_ok() && shot.driver.session.state() == State::ReadOnly {
-        eprintln!(
-            "chatctl: no majority of the servers is reachable (read-only): what {} has not got yet \
-             is not shown, and passwords and accounts may be out of date",
+        show::complain(&format!(
+            "no majority of the servers is reachable (read-only): what {} has not got yet is not \
+             shown, and passwords and accounts may be out of date",
             shot.driver.session.address()
-        );
+        ));
     }
+    let result = result.and_then(|()| shot.send_rest(options.old));
+    let code = code_of(&shot.driver, 0);
     shot.driver.close()?;
-    result.map(|()| 0)
+    result.map(|()| code)
 }
 
 impl OneShot {
+    /// With `--old send` the run ends once the outbox is empty, whatever else was asked for.
+    fn send_rest(&mut self, old: Old) -> Result<(), Error> {
+        if old != Old::Send || self.driver.session.waiting() == 0 {
+            return Ok(());
+        }
+        self.until(|shot, event| {
+            shot.on_earlier(&event);
+            (shot.driver.session.waiting() == 0).then_some(Ok(()))
+        })
+    }
+
+    /// What becomes of a message of an earlier run.
+    fn on_earlier(&mut self, event: &Event) {
+        match event {
+            Event::Sent { id, to, body, seq, time } if self.printer.style() == Style::Json => {
+                self.printer.sent(*id, to, body, *time, *seq, &self.me);
+            }
+            Event::Failed { draft, refusal } => {
+                let id = id::format(draft.id);
+                let text = format!("message {id} of an earlier run was refused: {refusal}");
+                show::complain(&text);
+            }
+            _ => {}
+        }
+    }
+
     fn send(&mut self, to: &str, text: &str) -> Result<(), Error> {
         let usage = |why: String| Error::Usage(format!("--send: {why}"));
         let to = commands::to_name(to).map_err(usage)?;
@@ -60,32 +89,23 @@ impl OneShot {
         let now_ms = clock::monotonic_ms();
         let sent = self.driver.send(now_ms, vec![(to, text)]);
         let ours = sent.map_err(|why| Error::Failed(format!("not sent: {why}")))?[0];
-        let ended = self.until(|shot, event| {
-            match event {
-                Event::Sent { id, to, body, seq, time } => {
-                    if shot.printer.style() == Style::Json {
-                        shot.printer.sent(id, &to, &body, time, seq, &shot.me);
-                    }
-                    return (id == ours).then_some(Ok(()));
-                }
-                Event::Failed { draft, refusal } if draft.id == ours => {
-                    let text = format!("not sent to {}: {refusal}", draft.to);
-                    return Some(Err(Error::Failed(text)));
-                }
-                Event::Failed { draft, refusal } => {
-                    let id = id::format(draft.id);
-                    eprintln!("chatctl: message {id} of an earlier run was refused: {refusal}");
-                }
-                _ => {}
+        let ended = self.until(|shot, event| match event {
+            Event::Failed { draft, refusal } if draft.id == ours => {
+                let text = format!("not sent to {}: {refusal}", draft.to);
+                Some(Err(Error::Failed(text)))
             }
-            None
+            event => {
+                shot.on_earlier(&event);
+                let is_ours = matches!(event, Event::Sent { id, .. } if id == ours);
+                is_ours.then_some(Ok(()))
+            }
         });
         if self.driver.session.waiting() > 0 && ended.is_err() {
             let (why, path) =
                 (ended.expect_err("it was looked at"), self.driver.outbox().display());
             return Err(Error::Failed(format!(
-                "{why}; the message stays in {path} and is sent when this account's client runs \
-                 next: do not send it again"
+                "{why}; the message stays in {path} and {}: do not send it again",
+                show::SENT_LATER
             )));
         }
         ended
@@ -166,6 +186,14 @@ impl OneShot {
         })
     }
 
+    fn tell_old(&mut self, count: usize, since_ms: u64) {
+        if self.printer.style() == Style::Json {
+            self.printer.old(count, since_ms);
+        }
+        let what = show::old_messages(count, since_ms);
+        show::complain(&format!("{what}; {}", show::OLD_FLAGS));
+    }
+
     /// Runs the session until `take` makes something of an event.
     fn until<T>(
         &mut self,
@@ -175,6 +203,9 @@ impl OneShot {
             let now_ms = clock::monotonic_ms();
             let mut taken = None;
             for event in self.driver.events(now_ms) {
+                if let Event::Old { count, since_ms } = event {
+                    self.tell_old(count, since_ms);
+                }
                 let refused = refusal(&event).map(|refusal| {
                     Err(Error::Failed(format!(
                         "the login was refused: {refusal}{}",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::commands::Old;
 use super::store;
 use crate::protocol::framing::Codec;
 
@@ -26,6 +27,8 @@ pub struct Options {
     pub timeout_ms: u64,
     /// What to do.
     pub action: Action,
+    /// What becomes of messages that have waited for more than a day.
+    pub old: Old,
     /// Messages of `--history`; 0 = the server's choice.
     pub limit: u16,
     /// Lines instead of the full screen, also on a terminal.

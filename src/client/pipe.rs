@@ -13,8 +13,9 @@ use super::driver::Driver;
 use super::line::Line;
 use super::options::{Error, io_error};
 use super::printer::Style;
-use super::run::{INPUT_BYTES, finish, is_ending, write_out};
+use super::run::{INPUT_BYTES, code_of, finish, is_ending, write_out};
 use super::session::State;
+use super::show;
 use crate::limits;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
@@ -64,25 +65,31 @@ pub fn run(
     let is_left = pipe.next_line().is_some() && !pipe.line.is_quitting();
     if is_left && matches!(end, End::Late | End::Signal) {
         let first = pipe.lines_taken + 1;
-        eprintln!("chatctl: the input from its line {first} on was not taken: give it again later");
+        show::complain(&format!(
+            "the input from its line {first} on was not taken: give it again later"
+        ));
     }
     match end {
         End::Refused(why) => {
             pipe.driver.close()?;
             Err(Error::Failed(why))
         }
-        End::Done => finish(pipe.driver, u8::from(problems > 0)),
+        End::Done => {
+            let code = code_of(&pipe.driver, u8::from(problems > 0));
+            finish(pipe.driver, code)
+        }
         End::Late => {
             let trouble = pipe.driver.session.trouble().map(str::to_string);
             let waiting = pipe.driver.session.waiting();
             if waiting == 0 {
                 let why = trouble.unwrap_or_else(|| "the server has not answered".to_string());
-                eprintln!("chatctl: not everything was answered in time: {why}");
+                show::complain(&format!("not everything was answered in time: {why}"));
             }
             finish(pipe.driver, 1)
         }
         End::Signal => {
             let code = u8::from(pipe.driver.session.waiting() > 0 || problems > 0 || is_left);
+            let code = code_of(&pipe.driver, code);
             finish(pipe.driver, code)
         }
     }

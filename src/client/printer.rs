@@ -16,6 +16,7 @@
 //! | `read_moved`   | `name` `seq` | another session has read up to there |
 //! | `name`         | `name` | a line of `/list` and `/who` |
 //! | `conversation` | `name` `unread` `seq` `time` | a line of `/inbox` |
+//! | `old`          | `count` `since` | messages in the outbox have waited for more than a day, the oldest since `since`; they will not be sent by default |
 //! | `waiting`      | `to` `text` `id` `time` | a line of `/waiting`; `time` is when it was written |
 //! | `status`       | `key` `value` | a line of `/status` |
 //! | `done`         | `command` `more` | the end of a command's lines; `more`: `/more` shows the next |
@@ -192,6 +193,15 @@ impl Printer {
         let text = format!("! {unsure} to {to}: {}: {}", show::line(&why), show::line(&draft.body));
         let text = self.painted(RED, &text);
         self.line(&text);
+    }
+
+    /// Messages in the outbox have waited for long.
+    pub fn old(&mut self, count: usize, since_ms: u64) {
+        if self.is_json() {
+            let object = Object::new("old").number("count", count as u64);
+            return self.object(object.number("since", since_ms));
+        }
+        self.notice(&format!("{}; {}", show::old_messages(count, since_ms), show::OLD_COMMANDS));
     }
 
     /// A message that has waited for long.

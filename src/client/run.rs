@@ -7,12 +7,13 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsRawFd;
 
+use super::commands::Old;
 use super::driver::Driver;
 use super::editor::{Action as Key, Editor};
 use super::line::Line;
 use super::options::{Action, Error, Options, io_error};
 use super::printer::Style;
-use super::show::messages;
+use super::show::{self, messages};
 use super::store::{self, Store};
 use super::{commands, fullscreen, oneshot, password, pipe};
 use crate::sys::clock;
@@ -23,13 +24,16 @@ use crate::sys::terminal::{self, RawMode};
 
 /// Bytes read from standard input at a time.
 pub(super) const INPUT_BYTES: usize = 16 << 10;
+/// The exit code where all was done that was asked for, but messages that have waited for more than a
+/// day are still in the outbox.
+const OLD_WAIT: u8 = 3;
 /// Columns of a terminal that does not say.
 const COLUMNS: usize = 80;
 const BRACKETED_PASTE_ON: &[u8] = b"\x1b[?2004h";
 const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
 
-/// Runs the client and gives the process's exit code: 0, or 1 where something was not done (and a
-/// line on standard error or an event said so).
+/// Runs the client and gives the process's exit code: 0, 1 where something was not done (and a line on
+/// standard error or an event said so), or 3 where old messages wait that nobody has decided about.
 ///
 /// # Errors
 /// What ended it before its time.
@@ -52,7 +56,9 @@ pub fn run(options: Options) -> Result<u8, Error> {
     }
     let is_chat = options.action == Action::Chat;
     let look_up = crate::net::resolver::system();
-    let driver = Driver::new(&options, &user, password, store, is_chat, look_up)?;
+    let mut driver = Driver::new(&options, &user, password, store, is_chat, look_up)?;
+    deal_with_old(&mut driver, options.old)?;
+    driver.session.tell_held();
     let result = match &options.action {
         Action::Chat => chat(driver, &options, &user, &found),
         Action::Send { to, text: None } => send_lines(driver, &options, &user, to),
@@ -63,6 +69,19 @@ pub fn run(options: Options) -> Result<u8, Error> {
         Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
         other => other,
     }
+}
+
+/// Does what `--old` says with the messages that have waited for more than a day.
+fn deal_with_old(driver: &mut Driver, old: Old) -> Result<(), Error> {
+    let (count, what) = match old {
+        Old::Show => return Ok(()),
+        Old::Send => (driver.session.send_old(clock::monotonic_ms()), "to be sent now"),
+        Old::Drop => (driver.drop_old()?, "discarded"),
+    };
+    if count > 0 {
+        show::complain(&format!("{} that waited for more than a day: {what}", messages(count)));
+    }
+    Ok(())
 }
 
 fn chat(driver: Driver, options: &Options, user: &str, found: &store::Found) -> Result<u8, Error> {
@@ -150,16 +169,27 @@ pub(super) fn finish(driver: Driver, code: u8) -> Result<u8, Error> {
     let waiting = driver.session.waiting();
     let path = driver.outbox().display().to_string();
     if let Some(trouble) = driver.session.trouble().filter(|_| waiting > 0) {
-        eprintln!("chatctl: not connected: {trouble}");
+        show::complain(&format!("not connected: {trouble}"));
     }
     driver.close()?;
     if waiting > 0 {
-        eprintln!(
-            "chatctl: {} not sent yet; kept in {path} and sent when this account's client runs next",
-            messages(waiting)
-        );
+        let what = if waiting == 1 { "it" } else { "each" };
+        show::complain(&format!(
+            "{} not sent yet; kept in {path}: {what} {}",
+            messages(waiting),
+            show::SENT_LATER
+        ));
     }
     Ok(code)
+}
+
+/// The exit code of a run without a terminal that would otherwise end with `code`.
+pub(super) fn code_of(driver: &Driver, code: u8) -> u8 {
+    match driver.session.waiting_old() {
+        0 => code,
+        _ if code == 0 => OLD_WAIT,
+        _ => code,
+    }
 }
 
 /// The chat at a terminal.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::printer::iso;
 use super::width::char_width;
 
 /// Said at a login to a server without a majority. It fits into a row of 80 columns.
@@ -13,6 +14,33 @@ pub const OUT_OF_DATE: &str = "no majority is reachable: passwords and accounts 
 /// `1 message`, `2 messages`: a count as people say it.
 pub fn messages(count: usize) -> String {
     if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+/// What waits in the outbox and is not sent by itself, as a clause without a stop.
+pub fn old_messages(count: usize, since_ms: u64) -> String {
+    let have = if count == 1 { "has" } else { "have" };
+    format!(
+        "{} in the outbox {have} waited for more than a day (since {}) and will not be sent by \
+         default",
+        messages(count),
+        iso(since_ms)
+    )
+}
+
+/// How somebody at the chat deals with what [`old_messages`] tells of.
+pub const OLD_COMMANDS: &str =
+    "/waiting shows them, /waiting send sends them, /waiting drop discards them";
+
+/// How a script does.
+pub const OLD_FLAGS: &str = "run with --old send to send them or --old drop to discard them";
+
+/// How long a message that was not sent is kept for sending, and what happens then.
+pub const SENT_LATER: &str =
+    "is sent when this account's client runs next, within a day (after that only with --old send)";
+
+/// Writes a line to standard error, harmless to a terminal.
+pub fn complain(text: &str) {
+    eprintln!("chatctl: {}", line(text));
 }
 
 /// Most characters without a column of their own (marks, joiners) in a row: more than any script

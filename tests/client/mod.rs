@@ -9,4 +9,5 @@ mod screen;
 mod scripted;
 mod session;
 mod silence;
+mod waiting;
 mod world;

@@ -433,7 +433,7 @@ fn world_with_an_old_message(now_ms: u64) -> World {
 #[test]
 fn what_has_waited_for_more_than_a_day_is_sent_when_somebody_says_so() {
     let mut world = world_with_an_old_message(OLD_MS + 1);
-    assert!(world.events.contains(&Event::Old(1)), "{:?}", world.events);
+    assert!(world.events.contains(&Event::Old { count: 1, since_ms: 0 }), "{:?}", world.events);
     assert_eq!(sent_ids(&world), [8], "what is newer does not wait for it");
     assert_eq!(world.session.old_drafts().map(|draft| draft.id).collect::<Vec<_>>(), [7]);
     assert_eq!(world.session.send_old(world.now_ms), 1);

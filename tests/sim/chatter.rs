@@ -259,7 +259,7 @@ impl Chatter {
                 self.seen.refused.insert(draft.id, refusal.code);
                 Some(Handed::Gone(draft.id, 0))
             }
-            Event::Old(count) => panic!("{count} messages are a day old"),
+            Event::Old { count, .. } => panic!("{count} messages are a day old"),
             Event::OtherCluster(count) => panic!("{count} messages for another cluster"),
             Event::Answer { number, result } => {
                 if let Some((request, floor)) = self.asked.remove(&number)

@@ -100,9 +100,19 @@ const FLAGS: &[Flag] = &[
         operand: "TEXT",
         help: "Send TEXT to NAME, or each line of standard input where TEXT is left out.",
         more: "It ends with 0 only once the server has said that every message is stored. One \
-               that could not be sent in time stays in the outbox, and goes out when the account's \
-               client runs next.",
+               that could not be sent in time stays in the outbox, and is sent when the account's \
+               client runs next, within a day; after that see --old.",
         config: false,
+        ..FLAG
+    },
+    Flag {
+        name: "old",
+        kind: Kind::Choice(&["keep", "send", "drop"]),
+        value: "WHAT",
+        help: "What to do with messages that waited in the outbox for more than a day.",
+        more: "With keep they stay there, and a line on standard error tells how many they are and \
+               since when they wait; with send they are sent; with drop they are discarded.",
+        default: Some("keep"),
         ..FLAG
     },
     Flag {

@@ -12,7 +12,7 @@ use super::commands::{self, Command, Old, Which};
 use super::driver::Driver;
 use super::printer::{Printer, Style};
 use super::session::{Event, Incoming, Refusal, Request, State};
-use super::show::{OUT_OF_DATE, messages};
+use super::show::{self, OUT_OF_DATE, messages};
 use crate::limits;
 use crate::protocol::id;
 pub use answers::{Conversation, conversations};
@@ -371,11 +371,13 @@ impl Line {
                 self.printer.failed(&draft, &refusal);
             }
             Event::Held(refusal) => self.printer.held(&refusal),
-            Event::Old(count) => self.printer.notice(&format!(
-                "{} in the outbox for more than a day, not sent unasked: /waiting shows, \
-                 /waiting send, /waiting drop",
-                messages(count)
-            )),
+            Event::Old { count, since_ms } => {
+                self.printer.old(count, since_ms);
+                if !self.interactive {
+                    let what = show::old_messages(count, since_ms);
+                    show::complain(&format!("{what}; {}", show::OLD_FLAGS));
+                }
+            }
             Event::OtherCluster(count) => {
                 let path = driver.outbox().display().to_string();
                 self.printer.notice(&format!(

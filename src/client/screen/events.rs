@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::session::{Draft, Event, Incoming, Refusal, State};
-use super::super::show::{OUT_OF_DATE, messages};
+use super::super::show::{OLD_COMMANDS, OUT_OF_DATE, messages, old_messages};
 use super::conversation::{Loaded, View};
 use super::{Action, Mode, Notice, Screen};
 use crate::limits;
@@ -32,11 +32,9 @@ impl Screen {
                 let text = format!("the server takes no messages now, they wait: {refusal}");
                 self.tell_cut_off(&text);
             }
-            Event::Old(count) => self.tell_wrong(&format!(
-                "{} waited for more than a day, not sent unasked: /waiting shows, /waiting send, \
-                 /waiting drop",
-                messages(count)
-            )),
+            Event::Old { count, since_ms } => {
+                self.tell_wrong(&format!("{}; {OLD_COMMANDS}", old_messages(count, since_ms)));
+            }
             Event::OtherCluster(count) => self.tell_wrong(&format!(
                 "{} written for another cluster; kept in {}",
                 messages(count),

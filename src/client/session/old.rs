@@ -41,8 +41,33 @@ impl Session {
         self.held_old.drain(..).map(|item| item.draft.id).collect()
     }
 
+    /// Tells what the outbox holds and does not send: to be called at the start, whether or not a
+    /// server is reached later.
+    pub fn tell_held(&mut self) {
+        self.tell_old();
+        if !self.held_elsewhere.is_empty() {
+            self.event(Event::OtherCluster(self.held_elsewhere.len()));
+        }
+    }
+
+    fn tell_old(&mut self) {
+        let since_ms = self.held_old.iter().map(|item| item.draft.written_ms).min();
+        if let Some(since_ms) = since_ms {
+            self.event(Event::Old { count: self.held_old.len(), since_ms });
+        }
+    }
+
+    /// As [`Session::hold_old`], and tells of it.
+    pub(super) fn hold_and_tell_old(&mut self, now_ms: u64) {
+        let before = self.held_old.len();
+        self.hold_old(now_ms);
+        if self.held_old.len() > before {
+            self.tell_old();
+        }
+    }
+
     /// Puts aside what has become too old to be sent unasked.
-    pub(super) fn hold_old(&mut self, now_ms: u64) {
+    pub fn hold_old(&mut self, now_ms: u64) {
         let today_ms = self.epoch_ms.saturating_add(now_ms);
         let is_old = |item: &OutboxItem| {
             let age_ms = today_ms.saturating_sub(item.draft.written_ms);
@@ -56,6 +81,5 @@ impl Session {
         let old: std::collections::VecDeque<OutboxItem> = old;
         self.outbox = rest;
         self.held_old.extend(old);
-        self.event(Event::Old(self.held_old.len()));
     }
 }

@@ -168,9 +168,14 @@ pub enum Event {
     Held(Refusal),
     /// So many messages in the outbox were written for another cluster; they are not sent here.
     OtherCluster(usize),
-    /// So many messages have waited for more than [`OLD_MS`](super::OLD_MS): they go out when
-    /// [`Session::send_old`](super::Session::send_old) says so.
-    Old(usize),
+    /// Messages have waited for more than [`OLD_MS`](super::OLD_MS): they are sent only when
+    /// [`Session::send_old`](super::Session::send_old) is called.
+    Old {
+        /// How many.
+        count: usize,
+        /// When the oldest was written, milliseconds since the Unix epoch.
+        since_ms: u64,
+    },
     /// The answer to a [`Session::request`]: the reply's frames, the last one ends it.
     Answer {
         /// The number [`Session::request`] gave.

@@ -130,7 +130,7 @@ impl Session {
     }
 
     fn put_sends(&mut self, now_ms: u64) {
-        self.hold_old(now_ms);
+        self.hold_and_tell_old(now_ms);
         let mut flying = self.outbox.iter().filter(|item| item.in_flight).count();
         if let Some(until) = self.pause {
             if flying > 0 || now_ms < until || self.outbox.is_empty() {

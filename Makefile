@@ -26,7 +26,7 @@ all: ## build the program: target/release/chatctl
 test: ## run all tests
 	$(CARGO) test
 
-check: ## formatting, lints, and the man pages: in step with the table, and well-formed
+check: ## check formatting, lints, and the man pages
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) test -q --test main cli::man
@@ -46,23 +46,23 @@ check: ## formatting, lints, and the man pages: in step with the table, and well
 		echo "groff -ww: skipped: groff is not installed"; \
 	fi
 
-man: ## rewrite the man pages' lists of flags from the table
+man: ## rewrite the lists of flags in the man pages from the table
 	CHATCTL_REWRITE_MAN=1 $(CARGO) test -q --test main cli::man
 
-bench: all ## load, memory, replay, log and codecs beside the design's figures (BENCH_SECONDS=5)
+bench: all ## measure load, memory, replay, log and codecs (BENCH_SECONDS=5)
 	sh tests/bench.sh target/release/chatctl
 
-screen: ## what a frame of the chat's screen costs, and what 100,000 loaded messages take
+screen: ## measure a frame of the chat screen, and the memory of 100,000 loaded messages
 	$(CARGO) test -q --release --test main client::screen::measure -- --nocapture
 
-fuzz: ## feed FUZZ_RUNS random inputs to everything that reads from a network
+fuzz: ## feed random input to everything that reads from a network (FUZZ_RUNS=1000000)
 	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
 # What the simulator is told by SIM_SEEDS, SIM_BASE, SIM_SEED and SIM_TRACE it finds in the environment.
-sim: ## play SIM_SEEDS=300 histories from SIM_BASE=1 on, or one: SIM_SEED=x (SIM_TRACE=1: all of it)
+sim: ## simulate clusters: SIM_SEEDS=300 from SIM_BASE=1, or one SIM_SEED=x (SIM_TRACE=1: in full)
 	$(CARGO) test --profile sim --test main sim::every -- --nocapture
 
-sim-same: ## check that debug and release builds play the same histories
+sim-same: ## check that debug and release builds simulate the same histories
 	@for build in dev release; do \
 		SIM_SEEDS=$(SIM_SAME_SEEDS) $(CARGO) test --profile $$build --test main sim::every \
 			-- --nocapture 2>&1 | sed -n 's/^all of them together: //p' >target/sim-$$build || exit 1; \
@@ -70,27 +70,27 @@ sim-same: ## check that debug and release builds play the same histories
 	echo "dev $$(cat target/sim-dev), release $$(cat target/sim-release)"; \
 	test -s target/sim-dev && cmp target/sim-dev target/sim-release
 
-mutants: ## plant one bug after the other: some test must notice each
+mutants: ## plant each bug in turn, and check that some test catches it
 	CARGO="$(CARGO)" sh tests/mutants.sh
 
 # As root also with partitions. WEATHER_SEED, SOAK_SERVERS and SOAK_PACE_MS come from the environment.
-soak: ## bad weather over five servers, which come and go, for SOAK_SECONDS=60; nothing is lost
+soak: ## run five servers under injected faults and check every message (SOAK_SECONDS=60)
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main weather::soak -- --nocapture
 
-failover: ## how long clients are without a PRIMARY, by kill -9, silence, SIGTERM (FAILOVER_ROUNDS=20)
+failover: ## measure failover by kill -9, silence and SIGTERM (FAILOVER_ROUNDS=20)
 	for servers in 3 5; do \
 		FAILOVER_SERVERS=$$servers FAILOVER_ROUNDS=$(FAILOVER_ROUNDS) \
 			$(CARGO) test -q --release --test main weather::failover -- --nocapture || exit 1; \
 	done
 
-attack: ## honest clients of a server under attack: latency, memory (ATTACK_CONNECTIONS=10000)
+attack: ## measure honest clients of a server under attack (ATTACK_CONNECTIONS=10000)
 	ATTACK_CONNECTIONS=$(ATTACK_CONNECTIONS) ATTACK_MS=$(ATTACK_MS) \
 		$(CARGO) test -q --release --test main weather::attack -- --nocapture
 
-demo: all ## two people chat over five servers, two of which are killed: nothing is lost
+demo: all ## let two people chat over five servers, kill two, check that nothing is lost
 	sh tests/demo.sh target/release/chatctl
 
-install: ## install program, man pages, completions and systemd's unit below DESTDIR/PREFIX
+install: ## install program, man pages, completions and systemd unit (PREFIX=/usr/local, DESTDIR)
 	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first" >&2; exit 1; }
 	mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7"
 	mkdir -p "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)" "$(UNITDIR)"
@@ -104,7 +104,7 @@ install: ## install program, man pages, completions and systemd's unit below DES
 	umask 022; "$(BINARY)" completions zsh >"$(ZSHDIR)/_chatctl"
 	umask 022; "$(BINARY)" completions fish >"$(FISHDIR)/chatctl.fish"
 
-uninstall: ## remove what install has put there
+uninstall: ## remove what install installed
 	rm -f "$(BINDIR)/chatctl"
 	rm -f "$(UNITDIR)/chatctl.service"
 	rm -f "$(BASHDIR)/chatctl" "$(ZSHDIR)/_chatctl" "$(FISHDIR)/chatctl.fish"

@@ -239,21 +239,21 @@ kill_primary() {
     until_true 'no server is PRIMARY' has_primary
     victim=$primary mark=$(lines alice.out)
     kill_9 "$victim"
-    tell "$victim is killed; $(acknowledged) lines of Alice's were acknowledged, she goes on typing"
+    tell "$victim is killed; $(acknowledged) of Alice's lines are stored so far, and she keeps typing"
     until_true 'no other server becomes PRIMARY' has_another_primary "$victim"
     death=$(milliseconds "peer $victim is down" "$primary.log")
     elected=$(milliseconds ': PRIMARY in term' "$primary.log")
     term=$(sed -n 's/.*: PRIMARY in term \([0-9]*\).*/\1/p' "$primary.log" | tail -n 1)
     after="$((elected - death)) ms later"
     [ "$elected" -ge "$death" ] || after=already
-    tell "$primary is PRIMARY, in term $term, $after"
+    tell "$primary is PRIMARY in term $term, $after"
     until_true 'no line is acknowledged any more' has_next "$death"
     states=$(sed -n "1,${mark}d"'
         s/^{"event": "state", "state": "\([a-z-]*\)", "waiting": 0,.*/\1/p
         s/^{"event": "state", "state": "\([a-z-]*\)", "waiting": \([0-9]*\),.*/\1 (\2 waiting)/p
         ' alice.out | awk '{ printf "%s%s", comma, $0; comma = ", " }')
-    tell "Alice's client says: $states"
-    tell "her next line was taken $((next - death)) ms after the kill, and then acknowledged"
+    tell "Alice's client reports: $states"
+    tell "her next line was accepted $((next - death)) ms after the kill, and then stored"
 }
 
 printf 'correct horse\n' >alice.password
@@ -268,7 +268,7 @@ tell "$(sed -n 's/.*: \(a cluster of 5 servers survives .*\)/\1/p' a.log)"
 until_true 'no server is PRIMARY' has_primary
 tell "$primary is PRIMARY"
 
-say 'Alice and Bob make accounts and talk. Their clients know all five servers.'
+say 'Alice and Bob create accounts and talk. Their clients know all five servers.'
 as alice --create --inbox >/dev/null || die 'alice cannot make an account'
 as bob --create --inbox >/dev/null || die 'bob cannot make an account'
 chat alice --json
@@ -281,9 +281,9 @@ echo '/to bob' >&8
 echo '/to alice' >&9
 talk alice 'Hello Bob, are you there?'
 talk bob 'I am. Is this thing safe?'
-talk alice 'Any two of the five may die. I type on while they do.'
+talk alice 'Any two of the five may die. I keep typing while they do.'
 
-say "Alice types some lines a second. The PRIMARY is killed with kill -9, in the middle of them."
+say "Alice types many lines a second. The PRIMARY is killed with kill -9 while she types."
 type_lines 9>&- &
 pid_typing=$!
 come_through
@@ -291,14 +291,14 @@ kill_primary
 first=$victim
 talk bob 'What was that?'
 
-say 'She types on. The new PRIMARY is killed as well.'
+say 'She keeps typing. The new PRIMARY is killed too.'
 come_through
 kill_primary
 talk bob 'Again?'
 come_through
 status | sed 's/^/  /'
 
-say 'Both are started again on their directories, and catch up.'
+say 'Both servers are restarted on their directories and catch up.'
 until_true 'no server is PRIMARY' note_goal
 for name in $first $victim; do start "$name"; done
 for name in $first $victim; do
@@ -307,16 +307,16 @@ for name in $first $victim; do
 done
 for name in $first $victim; do
     until_true "server $name does not catch up" caught_up "$name"
-    tell "$name: has caught up, with all $goal entries that were committed when it was started"
+    tell "$name has caught up with all $goal entries that were committed when it started"
 done
 come_through
 : >enough
 wait "$pid_typing" || die 'typing failed'
 pid_typing=''
-talk bob 'All five are there.'
+talk bob 'All five are back.'
 talk alice 'Then let us count.'
 
-say 'Both leave.'
+say 'Alice and Bob quit.'
 exec 8>&- 9>&-
 for name in alice bob; do
     if wait "$(pid_of $name)"; then ended=0; else ended=$?; fi
@@ -324,20 +324,20 @@ for name in alice bob; do
     expect "the exit code of $name's client" 0 "$ended"
 done
 
-say 'Every line is there, once, in order.'
+say 'Every line is in the history, once and in order.'
 as alice --history bob --limit 1000 >alice.history || die 'the history cannot be read'
 as bob --history alice --limit 1000 >bob.history || die 'the history cannot be read'
 sed -n 's/^[^ ]* alice -> bob: //p' bob.history >alice.stored
 sed -n 's/^[^ ]* bob -> alice: //p' bob.history >bob.stored
 sed -n 's/^[^ ]* alice -> bob: //p' bob.out >bob.seen
-expect 'lines that Alice has typed, in the history' "$(lines alice.typed)" "$(lines alice.stored)"
+expect "Alice's lines in the history, as many as she typed" "$(lines alice.typed)" "$(lines alice.stored)"
 expect 'the same bytes in the same order' yes "$(same alice.typed alice.stored)"
-expect 'lines that Bob has typed, in the history' "$(lines bob.typed)" "$(lines bob.stored)"
+expect "Bob's lines in the history, as many as he typed" "$(lines bob.typed)" "$(lines bob.stored)"
 expect 'the same bytes in the same order' yes "$(same bob.typed bob.stored)"
-expect 'what Bob saw as it came is what Alice typed' yes "$(same alice.typed bob.seen)"
-expect 'both read the same history' yes "$(same alice.history bob.history)"
+expect 'Bob saw each of her lines as it arrived' yes "$(same alice.typed bob.seen)"
+expect 'both of them read the same history' yes "$(same alice.history bob.history)"
 
-say 'The servers are asked how they are, and to stop.'
+say 'The servers show their status and stop.'
 until_true 'the servers do not come to the same place' agree
 status | sed 's/^/  /'
 for name in $names; do kill "$(pid_of "$name")"; done
@@ -348,7 +348,7 @@ for name in $names; do
 done
 expect 'their exit codes' 00000 "$codes"
 
-say 'Their logs are checked from end to end, and compared.'
+say 'Their logs are checked from end to end and compared.'
 for name in $names; do
     if whole=$("$chatctl" dump-log --verify "$name" 2>&1); then
         tell "$name: $whole"

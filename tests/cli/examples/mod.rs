@@ -1,20 +1,20 @@
-//! The EXAMPLES of the man pages and the commands of README, run as they stand, and what they print
-//! held against what is shown.
+//! Runs the EXAMPLES of the man pages, the guide chatctl-cluster(7) and the commands of README as
+//! they are written, and compares their output with what the pages show.
 //!
 //! - The examples of a page run one after the other in one bash, in a fresh directory, which is
 //!   `~` too. They have a network of their own, a loopback device with the addresses of the pages'
 //!   machines, so that addresses and ports are those on the page; and processes of their own, so
 //!   that nothing is left running.
-//! - A line that begins with `$ ` is a command. It goes on in the next line where it ends in a
+//! - A line that begins with `$ ` is a command; in the guide also one that begins with `# `. It goes on in the next line where it ends in a
 //!   backslash, a bar or `&&`. Other lines are what it prints: see [`page::matches`].
 //! - The directories in [`MOVED`] mean directories below the fresh one.
 //! - `cat FILE` of a file that is not there yet makes it: what follows is what it holds.
-//! - `chatctl serve` runs on while the others follow, as in a terminal of its own, in the place of
-//!   the one that the examples before have started; the next command waits until it serves.
-//! - Servers that are started in some other way than by a line of theirs serve on to the end; the
-//!   next command waits until all of them serve.
-//! - What has to be there before stands in [`stage::STAGES`]; what cannot be run, and why, in
-//!   [`stage::NOT_RUN`].
+//! - `chatctl serve` runs on while the others follow, as in a terminal of its own, and takes the
+//!   place of the one that an earlier example started; the next command waits until it serves.
+//! - Servers that a command starts in the background keep running; the next command waits until all
+//!   of them serve. They say so on standard output or in a file `*.log`.
+//! - [`stage::STAGES`] prepares what a page's commands need; [`stage::NOT_RUN`] lists the commands
+//!   that are not run, and why.
 
 mod page;
 mod stage;
@@ -66,11 +66,19 @@ stopped() {
 }
 "#;
 
-/// What follows a command that leaves servers behind: it has as many more jobs then than before.
+/// What stands before a command: notes which jobs run, and how many servers have said that they serve.
+const BEFORE: &str = r#"
+jobs_before=$(jobs -rp)
+served_before=$(cat ./*.log 2>/dev/null | grep -c 'chatctl serves at')
+"#;
+
+/// What follows a command: waits until every server that it left in the background serves.
 const UNTIL_THEY_SERVE: &str = r#"
+new=$(jobs -rp | grep -vcxF -e "${jobs_before:--}")
 for attempt in $(seq 600); do
-    [ "$(grep -c 'chatctl serves at' "$said_to")" -lt $(($(jobs -rp | wc -l) - jobs)) ] || break
-    [ $attempt -lt 600 ] || echo "a server does not serve" >&2
+    now=$(cat "$said_to" ./*.log 2>/dev/null | grep -c 'chatctl serves at')
+    [ $new -gt 0 ] && [ $now -lt $((served_before + new)) ] || break
+    [ $attempt -lt 600 ] || echo "after $said_to: $now of $((served_before + new)) servers serve" >&2
     sleep 0.05
 done
 "#;
@@ -83,8 +91,11 @@ fn man() -> PathBuf {
     root().join("man")
 }
 
-/// README and the pages that have examples, by name. In section 7 these are no commands: the tests
-/// of the protocol hold them.
+/// The guide, a page of section 7 whose commands are run. The other pages of this section have no
+/// commands: the tests of the protocol check their examples.
+const GUIDE: &str = "chatctl-cluster.7";
+
+/// Returns README and the pages that have examples, by name.
 fn pages() -> Vec<(String, Vec<Example>)> {
     let mut pages: Vec<(String, Vec<Example>)> = fs::read_dir(man())
         .unwrap()
@@ -97,6 +108,8 @@ fn pages() -> Vec<(String, Vec<Example>)> {
         .collect();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     pages.push(("README.md".to_owned(), page::readme(&readme)));
+    let guide = fs::read_to_string(man().join(GUIDE)).unwrap();
+    pages.push((GUIDE.to_owned(), page::guide(&guide)));
     pages.sort_by(|a, b| a.0.cmp(&b.0));
     pages
 }
@@ -152,10 +165,10 @@ fn script(page: &str, examples: &[Example], dir: &Path) -> String {
             script.push_str(&format!("served\necho $? >../said/{number}.code\n"));
             continue;
         }
-        let waits = if example.leaves_servers() { UNTIL_THEY_SERVE } else { "" };
         script.push_str(&format!(
-            "said_to=../said/{number} jobs=$(jobs -rp | wc -l)\n\
-             {{\n{command}\n}} >$said_to 2>&1 </dev/null\necho $? >$said_to.code\n{waits}"
+            "{BEFORE}said_to=../said/{number}\n\
+             {{\n{command}\n}} >$said_to 2>&1 </dev/null\n\
+             echo $? >$said_to.code\n{UNTIL_THEY_SERVE}"
         ));
     }
     for moved in MOVED {
@@ -210,7 +223,7 @@ fn faults(page: &str, examples: &[Example], mut command: Command) -> Vec<String>
 }
 
 #[test]
-fn the_examples_of_every_page_and_of_readme_do_what_it_says() {
+fn the_commands_of_every_page_and_of_readme_do_what_the_page_says() {
     let mut wrong = Vec::new();
     for (page, examples) in pages() {
         match apart() {
@@ -219,6 +232,12 @@ fn the_examples_of_every_page_and_of_readme_do_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn readme_stays_short() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 200, "README has {} lines", readme.lines().count());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The examples of a page: its commands, and what it says that they print. README's are the
-//! commands of its quick start, of which it does not say what they print.
+//! The commands of a page, and the output that it shows: of a man page its section EXAMPLES, of
+//! chatctl-cluster(7) every block that begins with a prompt, of README every block marked `sh`.
 
 /// What a line of a command ends with that goes on in the next.
 const GOES_ON: [&str; 3] = ["\\", "|", "&&"];
@@ -14,14 +14,13 @@ pub struct Example {
 }
 
 impl Example {
-    /// Whether it is a server, which goes on.
+    /// Returns true if the command is a server in the foreground, or in the background and
+    /// nothing else.
     pub fn is_server(&self) -> bool {
-        self.command.starts_with("chatctl serve") && !self.command.contains("--new-secret")
-    }
-
-    /// Whether it leaves servers behind that serve on.
-    pub fn leaves_servers(&self) -> bool {
-        self.command.contains("chatctl serve ") && self.command.contains('&')
+        let command = self.command.trim_end_matches(" &");
+        command.starts_with("chatctl serve")
+            && !command.contains("--new-secret")
+            && !command.contains('&')
     }
 
     /// The file that it shows, where it does nothing else.
@@ -30,13 +29,29 @@ impl Example {
     }
 }
 
-/// The examples of a page, in order; none where it has no such section.
+/// Returns the examples of a page in order, or `None` if it has no such section.
 pub fn examples(page: &str) -> Option<Vec<Example>> {
     let section = page.split("\n.Sh ").find_map(|part| part.strip_prefix("EXAMPLES\n"))?;
-    let mut examples = Vec::new();
+    Some(prompted(&literal_lines(section), &["$ "]))
+}
+
+/// Returns the commands of a guide in order: those of each block that begins with a prompt.
+pub fn guide(page: &str) -> Vec<Example> {
+    const PROMPTS: [&str; 2] = ["$ ", "# "];
+    let blocks = page.replace("\n.Dl ", "\n.Ed\n.Dl ").replace("\n.Bd ", "\n.Ed\n.Bd ");
+    let blocks = blocks.split("\n.Ed\n").map(literal_lines);
+    let commands = blocks.filter(|lines| {
+        lines.first().is_some_and(|line| PROMPTS.iter().any(|prompt| line.starts_with(prompt)))
+    });
+    commands.flat_map(|lines| prompted(&lines, &PROMPTS)).collect()
+}
+
+/// Returns the commands behind a prompt, with the lines below each.
+fn prompted(lines: &[String], prompts: &[&str]) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
     let mut goes_on = false;
-    for line in literal_lines(section) {
-        if let Some(command) = line.strip_prefix("$ ") {
+    for line in lines {
+        if let Some(command) = prompts.iter().find_map(|prompt| line.strip_prefix(prompt)) {
             examples.push(Example { command: command.to_owned(), output: Vec::new() });
         } else if let Some(example) = examples.last_mut() {
             if goes_on {
@@ -50,53 +65,26 @@ pub fn examples(page: &str) -> Option<Vec<Example>> {
         }
         goes_on = GOES_ON.iter().any(|end| line.ends_with(end));
     }
-    Some(examples)
-}
-
-/// README's commands, in order: all of its quick start, and those behind a `#`, which have what
-/// they print.
-pub fn readme(text: &str) -> Vec<Example> {
-    let mut examples = quick_start(text);
-    for block in text.split("\n\n").filter(|block| block.starts_with("        # ")) {
-        let mut goes_on = true;
-        let mut example = Example { command: String::new(), output: Vec::new() };
-        for line in block.lines().map(|line| line.get(8..).unwrap_or_default()) {
-            match goes_on {
-                true => example.command.push_str(line.strip_prefix("# ").unwrap_or(line)),
-                false => example.output.push(line.to_owned()),
-            }
-            goes_on = goes_on && GOES_ON.iter().any(|end| line.ends_with(end));
-            if goes_on {
-                example.command.push('\n');
-            }
-        }
-        examples.push(example);
-    }
     examples
 }
 
-/// The commands of README's quick start, in order. What they print is not shown there.
-fn quick_start(readme: &str) -> Vec<Example> {
-    let section = readme.split("\n## ").find_map(|part| part.strip_prefix("Quick start\n"));
-    let section = section.expect("README has a quick start");
+/// Returns README's commands in order: those of its blocks marked `sh`. README does not show their
+/// output.
+pub fn readme(text: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    let blocks = section.split("\n\n").map(|block| block.trim_matches('\n'));
-    for block in blocks.filter(|block| block.starts_with("    ")) {
-        // What has a rule down its middle is a picture of the screen.
-        if block.contains('│') {
-            continue;
-        }
+    for block in text.split("\n```sh\n").skip(1) {
+        let (block, _) = block.split_once("\n```\n").expect("a block of README has an end");
         let mut goes_on = false;
-        let mut within_loop = false;
-        for line in block.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)) {
+        let mut within = false;
+        for line in block.lines() {
             match examples.last_mut() {
                 Some(example) if goes_on => {
                     example.command = format!("{}\n{line}", example.command);
                 }
                 _ => examples.push(Example { command: line.to_owned(), output: Vec::new() }),
             }
-            within_loop = (within_loop || line.starts_with("for ")) && line != "done";
-            goes_on = within_loop || GOES_ON.iter().any(|end| line.ends_with(end));
+            within = (within || line.ends_with("() {")) && line != "}";
+            goes_on = within || GOES_ON.iter().any(|end| line.ends_with(end));
         }
     }
     examples
@@ -192,25 +180,25 @@ fn a_page_s_commands_are_told_from_what_they_print() {
 }
 
 #[test]
-fn readme_s_commands_behind_a_prompt_have_what_they_print() {
-    let text = "# x\n\n## Quick start\n\n    a\n\n## Then\n\n1. Do:\n\n        # b \\\n\
-                \x20           c\n        d\n        e\n\n2. Not:\n\n        f\n";
-    let example = |command: &str, output: &[&str]| Example {
-        command: command.to_owned(),
-        output: output.iter().map(|line| line.to_string()).collect(),
-    };
-    let expected = vec![example("a", &[]), example("b \\\n    c", &["d", "e"])];
-    assert_eq!(readme(text), expected);
+fn a_guide_s_commands_are_in_its_blocks_that_begin_with_a_prompt() {
+    let page = ".Sh ONE\n.Bd -literal\n$ a\n# b\nc\n.Ed\n.Pp\n.Dl # d\n.Sh TWO\n\
+                .Bd -literal\ne\n.Ed\n.Pp\n.Dl f\n";
+    let commands: Vec<(String, Vec<String>)> =
+        guide(page).into_iter().map(|example| (example.command, example.output)).collect();
+    let expected = [("a", vec![]), ("b", vec!["c"]), ("d", vec![])];
+    let expected: Vec<(String, Vec<String>)> = expected
+        .map(|(command, output)| (command.into(), output.into_iter().map(str::to_owned).collect()))
+        .into();
+    assert_eq!(commands, expected);
 }
 
 #[test]
-fn the_quick_start_s_commands_are_its_blocks_without_the_picture() {
-    let readme = "# x\n\n## Try it\n\n    no\n\n## Quick start\n\n### One\n\n    a\n\
-                  \x20   b \\\n        c\n\nText:\n\n    1│2\n    3│4\n\n    for n in 1; do\n\
-                  \x20       d &\n    done\n    e\n\n## Next\n\n    f\n";
+fn readme_s_commands_are_in_its_blocks_of_shell() {
+    let readme = "# x\n\n```text\nno\n```\n\n```sh\na\nb \\\n    c\n```\n\nText `d`.\n\n\
+                  ```sh\ne() {\n    f &\n}\ng; h\n```\n";
     let commands: Vec<String> =
-        quick_start(readme).into_iter().map(|example| example.command).collect();
-    assert_eq!(commands, ["a", "b \\\n    c", "for n in 1; do\n    d &\ndone", "e"]);
+        self::readme(readme).into_iter().map(|example| example.command).collect();
+    assert_eq!(commands, ["a", "b \\\n    c", "e() {\n    f &\n}", "g; h"]);
 }
 
 #[test]

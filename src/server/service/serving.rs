@@ -219,7 +219,7 @@ impl Service {
                 if self.replica.read(key.number()).is_ok() {
                     client.read_index = ReadIndex::Asked;
                 } else {
-                    self.stalled.push(key);
+                    self.stall(key);
                 }
                 false
             }

@@ -1,5 +1,6 @@
 //! The service without a server around it: what is decided about clients' requests, turn by turn.
 
+mod answers;
 mod logins;
 mod sessions;
 mod times;

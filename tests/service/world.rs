@@ -1,7 +1,7 @@
 //! A lone server's service, with a disk in memory and connections that are buffers. Its turns are
 //! those of the loop, and every visit is held against the bounds on work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use chatctl::auth::hasher::{self, Job};
@@ -15,7 +15,7 @@ use chatctl::raft::{Config, HardState, Role};
 use chatctl::server::replica::{Recovered, Replica};
 use chatctl::server::service::{Now, ReadJob, Service, Settings};
 use chatctl::server::{LONE, LONE_NAME};
-use chatctl::wal::{self, Identity, hard_state};
+use chatctl::wal::{self, Batch, Identity, SpareRequest, hard_state};
 
 use crate::sim::disks::read_record;
 use crate::support::raw_client::Ask;
@@ -41,6 +41,29 @@ struct Conn {
     output: Vec<u8>,
     /// Whether nobody does.
     ignores: bool,
+    /// Whether the socket takes nothing for now.
+    blocked: bool,
+    /// Whether the client writes nothing more, and whether the server has read that.
+    ended: bool,
+    end_read: bool,
+}
+
+impl Conn {
+    fn new(form: Form, codec: Codec) -> Conn {
+        Conn {
+            form,
+            codec,
+            arrived: Vec::new(),
+            flood: Vec::new(),
+            input: Vec::new(),
+            scanned: 0,
+            output: Vec::new(),
+            ignores: false,
+            blocked: false,
+            ended: false,
+            end_read: false,
+        }
+    }
 }
 
 /// The server.
@@ -55,6 +78,15 @@ pub struct World {
     /// this is kept.
     pub hashes: Vec<Job>,
     pub keeps_hashes: bool,
+    /// The same for entries to be read.
+    pub reads: VecDeque<ReadJob>,
+    pub keeps_reads: bool,
+    /// The same for batches that the disk has not made durable.
+    batches: VecDeque<Batch>,
+    pub keeps_batches: bool,
+    /// The same for the log's next segment.
+    spare: Option<SpareRequest>,
+    pub keeps_spare: bool,
     pub lines: Vec<String>,
     /// Whether visits and turns are held against their bounds.
     pub bounded: bool,
@@ -89,9 +121,14 @@ pub fn ip(number: u32) -> Origin {
 
 impl World {
     pub fn new(settings: Settings) -> World {
+        World::with_segments(settings, 64 << 20)
+    }
+
+    /// A server whose log has segments of this many bytes.
+    pub fn with_segments(settings: Settings, segment_bytes: u32) -> World {
         let mut disk = SimDisk::new(1);
         let expect = Some(Identity { cluster: CLUSTER });
-        let options = wal::Options { expect, segment_bytes: 64 << 20 };
+        let options = wal::Options { expect, segment_bytes };
         let (wal, report) = wal::recover(&mut disk, &options, &mut |_, _, _| Ok(())).unwrap();
         let from = Recovered {
             hard_state: HardState { term: 1, voted_for: Some(LONE) },
@@ -126,6 +163,12 @@ impl World {
             conns: BTreeMap::new(),
             hashes: Vec::new(),
             keeps_hashes: false,
+            reads: VecDeque::new(),
+            keeps_reads: false,
+            batches: VecDeque::new(),
+            keeps_batches: false,
+            spare: None,
+            keeps_spare: false,
             lines: Vec::new(),
             bounded: true,
             work_of_applying: 0,
@@ -181,10 +224,9 @@ impl World {
         while !self.keeps_hashes && !self.hashes.is_empty() {
             self.hash_one();
         }
-        while let Some(ReadJob { id, locations }) = self.service.todo.read.pop_front() {
-            let read = |location| read_record(&mut self.disk, location).expect("it is persisted");
-            let payloads: Vec<Vec<u8>> = locations.iter().map(read).collect();
-            self.service.on_fetched(id, payloads.iter().map(Vec::as_slice));
+        self.reads.append(&mut self.service.todo.read);
+        while !self.keeps_reads && !self.reads.is_empty() {
+            self.read_first(usize::MAX);
         }
         self.service.make_room();
         self.service.todo.ask.clear();
@@ -233,13 +275,18 @@ impl World {
             }
             let count = conn.arrived.len().min(room).min(limits::TURN_READ_BYTES);
             conn.input.extend(conn.arrived.drain(..count));
+            if conn.ended && conn.arrived.is_empty() {
+                conn.end_read = true;
+                self.service.on_end(key);
+            }
         }
         let mut scanned = conn.scanned;
         let used = self.service.receive(key, &conn.input, &mut scanned);
         conn.scanned = scanned;
         conn.input.drain(..used);
         let waits = self.service.client(key).is_some_and(|client| client.waits);
-        if !waits && (!conn.arrived.is_empty() || !conn.flood.is_empty()) {
+        let has_more = !conn.arrived.is_empty() || !conn.flood.is_empty();
+        if !waits && (has_more || conn.ended != conn.end_read) {
             self.service.on_more(key);
         }
     }
@@ -251,6 +298,18 @@ impl World {
         self.hashes.append(&mut self.service.todo.hash);
     }
 
+    /// Reads entries of the first job, so many at most.
+    pub fn read_first(&mut self, most: usize) {
+        let Some(mut job) = self.reads.pop_front() else { return };
+        let rest = job.locations.split_off(most.min(job.locations.len()));
+        let read = |location| read_record(&mut self.disk, location).expect("it is persisted");
+        let payloads: Vec<Vec<u8>> = job.locations.iter().map(read).collect();
+        self.service.on_fetched(job.id, payloads.iter().map(Vec::as_slice));
+        if !rest.is_empty() {
+            self.reads.push_front(ReadJob { id: job.id, locations: rest });
+        }
+    }
+
     fn advance(&mut self) {
         loop {
             self.service.advance().expect("what is committed can be applied");
@@ -260,17 +319,24 @@ impl World {
                 self.service.replica.save_done(&self.file);
             }
             self.service.replica.wishes.changes.clear();
-            if let Some(request) = self.service.replica.spare_wanted() {
+            self.spare = self.service.replica.spare_wanted().or(self.spare.take());
+            if !self.keeps_spare
+                && let Some(request) = self.spare.take()
+            {
                 let state = wal::make_spare(&mut self.disk, &request);
                 self.service.spare_changed(&state);
             }
-            match self.service.replica.next_batch() {
-                Some(batch) => {
-                    wal::perform(&mut self.disk, &batch).expect("the disk is sound");
-                    self.service.batch_durable(batch.number);
-                }
-                None if !saves => return,
-                None => {}
+            let batch = self.service.replica.next_batch();
+            let is_idle = batch.is_none() && !saves;
+            self.batches.extend(batch);
+            if is_idle && (self.keeps_batches || self.batches.is_empty()) {
+                return;
+            }
+            while !self.keeps_batches
+                && let Some(batch) = self.batches.pop_front()
+            {
+                wal::perform(&mut self.disk, &batch).expect("the disk is sound");
+                self.service.batch_durable(batch.number);
             }
         }
     }
@@ -279,8 +345,10 @@ impl World {
         for key in std::mem::take(&mut self.service.todo.write) {
             let Some(client) = self.service.client(key) else { continue };
             client.dirty = false;
-            let bytes = client.output.take();
-            if let Some(conn) = self.conns.get_mut(&key)
+            let conn = self.conns.get_mut(&key);
+            let blocked = conn.as_ref().is_some_and(|conn| conn.blocked);
+            let bytes = if blocked { Vec::new() } else { client.output.take() };
+            if let Some(conn) = conn
                 && !conn.ignores
             {
                 conn.output.extend_from_slice(&bytes);
@@ -306,9 +374,7 @@ impl World {
 
     fn connect_in(&mut self, origin: Origin, form: Form, codec: Codec) -> Key {
         let key = self.service.connect(origin);
-        let (arrived, flood, input, output) = Default::default();
-        let conn = Conn { form, codec, arrived, flood, input, scanned: 0, output, ignores: false };
-        self.conns.insert(key, conn);
+        self.conns.insert(key, Conn::new(form, codec));
         key
     }
 
@@ -338,6 +404,20 @@ impl World {
 
     pub fn write_raw(&mut self, key: Key, bytes: &[u8]) {
         self.conns.get_mut(&key).expect("it is open").arrived.extend_from_slice(bytes);
+        self.service.on_readable(key);
+    }
+
+    /// From now on the connection's socket takes nothing of what it is answered, or all again.
+    pub fn block(&mut self, key: Key, blocked: bool) {
+        self.conns.get_mut(&key).expect("it is open").blocked = blocked;
+        if !blocked {
+            self.service.on_writable(key);
+        }
+    }
+
+    /// The client writes nothing more.
+    pub fn end_writing(&mut self, key: Key) {
+        self.conns.get_mut(&key).expect("it is open").ended = true;
         self.service.on_readable(key);
     }
 

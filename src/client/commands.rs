@@ -20,11 +20,14 @@ pub struct Spec {
 pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/msg",
-        args: "NAME TEXT",
-        summary: "send TEXT to NAME",
+        args: "NAME [TEXT]",
+        summary: "send TEXT to NAME; without TEXT, as /to",
         parse: |rest| {
             let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-            Ok(Command::Send { to: Some(to_name(to)?), text: to_text(text)? })
+            match text.trim().is_empty() {
+                true => Ok(Command::Open(to_name(to)?)),
+                false => Ok(Command::Send { to: Some(to_name(to)?), text: to_text(text)? }),
+            }
         },
     },
     Spec {
@@ -32,6 +35,24 @@ pub const COMMANDS: &[Spec] = &[
         args: "NAME",
         summary: "talk to NAME: lines without a slash go there",
         parse: |rest| Ok(Command::To(to_name(one(rest)?)?)),
+    },
+    Spec {
+        name: "/close",
+        args: "[NAME]",
+        summary: "take NAME off the list until a new message (full screen)",
+        parse: |rest| match at_most_one(rest)? {
+            "" => Ok(Command::Close(None)),
+            name => Ok(Command::Close(Some(to_name(name)?))),
+        },
+    },
+    Spec {
+        name: "/move",
+        args: "N",
+        summary: "put this conversation at place N of the list (full screen)",
+        parse: |rest| match one(rest)?.parse() {
+            Ok(number) if number > 0 => Ok(Command::Move(number)),
+            _ => Err("N is a number from 1".to_string()),
+        },
     },
     Spec {
         name: "/inbox",
@@ -171,6 +192,12 @@ pub enum Command {
     },
     /// A new current conversation.
     To(String),
+    /// The same, by `/msg` without a text.
+    Open(String),
+    /// Off the list; `None`: the current one.
+    Close(Option<String>),
+    /// The current one to this place of the list, counted from 1.
+    Move(usize),
     /// Messages that have waited for long.
     Waiting(Old),
     /// The conversations.
@@ -407,7 +434,12 @@ mod tests {
         assert_eq!(command("//msg is a command"), text(None, "/msg is a command"));
         assert_eq!(command("/msg Bob  two words "), text(Some("bob"), " two words "));
         assert_eq!(command("/MSG bob a\nb"), text(Some("bob"), "a\nb"));
+        assert_eq!(command("/msg Bob"), Command::Open("bob".to_string()));
+        assert_eq!(command("/msg Bob  \t"), Command::Open("bob".to_string()));
         assert_eq!(command("/to Carol"), Command::To("carol".to_string()));
+        assert_eq!(command("/close"), Command::Close(None));
+        assert_eq!(command("/close Bob"), Command::Close(Some("bob".to_string())));
+        assert_eq!(command("/move 12"), Command::Move(12));
         assert_eq!(command("/history"), Command::History { with: None, limit: 0 });
         let history = |with: &str, limit| Command::History { with: Some(with.to_string()), limit };
         assert_eq!(command("/history bob 7"), history("bob", 7));
@@ -420,9 +452,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_what_would_be_right() {
         for (line, said) in [
-            ("/msg bob", "no text"),
+            ("/msg", "a name is missing"),
+            ("/msg b@b", "is no name"),
             ("/msg b@b hi", "is no name"),
             ("/to", "/to NAME"),
+            ("/move", "/move N"),
+            ("/move 0", "a number from 1"),
+            ("/close bob carol", "/close [NAME]"),
             ("/history bob 0", "1 to 1000"),
             ("/quit now", "takes nothing"),
             ("/account", "/account delete"),

@@ -52,7 +52,10 @@ const HELD_BY: &[(&str, &str)] = &[
     ("READ_MARKERS", "of_too_many_markers_that_wait_the_oldest_is_given_up"),
     ("KNOWN_RECEIVERS", "of_too_many_known_names_one_is_forgotten_and_its_next_message_goes_alone"),
     ("OWN_RECENT", "who_follows_nothing_sends_however_much_was_sent_before"),
-    ("SCREEN_CONVERSATIONS", "the_list_is_bounded_and_newest_first"),
+    (
+        "SCREEN_CONVERSATIONS",
+        "the_list_is_bounded_and_who_was_silent_for_longest_goes_without_changing_a_key",
+    ),
     ("SCREEN_MESSAGES", "of_too_many_messages_the_oldest_go"),
     ("SCREEN_BYTES", "what_was_not_looked_at_for_longest_goes_first_then_the_oldest_messages"),
     ("SCREEN_DRAFTS", "conversations_are_switched_by_number_and_in_turn_and_drafts_stay_with_them"),

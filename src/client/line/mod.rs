@@ -176,6 +176,9 @@ impl Line {
                 self.send(driver, now_ms, vec![(to, text)]);
             }
             Command::To(name) => self.on_to(driver, now_ms, name),
+            Command::Open(name) if self.interactive => self.on_to(driver, now_ms, name),
+            // In a script, a text was meant.
+            Command::Open(_) => self.problem("/msg", "there is no text to send"),
             Command::Read(name) => match name.or_else(|| self.current.clone()) {
                 Some(name) => {
                     let newest = driver.session.known();
@@ -196,6 +199,8 @@ impl Line {
             Command::Help => self.printer.lines(&commands::help()),
             Command::Quit => self.quitting = true,
             Command::Mute(_) => self.problem("/mute", ONLY_THE_SCREEN),
+            Command::Close(_) => self.problem("/close", ONLY_THE_SCREEN),
+            Command::Move(_) => self.problem("/move", ONLY_THE_SCREEN),
             Command::Search(_) => self.problem("/search", ONLY_THE_SCREEN),
             Command::Select => self.problem("/select", ONLY_THE_SCREEN),
             Command::Inbox

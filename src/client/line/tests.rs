@@ -74,3 +74,17 @@ fn a_login_to_a_server_without_a_majority_says_once_that_accounts_may_be_out_of_
         }
     }
 }
+
+#[test]
+fn msg_without_a_text_chooses_whom_to_talk_to_where_somebody_types() {
+    let Offline { driver, .. } = &mut Offline::new();
+    let mut line = Line::new(Style::Text, "alice", true);
+    line.on_line(driver, 0, "/msg Bob");
+    assert_eq!((line.current(), line.problems()), (Some("bob"), 0));
+    // In a script a text was meant: what comes next must not go there.
+    let mut line = Line::new(Style::Text, "alice", false);
+    line.on_line(driver, 0, "/msg bob ");
+    assert_eq!((line.current(), line.problems()), (None, 1));
+    let told = String::from_utf8(line.printer.take()).expect("text");
+    assert!(told.contains("there is no text to send"), "{told}");
+}

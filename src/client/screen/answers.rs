@@ -1,6 +1,6 @@
 //! Answers of the server to what was asked.
 
-use super::super::line::{Conversation, conversations};
+use super::super::line::{self, conversations};
 use super::super::session::{Incoming, Refusal, Request};
 use super::conversation::Loaded;
 use super::{Action, Mode, Screen};
@@ -77,10 +77,12 @@ impl Screen {
                         _ => talk.asked_older = false,
                     }
                     talk.is_stuck = true;
-                    talk.is_unknown |= refusal.code == "no-such-user";
+                    if refusal.code == "no-such-user" {
+                        talk.exists = Some(false);
+                    }
                 }
                 self.search = None;
-                self.drop_unknown(&with);
+                self.drop_provisional(&with);
             }
             Asked::Names { picker: number } => {
                 if let Mode::Pick(picker) = &mut self.mode {
@@ -103,9 +105,12 @@ impl Screen {
         self.is_inbox_asked = false;
         let current = self.current.clone();
         for line in conversations(&last.body).take(limits::LIST_PAGE) {
-            let Conversation { name, unread, seq, time } = line;
+            let line::Conversation { name, unread, seq, .. } = line;
+            if self.book.is_closed(name, seq) {
+                continue;
+            }
             let talk = self.book.entry(name, current.as_deref());
-            talk.on_inbox(unread, seq, time);
+            talk.on_inbox(unread, seq);
             // It was read here, and the server has not heard of it.
             if unread > talk.unread() {
                 let (name, seq) = (name.to_string(), talk.read_to());
@@ -113,7 +118,7 @@ impl Screen {
             }
             self.note_name(name);
         }
-        self.book.sort();
+        self.book.order();
         if std::mem::take(&mut self.is_inbox_old) {
             self.ask_inbox();
         }

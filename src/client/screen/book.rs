@@ -1,18 +1,31 @@
-//! All conversations, newest first, within bounds. Pure.
+//! All conversations in the order of the list, within bounds. Pure.
+//!
+//! Each has a number, its place in the list, and keeps it: only the first answer to `inbox` orders
+//! the list, by the newest messages' seqs. Later conversations come at the end, in front of names
+//! that nobody is known to have; [`Book::close`] and [`Book::place`] are the user's.
+
+use std::collections::BTreeMap;
 
 use super::conversation::{Conversation, Loaded};
 use crate::limits;
+
+/// Conversations with a key of their own: Alt-1 to Alt-0.
+pub const KEYED: usize = 10;
 
 /// See the module's comment.
 #[derive(Debug, Default)]
 pub struct Book {
     all: Vec<Conversation>,
+    /// The list was ordered.
+    is_ordered: bool,
+    /// Closed conversations, and the newest message each had.
+    closed: BTreeMap<String, u64>,
     /// Counts what is looked at.
     clock: u64,
 }
 
 impl Book {
-    /// All, newest first.
+    /// All, in order.
     pub fn all(&self) -> &[Conversation] {
         &self.all
     }
@@ -33,20 +46,26 @@ impl Book {
     }
 
     /// The one with `name`, which is made where there is none. At the bound the one goes that was
-    /// silent for longest, unless something of it waits, or it is `kept`.
+    /// silent for longest, unless something of it waits, it is `kept`, or it has a key.
     pub fn entry(&mut self, name: &str, kept: Option<&str>) -> &mut Conversation {
         if let Some(at) = self.all.iter().position(|talk| talk.name == name) {
             return &mut self.all[at];
         }
+        self.closed.remove(name);
         if self.all.len() >= limits::SCREEN_CONVERSATIONS {
             let may_go =
                 |talk: &Conversation| !talk.has_local() && kept != Some(talk.name.as_str());
-            if let Some(at) = self.all.iter().rposition(may_go) {
+            let others = self.all.iter().enumerate().skip(KEYED);
+            let silent = others.filter(|(_, talk)| may_go(talk)).min_by_key(|(_, t)| t.recency());
+            if let Some(at) = silent.map(|(at, _)| at) {
                 self.all.remove(at);
             }
         }
-        self.all.push(Conversation::new(name));
-        self.all.last_mut().expect("it was just added")
+        // A name that nobody has may go again: it stays behind those that do not.
+        let last = self.all.iter().rposition(|talk| !talk.is_provisional());
+        let at = last.map_or(0, |last| last + 1);
+        self.all.insert(at, Conversation::new(name));
+        &mut self.all[at]
     }
 
     /// Lets go of the one with `name`.
@@ -54,9 +73,45 @@ impl Book {
         self.all.retain(|talk| talk.name != name);
     }
 
-    /// Puts the newest first.
-    pub fn sort(&mut self) {
-        self.all.sort_by(|a, b| b.newest_time.cmp(&a.newest_time).then(a.name.cmp(&b.name)));
+    /// Takes the one with `name` out of the list until there is a newer message or it is opened.
+    pub fn close(&mut self, name: &str) {
+        let newest = self.get(name).map(Conversation::newest_known);
+        self.remove(name);
+        if self.closed.len() >= limits::SCREEN_CONVERSATIONS {
+            let oldest = self.closed.iter().min_by_key(|(_, newest)| **newest);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            oldest.and_then(|name| self.closed.remove(&name));
+        }
+        newest.and_then(|newest| self.closed.insert(name.to_string(), newest));
+    }
+
+    /// Whether the one with `name`, whose newest message is at `newest`, was closed since.
+    pub fn is_closed(&self, name: &str, newest: u64) -> bool {
+        self.closed.get(name).is_some_and(|closed| newest <= *closed)
+    }
+
+    /// Puts the one with `name` at a place of the list, counted from 0, or at its end. Where that
+    /// is.
+    pub fn place(&mut self, name: &str, at: usize) -> Option<usize> {
+        let from = self.all.iter().position(|talk| talk.name == name)?;
+        let talk = self.all.remove(from);
+        let at = at.min(self.all.len());
+        self.all.insert(at, talk);
+        Some(at)
+    }
+
+    /// Orders the list for the first and only time: the newest message first.
+    pub fn order(&mut self) {
+        if !std::mem::replace(&mut self.is_ordered, true) {
+            let key = |talk: &Conversation| std::cmp::Reverse(talk.recency());
+            self.all.sort_by(|a, b| key(a).cmp(&key(b)).then(a.name.cmp(&b.name)));
+        }
+    }
+
+    /// The servers hold another cluster: nothing known of it is so there.
+    pub fn start_anew(&mut self) {
+        self.closed.clear();
+        self.all.iter_mut().for_each(Conversation::start_anew);
     }
 
     /// It is looked at from now on.
@@ -125,17 +180,85 @@ mod tests {
         Incoming { id: String::new(), from: from.to_string(), to, body, time: seq, seq }
     }
 
-    #[test]
-    fn the_list_is_bounded_and_newest_first() {
+    fn names(book: &Book) -> Vec<&str> {
+        book.all().iter().map(|talk| talk.name.as_str()).collect()
+    }
+
+    /// Has these in its list, each with its newest message's seq.
+    fn listed(all: &[(&str, u64)]) -> Book {
         let mut book = Book::default();
-        for n in 0..limits::SCREEN_CONVERSATIONS + 10 {
-            let talk = book.entry(&format!("p{n}"), Some("p0"));
-            talk.newest_time = n as u64;
-            book.sort();
+        for (name, newest) in all {
+            book.entry(name, None).on_inbox(0, *newest);
+        }
+        book.order();
+        book
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_who_was_silent_for_longest_goes_without_changing_a_key() {
+        let mut book = Book::default();
+        for n in 0..limits::SCREEN_CONVERSATIONS as u64 + 10 {
+            book.entry(&format!("p{n}"), Some("p11")).on_inbox(0, n);
         }
         assert_eq!(book.all().len(), limits::SCREEN_CONVERSATIONS);
-        assert_eq!(book.all()[0].name, format!("p{}", limits::SCREEN_CONVERSATIONS + 9));
-        assert!(book.get("p0").is_some() && book.get("p1").is_none());
+        let first = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p11", "p21"];
+        assert_eq!(names(&book)[..first.len()], first, "p11 is kept");
+        book.entry("p21", None).wait(7, "hi", 1);
+        book.entry("new", Some("p11"));
+        assert!(book.get("p21").is_some() && book.get("p22").is_none());
+    }
+
+    #[test]
+    fn the_list_is_ordered_once_by_the_newest_message_and_what_waits_is_newest() {
+        let mut book = Book::default();
+        book.entry("waits", None).wait(7, "hi", 1);
+        book.entry("typo", None);
+        for (name, newest) in [("a", 3), ("c", 9), ("b", 9), ("d", 5)] {
+            book.entry(name, None).on_inbox(0, newest);
+        }
+        book.order();
+        assert_eq!(names(&book), ["waits", "b", "c", "d", "a", "typo"]);
+        book.entry("a", None).on_push(&message(20, "a", "hi"), false);
+        book.entry("e", None).on_push(&message(21, "e", "hi"), false);
+        book.entry("d", None).on_inbox(0, 30);
+        book.order();
+        assert_eq!(names(&book), ["waits", "b", "c", "d", "a", "e", "typo"]);
+    }
+
+    #[test]
+    fn one_is_placed_where_it_is_wanted_and_the_others_close_up() {
+        let mut book = listed(&[("a", 4), ("b", 3), ("c", 2), ("d", 1)]);
+        for (name, at, is, all) in [
+            ("d", 0, Some(0), ["d", "a", "b", "c"]),
+            ("d", 2, Some(2), ["a", "b", "d", "c"]),
+            ("a", 99, Some(3), ["b", "d", "c", "a"]),
+            ("x", 0, None, ["b", "d", "c", "a"]),
+        ] {
+            assert_eq!((book.place(name, at), names(&book)), (is, all.to_vec()), "{name} {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_closed_stays_so_until_something_newer_comes() {
+        let mut book = listed(&[("a", 4), ("b", 3), ("c", 2)]);
+        book.close("b");
+        assert_eq!(names(&book), ["a", "c"]);
+        assert_eq!([3, 4].map(|newest| book.is_closed("b", newest)), [true, false]);
+        assert!(!book.is_closed("a", 4));
+        book.entry("b", None);
+        assert!(!book.is_closed("b", 3), "it is open again");
+        book.close("nobody");
+        assert!(!book.is_closed("nobody", 0));
+        for n in 0..limits::SCREEN_CONVERSATIONS as u64 + 1 {
+            book.entry("x", None).on_inbox(0, n + 1);
+            book.place("x", 0);
+            book.all[0].name = format!("x{n}");
+            book.close(&format!("x{n}"));
+        }
+        let of = |n: u64| book.is_closed(&format!("x{n}"), 1);
+        assert!(!of(0) && of(1), "of too many, the oldest is forgotten");
+        book.start_anew();
+        assert!(!book.is_closed("x1", 1), "another cluster has other seqs");
     }
 
     #[test]

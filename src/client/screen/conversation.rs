@@ -90,8 +90,8 @@ pub struct Conversation {
     pub asked_older: bool,
     /// An older page was refused: it is not asked for again unasked.
     pub is_stuck: bool,
-    /// The servers say that there is no such account.
-    pub is_unknown: bool,
+    /// Whether the servers have an account of this name; `None`: they have not said so far.
+    pub exists: Option<bool>,
     /// What the pane shows.
     pub view: View,
     /// The first unread message when it was opened: the line is drawn above it.
@@ -100,8 +100,8 @@ pub struct Conversation {
     pub unread_back: Option<(u64, u64)>,
     /// When it was looked at last, as the screen counts.
     pub opened: u64,
-    /// The newest message's time, milliseconds since the Unix epoch.
-    pub newest_time: u64,
+    /// The newest stored message that was heard of.
+    newest: u64,
     /// Received messages that are unread.
     unread: u64,
     /// Up to there they were counted.
@@ -120,12 +120,12 @@ impl Conversation {
             loaded: Loaded::Not,
             asked_older: false,
             is_stuck: false,
-            is_unknown: false,
+            exists: None,
             view: View::Newest,
             unread_from: None,
             unread_back: None,
             opened: 0,
-            newest_time: 0,
+            newest: 0,
             unread: 0,
             counted: 0,
             read_to: 0,
@@ -144,9 +144,25 @@ impl Conversation {
         self.read_to
     }
 
-    /// The newest message that was heard of.
+    /// The newest stored message that was heard of; 0 for none.
     pub fn newest_known(&self) -> u64 {
-        self.counted.max(self.newest_seq())
+        self.newest
+    }
+
+    /// Its place among conversations by their newest messages: what waits is newer than what is
+    /// stored.
+    pub fn recency(&self) -> u64 {
+        if self.is_waiting() { u64::MAX } else { self.newest }
+    }
+
+    /// A message of ours waits to be sent.
+    pub fn is_waiting(&self) -> bool {
+        self.entries.back().is_some_and(|entry| entry.fate == Fate::Waiting)
+    }
+
+    /// Nobody is known to have the name, and nothing was written to it.
+    pub fn is_provisional(&self) -> bool {
+        self.exists != Some(true) && self.entries.is_empty()
     }
 
     /// Bytes of the texts that are loaded.
@@ -171,9 +187,9 @@ impl Conversation {
     }
 
     /// A line of the inbox.
-    pub fn on_inbox(&mut self, unread: u64, newest_seq: u64, time: u64) {
-        self.is_unknown = false;
-        self.newest_time = self.newest_time.max(time);
+    pub fn on_inbox(&mut self, unread: u64, newest_seq: u64) {
+        self.exists = Some(true);
+        self.newest = self.newest.max(newest_seq);
         // The server may not have heard yet how far it was read here; another client may have read
         // further.
         self.unread = match self.count_unread() {
@@ -185,8 +201,8 @@ impl Conversation {
 
     /// A message has arrived, or went out from elsewhere. `is_read`: the pane shows it at once.
     pub fn on_push(&mut self, message: &Incoming, mine: bool) {
-        self.is_unknown = false;
-        self.newest_time = self.newest_time.max(message.time);
+        self.exists = Some(true);
+        self.newest = self.newest.max(message.seq);
         if !mine && message.seq > self.counted.max(self.read_to) {
             self.unread = self.unread.saturating_add(1);
         }
@@ -227,7 +243,7 @@ impl Conversation {
     /// A stored message, wherever it came from.
     pub fn store(&mut self, message: &Incoming, mine: bool) {
         let id = id::parse(&message.id).unwrap_or(0);
-        self.newest_time = self.newest_time.max(message.time);
+        self.newest = self.newest.max(message.seq);
         if mine {
             self.settle(id);
         }
@@ -240,9 +256,15 @@ impl Conversation {
         self.entries.insert(at, Entry { place, id, time, mine, body, fate: Fate::Stored });
     }
 
+    /// A message of ours is stored, and nothing of the conversation is loaded.
+    pub fn on_sent(&mut self, id: u128, seq: u64) {
+        self.settle(id);
+        self.exists = Some(true);
+        self.newest = self.newest.max(seq);
+    }
+
     /// A message of ours is on disk, in the outbox.
     pub fn wait(&mut self, id: u128, body: &str, time: u64) {
-        self.newest_time = self.newest_time.max(time);
         let place = Place { seq: u64::MAX, local: self.next_local };
         self.next_local += 1;
         self.bytes += body.len();
@@ -308,6 +330,7 @@ impl Conversation {
             return;
         }
         self.asked_older = false;
+        self.exists = Some(true);
         for message in page.iter().rev() {
             self.store(message, message.from == me);
         }
@@ -403,7 +426,8 @@ impl Conversation {
     /// The servers hold another cluster: nothing known of it is so there.
     pub fn start_anew(&mut self) {
         self.forget();
-        (self.unread, self.counted, self.read_to) = (0, 0, 0);
+        (self.unread, self.counted, self.read_to, self.newest) = (0, 0, 0, 0);
+        self.exists = None;
     }
 
     /// Lets go of the oldest message, so that the newest has room.
@@ -494,7 +518,7 @@ mod tests {
     #[test]
     fn what_is_unread_is_counted_once_and_read_by_any_client() {
         let mut talk = Conversation::new("bob");
-        talk.on_inbox(3, 12, 12_000);
+        talk.on_inbox(3, 12);
         talk.on_push(&message(12, "bob"), false);
         assert_eq!(talk.unread(), 3, "the inbox has counted it");
         talk.on_push(&message(13, "bob"), false);
@@ -503,7 +527,7 @@ mod tests {
         talk.add_page(0, &page(1..14), "me", (1, false));
         assert!(talk.on_read(12));
         assert_eq!(talk.unread(), 1);
-        talk.on_inbox(4, 13, 13_000);
+        talk.on_inbox(4, 13);
         assert_eq!(talk.unread(), 1, "the server has not heard of it yet");
         assert!(talk.on_read(13) && !talk.on_read(13));
         assert_eq!(talk.unread(), 0);
@@ -512,7 +536,7 @@ mod tests {
     #[test]
     fn the_unread_line_stands_where_reading_goes_on_once_that_is_loaded() {
         let mut talk = Conversation::new("bob");
-        talk.on_inbox(3, 13, 13_000);
+        talk.on_inbox(3, 13);
         talk.open();
         talk.loaded = Loaded::Asked;
         talk.on_push(&message(14, "bob"), false);

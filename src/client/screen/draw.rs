@@ -238,7 +238,7 @@ impl Screen {
         let seeks_line = talk.unread_back.is_some();
         let wants_older = seeks_line || shown.above < self.drawn.rows;
         let (is_empty, loaded, is_stuck) = (talk.entries.is_empty(), talk.loaded, talk.is_stuck);
-        let is_unknown = talk.is_unknown;
+        let is_unknown = talk.exists == Some(false);
         // Before the unread line is found nothing counts as seen: what is above it was not shown.
         if talk.unread_back.is_none() && loaded != Loaded::Asked {
             let had_unread = talk.unread() > 0;

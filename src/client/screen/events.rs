@@ -46,11 +46,7 @@ impl Screen {
                 self.on_password_needed(Refusal::void_login());
             }
             Event::LoginRefused(refusal) => self.on_password_needed(refusal),
-            Event::Cluster(_) => {
-                for talk in self.book.all_mut() {
-                    talk.start_anew();
-                }
-            }
+            Event::Cluster(_) => self.book.start_anew(),
             Event::State(State::Connected) => {
                 self.notice = self.notice.take().filter(|notice| !notice.until_connected);
             }
@@ -100,7 +96,6 @@ impl Screen {
                 self.actions.push(Action::Notify(Notice { from, text }));
             }
         }
-        self.book.sort();
         self.book.trim(current.as_deref());
     }
 
@@ -109,16 +104,12 @@ impl Screen {
         let current = self.current.clone();
         let talk = self.book.entry(&to, current.as_deref());
         match talk.loaded {
-            Loaded::Not => {
-                talk.settle(sent);
-                talk.newest_time = talk.newest_time.max(time);
-            }
+            Loaded::Not => talk.on_sent(sent, seq),
             _ => {
                 let (id, from) = (id::format(sent), self.me.clone());
                 talk.store(&Incoming { id, from, to, body, time, seq }, true);
             }
         }
-        self.book.sort();
         self.book.trim(current.as_deref());
     }
 
@@ -126,7 +117,9 @@ impl Screen {
         let current = self.current.clone();
         let talk = self.book.entry(&draft.to, current.as_deref());
         if refusal.code == "no-such-user" {
+            talk.exists = Some(false);
             self.online.remove(&draft.to);
+            self.names.remove(&draft.to);
         }
         let unsure = match refusal.code.as_str() {
             "id-expired" => "perhaps it was sent before; ",

@@ -57,7 +57,7 @@ use answers::Asked;
 use asking::Asking;
 use book::Book;
 use complete::Completion;
-use conversation::Place;
+use conversation::{Conversation, Loaded, Place};
 pub use hands::KEYS;
 use picker::Picker;
 use search::Search;
@@ -332,7 +332,7 @@ impl Screen {
         self.refused.as_ref()
     }
 
-    /// All conversations, newest first.
+    /// All conversations, in the order of the list.
     pub fn book(&self) -> &Book {
         &self.book
     }
@@ -362,7 +362,6 @@ impl Screen {
             self.show_newest();
         }
         self.note_name(to);
-        self.book.sort();
         self.book.trim(current.as_deref());
     }
 
@@ -424,10 +423,10 @@ impl Screen {
         let Some(talk) = self.book.get_mut(name) else {
             return;
         };
-        if talk.loaded != conversation::Loaded::Not {
+        if talk.loaded != Loaded::Not {
             return;
         }
-        talk.loaded = conversation::Loaded::Asked;
+        talk.loaded = Loaded::Asked;
         let request = Request::History { with: name.into(), before: 0, limit: talk.first_page() };
         self.ask(request, Asked::History { with: name.to_string(), before: 0 });
     }
@@ -440,7 +439,7 @@ impl Screen {
         let Some(talk) = self.book.get_mut(name) else {
             return;
         };
-        let conversation::Loaded::From(before) = talk.loaded else {
+        let Loaded::From(before) = talk.loaded else {
             return;
         };
         if std::mem::replace(&mut talk.asked_older, true) {
@@ -469,7 +468,7 @@ impl Screen {
                 to_nobody.into_iter().for_each(|(with, ..)| *with = name.to_string());
             }
             self.take_draft();
-            self.drop_unknown(&before.unwrap_or_default());
+            self.drop_provisional(&before.unwrap_or_default());
         }
         let current = self.current.clone();
         self.book.entry(name, current.as_deref());
@@ -479,11 +478,12 @@ impl Screen {
         self.book.trim(current.as_deref());
     }
 
-    /// A name that nobody has leaves the list when another is shown, unless something was written.
-    fn drop_unknown(&mut self, name: &str) {
-        let is_empty = |talk: &conversation::Conversation| talk.entries.is_empty();
-        let is_unknown = self.book.get(name).is_some_and(|talk| talk.is_unknown && is_empty(talk));
-        if is_unknown && self.current.as_deref() != Some(name) && !self.has_draft(name) {
+    /// A name that nobody is known to have leaves the list when another is shown, unless something
+    /// was written. While the server is asked, its answer decides.
+    fn drop_provisional(&mut self, name: &str) {
+        let may_go = |talk: &Conversation| talk.is_provisional() && talk.loaded != Loaded::Asked;
+        let is_current = self.current.as_deref() == Some(name);
+        if !is_current && self.book.get(name).is_some_and(may_go) && !self.has_draft(name) {
             self.book.remove(name);
             self.names.remove(name);
         }

@@ -42,7 +42,12 @@ impl Screen {
                     self.tell_wrong("to whom? /to NAME or Alt-1 chooses, /msg NAME TEXT sends one");
                 }
             },
-            Command::To(name) => self.switch_to(&name),
+            Command::To(name) | Command::Open(name) => self.switch_to(&name),
+            Command::Close(name) => match name.or_else(|| self.current.clone()) {
+                Some(name) => self.on_close(&name),
+                None => self.tell_wrong("no conversation is open: /close NAME"),
+            },
+            Command::Move(number) => self.on_move(number),
             Command::History { with, .. } => match with.or_else(|| self.current.clone()) {
                 Some(name) => {
                     self.switch_to(&name);
@@ -80,6 +85,34 @@ impl Screen {
             (talk.unread_from, talk.unread_back) = (None, None);
         }
         self.actions.push(Action::MarkAllRead(name.to_string()));
+    }
+
+    fn on_close(&mut self, name: &str) {
+        let Some(talk) = self.book.get(name) else {
+            return self.tell_wrong(&format!("there is no conversation with {name} in the list"));
+        };
+        if talk.is_waiting() {
+            let why = format!("a message to {name} waits to be sent; close it after that");
+            return self.tell_wrong(&why);
+        }
+        self.book.close(name);
+        if self.current.as_deref() == Some(name) {
+            self.keep_draft();
+            self.current = None;
+            self.take_draft();
+        }
+        self.tell(&format!("{name} is closed until a new message or /to {name}"));
+    }
+
+    fn on_move(&mut self, number: usize) {
+        let name = self.current.clone();
+        match name.and_then(|name| self.book.place(&name, number - 1)) {
+            Some(at) if at + 1 < number => {
+                self.tell(&format!("at the end: it is number {}", at + 1))
+            }
+            Some(_) => {}
+            None => self.tell_wrong("no conversation is open; /to NAME opens one"),
+        }
     }
 
     fn on_mute(&mut self, name: String) {
@@ -120,8 +153,10 @@ impl Screen {
 
     fn pick(&mut self, source: Source, filter: String) {
         let number = self.next_tag;
-        let own = self.book.all().iter().map(|talk| (talk.name.clone(), talk.unread()));
-        let (picker, request) = Picker::new(number, source, filter, own.collect());
+        let mut own: Vec<_> = self.book.all().iter().collect();
+        own.sort_by_key(|talk| std::cmp::Reverse(talk.recency()));
+        let own = own.iter().map(|talk| (talk.name.clone(), talk.unread())).collect();
+        let (picker, request) = Picker::new(number, source, filter, own);
         self.mode = Mode::Pick(picker);
         if let Some(request) = request {
             self.ask(request, Asked::Names { picker: number });

@@ -363,7 +363,7 @@ fn a_name_that_nobody_has_leaves_the_list_unless_something_was_written() {
     mistype(&mut seat, "crol");
     seat.keys("a draft\x1b1\x0e");
     assert!(seat.screen.book().get("crol").is_some());
-    seat.keys("/to crol\r");
+    mistype(&mut seat, "crol");
     assert_eq!(seat.screen.typed(), "a draft");
     seat.keys("\x15\x1b1");
     assert!(seat.screen.book().get("crol").is_none());

@@ -44,9 +44,9 @@ fn what_was_typed_to_nobody_is_for_the_first_conversation_that_is_opened() {
     seat.hear("bob", "hello");
     seat.hear("carol", "hello");
     seat.keys("to whom?\r\x1b2");
-    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("bob"), "to whom?"));
+    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("carol"), "to whom?"));
     seat.keys("\x1b1");
-    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("carol"), ""));
+    assert_eq!((seat.screen.current(), seat.screen.typed()), (Some("bob"), ""));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod golden;
 mod hands;
 mod hostile;
 mod keeping;
+mod list;
 mod measure;
 pub mod real;
 mod seat;

@@ -35,6 +35,12 @@ pub const ID_WINDOW: usize = 10_000;
 /// Most messages that one `delete_msgs` deletes (ids are unique only for each sender, so one id may
 /// mean several). Past it the oldest go, and asking again deletes the next.
 pub const DELETE_TARGETS: usize = 4_000;
+/// Accounts that one session watches. Past it: `too-long`.
+pub const WATCHED_NAMES: usize = 200;
+/// How long comings and goings are gathered before those who watch are told, milliseconds.
+pub const PRESENCE_MS: u64 = 1_000;
+/// Pushes about comings and goings in one turn. Past it the others follow in the next.
+pub const TURN_PRESENCE: usize = 500;
 /// Longest pattern of `list` and `who`, bytes. Past it: `bad-pattern`.
 pub const PATTERN_BYTES: usize = 255;
 /// Most names that one page of `list` or `who` looks at. Past it the page ends early, with a cursor.

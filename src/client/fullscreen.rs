@@ -188,22 +188,25 @@ impl Full {
             }
             was_busy = true;
             for event in events {
-                self.on_event(now_ms, event);
+                self.on_event(event);
             }
             for action in actions {
                 self.on_action(now_ms, action)?;
             }
+            if let Some(names) = self.screen.take_watched() {
+                self.driver.session.watch(now_ms, names);
+            }
         }
     }
 
-    fn on_event(&mut self, now_ms: u64, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
             Event::Answer { number, result } => {
                 if let Some(tag) = self.tags.remove(&number) {
                     self.screen.on_answer(tag, result);
                 }
             }
-            event => self.screen.on_event(now_ms, event),
+            event => self.screen.on_event(event),
         }
     }
 

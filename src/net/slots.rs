@@ -6,6 +6,11 @@
 pub struct Key(u64);
 
 impl Key {
+    /// No other comes before it.
+    pub const LEAST: Key = Key(0);
+    /// No other comes after it.
+    pub const MOST: Key = Key(u64::MAX);
+
     /// As mio wants it.
     pub fn token(self) -> mio::Token {
         mio::Token(self.0 as usize)

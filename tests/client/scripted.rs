@@ -166,6 +166,20 @@ fn a_redirect_is_followed_only_within_the_list_and_never_off_this_machine() {
 }
 
 #[test]
+fn all_pages_of_a_sync_come_on_one_connection() {
+    let mut world = online();
+    world.drop_connection();
+    for number in 1..=10 * world.cluster.page as u128 {
+        world.cluster.store("bob", "alice", number, "missed");
+    }
+    world.connects.clear();
+    world.calm();
+    assert_eq!(world.connects.len(), 1, "{:?}", world.session.trouble());
+    let shown = world.events.iter().filter(|event| matches!(event, Event::Message(_)));
+    assert_eq!(shown.count(), 10 * world.cluster.page);
+}
+
+#[test]
 fn a_server_cannot_rename_the_user_nor_promise_pages_for_ever() {
     let mut world = online();
     world.drop_connection();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod logins;
+mod presence;
 mod sessions;
 mod times;
 mod unauthenticated;

@@ -74,6 +74,10 @@ fn worst_of(request: Request) -> Ask {
         Request::Logoff => ask("logoff"),
         Request::List => ask("list").body(&pattern),
         Request::Who => ask("who").body(&pattern),
+        Request::Watch => {
+            let names: Vec<String> = (0..limits::WATCHED_NAMES).map(name).collect();
+            ask("watch").body(&names.join(","))
+        }
         Request::Send => ask("send").to("honest").body("x"),
         Request::Deliver => ask("deliver"),
         Request::History => ask("history").limit(1_000),

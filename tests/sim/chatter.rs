@@ -273,6 +273,7 @@ impl Chatter {
                 self.counts.read_only += 1;
                 None
             }
+            Event::Online(_) | Event::Presence { .. } => None,
             Event::State(_) | Event::TakenBack(_) | Event::ReadMoved { .. } | Event::Held(_) => {
                 None
             }

@@ -400,6 +400,8 @@ impl Line {
                 self.on_password_needed(Refusal::void_login());
             }
             Event::LoginRefused(refusal) => self.on_password_needed(refusal),
+            // Only the screen watches.
+            Event::Online(_) | Event::Presence { .. } => {}
             Event::Token(_) | Event::Cluster(_) => {}
         }
     }

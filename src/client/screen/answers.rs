@@ -11,7 +11,6 @@ use crate::protocol::Message;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Inbox,
-    Who,
     /// A page of history before a seq; 0: the newest.
     History {
         with: String,
@@ -55,7 +54,6 @@ impl Screen {
         };
         match asked {
             Asked::Inbox => self.on_inbox(last),
-            Asked::Who => self.on_who(last),
             Asked::History { with, before } => self.on_history(&with, before, page, last),
             Asked::Names { picker } => self.on_names(picker, last),
             Asked::Complete { text } => self.on_completion(&text, last),
@@ -93,7 +91,7 @@ impl Screen {
             Asked::ChangePassword | Asked::DeleteAccount | Asked::Delete { .. } => {
                 return self.tell_wrong(&refusal.to_string());
             }
-            Asked::Who | Asked::Status => {}
+            Asked::Status => {}
         }
         match refusal.is_passing() {
             true => self.tell_cut_off(&refusal.to_string()),
@@ -122,16 +120,6 @@ impl Screen {
         if std::mem::take(&mut self.is_inbox_old) {
             self.ask_inbox();
         }
-    }
-
-    fn on_who(&mut self, last: &Message<'_>) {
-        let room = limits::SCREEN_NAMES - self.online_next.len();
-        let names = last.body.split(',').filter(|name| !name.is_empty()).take(room);
-        self.online_next.extend(names.map(str::to_string));
-        if !last.to.is_empty() && self.online_next.len() < limits::SCREEN_NAMES {
-            return self.ask_who(last.to.to_string());
-        }
-        self.online = std::mem::take(&mut self.online_next);
     }
 
     fn on_history(&mut self, with: &str, asked: u64, page: &[Message<'_>], last: &Message<'_>) {

@@ -6,21 +6,20 @@ use super::super::session::{Draft, Event, Incoming, Refusal, State};
 use super::super::show::{OLD_COMMANDS, OUT_OF_DATE, messages, old_messages};
 use super::conversation::{Loaded, View};
 use super::{Action, Mode, Notice, Screen};
-use crate::limits;
 use crate::protocol::id;
 
 impl Screen {
     /// Something happened. Answers to requests come by [`Screen::on_answer`].
-    pub fn on_event(&mut self, now_ms: u64, event: Event) {
+    pub fn on_event(&mut self, event: Event) {
         let selected = self.selected_id();
-        self.take_event(now_ms, event);
+        self.take_event(event);
         self.follow_selected(selected);
     }
 
-    fn take_event(&mut self, now_ms: u64, event: Event) {
+    fn take_event(&mut self, event: Event) {
         match event {
             Event::LoggedIn { name, read_only, .. } => {
-                self.on_login(now_ms, name);
+                self.on_login(name);
                 if read_only {
                     self.tell_cut_off(OUT_OF_DATE);
                 }
@@ -50,16 +49,17 @@ impl Screen {
             Event::State(State::Connected) => {
                 self.notice = self.notice.take().filter(|notice| !notice.until_connected);
             }
+            Event::Online(names) => self.online = names.into_iter().collect(),
+            Event::Presence { name, online: true } => drop(self.online.insert(name)),
+            Event::Presence { name, online: false } => drop(self.online.remove(&name)),
             Event::State(_) | Event::Token(_) | Event::Answer { .. } => {}
         }
     }
 
-    fn on_login(&mut self, now_ms: u64, name: String) {
+    fn on_login(&mut self, name: String) {
         self.me = name;
         self.end_login();
         self.ask_inbox();
-        self.who_at = Some(now_ms + super::WHO_SOON_MS);
-        self.ask_who(String::new());
         for talk in self.book.all_mut() {
             talk.is_stuck = false;
         }
@@ -84,9 +84,6 @@ impl Screen {
         }
         self.note_name(other);
         if !mine {
-            if self.online.len() < limits::SCREEN_NAMES {
-                self.online.insert(other.clone());
-            }
             let is_muted = self.muted.contains(other);
             if self.settings.bell && !is_muted {
                 self.actions.push(Action::Bell);

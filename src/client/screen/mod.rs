@@ -62,11 +62,6 @@ pub use hands::KEYS;
 use picker::Picker;
 use search::Search;
 
-/// Who is there is asked again after this, milliseconds.
-pub const WHO_MS: u64 = 30_000;
-/// After a login already after this: the others may be on their way back to the same server.
-pub const WHO_SOON_MS: u64 = 2_000;
-
 /// An answer that is owed for longer is told, milliseconds.
 pub const OWED_MS: u64 = 1_000;
 
@@ -225,9 +220,8 @@ pub struct Screen {
     online: BTreeSet<String>,
     /// Who neither rings nor notifies.
     muted: BTreeSet<String>,
-    /// The answer to `who` as far as it has come.
-    online_next: BTreeSet<String>,
-    who_at: Option<u64>,
+    /// Whose coming and going the server was last asked to tell, in order.
+    watched: Vec<String>,
     is_inbox_asked: bool,
     is_inbox_old: bool,
     last_sent: Option<(String, u128)>,
@@ -269,8 +263,7 @@ impl Screen {
             names: BTreeSet::new(),
             online: BTreeSet::new(),
             muted: BTreeSet::new(),
-            online_next: BTreeSet::new(),
-            who_at: None,
+            watched: Vec::new(),
             is_inbox_asked: false,
             is_inbox_old: false,
             last_sent: None,
@@ -300,16 +293,28 @@ impl Screen {
         let mut keys = std::mem::take(&mut self.keys);
         keys.expire(now_ms, |key| self.on_key(key));
         self.keys = keys;
-        if self.who_at.is_some_and(|at| at <= now_ms) && self.status.state != State::Offline {
-            self.who_at = Some(now_ms + WHO_MS);
-            self.ask_who(String::new());
-        }
     }
 
     /// When [`Screen::on_tick`] has something to do.
     pub fn deadline(&self) -> Option<u64> {
-        let who_at = self.who_at.filter(|_| self.status.state != State::Offline);
-        [self.keys.deadline(), who_at].into_iter().flatten().min()
+        self.keys.deadline()
+    }
+
+    /// Whose coming and going the server is to tell, where that has changed: those of the newest
+    /// conversations, of the one that is open, and of the names to pick from.
+    pub fn take_watched(&mut self) -> Option<Vec<String>> {
+        let newest = self.book.all().iter().map(|talk| talk.name.as_str());
+        let picked = match &self.mode {
+            Mode::Pick(picker) => picker.names_near(limits::WATCHED_NAMES / 2),
+            _ => Vec::new(),
+        };
+        let all = self.current.as_deref().into_iter().chain(picked).chain(newest);
+        let names: BTreeSet<&str> = all.take(limits::WATCHED_NAMES).collect();
+        if names.iter().eq(self.watched.iter()) {
+            return None;
+        }
+        self.watched = names.into_iter().map(str::to_owned).collect();
+        Some(self.watched.clone())
     }
 
     /// What is to be done, in order.
@@ -344,7 +349,7 @@ impl Screen {
 
     /// Whether somebody is logged in, as far as that is known: without a server nobody is.
     fn is_online(&self, name: &str) -> bool {
-        self.status.state != State::Offline && self.online.contains(name)
+        self.status.state != State::Offline && (self.online.contains(name) || name == self.me)
     }
 
     /// What is being typed.
@@ -397,16 +402,6 @@ impl Screen {
         self.next_tag += 1;
         self.asked.insert(tag, asked);
         self.actions.push(Action::Ask { tag, request });
-    }
-
-    fn ask_who(&mut self, after: String) {
-        if self.asked.values().any(|asked| *asked == Asked::Who) {
-            return;
-        }
-        if after.is_empty() {
-            self.online_next.clear();
-        }
-        self.ask(Request::Who { pattern: String::new(), after }, Asked::Who);
     }
 
     /// The conversations are asked for; while an answer is awaited, once more behind it.

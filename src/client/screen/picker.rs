@@ -140,6 +140,13 @@ impl Picker {
         format!("{what}: {count}{more} - Enter opens, Esc closes")
     }
 
+    /// Names that match, around the chosen one, at most so many: others only after half of them.
+    pub fn names_near(&self, most: usize) -> Vec<&str> {
+        let half = most / 2;
+        let first = (self.at / half * half).saturating_sub(half / 2);
+        self.matching().skip(first).take(most).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Draws filter and names below `(left, top)`, and gives where the cursor is.
     pub fn draw(
         &self,

@@ -106,6 +106,7 @@ enum PendingKind {
     Standing,
     Token,
     Ping,
+    Watch,
     Sync,
     Read { name: String, seq: u64 },
     Send { id: u128 },
@@ -181,6 +182,8 @@ pub struct Session {
     known: u64,
     own_recent: BTreeMap<u64, u128>,
     sync: Sync,
+    /// The place from which the last page was asked for.
+    sync_from: u64,
     /// The newest push that was dropped because a sync was under way.
     missed: u64,
 
@@ -204,6 +207,9 @@ pub struct Session {
     requests: VecDeque<requests::Waiting>,
     next_number: u64,
     markers: VecDeque<(String, u64)>,
+    /// Accounts of which the server tells whether they are online, and whether it is still to be asked.
+    watched: Vec<String>,
+    watch_is_due: bool,
 
     server_state: Option<State>,
     /// When a server that is read-only is left.
@@ -263,6 +269,7 @@ impl Session {
                 false => BTreeMap::new(),
             },
             sync: Sync::Wanted,
+            sync_from: 0,
             missed: 0,
             outbox: VecDeque::new(),
             outbox_bytes: 0,
@@ -277,6 +284,8 @@ impl Session {
             requests: VecDeque::new(),
             next_number: 1,
             markers: VecDeque::new(),
+            watched: Vec::new(),
+            watch_is_due: false,
             server_state: None,
             leave_at: None,
             told_state: State::Offline,
@@ -369,6 +378,15 @@ impl Session {
                 self.markers.push_back((name.to_string(), seq));
             }
         }
+        self.settle(now_ms);
+    }
+
+    /// Has the server tell whether these accounts are online, and no others: [`Event::Online`], then
+    /// [`Event::Presence`]. Past [`limits::WATCHED_NAMES`] the rest of them is left out.
+    pub fn watch(&mut self, now_ms: u64, mut names: Vec<String>) {
+        names.truncate(limits::WATCHED_NAMES);
+        self.watch_is_due |= names != self.watched;
+        self.watched = names;
         self.settle(now_ms);
     }
 
@@ -651,6 +669,7 @@ impl Session {
         self.leave_at = None;
         self.latency_ms = None;
         self.want_sync();
+        self.watch_is_due = !self.watched.is_empty();
         if planted(Mutant::OutboxDroppedEarly) {
             self.outbox.retain(|item| !item.in_flight);
         }

@@ -16,6 +16,7 @@ impl Session {
         match message.cmd.as_ref() {
             "redirect" => self.on_redirect(now_ms, &message),
             "lagging" => self.on_lagging(message.seq),
+            "presence" => self.on_presence(&message),
             "server_status" if pushed_state(&message).is_some() => {
                 self.on_state_push(now_ms, &message)
             }
@@ -29,7 +30,17 @@ impl Session {
         }
     }
 
+    fn on_presence(&mut self, message: &Message<'_>) {
+        let name = message.src.to_string();
+        // What is not watched any more was on its way.
+        if self.watched.contains(&name) {
+            self.event(Event::Presence { name, online: message.body == "online" });
+        }
+    }
+
     fn on_lagging(&mut self, seq: u64) {
+        // What was left out may have been a presence.
+        self.watch_is_due = !self.watched.is_empty();
         self.known = self.known.max(seq);
         self.missed = self.missed.max(seq);
         if self.sync == Sync::Done {
@@ -164,6 +175,12 @@ impl Session {
                 }
             }
             PendingKind::Ping | PendingKind::Logoff => {}
+            PendingKind::Watch => {
+                if refusal.is_none() {
+                    let names = message.body.split(',').filter(|name| !name.is_empty());
+                    self.event(Event::Online(names.map(str::to_owned).collect()));
+                }
+            }
             PendingKind::Sync => self.on_sync(now_ms, &message, refusal),
             PendingKind::Read { name, seq } => self.on_read(&name, seq, refusal),
             PendingKind::Send { id } => self.on_send(now_ms, id, &message, refusal),
@@ -274,7 +291,7 @@ impl Session {
             let why = format!("refused to catch up: {refusal}");
             return self.leave(now_ms, &why);
         }
-        if message.body == "more" && message.seq <= self.cursor.unwrap_or(0) {
+        if message.body == "more" && message.seq <= self.sync_from {
             return self.leave(now_ms, "says there is more to catch up with, and sends nothing");
         }
         self.move_cursor(message.seq);

@@ -144,6 +144,15 @@ pub enum Event {
         /// The marker.
         seq: u64,
     },
+    /// Which of the watched accounts are online: these, and no others.
+    Online(Vec<String>),
+    /// A watched account came online, or went.
+    Presence {
+        /// The account.
+        name: String,
+        /// Whether it is online now.
+        online: bool,
+    },
     /// A send is stored on a majority of the servers.
     Sent {
         /// Its id.

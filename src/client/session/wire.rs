@@ -92,6 +92,11 @@ impl Session {
         if self.follow && self.sync == Sync::Wanted {
             self.put_sync(now_ms);
         }
+        if std::mem::take(&mut self.watch_is_due) {
+            let mut message = request("watch");
+            message.body = Cow::Owned(self.watched.join(","));
+            self.put(now_ms, PendingKind::Watch, &message);
+        }
         self.put_requests(now_ms);
         if !matches!(self.phase, Phase::Online { .. }) {
             return;
@@ -112,6 +117,7 @@ impl Session {
         message.seq = self.cursor.unwrap_or(0) + u64::from(planted(Mutant::SyncOneOff));
         message.limit = limits::SYNC_PAGE;
         self.sync = Sync::Running;
+        self.sync_from = message.seq;
         self.put(now_ms, PendingKind::Sync, &message);
     }
 

@@ -385,6 +385,9 @@ impl Service {
         client.refusing = None;
         let network = client.origin.network();
         let name = self.replica.state().name(account);
+        if self.sessions.of(account).is_empty() {
+            self.presence.on_change(self.now.monotonic_ms, account, false);
+        }
         self.sessions.add(account, name, key, network);
         if !resumed {
             self.guesses.succeeded(name, account, network);
@@ -422,6 +425,10 @@ impl Service {
         self.todo.ask.push((by_ms, key));
         let name = self.replica.state().name(session.account);
         self.sessions.remove(session.account, name, key, client.origin.network());
+        if self.sessions.of(session.account).is_empty() {
+            self.presence.on_change(self.now.monotonic_ms, session.account, true);
+        }
+        self.set_watched(key, Vec::new());
         self.add_unauthenticated(key);
     }
 

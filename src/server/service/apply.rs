@@ -131,40 +131,50 @@ impl Service {
     /// Writes a push to every session of `account` except that on `except`. One that reads too
     /// slowly is told later that it missed some.
     fn push(&mut self, account: AccountId, except: Option<Key>, seq: u64, message: &Message<'_>) {
-        let mut push = Push { message, encoded: [const { Vec::new() }; 3] };
-        for &key in self.sessions.of(account) {
-            if Some(key) == except {
-                continue;
+        let mut push = Push::new(message);
+        let mut place = 0;
+        while let Some(&key) = self.sessions.of(account).get(place) {
+            if Some(key) != except {
+                self.push_to(key, seq, &mut push);
             }
-            self.budget.apply_work += budget::OUTPUT;
-            let outputs_have_room = self.outputs_have_room();
-            let Some(client) = self.clients.get_mut(key) else { continue };
-            let fits = client.take_push(seq, outputs_have_room);
-            if fits {
-                let form = client.form.unwrap_or(Form::Lines);
-                let (bytes, work) = push.encoded(form, client.codec);
-                client.put_push(bytes, &mut self.spares);
-                self.budget.apply_work += work + bytes.len() as u64 / 4;
-                let unwritten = client.unwritten();
-                self.outputs.set_bytes(&mut client.unread, unwritten);
-            }
-            // Also where it was left out: who leaves nothing unread is told so at once.
-            if (fits || !client.has_unwritten()) && !client.dirty {
-                client.dirty = true;
-                self.todo.write.push(key);
-            }
+            place += 1;
+        }
+    }
+
+    /// Writes a push to one session.
+    pub(super) fn push_to(&mut self, key: Key, seq: u64, push: &mut Push<'_>) {
+        self.budget.apply_work += budget::OUTPUT;
+        let outputs_have_room = self.outputs_have_room();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let fits = client.take_push(seq, outputs_have_room);
+        if fits {
+            let form = client.form.unwrap_or(Form::Lines);
+            let (bytes, work) = push.encoded(form, client.codec);
+            client.put_push(bytes, &mut self.spares);
+            self.budget.apply_work += work + bytes.len() as u64 / 4;
+            let unwritten = client.unwritten();
+            self.outputs.set_bytes(&mut client.unread, unwritten);
+        }
+        // Also where it was left out: who leaves nothing unread is told so at once.
+        if (fits || !client.has_unwritten()) && !client.dirty {
+            client.dirty = true;
+            self.todo.write.push(key);
         }
     }
 }
 
 /// A push and its bytes, made once for all sessions that want them in the same form and codec.
-struct Push<'a> {
+pub(super) struct Push<'a> {
     message: &'a Message<'a>,
     /// As lines, as frames of JSON, as frames of the binary form; empty until one is asked for.
     encoded: [Vec<u8>; 3],
 }
 
-impl Push<'_> {
+impl<'a> Push<'a> {
+    pub(super) fn new(message: &'a Message<'a>) -> Push<'a> {
+        Push { message, encoded: [const { Vec::new() }; 3] }
+    }
+
     /// Its bytes, and the work of encoding them: none where another session had the same.
     fn encoded(&mut self, form: Form, codec: Codec) -> (&[u8], u64) {
         let bytes = match (form, codec) {
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn a_push_is_encoded_once_for_each_form_and_codec() {
         let message = Message { cmd: "deliver".into(), body: "hello".into(), ..Message::default() };
-        let mut push = Push { message: &message, encoded: [const { Vec::new() }; 3] };
+        let mut push = Push::new(&message);
         let wanted = [
             (Form::Lines, Codec::Json),
             (Form::Frames, Codec::Json),

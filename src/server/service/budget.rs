@@ -82,6 +82,7 @@ impl Service {
             rest_left: rest.len(),
             ..Budget::default()
         };
+        self.tell_presence();
     }
 
     /// The next connection to be visited in this turn; the greedy ones come last.

@@ -86,6 +86,8 @@ pub struct Client {
     pub owed_status: bool,
     /// The login.
     pub session: Option<Session>,
+    /// Accounts of which it is told whether they are online.
+    pub watched: Vec<AccountId>,
     /// What it waits for.
     pub work: Work,
     /// Whether its next request may be answered from the state.
@@ -138,6 +140,7 @@ impl Client {
             told_serving: false,
             owed_status: false,
             session: None,
+            watched: Vec::new(),
             work: Work::Idle,
             read_index: ReadIndex::None,
             life: Life::Open,

@@ -167,6 +167,7 @@ impl Service {
             (Request::Logoff, Some(_)) => self.on_logoff(asked),
             (Request::List, Some(_)) => self.on_list(asked),
             (Request::Who, Some(_)) => self.on_who(asked),
+            (Request::Watch, Some(_)) => self.on_watch(asked),
             (Request::Send, Some(session)) => self.on_send(asked, session),
             (Request::Deliver, Some(session)) => self.on_deliver(asked, session),
             (Request::History, Some(session)) => self.on_history(asked, session),

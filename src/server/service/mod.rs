@@ -33,6 +33,7 @@ mod limiter;
 mod members;
 mod messages;
 mod pages;
+mod presence;
 mod queries;
 pub(super) mod random;
 mod reply;
@@ -54,6 +55,7 @@ use holders::Holders;
 use limiter::Limiter;
 use messages::Pending;
 use pages::Page;
+use presence::Presence;
 use random::Random;
 pub use reply::{Refusal, refuse};
 pub use request::{Request, Row, TABLE};
@@ -170,6 +172,7 @@ pub struct Service {
     pub replica: Replica,
     clients: Slots<Client>,
     sessions: Sessions,
+    presence: Presence,
     unauthenticated: Unauthenticated,
     limiter: Limiter,
     guesses: Guesses,
@@ -227,6 +230,7 @@ impl Service {
             replica,
             clients: Slots::default(),
             sessions: Sessions::default(),
+            presence: Presence::default(),
             unauthenticated: Unauthenticated::default(),
             guesses: Guesses::default(),
             counted: Counted::default(),

@@ -17,6 +17,8 @@ pub enum Request {
     List,
     /// Pages accounts with a live session.
     Who,
+    /// `watch`.
+    Watch,
     /// Sends a message.
     Send,
     /// Brings received messages.
@@ -75,7 +77,7 @@ const fn changes(cmd: &'static str, request: Request, access: Access) -> Row {
 }
 
 /// Every request, once. The most frequent first, since it is searched from the start.
-pub const TABLE: [Row; 18] = [
+pub const TABLE: [Row; 19] = [
     changes("send", Request::Send, Access::LoggedIn),
     reads("ping", Request::Ping, Access::Anyone),
     changes("read", Request::Read, Access::LoggedIn),
@@ -85,6 +87,7 @@ pub const TABLE: [Row; 18] = [
     reads("inbox", Request::Inbox, Access::LoggedIn),
     reads("list", Request::List, Access::LoggedIn),
     reads("who", Request::Who, Access::LoggedIn),
+    reads("watch", Request::Watch, Access::LoggedIn),
     changes("delete_msgs", Request::DeleteMsgs, Access::LoggedIn),
     changes("create", Request::Create, Access::Names),
     reads("login", Request::Login, Access::Names),

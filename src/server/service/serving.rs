@@ -63,9 +63,9 @@ impl Service {
         let look_ms = Some(self.now.monotonic_ms + self.time.look_in_ms());
         let apply_ms = self.replica.has_to_apply().then_some(self.now.monotonic_ms);
         let core_ms = self.replica.core().next_deadline_ms();
-        let lines_ms = self.counted.next_ms();
-        let instants_ms = [core_ms, read_only_ms, self.make_room_ms(), look_ms, apply_ms, lines_ms];
-        instants_ms.into_iter().flatten().min()
+        let told_ms = [self.counted.next_ms(), self.presence.next_ms(self.now.monotonic_ms)];
+        let instants_ms = [core_ms, read_only_ms, self.make_room_ms(), look_ms, apply_ms];
+        instants_ms.into_iter().chain(told_ms).flatten().min()
     }
 
     fn update_serving(&mut self) {

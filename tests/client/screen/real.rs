@@ -355,8 +355,6 @@ fn an_idle_screen_sleeps() {
     let (mut pty, child, mut vt) = at_screen(&server, "alice");
     pty.type_text("/to bob\r");
     wait_for(&mut pty, &mut vt, "no messages yet");
-    // Who is there is asked once more soon after the login: what is counted starts behind that.
-    std::thread::sleep(Duration::from_millis(chatctl::client::screen::WHO_SOON_MS + 500));
     let wakes = || -> u64 {
         let path = format!("/proc/{}/status", child.id());
         let status = std::fs::read_to_string(path).expect("it runs");

@@ -48,6 +48,9 @@ pub struct Seat {
     /// Bytes of the last frame, and how many frames had any.
     pub frame: Vec<u8>,
     pub frames: usize,
+    /// Whom the screen wants to be told of, and how often it has said so.
+    pub watched: Vec<String>,
+    pub watches: usize,
     painter: Painter,
     next_id: u128,
 }
@@ -90,6 +93,8 @@ impl Seat {
             is_connected: true,
             frame: Vec::new(),
             frames: 0,
+            watched: Vec::new(),
+            watches: 0,
             painter: Painter::new(true),
             next_id: 1 << 64,
         }
@@ -103,7 +108,7 @@ impl Seat {
     pub fn log_in_to(&mut self, read_only: bool) {
         let name = ME.to_string();
         let login = Event::LoggedIn { name, unread: 0, resumed: false, read_only };
-        self.screen.on_event(self.now_ms, login);
+        self.screen.on_event(login);
         self.settle();
     }
 
@@ -116,7 +121,7 @@ impl Seat {
     }
 
     pub fn event(&mut self, event: Event) -> &mut Seat {
-        self.screen.on_event(self.now_ms, event);
+        self.screen.on_event(event);
         self.settle();
         self.show();
         self
@@ -149,6 +154,7 @@ impl Seat {
         loop {
             rounds.count();
             let actions = self.screen.take_actions();
+            self.watch();
             if actions.is_empty() {
                 break;
             }
@@ -157,6 +163,16 @@ impl Seat {
             }
         }
         self.screen.check_invariants();
+    }
+
+    /// Tells the screen who is there, as the server does when it is asked to.
+    fn watch(&mut self) {
+        let Some(names) = self.screen.take_watched() else { return };
+        self.watches += 1;
+        let is_online = |name: &&String| self.served.online.contains(name);
+        let online = names.iter().filter(is_online).cloned().collect();
+        self.watched = names;
+        self.screen.on_event(Event::Online(online));
     }
 
     fn on_action(&mut self, action: Action) {
@@ -226,7 +242,7 @@ impl Seat {
         while let Some((id, to, text)) = self.outbox.pop_front() {
             let stored = self.served.store_as(id, ME, &to, &text);
             let (seq, time) = (stored.seq, stored.time);
-            self.screen.on_event(self.now_ms, Event::Sent { id, to, body: text, seq, time });
+            self.screen.on_event(Event::Sent { id, to, body: text, seq, time });
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chatctl::client::screen::{WHO_MS, WHO_SOON_MS};
 use chatctl::client::session::{Event, Incoming, Refusal, State};
 use chatctl::limits;
 
@@ -65,7 +64,7 @@ fn what_came_at_once_or_unseen_is_read_from_its_first_message_on() {
         }
         for n in 0..60 {
             let message = seat.served.store("bob", ME, &format!("new {n}."));
-            seat.screen.on_event(seat.now_ms, Event::Message(message));
+            seat.screen.on_event(Event::Message(message));
         }
         seat.settle();
         seat.show();
@@ -224,22 +223,22 @@ fn a_refused_page_is_told_and_asked_for_again_only_when_somebody_scrolls() {
 }
 
 #[test]
-fn who_is_there_is_asked_at_intervals_only() {
+fn who_is_there_is_told_by_the_server_and_asked_only_when_there_are_others_to_watch() {
     let mut seat = Seat::new(80, 24);
+    seat.served.online.push("carol".to_owned());
     seat.hear("carol", "hello");
-    assert!(seat.shows("1●carol"), "who writes is there");
-    let asked = seat.served.asked.len();
-    for (nth, after) in [WHO_SOON_MS, WHO_MS, WHO_MS].into_iter().enumerate() {
-        assert_eq!(seat.screen.deadline(), Some(seat.now_ms + after));
-        seat.wait(after - 1);
-        assert_eq!(seat.served.asked.len(), asked + nth);
-        seat.wait(1);
-        assert_eq!(seat.served.asked.len(), asked + nth + 1);
-        assert!(!seat.shows("1●carol"), "the server says she is not");
+    assert_eq!(seat.watched, ["carol"]);
+    assert!(seat.shows("1●carol"));
+    for online in [false, true] {
+        seat.event(Event::Presence { name: "carol".to_owned(), online });
+        assert_eq!(seat.shows("1●carol"), online, "{}", seat.text());
     }
-    seat.status.state = State::Offline;
-    seat.show();
-    assert_eq!(seat.screen.deadline(), None, "nobody can be asked: nothing wakes it");
+    let watches = seat.watches;
+    seat.hear("carol", "again");
+    assert_eq!(seat.watches, watches, "she is watched already");
+    seat.hear("bob", "hi");
+    assert_eq!((seat.watches, seat.watched.len()), (watches + 1, 2));
+    assert_eq!(seat.screen.deadline(), None, "nothing wakes it");
 }
 
 #[test]
@@ -250,7 +249,7 @@ fn names_and_conversations_are_bounded() {
     let mut lengths = BTreeMap::new();
     for n in 0..limits::SCREEN_CONVERSATIONS + 50 {
         let message = seat.served.store(&format!("p{n:06}"), ME, "hello");
-        seat.screen.on_event(seat.now_ms, Event::Message(message));
+        seat.screen.on_event(Event::Message(message));
         *lengths.entry(seat.screen.book().all().len()).or_insert(0) += 1;
     }
     seat.settle();

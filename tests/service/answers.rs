@@ -55,6 +55,7 @@ fn request(rng: &mut Rng) -> Ask {
         Request::Resume => ask("resume").src(&other).body("v1.1.AAAA"),
         Request::List => ask("list").body("*"),
         Request::Who => ask("who").body("*"),
+        Request::Watch => ask("watch").body(&other),
         Request::Send => ask("send").to(&other).body(body),
         Request::Deliver => ask("deliver").limit(limit),
         Request::History => ask("history").to(&other).limit(limit),

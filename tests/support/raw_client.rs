@@ -92,7 +92,7 @@ pub fn code(message: &Message<'_>) -> String {
 pub fn is_push(message: &Message<'_>) -> bool {
     match message.cmd.as_ref() {
         "deliver" | "taken_back" | "read_moved" => message.limit == 0 && !message.error,
-        "lagging" | "redirect" => true,
+        "lagging" | "redirect" | "presence" => true,
         "server_status" => serving(message).is_some(),
         _ => false,
     }

@@ -282,6 +282,18 @@ mutants! {
     AdoptedComesBack "adopted-comes-back":
         "an adopted outbox may come back after its messages were refused",
         ["client::outbox::a_crash_while_an_outbox_is_adopted"];
+    AnyTermMoves "any-term-moves":
+        "a client leaves a slow PRIMARY for one that another server knows of an older term",
+        ["client::silence"];
+    SilenceIgnored "silence-ignored":
+        "a client that is owed an answer asks no other server",
+        ["client::silence"];
+    RedirectAnywhere "redirect-anywhere":
+        "a client takes its password to whatever address of the list a tunnel's end names",
+        ["client::scripted"];
+    PresenceUntold "presence-untold":
+        "somebody who comes and goes within a second is not told to who learned of it in between",
+        ["service::presence"];
     CursorPastShown "cursor-past-shown":
         "a client that ends notes messages as shown that it has only received",
         ["client::endings::what_arrives_with_the_signal"];

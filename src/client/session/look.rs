@@ -15,6 +15,7 @@
 
 use super::wire::request;
 use super::{PendingKind, Session, State};
+use crate::mutants::{Mutant, planted};
 use crate::net::address;
 use crate::protocol::Message;
 use crate::protocol::framing::{self, Form, Split};
@@ -163,7 +164,7 @@ impl Session {
     /// When the server is to be suspected, unless it says something before. With one server in the
     /// list there is nobody to ask.
     fn suspect_at(&self) -> Option<u64> {
-        if self.servers.len() < 2 || !self.is_attached() {
+        if self.servers.len() < 2 || !self.is_attached() || planted(Mutant::SilenceIgnored) {
             return None;
         }
         let slow = SLOWER * self.pace.slowest();
@@ -246,7 +247,8 @@ impl Session {
 
     fn on_look(&mut self, now_ms: u64, standing: &Standing) {
         let Look::Asking { server: asked, tried, .. } = self.look else { return };
-        let is_later = standing.term > self.term && !standing.primary.is_empty();
+        let later = standing.term > self.term || planted(Mutant::AnyTermMoves);
+        let is_later = later && !standing.primary.is_empty();
         if !is_later || self.is_here(&standing.primary) {
             return self.look_later(now_ms, tried);
         }

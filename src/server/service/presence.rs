@@ -16,6 +16,7 @@ use super::dispatch::{Asked, Next};
 use super::reply::{Refusal, count, refuse_with, reply};
 use crate::chat::AccountId;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::protocol::{Message, name};
 
@@ -70,7 +71,9 @@ impl Presence {
         for account in accounts {
             self.watches.insert((*account, key));
             // It learns now what the others are told later.
-            if let Some(known) = self.changed.get_mut(account) {
+            if let Some(known) = self.changed.get_mut(account)
+                && !planted(Mutant::PresenceUntold)
+            {
                 *known = None;
             }
         }

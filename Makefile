@@ -7,9 +7,11 @@ FUZZ_RUNS = 1000000
 SIM_SAME_SEEDS = 20
 SOAK_SECONDS = 60
 FAILOVER_ROUNDS = 20
-ATTACK_CONNECTIONS = 10000
+ATTACK_CONNECTIONS = most
 ATTACK_MS = 5000
-BINARY = target/release/chatctl
+# Where cargo builds: the variables that cargo reads count here too.
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
+BINARY = $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release/chatctl
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 SHAREDIR = $(DESTDIR)$(PREFIX)/share
 MANDIR = $(SHAREDIR)/man
@@ -19,14 +21,39 @@ FISHDIR = $(SHAREDIR)/fish/vendor_completions.d
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 # What --version shows beside the version: nothing where this is no clone.
 COMMIT = $(shell test -e .git && git describe --always --dirty --abbrev=12 --exclude='*')
+# An incremental build costs time and 700 MB when there is no earlier one, as in a new clone. Plain
+# `cargo test` stays incremental.
+export CARGO_INCREMENTAL ?= 0
+# Flags of the compiler for release builds: no path of this machine gets into the program (the last
+# prefix that matches counts), and what RUSTFLAGS says. Separated by 0x1f, as a path may have spaces.
+FLAGS = set -f; separator=; \
+	for pair in "$$HOME=home" "$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+		"$$($(or $(RUSTC),rustc) --print sysroot)=rust" "$(CURDIR)=chatctl"; do \
+		case $$pair in /?*=*) \
+			printf '%b--remap-path-prefix=%s' "$$separator" "$$pair"; separator='\0037';; esac; \
+	done; \
+	if test -n "$$CARGO_ENCODED_RUSTFLAGS"; then printf '\037%s' "$$CARGO_ENCODED_RUSTFLAGS"; \
+	else for flag in $$RUSTFLAGS; do printf '\037%s' "$$flag"; done; fi
+# All release builds share this, or each target would compile the program again.
+RELEASE = CHATCTL_COMMIT=$(COMMIT) CARGO_ENCODED_RUSTFLAGS="$$($(FLAGS))"
 
-all: ## build the program: target/release/chatctl
-	CHATCTL_COMMIT=$(COMMIT) $(CARGO) build --release
+all: rust ## build the program: target/release/chatctl
+	@$(RELEASE) $(CARGO) build --release
 
-test: ## run all tests
+# Older compilers fail on something that does not name the version.
+rust:
+	@wanted=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	found=$$($(or $(RUSTC),rustc) --version) || \
+		{ echo "make: chatctl needs Rust $$wanted or later, see https://rustup.rs" >&2; exit 1; }; \
+	echo "$$wanted $$found" | awk '{ split($$1, wanted, "."); split($$3, found, "."); \
+		exit !(found[1] > wanted[1] || found[1] == wanted[1] && found[2] + 0 >= wanted[2] + 0) }' || \
+		{ echo "make: chatctl needs Rust $$wanted or later, see https://rustup.rs; this is $$found" >&2; \
+		exit 1; }
+
+test: rust ## run all tests
 	$(CARGO) test
 
-check: ## check formatting, lints, and the man pages
+check: rust ## check formatting, lints, and the man pages
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) test -q --test main cli::man
@@ -50,50 +77,58 @@ man: ## rewrite the lists of flags in the man pages from the table
 	CHATCTL_REWRITE_MAN=1 $(CARGO) test -q --test main cli::man
 
 bench: all ## measure load, memory, replay, log and codecs (BENCH_SECONDS=5)
-	sh tests/bench.sh target/release/chatctl
+	$(RELEASE) CARGO="$(CARGO)" sh tests/bench.sh "$(BINARY)"
 
 screen: ## measure a frame of the chat screen, and the memory of 100,000 loaded messages
-	$(CARGO) test -q --release --test main client::screen::measure -- --nocapture
+	@$(RELEASE) $(CARGO) test -q --release --test main client::screen::measure -- --nocapture
 
 fuzz: ## feed random input to everything that reads from a network (FUZZ_RUNS=1000000)
-	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
+	@$(RELEASE) FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
 # What the simulator is told by SIM_SEEDS, SIM_BASE, SIM_SEED and SIM_TRACE it finds in the environment.
 sim: ## simulate clusters: SIM_SEEDS=300 from SIM_BASE=1, or one SIM_SEED=x (SIM_TRACE=1: in full)
 	$(CARGO) test --profile sim --test main sim::every -- --nocapture
 
+play = SIM_SEEDS=$(SIM_SAME_SEEDS) $(CARGO) test --profile $(1) --test main sim::every \
+	-- --nocapture 2>&1 | sed -n 's/^all of them together: //p' >"$(TARGET_DIR)/sim-$(1)"
+
 sim-same: ## check that debug and release builds simulate the same histories
-	@for build in dev release; do \
-		SIM_SEEDS=$(SIM_SAME_SEEDS) $(CARGO) test --profile $$build --test main sim::every \
-			-- --nocapture 2>&1 | sed -n 's/^all of them together: //p' >target/sim-$$build || exit 1; \
-	done; \
-	echo "dev $$(cat target/sim-dev), release $$(cat target/sim-release)"; \
-	test -s target/sim-dev && cmp target/sim-dev target/sim-release
+	@$(call play,dev)
+	@$(RELEASE) $(call play,release)
+	@cd "$(TARGET_DIR)" && echo "dev $$(cat sim-dev), release $$(cat sim-release)" && \
+		test -s sim-dev && cmp sim-dev sim-release
 
 mutants: ## plant each bug in turn, and check that some test catches it
 	CARGO="$(CARGO)" sh tests/mutants.sh
 
 # As root also with partitions. WEATHER_SEED, SOAK_SERVERS and SOAK_PACE_MS come from the environment.
 soak: ## run five servers under injected faults and check every message (SOAK_SECONDS=60)
-	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main weather::soak -- --nocapture
+	@$(RELEASE) SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main weather::soak -- --nocapture
 
 failover: ## measure failover by kill -9, silence and SIGTERM (FAILOVER_ROUNDS=20)
-	for servers in 3 5; do \
-		FAILOVER_SERVERS=$$servers FAILOVER_ROUNDS=$(FAILOVER_ROUNDS) \
+	@for servers in 3 5; do \
+		$(RELEASE) FAILOVER_SERVERS=$$servers FAILOVER_ROUNDS=$(FAILOVER_ROUNDS) \
 			$(CARGO) test -q --release --test main weather::failover -- --nocapture || exit 1; \
 	done
 
-attack: ## measure honest clients of a server under attack (ATTACK_CONNECTIONS=10000)
-	ATTACK_CONNECTIONS=$(ATTACK_CONNECTIONS) ATTACK_MS=$(ATTACK_MS) \
+# most: 10,000, or as many as the limit of open files (ulimit -Hn) allows.
+attack: ## measure honest clients of a server under attack (ATTACK_CONNECTIONS=most)
+	@$(RELEASE) ATTACK_CONNECTIONS=$(ATTACK_CONNECTIONS) ATTACK_MS=$(ATTACK_MS) \
 		$(CARGO) test -q --release --test main weather::attack -- --nocapture
 
 demo: all ## let two people chat over five servers, kill two, check that nothing is lost
-	sh tests/demo.sh target/release/chatctl
+	sh tests/demo.sh "$(BINARY)"
 
 install: ## install program, man pages, completions and systemd unit (PREFIX=/usr/local, DESTDIR)
-	@test -x "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first" >&2; exit 1; }
-	mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7"
-	mkdir -p "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)" "$(UNITDIR)"
+	@case "$(PREFIX)" in /*) ;; *) \
+		echo "install: PREFIX must be an absolute path, not '$(PREFIX)'" >&2; exit 1;; esac
+	@test -f "$(BINARY)" || { echo "install: $(BINARY) is not built; run make first," \
+		"with the same CARGO_TARGET_DIR, if that is set" >&2; exit 1; }
+	@version=$$("$(BINARY)" --version 2>&1) || { echo "install: $(BINARY) does not run here:" \
+		"$$version; build it on this machine, without CARGO_BUILD_TARGET" >&2; exit 1; }; \
+		echo "install: $$version from $(BINARY)"
+	umask 022; mkdir -p "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7" \
+		"$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)" "$(UNITDIR)"
 	install -m 755 "$(BINARY)" "$(BINDIR)/chatctl"
 	install -m 644 man/*.1 "$(MANDIR)/man1"
 	install -m 644 man/*.5 "$(MANDIR)/man5"
@@ -115,4 +150,4 @@ uninstall: ## remove what install installed
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | expand -t 12
 
-.PHONY: all test check man bench screen fuzz sim sim-same mutants soak failover attack demo install uninstall help
+.PHONY: all rust test check man bench screen fuzz sim sim-same mutants soak failover attack demo install uninstall help

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct AccountId(u32);
 
 impl AccountId {
-    pub(super) fn new(number: u32) -> AccountId {
+    pub(crate) fn new(number: u32) -> AccountId {
         AccountId(number)
     }
 

@@ -27,7 +27,9 @@ const PAUSE: Duration = Duration::from_millis(4);
 const ROUNDS: usize = 3;
 /// Where nothing else is asked for: enough to see that it works.
 const MILLISECONDS: u64 = 300;
-const CONNECTIONS: u64 = 300;
+const CONNECTIONS: usize = 300;
+/// What ATTACK_CONNECTIONS=most asks for, where the limit of open files allows it.
+const MOST_CONNECTIONS: usize = 10_000;
 /// From how long a row on every attacker has to have done something.
 const MUCH_TIME: Duration = Duration::from_secs(1);
 /// Sessions that ask for lists, and that read what is pushed.
@@ -235,18 +237,59 @@ impl Figures {
     }
 }
 
+/// How many connections attack, by ATTACK_CONNECTIONS and the hard limit of open files.
+fn connections_of(asked: Option<&str>, hard: u64) -> Result<usize, String> {
+    // Attackers of three kinds, and the rest, are in this process at the same time.
+    let room = (hard.saturating_sub(4_000) / 3) as usize;
+    let (connections, least) = match asked {
+        None => (CONNECTIONS, CONNECTIONS),
+        Some("most") => (room.min(MOST_CONNECTIONS), CONNECTIONS),
+        Some(number) => {
+            let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+                format!("ATTACK_CONNECTIONS={number} is neither a number above 0 nor 'most'")
+            })?;
+            (number, number)
+        }
+    };
+    match room >= least {
+        true => Ok(connections),
+        false => Err(format!(
+            "{least} connections need {} open files, and the limit is {hard}: raise ulimit -Hn",
+            least.saturating_mul(3).saturating_add(4_000)
+        )),
+    }
+}
+
+#[test]
+fn as_many_connections_attack_as_are_asked_for_or_as_the_limit_of_open_files_allows() {
+    assert_eq!(connections_of(None, 20_000), Ok(CONNECTIONS));
+    assert_eq!(connections_of(Some("most"), 1 << 20), Ok(MOST_CONNECTIONS));
+    assert_eq!(connections_of(Some("most"), 20_000), Ok(5_333));
+    assert_eq!(connections_of(Some("5333"), 20_000), Ok(5_333));
+    for (asked, hard) in [(None, 4_096), (Some("most"), 4_096), (Some("300"), 4_096)] {
+        let error = connections_of(asked, hard).unwrap_err();
+        assert!(error.contains("300 connections need 4900 open files"), "{error}");
+    }
+    let error = connections_of(Some("10000"), 20_000).unwrap_err();
+    assert!(error.contains("10000 connections need 34000 open files"), "{error}");
+    for asked in ["0", "-1", "many", ""] {
+        let error = connections_of(Some(asked), 1 << 20).unwrap_err();
+        assert!(error.contains(&format!("ATTACK_CONNECTIONS={asked} is neither")), "{error}");
+    }
+}
+
 #[test]
 fn under_attack_honest_clients_are_answered_and_memory_keeps_to_its_bound() {
     let _alone = without_other_crowds();
-    let connections = env_number("ATTACK_CONNECTIONS", CONNECTIONS) as usize;
-    let time = Duration::from_millis(env_number("ATTACK_MS", MILLISECONDS));
+    let asked = std::env::var("ATTACK_CONNECTIONS").ok();
     let (_, hard) = process::open_files_limit();
-    if hard < 3 * connections as u64 + 4_000 {
-        let asked_for = std::env::var_os("ATTACK_CONNECTIONS").is_some();
-        assert!(!asked_for, "{connections} connections are more open files than {hard}: ulimit -n");
-        println!("skipped: {connections} connections are more open files than {hard} allow");
-        return;
-    }
+    let connections = match connections_of(asked.as_deref(), hard) {
+        Ok(connections) => connections,
+        Err(error) if asked.is_some() => panic!("{error}"),
+        Err(error) => return println!("skipped: {error}"),
+    };
+    println!("{connections} connections attack; at most {hard} files may be open");
+    let time = Duration::from_millis(env_number("ATTACK_MS", MILLISECONDS));
     process::raise_open_files_limit();
     let home = TempDir::new("attack");
     let mut scene = Scene::new(&home, connections, time);

@@ -102,6 +102,9 @@ pub const SCREEN_DRAFTS: usize = 100;
 /// Names that the screen keeps to show who is there, to complete and to pick from; past it further
 /// ones are left out (the picker's filter asks the server).
 pub const SCREEN_NAMES: usize = 5_000;
+/// Bytes of the file that keeps drafts, input history and muted names between two chats; past it the
+/// oldest lines are left out, and then the oldest drafts.
+pub const TYPED_BYTES: usize = 1 << 20;
 /// Rows of what is typed that the screen shows at once; past it they scroll.
 pub const SCREEN_INPUT_ROWS: usize = 8;
 /// Largest screen that is drawn, columns and rows; what is beyond stays empty.

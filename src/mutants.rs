@@ -294,6 +294,9 @@ mutants! {
     PresenceUntold "presence-untold":
         "somebody who comes and goes within a second is not told to who learned of it in between",
         ["service::presence"];
+    TypedUnsynced "typed-unsynced":
+        "the file of drafts and history takes the place of the old one before it is synced",
+        ["client::typed::a_crash_at_any_operation"];
     CursorPastShown "cursor-past-shown":
         "a client that ends notes messages as shown that it has only received",
         ["client::endings::what_arrives_with_the_signal"];

@@ -4,6 +4,7 @@ use super::dialer::Dialer;
 use super::options::{Error, Options, io_error};
 use super::session::{Config, Draft, Event, Output, Session};
 use super::store::journal::Record;
+use super::store::typed::{Keeper, Typed};
 use super::store::{self, Store};
 use super::transport::Transport;
 use crate::limits;
@@ -12,6 +13,7 @@ use crate::net::LookUp;
 use crate::protocol::id;
 use crate::sys::poll::{self, PollFd};
 use crate::sys::{clock, entropy};
+use crate::wal::RealDisk;
 use std::os::fd::AsRawFd;
 
 /// Bytes read from the socket before other things get their turn.
@@ -117,6 +119,11 @@ impl Driver {
             noted_cursor,
             buffer,
         })
+    }
+
+    /// What was typed in earlier chats, and what keeps it.
+    pub fn typed(&self) -> (Keeper<RealDisk>, Typed) {
+        self.store.typed()
     }
 
     /// The outbox's file, to name it to people.

@@ -17,11 +17,13 @@ use super::screen::{Action, Notice, OWED_MS, Screen, Settings, Status};
 use super::session::{Event, Refusal};
 use super::show::messages;
 use super::store;
+use super::store::typed::Keeper;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
 use crate::sys::process;
 use crate::sys::signal::{self, Signals};
 use crate::sys::terminal::{self, RawMode};
+use crate::wal::RealDisk;
 
 /// Columns and rows of a terminal that does not say.
 const SIZE: (u16, u16) = (80, 24);
@@ -50,6 +52,7 @@ impl Stage {
 struct Full {
     driver: Driver,
     screen: Screen,
+    keeper: Keeper<RealDisk>,
     painter: Painter,
     signals: Signals,
     stage: Option<Stage>,
@@ -96,6 +99,8 @@ pub fn run(
         zone: clock::zone_ms,
     };
     let mut screen = Screen::new(user, settings, status_of(&driver, clock::monotonic_ms()));
+    let (keeper, typed) = driver.typed();
+    screen.restore(typed);
     for draft in driver.session.drafts().chain(driver.session.old_drafts()) {
         screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
     }
@@ -103,6 +108,7 @@ pub fn run(
     let mut full = Full {
         driver,
         screen,
+        keeper,
         painter: Painter::new(wants_colour()),
         signals,
         stage: Some(Stage::enter(options.screen.mouse)?),
@@ -118,6 +124,7 @@ pub fn run(
     };
     full.resize();
     let result = full.turns();
+    full.keep();
     full.stage = None;
     result?;
     if let Some(refusal) = full.screen.refused() {
@@ -235,10 +242,16 @@ impl Full {
                 let before = self.notice.take().map_or(0, |(_, count)| count);
                 self.notice = Some((notice, before + 1));
             }
+            Action::Keep => self.keep(),
             Action::Repaint => self.painter.forget(),
             Action::Suspend => self.suspend()?,
         }
         Ok(())
+    }
+
+    fn keep(&mut self) {
+        let saved = self.keeper.save(&self.screen.to_keep());
+        self.screen.on_kept(saved.is_whole, saved.trouble.as_deref());
     }
 
     fn send(&mut self, now_ms: u64, to: String, text: String) {

@@ -13,7 +13,9 @@ use super::editor::{Action as Key, Editor};
 use super::line::Line;
 use super::options::{Action, Error, Options, io_error};
 use super::printer::Style;
+use super::screen::keep::KEEP_MS;
 use super::show::{self, messages};
+use super::store::typed::{Keeper, Typed, Unsent};
 use super::store::{self, Store};
 use super::{commands, fullscreen, oneshot, password, pipe};
 use crate::sys::clock;
@@ -21,6 +23,7 @@ use crate::sys::poll::PollFd;
 use crate::sys::process;
 use crate::sys::signal::{self, Signals};
 use crate::sys::terminal::{self, RawMode};
+use crate::wal::RealDisk;
 
 /// Bytes read from standard input at a time.
 pub(super) const INPUT_BYTES: usize = 16 << 10;
@@ -201,6 +204,11 @@ struct Terminal {
     raw: Option<RawMode>,
     /// The line as it stands on the screen, not to draw it again for nothing.
     drawn: Vec<u8>,
+    keeper: Keeper<RealDisk>,
+    /// What is kept besides the line and its history.
+    kept: Typed,
+    /// When the line is kept.
+    keep_at: Option<u64>,
     ended: bool,
 }
 
@@ -210,12 +218,19 @@ impl Terminal {
             [signal::INT, signal::TERM, signal::HUP, signal::QUIT, signal::WINCH, signal::TSTP];
         let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
         let raw = Some(enter_raw()?);
-        let editor = Editor::new();
-        Ok(Terminal { driver, line, editor, signals, raw, drawn: Vec::new(), ended: false })
+        let mut editor = Editor::new();
+        let (keeper, mut kept) = driver.typed();
+        editor.set_history(std::mem::take(&mut kept.lines));
+        let (drawn, keep_at, ended) = (Vec::new(), None, false);
+        let mut terminal =
+            Terminal { driver, line, editor, signals, raw, drawn, keeper, kept, keep_at, ended };
+        terminal.take_draft();
+        Ok(terminal)
     }
 
     fn run(mut self) -> Result<u8, Error> {
         let result = self.turns();
+        self.keep();
         let mut last = Vec::new();
         Editor::erase(&mut last);
         let _ = write_out(&last);
@@ -240,7 +255,7 @@ impl Terminal {
             }
             let mut fds =
                 [PollFd::new(0, true, false), PollFd::new(self.signals.as_raw_fd(), true, false)];
-            let now_ms = self.driver.wait(&mut fds, &[self.editor.deadline()])?;
+            let now_ms = self.driver.wait(&mut fds, &[self.editor.deadline(), self.keep_at])?;
             if fds[1].ready_read {
                 self.on_signals()?;
             }
@@ -249,6 +264,34 @@ impl Terminal {
             }
             let late = self.editor.expire(now_ms);
             self.on_keys(now_ms, late)?;
+            if self.keep_at.is_some_and(|at| at <= now_ms) {
+                self.keep();
+            }
+        }
+    }
+
+    /// Begins a line with what was typed for this conversation and not sent.
+    fn take_draft(&mut self) {
+        let to = self.line.current().unwrap_or_default();
+        let place = self.kept.drafts.iter().position(|draft| draft.to == to);
+        if let Some(place) = place.filter(|_| self.editor.text().is_empty()) {
+            let Unsent { text, cursor, .. } = self.kept.drafts.remove(place);
+            self.editor.replace(text);
+            self.editor.set_cursor(cursor);
+        }
+    }
+
+    /// Keeps the line and the history on the disk.
+    fn keep(&mut self) {
+        self.keep_at = None;
+        let mut typed = Typed { lines: self.editor.history().clone(), ..self.kept.clone() };
+        if !self.line.is_asking() && !self.editor.text().is_empty() {
+            let to = self.line.current().unwrap_or_default().to_string();
+            let (text, cursor) = (self.editor.text().to_string(), self.editor.cursor());
+            typed.set_draft(Unsent { to, text, cursor });
+        }
+        if let Some(trouble) = self.keeper.save(&typed).trouble {
+            self.line.printer.notice(&trouble);
         }
     }
 
@@ -305,6 +348,7 @@ impl Terminal {
             return Ok(());
         }
         let actions = self.editor.feed(now_ms, &bytes[..count]);
+        self.keep_at = Some(now_ms + KEEP_MS);
         self.on_keys(now_ms, actions)
     }
 
@@ -312,8 +356,13 @@ impl Terminal {
         for action in actions {
             match action {
                 Key::Submit(line) => {
+                    let current = self.line.current().map(str::to_string);
                     self.line.on_line(&mut self.driver, now_ms, &line);
                     self.editor.set_secret(self.line.is_secret());
+                    if self.line.current() != current.as_deref() {
+                        self.take_draft();
+                    }
+                    self.keep();
                 }
                 Key::Interrupt { cleared } => self.line.on_interrupt(&mut self.driver, cleared),
                 Key::EndOfInput => self.ended = true,

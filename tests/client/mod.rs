@@ -9,5 +9,6 @@ mod screen;
 mod scripted;
 mod session;
 mod silence;
+mod typed;
 mod waiting;
 mod world;

@@ -62,6 +62,7 @@ const HELD_BY: &[(&str, &str)] = &[
     ("SCREEN_MESSAGES", "of_too_many_messages_the_oldest_go"),
     ("SCREEN_BYTES", "what_was_not_looked_at_for_longest_goes_first_then_the_oldest_messages"),
     ("SCREEN_DRAFTS", "conversations_are_switched_by_number_and_in_turn_and_drafts_stay_with_them"),
+    ("TYPED_BYTES", "of_more_than_the_file_may_have_the_oldest_is_left_out"),
     ("SCREEN_NAMES", "names_and_conversations_are_bounded"),
     ("SCREEN_INPUT_ROWS", "the_input_grows_to_several_lines_and_a_paste_never_sends"),
     ("SCREEN_SIDE", "whatever_the_size_the_screen_is_drawn_and_the_cursor_is_inside"),

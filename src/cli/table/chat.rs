@@ -73,7 +73,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "state-dir",
         value: "DIR",
-        help: "Where to keep the outbox, the token and the place up to which all is known.",
+        help: "Where to keep the outbox, the token, drafts and the place up to which all is known.",
         more: "Without it: chatctl below $XDG_STATE_HOME, or below ~/.local/state.",
         ..FLAG
     },

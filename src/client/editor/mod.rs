@@ -117,6 +117,17 @@ impl Editor {
         actions
     }
 
+    /// What was entered before, the newest first.
+    pub fn history(&self) -> &VecDeque<String> {
+        &self.history
+    }
+
+    /// What was entered in an earlier chat, the newest first.
+    pub fn set_history(&mut self, mut lines: VecDeque<String>) {
+        lines.truncate(limits::HISTORY_LINES);
+        self.history = lines;
+    }
+
     /// Puts the cursor there: a byte index, taken back to a character's boundary.
     pub fn set_cursor(&mut self, place: usize) {
         self.cursor = place.min(self.text.len());
@@ -233,7 +244,9 @@ impl Editor {
 
     fn kill(&mut self, from: usize, to: usize) {
         if from < to {
-            self.killed = self.text[from..to].to_string();
+            if !self.secret {
+                self.killed = self.text[from..to].to_string();
+            }
             self.remove(from, to);
         }
     }

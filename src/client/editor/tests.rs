@@ -205,9 +205,21 @@ fn a_secret_line_is_neither_shown_nor_remembered() {
     editor.feed(0, b"hunter2");
     assert_eq!(shown(&mut editor, 40), ("password:".to_string(), 10));
     assert_eq!(editor.feed(0, b"\r"), [Action::Submit("hunter2".to_string())]);
+    editor.feed(0, b"two hunters\x17\x01\x0bthree\x15\x19");
+    assert_eq!(editor.text(), "", "what is cut out of it is not brought back");
+    editor.feed(0, b"four\x03");
     editor.set_secret(false);
-    editor.feed(0, b"\x1b[A");
-    assert_eq!(editor.text(), "");
+    editor.feed(0, b"\x1b[A\x19");
+    assert_eq!((editor.text(), editor.history().len()), ("", 0));
+}
+
+#[test]
+fn the_history_of_an_earlier_chat_is_recalled_within_its_bound() {
+    let mut editor = Editor::new();
+    editor.set_history((0..limits::HISTORY_LINES + 5).map(|n| format!("line {n}")).collect());
+    assert_eq!(editor.history().len(), limits::HISTORY_LINES);
+    editor.feed(0, b"now\r\x1b[A\x1b[A");
+    assert_eq!((editor.text(), editor.history().len()), ("line 0", limits::HISTORY_LINES));
 }
 
 #[test]

@@ -133,6 +133,11 @@ impl Line {
         format!("{to}{state}> ").trim_start().to_string()
     }
 
+    /// What is typed answers a question.
+    pub fn is_asking(&self) -> bool {
+        self.asking != Asking::Nothing
+    }
+
     /// What is typed is a password.
     pub fn is_secret(&self) -> bool {
         self.asking.is_secret()

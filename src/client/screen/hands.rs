@@ -5,6 +5,7 @@ use super::super::editor::keys::Key;
 use super::super::show;
 use super::bars::SELECT_KEYS;
 use super::conversation::{Fate, Place, View};
+use super::keep::KEEP_MS;
 use super::pane::clipped;
 use super::{Action, Confirm, Mode, Screen, input};
 use crate::protocol::id;
@@ -40,6 +41,7 @@ impl Screen {
         let mut keys = std::mem::take(&mut self.keys);
         keys.feed(now_ms, bytes, |key| self.on_key(key));
         self.keys = keys;
+        self.keep_at = Some(now_ms + KEEP_MS);
     }
 
     pub(super) fn on_key(&mut self, key: Key) {
@@ -119,9 +121,9 @@ impl Screen {
         }
     }
 
-    /// What is typed and not sent elsewhere, in words.
+    /// What is typed elsewhere, neither sent nor kept, in words.
     fn lost_drafts(&self) -> Option<String> {
-        let (with, ..) = self.drafts.back()?;
+        let (with, ..) = self.drafts.back().filter(|_| !self.is_kept)?;
         let to = if with.is_empty() { String::new() } else { format!(" for {}", show::line(with)) };
         let more = match self.drafts.len() - 1 {
             0 => String::new(),
@@ -147,7 +149,10 @@ impl Screen {
             Key::Up if self.move_cursor_by_row(false) => {}
             Key::Down if self.move_cursor_by_row(true) => {}
             key => match self.editor.on_key(key) {
-                Some(Edit::Submit(line)) => self.on_line(&line),
+                Some(Edit::Submit(line)) => {
+                    self.on_line(&line);
+                    self.actions.push(Action::Keep);
+                }
                 Some(Edit::EndOfInput) => self.leave(),
                 Some(Edit::Full) => self.tell_wrong("the text is as long as it can be"),
                 _ => {}

@@ -24,6 +24,7 @@
 //! | [`conversation`], [`book`] | what is loaded, unread, waiting |
 //! | [`pane`]       | a conversation's rows, and the place on them |
 //! | `hands`, `complete`, `asking`, `picker`, `search` | what the user does |
+//! | [`keep`]       | what outlives the screen |
 //! | `orders`, `answers`, `events` | commands; what the server says |
 //! | `draw`, `bars` | the layout |
 
@@ -38,6 +39,7 @@ mod draw;
 mod events;
 mod hands;
 pub mod input;
+pub mod keep;
 pub mod links;
 mod orders;
 pub mod paint;
@@ -133,6 +135,8 @@ pub enum Action {
     Bell,
     /// Tell of a new message, whatever the user looks at.
     Notify(Notice),
+    /// What is typed is to be kept on the disk: [`Screen::to_keep`], then [`Screen::on_kept`].
+    Keep,
     /// Draw everything anew.
     Repaint,
     /// Give the terminal back and stop.
@@ -212,6 +216,10 @@ pub struct Screen {
     interrupted: bool,
     /// It was told that leaving loses what is typed.
     is_warned: bool,
+    /// What is typed is on the disk, but for what is typed right now.
+    is_kept: bool,
+    /// When what is typed right now is kept.
+    keep_at: Option<u64>,
 
     book: Book,
     current: Option<String>,
@@ -258,6 +266,8 @@ impl Screen {
             notice: None,
             interrupted: false,
             is_warned: false,
+            is_kept: false,
+            keep_at: None,
             book: Book::default(),
             current: None,
             names: BTreeSet::new(),
@@ -293,22 +303,26 @@ impl Screen {
         let mut keys = std::mem::take(&mut self.keys);
         keys.expire(now_ms, |key| self.on_key(key));
         self.keys = keys;
+        if self.keep_at.is_some_and(|at| at <= now_ms) {
+            self.keep_at = None;
+            self.actions.push(Action::Keep);
+        }
     }
 
     /// When [`Screen::on_tick`] has something to do.
     pub fn deadline(&self) -> Option<u64> {
-        self.keys.deadline()
+        [self.keys.deadline(), self.keep_at].into_iter().flatten().min()
     }
 
-    /// Whose coming and going the server is to tell, where that has changed: those of the newest
-    /// conversations, of the one that is open, and of the names to pick from.
+    /// Whose coming and going the server is to tell, where that has changed: those of the first
+    /// conversations of the list, of the one that is open, and of the names to pick from.
     pub fn take_watched(&mut self) -> Option<Vec<String>> {
-        let newest = self.book.all().iter().map(|talk| talk.name.as_str());
+        let listed = self.book.all().iter().map(|talk| talk.name.as_str());
         let picked = match &self.mode {
             Mode::Pick(picker) => picker.names_near(limits::WATCHED_NAMES / 2),
             _ => Vec::new(),
         };
-        let all = self.current.as_deref().into_iter().chain(picked).chain(newest);
+        let all = self.current.as_deref().into_iter().chain(picked).chain(listed);
         let names: BTreeSet<&str> = all.take(limits::WATCHED_NAMES).collect();
         if names.iter().eq(self.watched.iter()) {
             return None;
@@ -463,6 +477,7 @@ impl Screen {
                 to_nobody.into_iter().for_each(|(with, ..)| *with = name.to_string());
             }
             self.take_draft();
+            self.actions.push(Action::Keep);
             self.drop_provisional(&before.unwrap_or_default());
         }
         let current = self.current.clone();

@@ -123,7 +123,7 @@ impl Screen {
             let most = limits::MUTED_NAMES;
             return self.tell_wrong(&format!("{most} names are muted; unmute one first"));
         }
-        self.tell(&format!("{name} is muted until /mute {name} or the end of this chat"));
+        self.tell(&format!("{name} is muted until /mute {name}"));
         self.muted.insert(name);
     }
 

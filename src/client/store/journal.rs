@@ -50,9 +50,25 @@ impl Record<'_> {
             Record::Cluster(id) => format!("cluster {id:032x}"),
             Record::Token(token) => format!("token {}", escape(token)),
         };
-        let crc = crc32fast::hash(text.as_bytes());
-        out.extend_from_slice(format!("{crc:08x}  {text}\n").as_bytes());
+        write_line(&text, out);
     }
+}
+
+/// Bytes of a line besides its text.
+pub(super) const LINE_EXTRA_BYTES: usize = "CRC.CRC.  \n".len();
+
+/// Appends a line with this text, which has no line end.
+pub(super) fn write_line(text: &str, out: &mut Vec<u8>) {
+    let crc = crc32fast::hash(text.as_bytes());
+    out.extend_from_slice(format!("{crc:08x}  {text}\n").as_bytes());
+}
+
+/// The text of a line, without its end; `None` for one that is damaged.
+pub(super) fn read_line(line: &[u8]) -> Option<&str> {
+    let (crc, text) = std::str::from_utf8(line).ok()?.split_once("  ")?;
+    let is_sound =
+        crc.len() == 8 && u32::from_str_radix(crc, 16).ok()? == crc32fast::hash(text.as_bytes());
+    is_sound.then_some(text)
 }
 
 /// What a file says.
@@ -140,19 +156,15 @@ pub fn replay(bytes: &[u8]) -> Replay {
     while let Some(length) = bytes[replay.good_len..].iter().position(|byte| *byte == b'\n') {
         let line = &bytes[replay.good_len..replay.good_len + length];
         replay.good_len += length + 1;
-        if read_line(line, &mut replay.kept).is_none() {
+        if apply_line(line, &mut replay.kept).is_none() {
             replay.damaged += 1;
         }
     }
     replay
 }
 
-fn read_line(line: &[u8], kept: &mut Kept) -> Option<()> {
-    let (crc, text) = std::str::from_utf8(line).ok()?.split_once("  ")?;
-    if crc.len() != 8 || u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(text.as_bytes()) {
-        return None;
-    }
-    let (kind, rest) = text.split_once(' ')?;
+fn apply_line(line: &[u8], kept: &mut Kept) -> Option<()> {
+    let (kind, rest) = read_line(line)?.split_once(' ')?;
     let hex = |field: &str| u128::from_str_radix(field, 16).ok();
     match kind {
         "put" => {
@@ -179,11 +191,11 @@ fn read_line(line: &[u8], kept: &mut Kept) -> Option<()> {
     Some(())
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
 }
 
-fn unescape(text: &str) -> Option<String> {
+pub(super) fn unescape(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(char) = chars.next() {

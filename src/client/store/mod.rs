@@ -5,6 +5,7 @@
 //!     servers                  their addresses: a list with one of them in common finds the folder
 //!     lock.0  outbox.0         the first client of the account that runs; files of mode 0600
 //!     lock.1  outbox.1 ...     further ones at the same time, each with an outbox of its own
+//!     typed                    the input history, drafts and muted names, of all of them
 //! ```
 //!
 //! A client holds the `flock` of one lock file while it runs, so no two send from one outbox. The
@@ -15,12 +16,14 @@
 //! A message is on disk, synced, before its first attempt; a refusal for good is synced before
 //! anybody is told of it. What else follows an attempt (`gone`, the cursor) is written without a
 //! sync: a power failure can only make the client ask or show again, and what is asked again is
-//! recognised by its id. What the file itself promises is in [`outbox`].
+//! recognised by its id. What the file itself promises is in [`outbox`]. [`typed`] is a convenience,
+//! and promises nothing.
 
 pub mod journal;
 pub mod outbox;
 #[cfg(test)]
 mod tests;
+pub mod typed;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -33,6 +36,7 @@ use crate::sys;
 use crate::wal::RealDisk;
 use journal::{Kept, Record};
 use outbox::Outbox;
+use typed::{Keeper, Typed};
 
 /// Why something could not be kept.
 #[derive(Debug)]
@@ -133,6 +137,11 @@ impl Store {
     /// The outbox's file, to name it to people.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was typed, and what keeps it.
+    pub fn typed(&self) -> (Keeper<RealDisk>, Typed) {
+        Keeper::open(RealDisk::open(&self.folder), self.outbox.slot())
     }
 
     /// See [`Outbox::put`].

@@ -128,6 +128,11 @@ impl<D: Disk> Outbox<D> {
         self.buffer.is_empty() && !self.unsynced && !self.broken
     }
 
+    /// The client's place.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
     /// The file's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -9,4 +9,5 @@ mod measure;
 pub mod real;
 mod seat;
 mod truth;
+mod typing;
 mod widths;

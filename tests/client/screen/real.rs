@@ -19,7 +19,7 @@ const LEFT: &str = "\x1b[?1049l";
 const FRAME: &str = "\x1b[?25h";
 
 /// A client at a terminal of 80x24, logged in, and the terminal's picture of it.
-fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
+pub fn at_screen(server: &Server, user: &str) -> (Pty, Child, Vt) {
     let mut pty = Pty::open();
     let mut command = server.client(user);
     command.env("TERM", "xterm").env("TZ", "UTC").env("NO_COLOR", "1");
@@ -40,7 +40,7 @@ pub fn in_shell(script: &str, program: &Command) -> Command {
 }
 
 /// Reads frames until one shows this.
-fn wait_for(pty: &mut Pty, vt: &mut Vt, text: &str) {
+pub fn wait_for(pty: &mut Pty, vt: &mut Vt, text: &str) {
     let bound = Bound::new(format!("the screen shows {text:?}"));
     while !vt.text().contains(text) {
         bound.check_with(|| vt.text());
@@ -58,7 +58,7 @@ fn says_farewell(pty: &mut Pty, vt: &mut Vt) {
 }
 
 /// The program ends, with this success, and leaves the terminal as it was.
-fn ends(pty: &mut Pty, vt: &mut Vt, mut child: Child, is_well: bool) {
+pub fn ends(pty: &mut Pty, vt: &mut Vt, mut child: Child, is_well: bool) {
     says_farewell(pty, vt);
     assert_eq!(exit_of(&mut child).success(), is_well);
     assert!(pty.echoes() && !pty.is_raw());

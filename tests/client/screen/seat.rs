@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chatctl::client::screen::paint::{self, Painter};
 use chatctl::client::screen::{Action, Screen, Settings, Status};
 use chatctl::client::session::{Event, Incoming, Refusal, Request, State};
+use chatctl::client::store::typed::Typed;
 use chatctl::protocol::{Message, MsgIds, id};
 
 use crate::support::bounded::Rounds;
@@ -43,6 +44,9 @@ pub struct Seat {
     pub outbox: VecDeque<(u128, String, String)>,
     /// Actions that are not answered here.
     pub done: Vec<Action>,
+    /// What was kept last, and whether the disk takes it.
+    pub kept: Option<Typed>,
+    pub keeps: bool,
     /// Sends are acknowledged at once.
     pub is_connected: bool,
     /// Bytes of the last frame, and how many frames had any.
@@ -90,6 +94,8 @@ impl Seat {
             status,
             outbox: VecDeque::new(),
             done: Vec::new(),
+            kept: None,
+            keeps: false,
             is_connected: true,
             frame: Vec::new(),
             frames: 0,
@@ -197,6 +203,11 @@ impl Seat {
                 let marker = self.served.markers.entry(name).or_default();
                 *marker = seq.max(*marker);
             }
+            Action::Keep if self.keeps => {
+                self.kept = Some(self.screen.to_keep());
+                self.screen.on_kept(true, None);
+            }
+            Action::Keep => self.screen.on_kept(false, None),
             Action::Repaint => self.painter.forget(),
             Action::Bell => self.vt.feed(paint::BELL),
             Action::Copy(text) => self.vt.feed(&paint::copy(&text)),

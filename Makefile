@@ -4,6 +4,7 @@ PREFIX = /usr/local
 DESTDIR =
 CARGO = cargo
 FUZZ_RUNS = 1000000
+SIM_SEEDS ?= 300
 SIM_SAME_SEEDS = 20
 SOAK_SECONDS = 60
 FAILOVER_ROUNDS = 20
@@ -24,6 +25,8 @@ COMMIT = $(shell test -e .git && git describe --always --dirty --abbrev=12 --exc
 # An incremental build costs time and 700 MB when there is no earlier one, as in a new clone. Plain
 # `cargo test` stays incremental.
 export CARGO_INCREMENTAL ?= 0
+# Many tests wait rather than compute.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 # Flags of the compiler for release builds: no path of this machine gets into the program (the last
 # prefix that matches counts), and what RUSTFLAGS says. Separated by 0x1f, as a path may have spaces.
 FLAGS = set -f; separator=; \
@@ -85,9 +88,9 @@ screen: ## measure a frame of the chat screen, and the memory of 100,000 loaded 
 fuzz: ## feed random input to everything that reads from a network (FUZZ_RUNS=1000000)
 	@$(RELEASE) FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --release --test main fuzz -- --nocapture
 
-# What the simulator is told by SIM_SEEDS, SIM_BASE, SIM_SEED and SIM_TRACE it finds in the environment.
+# What the simulator is told by SIM_BASE, SIM_SEED and SIM_TRACE it finds in the environment.
 sim: ## simulate clusters: SIM_SEEDS=300 from SIM_BASE=1, or one SIM_SEED=x (SIM_TRACE=1: in full)
-	$(CARGO) test --profile sim --test main sim::every -- --nocapture
+	SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --profile sim --test main sim::every -- --nocapture
 
 play = SIM_SEEDS=$(SIM_SAME_SEEDS) $(CARGO) test --profile $(1) --test main sim::every \
 	-- --nocapture 2>&1 | sed -n 's/^all of them together: //p' >"$(TARGET_DIR)/sim-$(1)"

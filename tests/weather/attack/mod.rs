@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(4);
 /// How often quiet and all attacks are played in turn.
 const ROUNDS: usize = 3;
 /// Where nothing else is asked for: enough to see that it works.
-const MILLISECONDS: u64 = 300;
+const MILLISECONDS: u64 = 150;
 const CONNECTIONS: usize = 300;
 /// What ATTACK_CONNECTIONS=most asks for, where the limit of open files allows it.
 const MOST_CONNECTIONS: usize = 10_000;

@@ -121,7 +121,8 @@ pub const LINK_BYTES: usize = 2_083;
 pub const SEARCH_PAGES: usize = 150;
 /// Commands that are read ahead from a pipe before the messages among them are synced together.
 pub const PIPE_BATCH: usize = 256;
-/// Clients of one account that run at once with one `--state-dir`; one more is refused.
+/// Clients of one account that run at once with one `--state-dir`. One more waits for `--timeout` at
+/// most; at a terminal it is refused, and one that only reads goes on without a place.
 pub const CLIENT_SLOTS: usize = 8;
 /// An outbox file longer than this, bytes, and four times as long as what it says needs, is rewritten.
 pub const OUTBOX_FILE_BYTES: u64 = 64 << 10;

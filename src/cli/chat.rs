@@ -43,7 +43,7 @@ pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::
             Some("drop") => Old::Drop,
             _ => Old::Show,
         },
-        limit: parsed.number_as("limit"),
+        limit: parsed.value("limit").map_or(0, |_| parsed.number_as("limit")),
         plain: parsed.flag("plain"),
         screen: ScreenOptions {
             bell: parsed.flag("bell"),
@@ -96,7 +96,11 @@ fn action(parsed: &Parsed) -> Result<Action, Error> {
     let operand = parsed.positionals().first().cloned();
     let mut actions = Vec::new();
     if let Some(to) = parsed.value("send") {
-        actions.push(("send", Action::Send { to: to.to_string(), text: operand.clone() }));
+        let (to, text) = (to.to_string(), operand.clone());
+        actions.push(match text.as_deref() {
+            Some("-") => ("send", Action::SendInput { to }),
+            _ => ("send", Action::Send { to, text }),
+        });
     }
     if let Some(with) = parsed.value("history") {
         actions.push(("history", Action::History { with: with.to_string() }));
@@ -216,6 +220,7 @@ mod tests {
         for (arguments, action) in [
             (&["--send", "bob", "hello there"][..], send(Some("hello there"))),
             (&["--send", "bob"], send(None)),
+            (&["--send", "bob", "-"], Action::SendInput { to: "bob".into() }),
             (&["hello", "--send=bob"], send(Some("hello"))),
             (&["--list"], list("")),
             (&["--list", "a*"], list("a*")),

@@ -259,7 +259,8 @@ pub enum Which {
 /// # Errors
 /// A sentence that says what is wrong and what would be right.
 pub fn parse(line: &str) -> Result<Option<Command>, String> {
-    let line = line.trim_matches(['\n', '\r']);
+    let line = line.trim_matches('\n');
+    let line = line.strip_suffix('\r').unwrap_or(line);
     if line.trim().is_empty() {
         return Ok(None);
     }
@@ -335,6 +336,21 @@ pub fn to_text(text: &str) -> Result<String, String> {
         return Err(format!("a text has at most {most} bytes, this has {is}"));
     }
     Ok(text.to_string())
+}
+
+/// The text that bytes are.
+///
+/// # Errors
+/// A sentence, where they are not UTF-8.
+pub fn utf8(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to() + 1;
+        let line = error.as_bytes()[..at - 1].iter().filter(|byte| **byte == b'\n').count() + 1;
+        match line {
+            1 => format!("not UTF-8 from byte {at} on"),
+            _ => format!("not UTF-8 from byte {at} on (in line {line})"),
+        }
+    })
 }
 
 fn parse_history(rest: &str) -> Result<Command, String> {

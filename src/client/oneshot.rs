@@ -7,7 +7,7 @@ use super::commands::{self, Old};
 use super::driver::Driver;
 use super::line::conversations;
 use super::options::{Action, Error, Options, io_error};
-use super::printer::{Printer, Style};
+use super::printer::{Printer, Sending, Style};
 use super::run::{code_of, is_ending, write_out};
 use super::session::{Event, Incoming, Refusal, Request, State};
 use super::show;
@@ -24,23 +24,34 @@ struct OneShot {
     printer: Printer,
     me: String,
     deadline_ms: Option<u64>,
+    /// The disk has failed to take what this run learnt; that was told.
+    is_forgetful: bool,
+    only_reads: bool,
 }
 
 /// Does what `options.action` says.
-pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
+pub fn run(
+    driver: Driver,
+    options: &Options,
+    user: &str,
+    sending: &mut Sending,
+) -> Result<u8, Error> {
     let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
     let style = if options.json { Style::Json } else { Style::Text };
     let bound = (options.timeout_ms > 0).then_some(options.timeout_ms);
     let deadline_ms = bound.map(|bound| clock::monotonic_ms().saturating_add(bound));
     let (printer, me) = (Printer::new(style), user.to_string());
-    let mut shot = OneShot { driver, signals, printer, me, deadline_ms };
+    let (is_forgetful, only_reads) = (false, options.action.only_reads());
+    let mut shot = OneShot { driver, signals, printer, me, deadline_ms, is_forgetful, only_reads };
     let result = match &options.action {
-        Action::Send { to, text: Some(text) } => shot.send(to, text),
-        Action::Chat | Action::Send { .. } => unreachable!("these have loops of their own"),
+        Action::Send { to, text: Some(text) } => shot.send(to, text, sending),
+        Action::Chat | Action::Send { .. } | Action::SendInput { .. } => {
+            unreachable!("these have loops of their own, or are sent as a text")
+        }
         Action::History { with } => shot.history(with, options.limit),
-        Action::List { pattern } => shot.list(pattern),
-        Action::Inbox => shot.inbox(),
+        Action::List { pattern } => shot.list(pattern, options.limit),
+        Action::Inbox => shot.inbox(options.limit),
     };
     if result.is_ok() && shot.driver.session.state() == State::ReadOnly {
         show::complain(&format!(
@@ -51,7 +62,10 @@ pub fn run(driver: Driver, options: &Options, user: &str) -> Result<u8, Error> {
     }
     let result = result.and_then(|()| shot.send_rest(options.old));
     let code = code_of(&shot.driver, 0);
-    shot.driver.close()?;
+    match shot.driver.close() {
+        Err(_) if shot.is_forgetful => {}
+        closed => closed?,
+    }
     result.map(|()| code)
 }
 
@@ -82,17 +96,21 @@ impl OneShot {
         }
     }
 
-    fn send(&mut self, to: &str, text: &str) -> Result<(), Error> {
+    fn send(&mut self, to: &str, text: &str, sending: &mut Sending) -> Result<(), Error> {
         let usage = |why: String| Error::Usage(format!("--send: {why}"));
         let to = commands::to_name(to).map_err(usage)?;
         let text = commands::to_text(text).map_err(usage)?;
         let now_ms = clock::monotonic_ms();
         let sent = self.driver.send(now_ms, vec![(to, text)]);
         let ours = sent.map_err(|why| Error::Failed(format!("not sent: {why}")))?[0];
+        sending.id = Some(ours);
         let ended = self.until(|shot, event| match event {
             Event::Failed { draft, refusal } if draft.id == ours => {
-                let text = format!("not sent to {}: {refusal}", draft.to);
-                Some(Err(Error::Failed(text)))
+                let what = format!("not sent to {}", draft.to);
+                Some(Err(Error::Refused { refusal, what, hint: "" }))
+            }
+            Event::OtherCluster(_) if shot.driver.session.new_elsewhere() > 0 => {
+                Some(Err(shot.other_cluster()))
             }
             event => {
                 shot.on_earlier(&event);
@@ -100,7 +118,9 @@ impl OneShot {
                 is_ours.then_some(Ok(()))
             }
         });
-        if self.driver.session.waiting() > 0 && ended.is_err() {
+        let session = &self.driver.session;
+        sending.is_kept = ended.is_err() && session.drafts().any(|draft| draft.id == ours);
+        if sending.is_kept {
             let (why, path) =
                 (ended.expect_err("it was looked at"), self.driver.outbox().display());
             return Err(Error::Failed(format!(
@@ -108,7 +128,18 @@ impl OneShot {
                 show::SENT_LATER
             )));
         }
+        sending.is_kept = session.new_elsewhere() > 0;
         ended
+    }
+
+    /// The message was made for the cluster that the outbox knew.
+    fn other_cluster(&self) -> Error {
+        Error::Failed(format!(
+            "not sent: {} is of another cluster than the one this outbox was used with until now; \
+             the message stays in {} for that one: run this again to send it to this one",
+            self.driver.session.address(),
+            self.driver.outbox().display()
+        ))
     }
 
     fn history(&mut self, with: &str, limit: u16) -> Result<(), Error> {
@@ -142,33 +173,37 @@ impl OneShot {
         write_out(&self.printer.take())
     }
 
-    fn list(&mut self, pattern: &str) -> Result<(), Error> {
+    fn list(&mut self, pattern: &str, limit: u16) -> Result<(), Error> {
         let mut after = String::new();
+        let mut left = most(limit);
         loop {
             let frames = self.ask(Request::List { pattern: pattern.to_string(), after })?;
             let last = frames.last().expect("a reply has a last frame");
-            for name in last.body.split(',').filter(|name| !name.is_empty()) {
+            for name in last.body.split(',').filter(|name| !name.is_empty()).take(left) {
                 self.printer.name(name);
+                left -= 1;
             }
             write_out(&self.printer.take())?;
-            if last.to.is_empty() {
+            if last.to.is_empty() || left == 0 {
                 return Ok(());
             }
             after = last.to.to_string();
         }
     }
 
-    fn inbox(&mut self) -> Result<(), Error> {
+    fn inbox(&mut self, limit: u16) -> Result<(), Error> {
         let mut cursor = 0;
+        let mut left = most(limit);
         loop {
             let frames = self.ask(Request::Inbox { cursor })?;
             let last = frames.last().expect("a reply has a last frame");
-            for conversation in conversations(&last.body) {
+            for conversation in conversations(&last.body).take(left) {
+                left -= 1;
                 let (name, unread) = (conversation.name, conversation.unread);
                 self.printer.conversation(name, unread, conversation.seq, conversation.time);
             }
             write_out(&self.printer.take())?;
-            if last.seq == 0 || last.seq == cursor {
+            if last.seq == 0 || last.seq == cursor || left == 0 {
                 return Ok(());
             }
             cursor = last.seq;
@@ -179,9 +214,12 @@ impl OneShot {
         let asked = self.driver.session.request(clock::monotonic_ms(), request);
         let number = asked.map_err(|_| Error::Failed("too many requests wait".to_string()))?;
         self.until(|_, event| match event {
-            Event::Answer { number: answered, result } if answered == number => Some(
-                result.map_err(|refusal| Error::Failed(format!("the server refused: {refusal}"))),
-            ),
+            Event::Answer { number: answered, result } if answered == number => {
+                Some(result.map_err(|refusal| {
+                    let what = "the server refused".to_string();
+                    Error::Refused { refusal, what, hint: "" }
+                }))
+            }
             _ => None,
         })
     }
@@ -192,6 +230,19 @@ impl OneShot {
         }
         let what = show::old_messages(count, since_ms);
         show::complain(&format!("{what}; {}", show::OLD_FLAGS));
+    }
+
+    /// Notes what was shown. Who only reads is not kept from that by a disk that takes nothing.
+    fn note_shown(&mut self) -> Result<(), Error> {
+        match self.driver.shown() {
+            Err(why) if self.only_reads => {
+                if !std::mem::replace(&mut self.is_forgetful, true) {
+                    show::complain(&why.to_string());
+                }
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Runs the session until `take` makes something of an event.
@@ -206,16 +257,19 @@ impl OneShot {
                 if let Event::Old { count, since_ms } = event {
                     self.tell_old(count, since_ms);
                 }
+                if let Event::OtherCluster(count) = event
+                    && self.driver.session.new_elsewhere() == 0
+                {
+                    show::complain(&show::elsewhere(count, self.driver.outbox()));
+                }
                 let refused = refusal(&event).map(|refusal| {
-                    Err(Error::Failed(format!(
-                        "the login was refused: {refusal}{}",
-                        hint(&refusal)
-                    )))
+                    let (what, hint) = ("the login was refused".to_string(), hint(&refusal));
+                    Err(Error::Refused { refusal, what, hint })
                 });
                 taken = taken.or(refused).or_else(|| take(self, event));
             }
             write_out(&self.printer.take())?;
-            self.driver.shown()?;
+            self.note_shown()?;
             if let Some(taken) = taken {
                 return taken;
             }
@@ -240,6 +294,11 @@ impl OneShot {
             }
         }
     }
+}
+
+/// How many lines `--limit` allows.
+fn most(limit: u16) -> usize {
+    if limit == 0 { usize::MAX } else { limit.into() }
 }
 
 /// Whether the login is refused for good.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::commands::Old;
-use super::store;
+use super::session::Refusal;
+use super::{show, store};
 use crate::protocol::framing::Codec;
 
 /// What `chatctl chat` was asked to do.
@@ -29,7 +30,7 @@ pub struct Options {
     pub action: Action,
     /// What becomes of messages that have waited for more than a day.
     pub old: Old,
-    /// Messages of `--history`; 0 = the server's choice.
+    /// Most messages of `--history`, names of `--list`, conversations of `--inbox`; 0 = not said.
     pub limit: u16,
     /// Lines instead of the full screen, also on a terminal.
     pub plain: bool,
@@ -97,6 +98,11 @@ pub enum Action {
         /// The text; where it is absent, each line of standard input is a message.
         text: Option<String>,
     },
+    /// Send the whole of standard input as one message.
+    SendInput {
+        /// To whom.
+        to: String,
+    },
     /// Print a conversation's newest messages.
     History {
         /// With whom; empty: all conversations.
@@ -111,6 +117,24 @@ pub enum Action {
     Inbox,
 }
 
+impl Action {
+    /// The flag that asks for it, or `chat`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Chat => "chat",
+            Action::Send { .. } | Action::SendInput { .. } => "--send",
+            Action::History { .. } => "--history",
+            Action::List { .. } => "--list",
+            Action::Inbox => "--inbox",
+        }
+    }
+
+    /// It needs nothing that a disk keeps.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Action::History { .. } | Action::List { .. } | Action::Inbox)
+    }
+}
+
 /// Why the client ended. Each says what happened and what to do.
 #[derive(Debug)]
 pub enum Error {
@@ -118,8 +142,17 @@ pub enum Error {
     Usage(String),
     /// What was to be kept cannot be.
     Store(store::Error),
-    /// The server said no, or was not there in time.
+    /// The server was not there in time, or something else could not be done.
     Failed(String),
+    /// The server said no.
+    Refused {
+        /// What it said.
+        refusal: Refusal,
+        /// What was refused, a clause.
+        what: String,
+        /// What else to say.
+        hint: &'static str,
+    },
     /// Terminal, standard input or output.
     Io {
         /// A verb phrase.
@@ -137,15 +170,29 @@ impl Error {
             _ => 1,
         }
     }
+
+    fn sentence(&self) -> String {
+        match self {
+            Error::Usage(text) | Error::Failed(text) => text.clone(),
+            Error::Refused { refusal, what, hint } => format!("{what}: {refusal}{hint}"),
+            Error::Store(error) => error.to_string(),
+            Error::Io { doing, error } => format!("cannot {doing}: {error}"),
+        }
+    }
+
+    /// The server's code; empty where the reason is not the server's.
+    pub fn code(&self) -> &str {
+        match self {
+            Error::Refused { refusal, .. } => &refusal.code,
+            _ => "",
+        }
+    }
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Error::Usage(text) | Error::Failed(text) => out.write_str(text),
-            Error::Store(error) => error.fmt(out),
-            Error::Io { doing, error } => write!(out, "cannot {doing}: {error}"),
-        }
+        // Much of it is what a server said.
+        out.write_str(&show::line(&self.sentence()))
     }
 }
 

@@ -11,10 +11,10 @@ use std::os::fd::AsRawFd;
 use super::commands::{self, Command};
 use super::driver::Driver;
 use super::line::Line;
-use super::options::{Error, io_error};
-use super::printer::Style;
+use super::options::{Error, Options, io_error};
+use super::printer::{Sending, Style};
 use super::run::{INPUT_BYTES, code_of, finish, is_ending, write_out};
-use super::session::State;
+use super::session::{Refusal, State};
 use super::show;
 use crate::limits;
 use crate::sys::clock;
@@ -37,13 +37,13 @@ struct Pipe {
     lines_to: Option<String>,
 }
 
-/// Runs until the end of the input and of the outbox; `timeout_ms` bounds the latter (0: nothing
-/// does). With `lines_to` every line is a message to that account, and as long may a line wait for
+/// Runs until the end of the input and of the outbox; `options.timeout_ms` bounds the latter (0:
+/// nothing does). With `lines_to` every line is a message to that account, and as long may a line wait for
 /// room in the outbox.
 pub fn run(
     driver: Driver,
     line: Line,
-    timeout_ms: u64,
+    options: &Options,
     lines_to: Option<String>,
 ) -> Result<u8, Error> {
     let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
@@ -60,19 +60,21 @@ pub fn run(
         caught_up: false,
         lines_to,
     };
-    let end = pipe.turns(timeout_ms)?;
+    let end = pipe.turns(options.timeout_ms)?;
     let problems = pipe.line.problems();
     let is_left = pipe.next_line().is_some() && !pipe.line.is_quitting();
     if is_left && matches!(end, End::Late | End::Signal) {
         let first = pipe.lines_taken + 1;
-        show::complain(&format!(
-            "the input from its line {first} on was not taken: give it again later"
-        ));
+        let text = format!("the input from its line {first} on was not taken: give it again later");
+        pipe.tell_json(options, &text)?;
+        show::complain(&text);
     }
+    let problems = problems + pipe.driver.session.new_elsewhere();
     match end {
-        End::Refused(why) => {
+        End::Refused(refusal) => {
             pipe.driver.close()?;
-            Err(Error::Failed(why))
+            let what = "the login was refused".to_string();
+            Err(Error::Refused { refusal, what, hint: "" })
         }
         End::Done => {
             let code = code_of(&pipe.driver, u8::from(problems > 0));
@@ -81,9 +83,11 @@ pub fn run(
         End::Late => {
             let trouble = pipe.driver.session.trouble().map(str::to_string);
             let waiting = pipe.driver.session.waiting();
+            let why = trouble.unwrap_or_else(|| "the server has not answered".to_string());
+            let text = format!("not everything was answered in time: {why}");
+            pipe.tell_json(options, &text)?;
             if waiting == 0 {
-                let why = trouble.unwrap_or_else(|| "the server has not answered".to_string());
-                show::complain(&format!("not everything was answered in time: {why}"));
+                show::complain(&text);
             }
             finish(pipe.driver, 1)
         }
@@ -99,10 +103,20 @@ enum End {
     Done,
     Late,
     Signal,
-    Refused(String),
+    Refused(Refusal),
 }
 
 impl Pipe {
+    /// Tells a script that reads JSON why the run fails as a whole.
+    fn tell_json(&mut self, options: &Options, why: &str) -> Result<(), Error> {
+        let command = options.action.name();
+        self.line.printer.run_failed(command, &Sending::default(), "", why);
+        match self.line.printer.style() {
+            Style::Json => write_out(&self.line.printer.take()),
+            _ => Ok(()),
+        }
+    }
+
     fn turns(&mut self, timeout_ms: u64) -> Result<End, Error> {
         loop {
             let now_ms = clock::monotonic_ms();
@@ -115,7 +129,7 @@ impl Pipe {
                 self.deadline_ms = None;
             }
             if let Some(refusal) = self.line.refused() {
-                return Ok(End::Refused(format!("the login was refused: {refusal}")));
+                return Ok(End::Refused(refusal.clone()));
             }
             let waits_for_room = self.lines_to.is_some() && self.next_line().is_some();
             if self.at_end || self.line.is_quitting() || waits_for_room && !self.has_work() {
@@ -172,7 +186,8 @@ impl Pipe {
         self.input.truncate(start + count);
         if count == 0 {
             self.at_end = true;
-            if !self.input.is_empty() {
+            // What is there may be whole lines that wait for their turn.
+            if self.input.last().is_some_and(|byte| *byte != b'\n') {
                 self.input.push(b'\n');
             }
         }
@@ -193,29 +208,35 @@ impl Pipe {
         match command {
             // Looked at again and again while it waits: cheap, since one line is parsed.
             None => self.next_line().is_none_or(|(line, _)| {
-                self.parse(&line).ok().flatten().is_none_or(|c| self.may_take(Some(&c)))
+                self.parse(line).ok().is_none_or(|command| self.may_take(Some(&command)))
             }),
+            // Before that it is not known which message is the newest.
+            Some(Command::Read(_)) => session.waiting() == 0 && session.is_synced(),
             Some(Command::Send { text, .. }) => session.has_room(1, text.len()),
             Some(Command::To(_) | Command::Help | Command::Quit) => true,
             Some(_) => session.waiting() == 0,
         }
     }
 
-    fn parse(&self, line: &str) -> Result<Option<Command>, String> {
+    /// What a line of the input asks for; why it is refused.
+    fn parse(&self, line: &[u8]) -> Result<Command, String> {
+        let line = commands::utf8(line.to_vec())?;
+        if line.trim().is_empty() {
+            return Err("blank, and a message needs text".to_string());
+        }
         match &self.lines_to {
-            None => commands::parse(line),
-            Some(_) if line.trim().is_empty() => Ok(None),
+            None => commands::parse(&line)?.ok_or_else(|| "blank".to_string()),
             Some(to) => {
-                let text = commands::to_text(line.strip_suffix('\r').unwrap_or(line))?;
-                Ok(Some(Command::Send { to: Some(to.clone()), text }))
+                let text = commands::to_text(line.strip_suffix('\r').unwrap_or(&line))?;
+                Ok(Command::Send { to: Some(to.clone()), text })
             }
         }
     }
 
-    /// The next line, and the bytes it takes.
-    fn next_line(&self) -> Option<(String, usize)> {
+    /// The next line, and the bytes it takes with its end.
+    fn next_line(&self) -> Option<(&[u8], usize)> {
         let length = self.input.iter().position(|byte| *byte == b'\n')?;
-        Some((String::from_utf8_lossy(&self.input[..length]).into_owned(), length + 1))
+        Some((&self.input[..length], length + 1))
     }
 
     /// Does the commands that may be done, messages that follow each other together.
@@ -223,14 +244,14 @@ impl Pipe {
         let mut texts: Vec<(String, String)> = Vec::new();
         let mut bytes = 0;
         while let Some((line, length)) = self.next_line() {
+            let parsed = self.parse(line);
             if std::mem::take(&mut self.overlong) {
                 self.input.drain(..length);
                 self.lines_taken += 1;
                 continue;
             }
-            let parsed = self.parse(&line);
             let wants_more = match &parsed {
-                Ok(Some(Command::Send { .. })) => texts.len() < limits::PIPE_BATCH,
+                Ok(Command::Send { .. }) => texts.len() < limits::PIPE_BATCH,
                 // It has to see what was said before it.
                 _ => texts.is_empty(),
             };
@@ -238,13 +259,13 @@ impl Pipe {
                 break;
             }
             let may = match &parsed {
-                Ok(Some(command @ Command::Send { text, .. })) => {
+                Ok(command @ Command::Send { text, .. }) => {
                     // All of a batch have to have room, or none of it is taken.
                     bytes += text.len();
                     self.may_take(Some(command))
                         && self.driver.session.has_room(texts.len() + 1, bytes)
                 }
-                Ok(Some(command)) => self.may_take(Some(command)),
+                Ok(command) => self.may_take(Some(command)),
                 _ => self.line.is_answered() && !self.line.is_quitting(),
             };
             if !may {
@@ -253,13 +274,12 @@ impl Pipe {
             self.input.drain(..length);
             self.lines_taken += 1;
             match (parsed, self.line.current()) {
-                (Ok(Some(Command::Send { to: Some(to), text })), _) => texts.push((to, text)),
-                (Ok(Some(Command::Send { to: None, text })), Some(to)) => {
+                (Ok(Command::Send { to: Some(to), text }), _) => texts.push((to, text)),
+                (Ok(Command::Send { to: None, text }), Some(to)) => {
                     texts.push((to.to_string(), text));
                 }
-                (Ok(None), _) => {}
-                (Err(why), _) => self.line.on_wrong_line(&why),
-                _ => self.line.on_line(&mut self.driver, now_ms, &line),
+                (Err(why), _) => self.line.on_wrong_line(self.lines_taken, &why),
+                (Ok(command), _) => self.line.on_command(&mut self.driver, now_ms, command),
             }
         }
         if !texts.is_empty() {
@@ -267,7 +287,7 @@ impl Pipe {
         }
         if self.input.len() > limits::LINE_BYTES && !self.input.contains(&b'\n') {
             if !std::mem::replace(&mut self.overlong, true) {
-                self.line.on_overlong();
+                self.line.on_overlong(self.lines_taken + 1);
             }
             self.input.clear();
         }

@@ -11,6 +11,7 @@
 //! | `message`      | `from` `to` `text` `id` `time` `seq` `history` | a message arrived; `history` true: it was asked for |
 //! | `sent`         | `to` `text` `id` `time` `seq` | a message is stored on a majority of the servers |
 //! | `failed`       | `to` `text` `id` `code` `reason` | a message was refused for good |
+//! | `failed`       | `command` `to` `text` `id` `kept` `code` `reason` | a run failed as a whole; `to` and what follows it only with `--send NAME TEXT`, `id` only once there is one; `kept` true: the message stays in the outbox |
 //! | `held`         | `code` `reason` | messages wait, since the server cannot take them now |
 //! | `taken_back`   | `ids` | messages were taken back by who sent them |
 //! | `read_moved`   | `name` `seq` | another session has read up to there |
@@ -41,6 +42,17 @@ pub enum Style {
     Problems,
     /// An object a line.
     Json,
+}
+
+/// The message of a run that sends one.
+#[derive(Debug, Default)]
+pub struct Sending {
+    /// To whom, and the text.
+    pub message: Option<(String, String)>,
+    /// Its id, once it has one.
+    pub id: Option<u128>,
+    /// It stays in the outbox.
+    pub is_kept: bool,
 }
 
 /// Gathers lines until they are taken.
@@ -202,6 +214,22 @@ impl Printer {
             return self.object(object.number("since", since_ms));
         }
         self.notice(&format!("{}; {}", show::old_messages(count, since_ms), show::OLD_COMMANDS));
+    }
+
+    /// A run failed as a whole: only scripts read it here, people read it on standard error.
+    pub fn run_failed(&mut self, command: &str, sending: &Sending, code: &str, reason: &str) {
+        if !self.is_json() {
+            return;
+        }
+        let mut object = Object::new("failed").text("command", command);
+        if let Some((to, text)) = &sending.message {
+            object = object.text("to", to).text("text", text);
+            if let Some(id) = sending.id {
+                object = object.text("id", &id::format(id));
+            }
+            object = object.flag("kept", sending.is_kept);
+        }
+        self.object(object.text("code", code).text("reason", reason));
     }
 
     /// A message that has waited for long.

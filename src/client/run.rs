@@ -6,18 +6,20 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use super::commands::Old;
 use super::driver::Driver;
 use super::editor::{Action as Key, Editor};
 use super::line::Line;
 use super::options::{Action, Error, Options, io_error};
-use super::printer::Style;
+use super::printer::{Printer, Sending, Style};
 use super::screen::keep::KEEP_MS;
 use super::show::{self, messages};
 use super::store::typed::{Keeper, Typed, Unsent};
 use super::store::{self, Store};
 use super::{commands, fullscreen, oneshot, password, pipe};
+use crate::limits;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
 use crate::sys::process;
@@ -30,6 +32,8 @@ pub(super) const INPUT_BYTES: usize = 16 << 10;
 /// The exit code where all was done that was asked for, but messages that have waited for more than a
 /// day are still in the outbox.
 const OLD_WAIT: u8 = 3;
+/// How often a run that waits for another client to end looks again, milliseconds.
+const SLOT_LOOK_MS: u64 = 20;
 /// Columns of a terminal that does not say.
 const COLUMNS: usize = 80;
 const BRACKETED_PASTE_ON: &[u8] = b"\x1b[?2004h";
@@ -41,6 +45,23 @@ const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
 /// # Errors
 /// What ended it before its time.
 pub fn run(options: Options) -> Result<u8, Error> {
+    let mut sending = Sending::default();
+    match run_action(options.clone(), &mut sending) {
+        // Whoever read the output has had enough.
+        Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+        Err(error) if options.json => {
+            let mut printer = Printer::new(Style::Json);
+            let command = options.action.name();
+            printer.run_failed(command, &sending, error.code(), &error.to_string());
+            // The error itself is the one to tell of.
+            let _ = write_out(&printer.take());
+            Err(error)
+        }
+        other => other,
+    }
+}
+
+fn run_action(mut options: Options, sending: &mut Sending) -> Result<u8, Error> {
     let user = match &options.user {
         Some(user) => user.clone(),
         None => password::ask_name()?,
@@ -49,10 +70,14 @@ pub fn run(options: Options) -> Result<u8, Error> {
     if options.servers.is_empty() {
         return Err(Error::Usage("--servers names no server".to_string()));
     }
-    let state_dir = options.state_dir.clone().or_else(store::default_dir).ok_or_else(|| {
-        Error::Usage("there is no home directory to keep the outbox in; give --state-dir".into())
-    })?;
-    let (store, found) = Store::open(&state_dir, &user, &options.servers)?;
+    if let Action::SendInput { to } = &options.action {
+        let text = Some(whole_input(io::stdin().lock())?);
+        options.action = Action::Send { to: to.clone(), text };
+    }
+    if let Action::Send { to, text: Some(text) } = &options.action {
+        sending.message = Some((to.clone(), text.clone()));
+    }
+    let (store, found) = open_store(&mut options, &user)?;
     let mut password = password::given(&options.password)?;
     if password.is_none() && (options.create || store.kept().token.is_none()) {
         password = Some(password::ask(&format!("password of {user}"), options.create)?);
@@ -62,15 +87,64 @@ pub fn run(options: Options) -> Result<u8, Error> {
     let mut driver = Driver::new(&options, &user, password, store, is_chat, look_up)?;
     deal_with_old(&mut driver, options.old)?;
     driver.session.tell_held();
-    let result = match &options.action {
+    match &options.action {
         Action::Chat => chat(driver, &options, &user, &found),
         Action::Send { to, text: None } => send_lines(driver, &options, &user, to),
-        _ => oneshot::run(driver, &options, &user),
-    };
-    match result {
-        // Whoever read the output has had enough.
-        Err(Error::Io { error, .. }) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
-        other => other,
+        _ => oneshot::run(driver, &options, &user, sending),
+    }
+}
+
+/// All of standard input, as the text of one message.
+fn whole_input(input: impl Read) -> Result<String, Error> {
+    let most = limits::BODY_BYTES;
+    let mut bytes = Vec::new();
+    let read = input.take(most as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(io_error("read standard input"))?;
+    if bytes.len() > most {
+        return Err(Error::Failed(format!(
+            "standard input has more than {most} bytes, the most that one message holds; nothing \
+             was sent"
+        )));
+    }
+    let text = commands::utf8(bytes).and_then(|text| commands::to_text(&text));
+    text.map_err(|why| Error::Failed(format!("standard input: {why}; nothing was sent")))
+}
+
+/// Opens the files of the account. A run without a terminal waits until one of the clients that run
+/// makes room, and one that only reads goes on without files of its own.
+fn open_store(options: &mut Options, user: &str) -> Result<(Store, store::Found), Error> {
+    let state_dir = options.state_dir.clone().or_else(store::default_dir).ok_or_else(|| {
+        Error::Usage("there is no home directory to keep the outbox in; give --state-dir".into())
+    })?;
+    let only_reads = options.action.only_reads() && options.old == Old::Show;
+    let waits = !only_reads && !is_interactive(options);
+    let start_ms = clock::monotonic_ms();
+    loop {
+        let why = match Store::open(&state_dir, user, &options.servers) {
+            Ok(opened) => return Ok(opened),
+            Err(why) => why,
+        };
+        let is_full = matches!(why, store::Error::NoPlace(_));
+        if only_reads {
+            if !is_full {
+                show::complain(&format!("{why}; nothing is kept of this run"));
+            }
+            return Ok((
+                Store::unkept(&state_dir, user, &options.servers),
+                store::Found::default(),
+            ));
+        }
+        let waited_ms = clock::monotonic_ms() - start_ms;
+        let is_late = options.timeout_ms > 0 && waited_ms >= options.timeout_ms;
+        if !is_full || !waits || is_late {
+            return Err(why.into());
+        }
+        if options.timeout_ms > 0 {
+            // What is left of the time is for the rest.
+            options.timeout_ms = options.timeout_ms.saturating_sub(SLOT_LOOK_MS).max(1);
+        }
+        // No event tells of another process's lock that can be waited for with a bound.
+        std::thread::sleep(Duration::from_millis(SLOT_LOOK_MS));
     }
 }
 
@@ -88,7 +162,7 @@ fn deal_with_old(driver: &mut Driver, old: Old) -> Result<(), Error> {
 }
 
 fn chat(driver: Driver, options: &Options, user: &str, found: &store::Found) -> Result<u8, Error> {
-    let interactive = !options.json && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let interactive = is_interactive(options);
     let style = match (options.json, interactive) {
         (true, _) => Style::Json,
         (false, true) => Style::Terminal { colour: wants_colour() },
@@ -101,15 +175,21 @@ fn chat(driver: Driver, options: &Options, user: &str, found: &store::Found) -> 
     tell_found(&driver, found, |text| line.printer.notice(text));
     match interactive {
         true => Terminal::new(driver, line)?.run(),
-        false => pipe::run(driver, line, options.timeout_ms, None),
+        false => pipe::run(driver, line, options, None),
     }
+}
+
+/// Somebody sits at a terminal.
+fn is_interactive(options: &Options) -> bool {
+    let is_chat = options.action == Action::Chat && !options.json;
+    is_chat && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// `--send` without a text: every line of standard input is a message.
 fn send_lines(driver: Driver, options: &Options, user: &str, to: &str) -> Result<u8, Error> {
     let to = commands::to_name(to).map_err(|why| Error::Usage(format!("--send: {why}")))?;
     let style = if options.json { Style::Json } else { Style::Problems };
-    pipe::run(driver, Line::new(style, user, false), options.timeout_ms, Some(to))
+    pipe::run(driver, Line::that_only_sends(style, user), options, Some(to))
 }
 
 /// NO_COLOR (no-color.org) counts when it is not empty.

@@ -38,6 +38,17 @@ pub const OLD_FLAGS: &str = "run with --old send to send them or --old drop to d
 pub const SENT_LATER: &str =
     "is sent when this account's client runs next, within a day (after that only with --old send)";
 
+/// What the outbox holds for another cluster, as a clause without a stop.
+pub fn elsewhere(count: usize, outbox: &std::path::Path) -> String {
+    let were = if count == 1 { "was" } else { "were" };
+    format!(
+        "{} {were} written for another cluster than the one of these servers and will not be sent \
+         to it; kept in {}",
+        messages(count),
+        outbox.display()
+    )
+}
+
 /// Writes a line to standard error, harmless to a terminal.
 pub fn complain(text: &str) {
     eprintln!("chatctl: {}", line(text));

@@ -4,6 +4,7 @@ mod endings;
 mod fake;
 mod names;
 mod outbox;
+mod pipes;
 mod process;
 mod screen;
 mod scripted;

@@ -38,9 +38,9 @@ fn put_old_messages(server: &Server) {
 
 /// The outbox of an account's first client.
 fn outbox_of(server: &Server, user: &str) -> PathBuf {
-    let mut folders = std::fs::read_dir(server.dir.path().join(user)).expect("a state folder");
-    let folder = folders.next().expect("one").expect("it can be read");
-    folder.path().join("outbox.0")
+    let mut entries = std::fs::read_dir(server.dir.path().join(user)).expect("a state folder");
+    let folder = entries.find_map(|entry| Some(entry.ok()?.path()).filter(|path| path.is_dir()));
+    folder.expect("the account has one").join("outbox.0")
 }
 
 fn told(output: &Output) -> (Option<i32>, String, String) {

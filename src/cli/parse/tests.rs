@@ -47,7 +47,7 @@ fn what_is_not_given_has_the_tables_default_or_none() {
     let parsed = good("chat", &[]);
     assert_eq!(parsed.value("servers"), Some("127.0.0.1:7262"));
     assert_eq!(parsed.value("user"), None);
-    assert_eq!(parsed.number_as::<u16>("limit"), 50);
+    assert_eq!(parsed.number_as::<u16>("timeout"), 10);
     assert!(!parsed.flag("json"));
 }
 
@@ -168,23 +168,23 @@ fn settings_are_found_where_the_desktop_keeps_them() {
 #[test]
 fn the_command_line_wins_over_the_environment_and_that_over_file_and_default() {
     let path = std::env::temp_dir().join(format!("chatctl-parse-{}.conf", std::process::id()));
-    std::fs::write(&path, "servers = file:1\nuser = filed\njson = true\nlimit = 7\n").unwrap();
+    std::fs::write(&path, "servers = file:1\nuser = filed\njson = true\ntimeout = 7\n").unwrap();
     let set = |name: &str| (name == "CHATCTL_SERVERS").then(|| OsString::from("env:1"));
     let file = format!("--config={}", path.display());
     let cases = [
         (&["--servers=flag:1", &file][..], "flag:1", Some("filed"), 7, &set as Environment<'_>),
-        (&[&file, "--user=me", "--limit=9"], "env:1", Some("me"), 9, &set),
+        (&[&file, "--user=me", "--timeout=9"], "env:1", Some("me"), 9, &set),
         (&[&file], "file:1", Some("filed"), 7, &no_environment),
-        (&[], "env:1", None, 50, &set),
-        (&[], "127.0.0.1:7262", None, 50, &no_environment),
+        (&[], "env:1", None, 10, &set),
+        (&[], "127.0.0.1:7262", None, 10, &no_environment),
     ];
-    for (arguments, servers, user, limit, environment) in cases {
+    for (arguments, servers, user, timeout, environment) in cases {
         let Ok(Request::Run(parsed)) = outcome("chat", arguments, environment) else {
             panic!("{arguments:?} is good");
         };
         assert_eq!(parsed.value("servers"), Some(servers), "{arguments:?}");
         assert_eq!(parsed.value("user"), user, "{arguments:?}");
-        assert_eq!(parsed.number("limit"), Some(limit), "{arguments:?}");
+        assert_eq!(parsed.number("timeout"), Some(timeout), "{arguments:?}");
         assert_eq!(parsed.flag("json"), arguments.contains(&file.as_str()));
     }
     std::fs::remove_file(&path).unwrap();

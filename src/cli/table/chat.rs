@@ -98,8 +98,9 @@ const FLAGS: &[Flag] = &[
         name: "send",
         value: "NAME",
         operand: "TEXT",
-        help: "Send TEXT to NAME, or each line of standard input where TEXT is left out.",
-        more: "It ends with 0 only once the server has said that every message is stored. One \
+        help: "Send TEXT to NAME; without TEXT, each line of standard input as a message.",
+        more: "Where TEXT is -, the whole of standard input is one message, of at most 65,535 bytes. \
+               A line that is blank or not UTF-8 is refused with its number. It ends with 0 only once the server has said that every message is stored. One \
                that could not be sent in time stays in the outbox, and is sent when the account's \
                client runs next, within a day; after that see --old.",
         config: false,
@@ -141,8 +142,8 @@ const FLAGS: &[Flag] = &[
         name: "limit",
         kind: Kind::Number { min: 1, max: 1000 },
         value: "N",
-        help: "How many messages --history prints at most.",
-        default: Some("50"),
+        help: "How many lines --history, --list or --inbox prints at most.",
+        more: "Without it, --history prints 50 messages, the others all there is.",
         ..FLAG
     },
     Flag {

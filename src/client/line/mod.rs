@@ -63,6 +63,8 @@ pub struct Line {
     last_sent: Option<u128>,
     asking: Asking,
     greeted: bool,
+    /// It is told nothing but what becomes of what it sends.
+    only_sends: bool,
     quitting: bool,
     interrupted: bool,
     problems: usize,
@@ -85,11 +87,17 @@ impl Line {
             last_sent: None,
             asking: Asking::Nothing,
             greeted: false,
+            only_sends: false,
             quitting: false,
             interrupted: false,
             problems: 0,
             refused: None,
         }
+    }
+
+    /// One that only sends: logins and what is unread are no concern of it.
+    pub fn that_only_sends(style: Style, me: &str) -> Line {
+        Line { only_sends: true, ..Line::new(style, me, false) }
     }
 
     /// `/quit`, or Ctrl-C twice.
@@ -335,15 +343,15 @@ impl Line {
         }
     }
 
-    /// A line of piped input that is no command.
-    pub fn on_wrong_line(&mut self, why: &str) {
-        self.problem("", why);
+    /// A line of piped input that is not taken.
+    pub fn on_wrong_line(&mut self, number: u64, why: &str) {
+        self.problem("", &format!("line {number}: {why}"));
     }
 
     /// A line of piped input is longer than any command.
-    pub fn on_overlong(&mut self) {
+    pub fn on_overlong(&mut self, number: u64) {
         let most = limits::LINE_BYTES;
-        self.problem("", &format!("a line of more than {most} bytes was passed over"));
+        self.on_wrong_line(number, &format!("more than {most} bytes: the whole line is refused"));
     }
 
     // What the session tells.
@@ -353,9 +361,14 @@ impl Line {
         match event {
             Event::LoggedIn { name, unread, read_only, .. } => {
                 self.me = name;
-                self.printer.login(&self.me, unread, driver.session.address());
+                if !self.only_sends {
+                    self.printer.login(&self.me, unread, driver.session.address());
+                }
                 if read_only {
                     self.printer.notice(OUT_OF_DATE);
+                }
+                if self.only_sends {
+                    return;
                 }
                 if !std::mem::replace(&mut self.greeted, true) && unread > 0 {
                     let request = Request::Inbox { cursor: 0 };
@@ -389,11 +402,11 @@ impl Line {
                 }
             }
             Event::OtherCluster(count) => {
-                let path = driver.outbox().display().to_string();
-                self.printer.notice(&format!(
-                    "{} written for another cluster; kept in {path}",
-                    messages(count)
-                ));
+                let what = show::elsewhere(count, driver.outbox());
+                self.printer.notice(&what);
+                if !self.interactive {
+                    show::complain(&what);
+                }
             }
             Event::TakenBack(ids) => self.printer.taken_back(&ids),
             Event::ReadMoved { name, seq } => {

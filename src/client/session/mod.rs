@@ -129,6 +129,8 @@ struct OutboxItem {
     in_flight: bool,
     /// It may have been sent before: by an earlier run, or on a connection of this one.
     may_be_stored: bool,
+    /// This run has taken it.
+    is_new: bool,
     /// However old it is: somebody has said so.
     may_be_old: bool,
     /// Its seq and time, once the account's events have shown that it is stored.
@@ -331,8 +333,14 @@ impl Session {
             return Ok(());
         }
         self.outbox_bytes += draft.body.len();
-        let item =
-            OutboxItem { draft, in_flight: false, may_be_stored, may_be_old: false, stored: None };
+        let item = OutboxItem {
+            draft,
+            in_flight: false,
+            may_be_stored,
+            is_new: !may_be_stored,
+            may_be_old: false,
+            stored: None,
+        };
         match self.is_for_another_cluster(&item.draft) {
             true => self.held_elsewhere.push(item),
             false => self.outbox.push_back(item),
@@ -520,6 +528,11 @@ impl Session {
     /// Messages in the outbox that are for another cluster.
     pub fn waiting_elsewhere(&self) -> usize {
         self.held_elsewhere.len()
+    }
+
+    /// Those of them that this run has taken.
+    pub fn new_elsewhere(&self) -> usize {
+        self.held_elsewhere.iter().filter(|item| item.is_new).count()
     }
 
     /// Requests, markers and replies that are still open, besides the outbox.

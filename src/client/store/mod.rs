@@ -1,6 +1,7 @@
 //! What a client keeps on disk: the outbox, how far it has shown, the token, the cluster's id.
 //!
 //! ```text
+//! STATE-DIR/lock               held while a folder is made
 //! STATE-DIR/USER@SERVER/       mode 0700; one folder an account and set of servers
 //!     servers                  their addresses: a list with one of them in common finds the folder
 //!     lock.0  outbox.0         the first client of the account that runs; files of mode 0600
@@ -25,10 +26,12 @@ pub mod outbox;
 mod tests;
 pub mod typed;
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::session::Draft;
 use crate::limits;
@@ -37,6 +40,11 @@ use crate::wal::RealDisk;
 use journal::{Kept, Record};
 use outbox::Outbox;
 use typed::{Keeper, Typed};
+
+/// How often a client that makes the account's folder looks whether another has done so, and for how
+/// long it waits in between: after that it makes one itself.
+const FOLDER_LOOKS: u32 = 200;
+const FOLDER_LOOK: Duration = Duration::from_millis(10);
 
 /// Why something could not be kept.
 #[derive(Debug)]
@@ -88,10 +96,17 @@ pub struct Found {
 /// The files of one client.
 #[derive(Debug)]
 pub struct Store {
-    outbox: Outbox<RealDisk>,
+    kind: Kind,
     folder: PathBuf,
     path: PathBuf,
-    _lock: File,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Its place is locked.
+    Open { outbox: Outbox<RealDisk>, _lock: File },
+    /// Nothing is kept: what was read at the start.
+    Unkept(Kept),
 }
 
 /// Where state goes without a flag: `$XDG_STATE_HOME/chatctl` or `~/.local/state/chatctl`; `None`
@@ -116,22 +131,39 @@ impl Store {
         keep_others_from(&path)?;
         let opened = Outbox::open(RealDisk::open(&folder), slot);
         let (outbox, damaged) = opened.map_err(|failure| at(&folder, failure))?;
-        let mut store = Store { outbox, folder, path, _lock: lock };
         let mut found = Found { damaged, adopted: 0, shared: slot > 0 };
+        let mut outbox = outbox;
         if slot == 0 {
-            found.adopted = store.adopt()?;
+            found.adopted = adopt(&folder, &mut outbox)?;
         }
-        Ok((store, found))
+        Ok((Store { kind: Kind::Open { outbox, _lock: lock }, folder, path }, found))
+    }
+
+    /// A store for a client that only reads, where [`Store::open`] fails: it has the token, if there
+    /// is one that can be read, takes no messages and forgets what it is told.
+    pub fn unkept(state_dir: &Path, user: &str, servers: &[String]) -> Store {
+        let found = find_folder(state_dir, user, servers).unwrap_or_default().0;
+        let folder = found.unwrap_or_else(|| state_dir.to_owned());
+        let path = folder.join(outbox::file_name(0));
+        let Kept { token, cluster, .. } =
+            journal::replay(&fs::read(&path).unwrap_or_default()).kept;
+        Store { kind: Kind::Unkept(Kept { token, cluster, ..Kept::default() }), folder, path }
     }
 
     /// What is kept.
     pub fn kept(&self) -> &Kept {
-        self.outbox.kept()
+        match &self.kind {
+            Kind::Open { outbox, .. } => outbox.kept(),
+            Kind::Unkept(kept) => kept,
+        }
     }
 
     /// Whether all that was put and noted is on the disk.
     pub fn is_synced(&self) -> bool {
-        self.outbox.is_synced()
+        match &self.kind {
+            Kind::Open { outbox, .. } => outbox.is_synced(),
+            Kind::Unkept(_) => true,
+        }
     }
 
     /// The outbox's file, to name it to people.
@@ -141,7 +173,12 @@ impl Store {
 
     /// What was typed, and what keeps it.
     pub fn typed(&self) -> (Keeper<RealDisk>, Typed) {
-        Keeper::open(RealDisk::open(&self.folder), self.outbox.slot())
+        let slot = match &self.kind {
+            Kind::Open { outbox, .. } => outbox.slot(),
+            // Nothing is typed where nothing is kept.
+            Kind::Unkept(_) => 0,
+        };
+        Keeper::open(RealDisk::open(&self.folder), slot)
     }
 
     /// See [`Outbox::put`].
@@ -149,12 +186,21 @@ impl Store {
     /// # Errors
     /// Where the disk does not take the messages.
     pub fn put(&mut self, drafts: &[Draft]) -> Result<(), Error> {
-        self.outbox.put(drafts).map_err(|failure| at(&self.folder, failure))
+        match &mut self.kind {
+            Kind::Open { outbox, .. } => {
+                outbox.put(drafts).map_err(|failure| at(&self.folder, failure))
+            }
+            Kind::Unkept(_) => {
+                Err(io_error("write", &self.path)(io::ErrorKind::Unsupported.into()))
+            }
+        }
     }
 
     /// See [`Outbox::note`].
     pub fn note(&mut self, record: &Record<'_>) {
-        self.outbox.note(record);
+        if let Kind::Open { outbox, .. } = &mut self.kind {
+            outbox.note(record);
+        }
     }
 
     /// See [`Outbox::flush`].
@@ -162,7 +208,12 @@ impl Store {
     /// # Errors
     /// Where the disk does not take what was noted.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.outbox.flush().map_err(|failure| at(&self.folder, failure))
+        match &mut self.kind {
+            Kind::Open { outbox, .. } => {
+                outbox.flush().map_err(|failure| at(&self.folder, failure))
+            }
+            Kind::Unkept(_) => Ok(()),
+        }
     }
 
     /// See [`Outbox::sync`].
@@ -170,7 +221,10 @@ impl Store {
     /// # Errors
     /// Where the disk does not take what was noted.
     pub fn sync(&mut self) -> Result<(), Error> {
-        self.outbox.sync().map_err(|failure| at(&self.folder, failure))
+        match &mut self.kind {
+            Kind::Open { outbox, .. } => outbox.sync().map_err(|failure| at(&self.folder, failure)),
+            Kind::Unkept(_) => Ok(()),
+        }
     }
 
     /// Ends cleanly.
@@ -178,23 +232,28 @@ impl Store {
     /// # Errors
     /// Where the disk does not take the rest.
     pub fn close(self) -> Result<(), Error> {
-        self.outbox.close().map_err(|failure| at(&self.folder, failure))
-    }
-
-    /// Takes over the outboxes of clients that have died; nobody else can start in their places
-    /// meanwhile.
-    fn adopt(&mut self) -> Result<usize, Error> {
-        let (mut slots, mut locks) = (Vec::new(), Vec::new());
-        for slot in 1..limits::CLIENT_SLOTS {
-            if self.folder.join(outbox::file_name(slot)).exists()
-                && let Some(lock) = try_lock(&self.folder, slot)?
-            {
-                slots.push(slot);
-                locks.push(lock);
+        match self.kind {
+            Kind::Open { outbox, .. } => {
+                outbox.close().map_err(|failure| at(&self.folder, failure))
             }
+            Kind::Unkept(_) => Ok(()),
         }
-        self.outbox.adopt(&slots).map_err(|failure| at(&self.folder, failure))
     }
+}
+
+/// Takes over the outboxes of clients that have died; nobody else can start in their places
+/// meanwhile.
+fn adopt(folder: &Path, outbox: &mut Outbox<RealDisk>) -> Result<usize, Error> {
+    let (mut slots, mut locks) = (Vec::new(), Vec::new());
+    for slot in 1..limits::CLIENT_SLOTS {
+        if folder.join(outbox::file_name(slot)).exists()
+            && let Some(lock) = try_lock(folder, slot)?
+        {
+            slots.push(slot);
+            locks.push(lock);
+        }
+    }
+    outbox.adopt(&slots).map_err(|failure| at(folder, failure))
 }
 
 /// The failure of a file in this folder.
@@ -260,9 +319,13 @@ fn take_slot(folder: &Path) -> Result<(usize, File), Error> {
     Err(Error::NoPlace(folder.to_path_buf()))
 }
 
-/// The folder of this account whose servers have most in common with the list; a new one where none
-/// has any.
-fn choose_folder(state_dir: &Path, user: &str, servers: &[String]) -> Result<PathBuf, Error> {
+/// The folder of this account whose servers have most in common with the list, if any has; and all
+/// names that are there.
+fn find_folder(
+    state_dir: &Path,
+    user: &str,
+    servers: &[String],
+) -> Result<(Option<PathBuf>, Vec<OsString>), Error> {
     let mut best: Option<(usize, PathBuf)> = None;
     let entries = fs::read_dir(state_dir).map_err(io_error("read", state_dir))?;
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -278,11 +341,35 @@ fn choose_folder(state_dir: &Path, user: &str, servers: &[String]) -> Result<Pat
             best = Some((common, folder));
         }
     }
-    let folder = match best {
-        Some((_, folder)) => folder,
-        None => state_dir.join(new_folder_name(user, servers, &names)),
-    };
-    make_dir(&folder)?;
+    Ok((best.map(|(_, folder)| folder), names))
+}
+
+/// The folder of [`find_folder`], or a new one.
+fn choose_folder(state_dir: &Path, user: &str, servers: &[String]) -> Result<PathBuf, Error> {
+    if let (Some(folder), _) = find_folder(state_dir, user, servers)? {
+        keep_folder(state_dir, &folder, servers)?;
+        return Ok(folder);
+    }
+    // Clients that start at the same time must not make one each.
+    let path = state_dir.join("lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let lock = options.open(&path).map_err(io_error("open", &path))?;
+    for _ in 0..FOLDER_LOOKS {
+        if sys::file::lock_exclusive(&lock).map_err(io_error("lock", &path))? {
+            break;
+        }
+        std::thread::sleep(FOLDER_LOOK);
+    }
+    let (found, names) = find_folder(state_dir, user, servers)?;
+    let folder = found.unwrap_or_else(|| state_dir.join(new_folder_name(user, servers, &names)));
+    keep_folder(state_dir, &folder, servers)?;
+    Ok(folder)
+}
+
+/// Makes the folder where it is not there, and writes down its servers.
+fn keep_folder(state_dir: &Path, folder: &Path, servers: &[String]) -> Result<(), Error> {
+    make_dir(folder)?;
     // Also where it was there: the client that made it may have died before it did this.
     sys::file::sync_dir(state_dir).map_err(io_error("sync", state_dir))?;
     let (path, list) = (folder.join("servers"), servers.join("\n") + "\n");
@@ -291,10 +378,10 @@ fn choose_folder(state_dir: &Path, user: &str, servers: &[String]) -> Result<Pat
         write_secret(&new, list.as_bytes())?;
         fs::rename(&new, &path).map_err(io_error("rename", &new))?;
     }
-    Ok(folder)
+    Ok(())
 }
 
-fn new_folder_name(user: &str, servers: &[String], taken: &[std::ffi::OsString]) -> String {
+fn new_folder_name(user: &str, servers: &[String], taken: &[OsString]) -> String {
     let first = servers.first().map_or("", String::as_str);
     let plain = |c: char| if c.is_ascii_alphanumeric() || ".-:".contains(c) { c } else { '_' };
     let name: String = first.chars().map(plain).take(100).collect();

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::client::show;
+
 /// Why `chatctl` does not do what it was asked.
 #[derive(Debug)]
 pub enum Error {
@@ -59,12 +61,14 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage { subcommand, what } => {
-                writeln!(f, "{}: {what}", command(subcommand))?;
+                writeln!(f, "{}: {}", command(subcommand), harmless(what))?;
                 let help =
                     if subcommand.is_empty() { String::new() } else { format!(" {subcommand}") };
                 write!(f, "see: chatctl help{help}")
             }
-            Error::Failed { subcommand, what } => write!(f, "{}: {what}", command(subcommand)),
+            Error::Failed { subcommand, what } => {
+                write!(f, "{}: {}", command(subcommand), harmless(what))
+            }
             Error::Told => Ok(()),
             Error::Output(error) => write!(f, "chatctl: cannot write the output: {error}"),
         }
@@ -73,7 +77,28 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// The text, as a terminal may have it: parts of it may be what a server said.
+fn harmless(text: &str) -> String {
+    text.split('\n').map(show::line).collect::<Vec<_>>().join("\n")
+}
+
 /// `chatctl` or `chatctl SUBCOMMAND`, as an error line begins.
 fn command(subcommand: &str) -> String {
     if subcommand.is_empty() { "chatctl".to_string() } else { format!("chatctl {subcommand}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_said_reaches_the_terminal_harmless_in_every_error() {
+        let said = "a: \u{1b}]0;x\u{7}\u{202e}\u{9b}2J\rb";
+        for error in [Error::failed("members", said), Error::usage("chat", said)] {
+            let shown = error.to_string();
+            let is_bad = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
+            assert!(!shown.contains(is_bad), "{shown:?}");
+            assert!(shown.contains("a: \u{241b}]0;x"), "{shown:?}");
+        }
+    }
 }

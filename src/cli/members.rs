@@ -187,7 +187,11 @@ fn rows(answer: &[(String, String)]) -> Vec<Row> {
         let matches = answer.iter().filter(|(key, _)| key == "match");
         let mut pairs = matches.filter_map(|(_, value)| value.split_once(' '));
         // The PRIMARY has all of its own log.
-        pairs.find(|(of, _)| *of == name).map_or(last, |(_, index)| index).to_owned()
+        pairs
+            .find(|(of, _)| *of == name)
+            .map_or(last, |(_, index)| index)
+            .escape_debug()
+            .to_string()
     };
     let whys = answer.iter().filter(|(key, _)| key == "why");
     let whys: Vec<(&str, &str)> = whys.filter_map(|(_, value)| value.split_once(' ')).collect();
@@ -273,5 +277,21 @@ d     h:4      non-voter  up    3      88   5       00000000000000d1  -
                  \"why\": \"-\"}"
             )
         );
+    }
+
+    #[test]
+    fn what_a_server_says_is_harmless_to_a_terminal() {
+        let said = "\u{1b}[2J\u{9b}\u{202e}\u{2066}\u{200f}\r\u{7}";
+        let text = format!(
+            "last {said}\nmember {said} {said} {said} {said} {said} {said}\nmatch {said} {said}\n\
+             member a h:1 up voter 1 1\nwhy a {said}"
+        );
+        let answer: Pairs = text.lines().map(operator::pair).collect();
+        let rows = rows(&answer);
+        for text in [table(&rows), json(&rows)] {
+            let is_bad =
+                |c: char| c != '\n' && c.is_control() || "\u{202e}\u{2066}\u{200f}".contains(c);
+            assert!(!text.contains(is_bad) && text.contains("2J"), "{text:?}");
+        }
     }
 }

@@ -391,4 +391,25 @@ c   BACKUP   3     88      10   41ms   0        2.0MiB  0.1.0
             assert_eq!(size(bytes), shown);
         }
     }
+
+    #[test]
+    fn what_a_server_says_is_harmless_to_a_terminal() {
+        let said = "\u{1b}[2J\u{9b}\u{202e}\u{2066}\u{200f}\r\u{7}";
+        let text = format!(
+            "id {said}\nrole {said}\nterm {said}\ncommit {said}\nsync_us {said}\nversion {said}\n\
+             connections {said}\nsegments {said}\nbytes {said}\nprimary {said}"
+        );
+        let answer: Vec<(String, String)> = text.lines().map(operator::pair).collect();
+        let (id, address) = (said.to_owned(), said.to_owned());
+        let server = Server::At(address.clone());
+        let why = Err(said.to_owned());
+        let silent =
+            Row { id: "b".into(), address: said.to_owned(), server: server.clone(), answer: why };
+        let rows = [Row { id, address, server, answer: Ok(answer) }, silent];
+        for text in [table(&rows), json(&rows)] {
+            let is_bad =
+                |c: char| c != '\n' && c.is_control() || "\u{202e}\u{2066}\u{200f}".contains(c);
+            assert!(!text.contains(is_bad) && text.contains("2J"), "{text:?}");
+        }
+    }
 }

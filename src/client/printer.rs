@@ -376,7 +376,11 @@ impl Object {
                 '\\' => self.0.push_str("\\\\"),
                 '\n' => self.0.push_str("\\n"),
                 // Also what is harmless to JSON but not to a terminal on which it may be looked at.
-                _ if char.is_control() => self.0.push_str(&format!("\\u{:04x}", u32::from(char))),
+                _ if show::is_harmful(char) => {
+                    for unit in char.encode_utf16(&mut [0; 2]) {
+                        self.0.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
                 _ => self.0.push(char),
             }
         }

@@ -2,6 +2,7 @@
 
 mod endings;
 mod fake;
+mod hostile;
 mod names;
 mod outbox;
 mod pipes;

@@ -30,6 +30,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreachable(address, error) => {
+                // A redirect may have named it.
+                let address = address.escape_debug();
                 write!(f, "cannot connect to {address}: {error}; is a server running there?")
             }
             Error::Lost(name, error) => write!(f, "{name}: the connection broke: {error}"),

@@ -204,10 +204,14 @@ END
 
 measure_memory() {
     start idle
-    load --clients 1 --messages 1 --idle "$idle"
+    load --clients 1 --messages 1 --seconds "$seconds" --idle "$idle"
     echo "Memory of an idle session: $(field bytes_per_idle_session) bytes (aim 2048)"
     echo "Method: $idle sessions of one account, logged in by token, that say nothing; the growth of the"
     echo "server's VmRSS by their number. What the system keeps for their sockets is not in it."
+    echo
+    echo "Processor time for $idle idle clients: $(field idle_cpu_percent) % of a core (aim 5)"
+    echo "Method: the same sessions ping as idle clients do, 1.5 to 2 s after the last answer:"
+    echo "$(field idle_pings_per_s) pings a second for $seconds s; the processor time of all the server's threads."
     echo
     stop
 

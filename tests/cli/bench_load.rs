@@ -101,6 +101,9 @@ fn a_second_of_load_is_acknowledged_delivered_and_all_in_the_history() {
         let [p50, p90, p99, max] = ["p50", "p90", "p99", "max"].map(|key| number(&out, key));
         assert!(0 < p50 && p50 <= p90 && p90 <= p99 && p99 <= max, "{out}");
         assert!(number(&out, "acknowledged_per_s") > 0 && number(&out, "delivered_per_s") > 0);
+        // Five sessions that ping every 1.5 to 2 seconds, for one.
+        assert!((1..=5).contains(&number(&out, "idle_pings_per_s")), "{out}");
+        assert!(out.contains("\"idle_cpu_percent\": "), "{out}");
         assert!(number(&out, "start") > 0 && out.contains("\"method\": \"Method: "), "{out}");
         assert!(out.contains(&format!("\"protocol\": \"{codec}\"")), "{out}");
     }
@@ -121,6 +124,23 @@ fn a_lone_client_sends_the_number_of_messages_asked_for_and_people_can_read_the_
     ] {
         assert!(out.contains(line), "no {line:?} in {out}");
     }
+}
+
+#[test]
+fn people_can_read_what_idle_sessions_cost() {
+    let server = Server::start();
+    let pid = server.child.id().to_string();
+    let (code, out, error) =
+        server.bench(&["--clients=1", "--messages=1", "--idle=20", "--server-pid", &pid]);
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
+    let line = out.lines().find(|line| line.starts_with("idle ")).expect("a line of its own");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let pings: u64 = words[3].parse().expect("a number of pings");
+    assert!((5..=20).contains(&pings), "{line}");
+    assert!(
+        line.contains("20 sessions, ") && line.ends_with(" % of a core in the server"),
+        "{line}"
+    );
 }
 
 #[test]

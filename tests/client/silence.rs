@@ -1,5 +1,7 @@
 //! A server that goes silent, in virtual time: when the client notices, whom it asks, and when it moves.
 
+use std::collections::BTreeSet;
+
 use chatctl::client::session::{Event, READ_ONLY_MS, State, look};
 use chatctl::protocol::Message;
 
@@ -256,4 +258,22 @@ fn a_client_of_one_server_asks_nobody() {
     let until = world.now_ms + 9_000;
     run(&mut world, until);
     assert!(world.asked.is_empty());
+}
+
+#[test]
+fn an_idle_client_pings_after_1500_to_2000_ms_and_not_each_time_after_as_many() {
+    let mut world = idle(2, 1);
+    let mut pauses = BTreeSet::new();
+    for _ in 0..50 {
+        let heard_ms = world.now_ms;
+        let mut rounds = Rounds::new(1_000, "a ping is sent");
+        while world.sent.is_empty() {
+            rounds.count();
+            world.pass_time(60_000);
+        }
+        pauses.insert(world.now_ms - heard_ms);
+        carry(&mut world);
+    }
+    assert!(pauses.iter().all(|pause| (1_500..=2_000).contains(pause)), "{pauses:?}");
+    assert!(pauses.len() > 20, "{pauses:?}");
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod histogram;
+mod idle;
 mod ledger;
 mod load;
 mod report;
@@ -24,6 +25,7 @@ use crate::protocol::framing::Codec;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use error::Error;
+use idle::Idleness;
 use ledger::Ids;
 use load::Load;
 use report::{Memory, Report};
@@ -45,7 +47,7 @@ pub struct Options {
     pub seconds: u64,
     /// How many messages are sent at most.
     pub messages: u64,
-    /// Further sessions that do nothing.
+    /// Further sessions that only ping, before the load.
     pub idle: usize,
     /// What the clients speak.
     pub codec: Codec,
@@ -108,6 +110,10 @@ fn measure(options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
     setup.idle(options.idle, &mut space)?;
     memory.idle = server_usage(options)?;
     let (address, mut idle) = (setup.address, setup.idle);
+    let usage = || server_usage(options);
+    let idleness: Idleness =
+        idle::measure(&mut idle, options.seconds, usage, &mut signals, &mut progress)?;
+    memory.pinged = server_usage(options)?;
 
     let own = Usage::own();
     let mut load = Load::new(options, ids, wires, &mut signals)?;
@@ -128,8 +134,17 @@ fn measure(options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
     }
     progress.clear();
     let verdict = ledger.verdict();
-    let report =
-        Report { options, address, figures, verdict, read, reading_us, own_cpu_ms, memory };
+    let report = Report {
+        options,
+        address,
+        figures,
+        verdict,
+        read,
+        reading_us,
+        own_cpu_ms,
+        memory,
+        idleness,
+    };
     if options.json { report.print_json(out) } else { report.print_text(out) }
         .map_err(Error::Output)?;
     Ok(u8::from(!report.is_good()))

@@ -80,7 +80,9 @@ const FLAGS: &[Flag] = &[
         name: "idle",
         kind: Kind::Number { min: 0, max: 1_000_000 },
         value: "N",
-        help: "Keep N further sessions open that do nothing.",
+        help: "Keep N further sessions open that do nothing but ping, as idle clients do.",
+        more: "They ping before the load, every 1.5 to 2 seconds, for as long as --seconds says; \
+               with --server-pid that prints the server's processor time as percent of a core.",
         default: Some("0"),
         config: false,
         ..FLAG

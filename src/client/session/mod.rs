@@ -296,6 +296,7 @@ impl Session {
             outputs: VecDeque::new(),
         };
         session.questions = session.random_below(1 << 20) as usize;
+        session.ping_after_ms = session.next_ping_ms();
         if session.phase == Phase::Stopped {
             session.event(Event::PasswordNeeded);
         }
@@ -707,6 +708,12 @@ impl Session {
         }
         let most = BACKOFF_MS.saturating_mul(1 << round.min(16)).min(BACKOFF_MOST_MS);
         most / 2 + self.random_below(most / 2)
+    }
+
+    /// How long the silence before the next ping lasts: clients that have heard the same push do not
+    /// ping together for ever.
+    fn next_ping_ms(&mut self) -> u64 {
+        PING_IDLE_MS - self.random_below(PING_JITTER_MS)
     }
 
     /// SplitMix64.

@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 
 use super::{
-    LOGIN_MS, LoginKind, PING_IDLE_MS, Pending, PendingKind, Phase, REPLY_MS, SILENCE_MS, Session,
-    Sync,
+    LOGIN_MS, LoginKind, Pending, PendingKind, Phase, REPLY_MS, SILENCE_MS, Session, Sync,
 };
 use crate::limits;
 use crate::mutants::{Mutant, planted};
@@ -103,8 +102,9 @@ impl Session {
         }
         self.put_markers(now_ms);
         self.put_sends(now_ms);
-        let ping = self.pending.is_empty() && now_ms >= self.last_heard + PING_IDLE_MS;
+        let ping = self.pending.is_empty() && now_ms >= self.last_heard + self.ping_after_ms;
         if ping {
+            self.ping_after_ms = self.next_ping_ms();
             match self.own_recent.is_empty() {
                 true => self.put(now_ms, PendingKind::Ping, &request("ping")),
                 false => self.put_sync(now_ms),

@@ -284,7 +284,7 @@ measure_log() {
     echo "in turn with a write and a sync of as many bytes, without more, into a file whose blocks are"
     echo "written: what the disk allows. Then the same in /dev/shm, where a sync costs nothing: what the"
     echo "program allows, two hand-overs between its threads for each batch included."
-    echo "Scanned records are of the notebook's text, 104 bytes each, in memory; the median of five."
+    echo "Scanned records are with the reference message's text, 104 bytes each, in memory; the median of five."
     echo
 }
 

@@ -34,7 +34,7 @@ impl std::fmt::Display for BadToken {
         f.write_str(match self {
             BadToken::Malformed => "not a token of this version; log in with the password",
             BadToken::Expired => "the token has expired; log in with the password",
-            BadToken::Wrong => "the token is not valid for this account any more; log in again",
+            BadToken::Wrong => "the token is no longer valid for this account; log in again",
         })
     }
 }

@@ -74,9 +74,9 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn print_pictures(look: Look, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "The message of the engineering notebook, in bytes\n")?;
+    writeln!(out, "The reference message, in bytes\n")?;
     writeln!(out, "{:<14}{:>8}{:>13}", "form", "payload", "on the wire")?;
-    for Size { form, payload, wire } in notebook_sizes() {
+    for Size { form, payload, wire } in reference_sizes() {
         writeln!(out, "{form:<14}{payload:>8}{wire:>13}")?;
     }
     let of_kind = |kind: &Kind| {
@@ -89,10 +89,10 @@ fn print_pictures(look: Look, out: &mut dyn Write) -> io::Result<()> {
         Bytes { kind: kind.name, json, binary }
     };
     let kinds: Vec<Bytes> = kinds().iter().map(of_kind).collect();
-    writeln!(out, "\nEach kind of message, in bytes of one, and of those of JSON\n")?;
+    writeln!(out, "\nBytes of one message of each kind, and the share of JSON's\n")?;
     look.kinds(&kinds, out)?;
     for (name, message) in field_messages() {
-        writeln!(out, "\n{name}, field by field: bytes of what it says + around it\n")?;
+        writeln!(out, "\n{name}, field by field: bytes of content + bytes around it\n")?;
         look.fields(&costs(&message), out)?;
     }
     Ok(())
@@ -103,7 +103,7 @@ fn field_messages() -> [(&'static str, Message<'static>); 2] {
     let page = kinds().into_iter().find(|kind| kind.name == "history-page");
     let delivered = page.and_then(|page| page.messages.into_iter().next());
     [
-        ("The notebook's message", notebook_message()),
+        ("The reference message", reference_message()),
         ("A delivered message", delivered.unwrap_or_default()),
     ]
 }
@@ -143,11 +143,11 @@ fn print_times(
 fn print_json(runs: u32, clock_ns: &mut dyn FnMut() -> u64, out: &mut dyn Write) -> io::Result<()> {
     let method = method(runs).replace('\n', " ");
     writeln!(out, r#"{{"runs": {runs}, "method": "{method}"}}"#)?;
-    for Size { form, payload, wire } in notebook_sizes() {
-        write!(out, r#"{{"kind": "notebook", "form": "{form}", "#)?;
+    for Size { form, payload, wire } in reference_sizes() {
+        write!(out, r#"{{"kind": "reference", "form": "{form}", "#)?;
         writeln!(out, r#""payload_bytes": {payload}, "wire_bytes": {wire}}}"#)?;
     }
-    for (kind, (_, message)) in ["notebook", "delivered"].into_iter().zip(field_messages()) {
+    for (kind, (_, message)) in ["reference", "delivered"].into_iter().zip(field_messages()) {
         for Cost { field, json, binary } in costs(&message) {
             write!(
                 out,
@@ -210,8 +210,8 @@ struct Size {
     wire: usize,
 }
 
-fn notebook_sizes() -> [Size; 3] {
-    let message = notebook_message();
+fn reference_sizes() -> [Size; 3] {
+    let message = reference_message();
     let forms = [
         ("JSON line", Form::Lines, Codec::Json),
         ("framed JSON", Form::Frames, Codec::Json),
@@ -228,7 +228,7 @@ fn notebook_sizes() -> [Size; 3] {
     })
 }
 
-fn notebook_message() -> Message<'static> {
+fn reference_message() -> Message<'static> {
     Message {
         cmd: "login".into(),
         src: "alice".into(),
@@ -272,7 +272,7 @@ fn kinds() -> [Kind; 6] {
     });
     [
         one("small", ping),
-        one("typical", notebook_message()),
+        one("typical", reference_message()),
         one("4KiB", message("The quick brown fox jumps over it. ".repeat(118)[..4_096].into())),
         one("non-ascii", message(non_ascii)),
         one("escape-heavy", message(escapes)),

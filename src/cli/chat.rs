@@ -236,7 +236,7 @@ mod tests {
             (&["--send=bob", "--inbox"][..], "--send and --inbox cannot be given together"),
             (
                 &["--servers=a:1,b:c"],
-                "--servers: 'a:1,b:c' is wrong; 'b:c' is not HOST[:PORT] or unix:PATH",
+                "--servers: 'a:1,b:c' is invalid; 'b:c' is not HOST[:PORT] or unix:PATH",
             ),
             (&["--servers=a:0"], "'a:0' is not HOST[:PORT] or unix:PATH: the port is 0"),
             (&["--servers=a,"], "'' is not HOST[:PORT]"),

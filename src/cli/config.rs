@@ -52,7 +52,7 @@ fn parse(text: &str, subcommand: &Subcommand) -> Result<Vec<Setting>, (usize, St
         };
         if !flag.accepts(value) {
             let (value, expected) = (value.escape_debug(), flag.expects());
-            return Err((line, format!("{key}: '{value}' is wrong; expected {expected}")));
+            return Err((line, format!("{key}: '{value}' is invalid; expected {expected}")));
         }
         if !flag.repeatable && settings.iter().any(|setting| setting.name == flag.name) {
             return Err((line, format!("{key} is set twice")));
@@ -82,7 +82,7 @@ fn unknown(key: &str, subcommand: &Subcommand) -> String {
     }
     let known = subcommand.flags.iter().filter(|flag: &&Flag| flag.config).map(|flag| flag.name);
     match nearest(key, known) {
-        Some(word) => format!("no setting '{shown}'; did you mean '{word}'?"),
+        Some(word) => format!("unknown setting '{shown}'; did you mean '{word}'?"),
         None => format!("chatctl {} has no setting '{shown}'", subcommand.name),
     }
 }
@@ -126,12 +126,12 @@ mod tests {
     fn a_wrong_line_is_named_with_what_is_wrong_and_what_was_meant() {
         for (text, line, what) in [
             ("\nlisten", 2, "expected `name = value`"),
-            ("tokendays = 3", 1, "no setting 'tokendays'; did you mean 'token-days'?"),
+            ("tokendays = 3", 1, "unknown setting 'tokendays'; did you mean 'token-days'?"),
             ("colour = red", 1, "chatctl serve has no setting 'colour'"),
             ("# \n\ntoken-days = soon", 3, "expected a whole number from 1 to 3650"),
             ("token-days = 1\ntoken-days = 2", 2, "token-days is set twice"),
             ("config = other", 1, "'config' can only be given on the command line"),
-            ("data-dir =", 1, "data-dir: '' is wrong; expected DIR, not empty"),
+            ("data-dir =", 1, "data-dir: '' is invalid; expected DIR, not empty"),
             ("= 3", 1, "chatctl serve has no setting ''"),
         ] {
             let (at, said) = serve(text).unwrap_err();

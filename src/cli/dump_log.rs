@@ -90,16 +90,16 @@ fn check_flags(parsed: &Parsed) -> Result<Option<&'static str>, Error> {
     let is_given = |flag: &&&str| !matches!(parsed.value(flag), None | Some("false"));
     let instead: Vec<&str> = INSTEAD.iter().filter(is_given).copied().collect();
     if let [one, other, ..] = instead[..] {
-        return Err(parsed.wrong(format!("--{one} and --{other} are two things: ask for one")));
+        return Err(parsed.wrong(format!("--{one} and --{other} cannot be given together")));
     }
     let instead = instead.first().copied();
     if let (Some(instead), Some(flag)) = (instead, PRINTING.iter().find(is_given)) {
-        let what = format!("--{flag} is for printing records, and --{instead} prints none");
+        let what = format!("--{flag} applies to printed records, but --{instead} prints none");
         return Err(parsed.wrong(what));
     }
     match EXPORTING.iter().find(is_given) {
         Some(flag) if instead != Some("export") => {
-            Err(parsed.wrong(format!("--{flag} belongs to --export")))
+            Err(parsed.wrong(format!("--{flag} needs --export")))
         }
         _ => Ok(instead),
     }

@@ -18,7 +18,7 @@ pub fn short() -> String {
 /// What `chatctl help` says.
 pub fn overview() -> String {
     let mut text = String::from(
-        "chatctl: a chat server that loses nothing, and its terminal client\n\n\
+        "chatctl: a chat server that keeps every message, and its terminal client\n\n\
          Usage: chatctl SUBCOMMAND [FLAG...]\n\n",
     );
     put_subcommands(&mut text);

@@ -107,18 +107,27 @@ fn limits() -> String {
         ("A request or an answer", size(PAYLOAD_BYTES)),
         ("Messages in a page of history", HISTORY_PAGE.to_string()),
         ("Names in a page of a list", LIST_PAGE.to_string()),
-        ("Newest messages of a sender that are surely known again", ID_WINDOW.to_string()),
+        (
+            "Newest message ids of a sender that are recognised when sent again",
+            ID_WINDOW.to_string(),
+        ),
         ("Messages in a client's outbox", messages(OUTBOX_MESSAGES, OUTBOX_BYTES)),
-        ("Sends of a connection without answer yet", SENDS_IN_FLIGHT.to_string()),
-        ("Answers that a connection leaves unread", size(OUTPUT_BYTES)),
-        ("Answers that all connections leave unread", size(OUTPUT_TOTAL_BYTES)),
-        ("Requests that all connections leave unfinished", size(INPUT_TOTAL_BYTES)),
-        ("Memory for 1,000 connections, beside what is stored", mebibytes(server_bytes(1_000))),
-        ("Memory for 10,000 connections, beside what is stored", mebibytes(server_bytes(10_000))),
+        ("Unanswered sends of a connection", SENDS_IN_FLIGHT.to_string()),
+        ("Unread answers of a connection", size(OUTPUT_BYTES)),
+        ("Unread answers of all connections", size(OUTPUT_TOTAL_BYTES)),
+        ("Unfinished requests of all connections", size(INPUT_TOTAL_BYTES)),
+        (
+            "Memory for 1,000 connections, without the index of messages",
+            mebibytes(server_bytes(1_000)),
+        ),
+        (
+            "Memory for 10,000 connections, without the index of messages",
+            mebibytes(server_bytes(10_000)),
+        ),
         ("Entries kept in memory for the other servers", size(RAFT_CACHE_BYTES)),
-        ("Password checks that wait", HASH_JOBS.to_string()),
-        ("Addresses whose logins are counted", LIMITER_ADDRESSES.to_string()),
-        ("Accounts at which attempts to log in are counted", GUESSED_NAMES.to_string()),
+        ("Waiting password checks", HASH_JOBS.to_string()),
+        ("Addresses with counted logins", LIMITER_ADDRESSES.to_string()),
+        ("Accounts with counted login attempts", GUESSED_NAMES.to_string()),
     ];
     let mut out = String::from(".Bl -tag -width Ds\n");
     for (what, most) in rows {
@@ -161,7 +170,7 @@ fn flags(subcommand: &Subcommand) -> String {
             out.push_str("It can be given more than once.\n");
         }
         if let Some(variable) = flag.env {
-            out.push_str(&format!("Where it is not given,\n.Ev {variable}\nis read.\n"));
+            out.push_str(&format!("If it is not given,\n.Ev {variable}\nis used.\n"));
         }
         if let Some(default) = flag.default {
             out.push_str(&format!("The default is\n.Ql {} .\n", escaped(default)));

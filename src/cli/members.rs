@@ -43,7 +43,7 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
     operator.ask_for(&change)?;
     let name = &change.name;
     match change.verb {
-        Verb::Remove => writeln!(out, "{name} is no member any more")?,
+        Verb::Remove => writeln!(out, "{name} is no longer a member")?,
         Verb::Add | Verb::Replace => {
             writeln!(out, "{name} is a member, without a vote until it has caught up")?;
         }
@@ -66,7 +66,7 @@ fn change(parsed: &Parsed) -> Result<Option<Change>, Error> {
         "replace" => Verb::Replace,
         other => {
             let other = other.escape_debug();
-            let wrong = format!("'{other}' is none of list, add, remove, replace");
+            let wrong = format!("unknown action '{other}': use list, add, remove or replace");
             return Err(parsed.wrong(wrong));
         }
     };
@@ -74,7 +74,7 @@ fn change(parsed: &Parsed) -> Result<Option<Change>, Error> {
         return Err(parsed.wrong(format!("{action} needs the server's NAME")));
     };
     if parsed.flag("json") {
-        return Err(parsed.wrong("--json is for list"));
+        return Err(parsed.wrong("--json works only with list"));
     }
     let with_address = server.contains('=');
     match verb {
@@ -157,7 +157,7 @@ impl Operator {
     fn wait(&self, why: &str) -> Result<(), Error> {
         let again = Instant::now() + Duration::from_millis(limits::MEMBERS_AGAIN_MS);
         if again >= self.by {
-            return Err(Error::failed(self.name, format!("not done in time: {why}")));
+            return Err(Error::failed(self.name, format!("timed out: {why}")));
         }
         std::thread::sleep(again - Instant::now());
         Ok(())

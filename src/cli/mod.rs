@@ -130,21 +130,24 @@ fn no_subcommand(name: &str) -> Error {
                     )
                 }
                 None => match nearest(flag, ALONE.into_iter()) {
-                    Some(word) => format!("no flag '{shown}'; did you mean '--{word}'?"),
-                    None => format!("no flag '{shown}'"),
+                    Some(word) => format!("unknown flag '{shown}'; did you mean '--{word}'?"),
+                    None => format!("unknown flag '{shown}'"),
                 },
             },
         );
     }
     if ALONE.contains(&name) {
-        return Error::usage("", format!("no subcommand '{shown}'; did you mean '--{shown}'?"));
+        return Error::usage(
+            "",
+            format!("unknown subcommand '{shown}'; did you mean '--{shown}'?"),
+        );
     }
     let names = SUBCOMMANDS.iter().map(|subcommand| subcommand.name).chain(["help"]);
     Error::usage(
         "",
         match nearest(name, names) {
-            Some(word) => format!("no subcommand '{shown}'; did you mean '{word}'?"),
-            None => format!("no subcommand '{shown}'"),
+            Some(word) => format!("unknown subcommand '{shown}'; did you mean '{word}'?"),
+            None => format!("unknown subcommand '{shown}'"),
         },
     )
 }

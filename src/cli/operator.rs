@@ -257,7 +257,7 @@ fn read(stream: &mut Stream, most: usize, by: Instant) -> io::Result<Vec<u8>> {
     read_exact(stream, &mut length, by)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > most {
-        return Err(io::Error::other("what answers there is not a chatctl peers' port"));
+        return Err(io::Error::other("this is not the peer port of a chatctl server"));
     }
     let mut frame = vec![0; length];
     read_exact(stream, &mut frame, by)?;

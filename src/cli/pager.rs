@@ -52,7 +52,7 @@ impl Pager {
         let result = work(&mut self.input);
         drop(self.input);
         let status = self.child.wait().map_err(|error| {
-            let what = format!("the pager cannot be waited for: {error}");
+            let what = format!("cannot wait for the pager: {error}");
             Error::Output(io::Error::new(error.kind(), what))
         })?;
         if status.code().is_some_and(|code| NOT_STARTED.contains(&code)) {

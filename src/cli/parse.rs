@@ -313,8 +313,8 @@ impl Parsed {
     fn unknown(&self, shown: &str, name: &str) -> Error {
         let shown = shown.escape_debug();
         match nearest(name, self.subcommand.all_flags().map(|flag| flag.name)) {
-            Some(word) => self.wrong(format!("no flag '{shown}'; did you mean '--{word}'?")),
-            None => self.wrong(format!("no flag '{shown}'")),
+            Some(word) => self.wrong(format!("unknown flag '{shown}'; did you mean '--{word}'?")),
+            None => self.wrong(format!("unknown flag '{shown}'")),
         }
     }
 
@@ -322,12 +322,15 @@ impl Parsed {
         let value = given.value.escape_debug();
         let name = given.flag.name;
         self.wrong(match &given.source {
-            Source::CommandLine | Source::Default => format!("--{name}: '{value}' is wrong; {why}"),
+            Source::CommandLine | Source::Default => format!(
+                "--{name}: '{value}' is invalid; \
+                                                              {why}"
+            ),
             Source::Environment(variable) => {
-                format!("{variable} in the environment: '{value}' is wrong; {why}")
+                format!("{variable} in the environment: '{value}' is invalid; {why}")
             }
             Source::File { path, line } => {
-                format!("{}:{line}: {name}: '{value}' is wrong; {why}", path.display())
+                format!("{}:{line}: {name}: '{value}' is invalid; {why}", path.display())
             }
         })
     }

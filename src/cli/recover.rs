@@ -85,7 +85,7 @@ fn locked(
     match Exchange::go_on(path) {
         Ok(None) => {}
         Ok(Some(kept)) => {
-            writeln!(out, "An earlier recover was interrupted near its end. It is finished now.")?;
+            writeln!(out, "An earlier recover was interrupted near its end and is now complete.")?;
             tell_done(path, &kept, out)?;
             return Ok(Ok(()));
         }
@@ -109,7 +109,7 @@ fn locked(
 fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
     let saved = hard_state::load(&mut directory.disk()).map_err(|error| error.to_string())?;
     let saved = saved.filter(|saved| saved.term > 0);
-    let saved = saved.ok_or("its cluster was never formed, there is nothing in it")?;
+    let saved = saved.ok_or("its cluster was never formed, so it is empty")?;
     let found = Found::of(directory, &saved)?;
     Ok((saved, found))
 }
@@ -118,7 +118,7 @@ fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
 fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> io::Result<()> {
     let Found { last_index, commit, damage, .. } = found;
     let (path, id, cluster) = (path.display(), &saved.id, Hex(&saved.cluster));
-    writeln!(out, "{path} is of server {id}, of cluster {cluster}.")?;
+    writeln!(out, "{path} belongs to server {id} of cluster {cluster}.")?;
     writeln!(out, "It has entries 1 to {last_index}; {commit} are known to be committed.")?;
     if !saved.old_copy.is_empty() {
         writeln!(
@@ -129,29 +129,29 @@ fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> i
         )?;
     }
     if let Some(damage) = damage {
-        writeln!(out, "Behind them it is damaged, and what is there is lost: {damage}.")?;
+        writeln!(out, "The log is damaged after that, and the rest is lost: {damage}.")?;
     }
     writeln!(
         out,
-        "Lost is what the other servers acknowledged and this one has not got. Entries that nobody \
-         was told of may come to be. A new cluster is made, of this server alone: its clients fetch \
-         everything again, and no server of the old one can join it with what it has. Never start \
-         any of the old cluster again."
+        "Entries that the other servers acknowledged and this server lacks are lost. Entries that \
+         were never acknowledged may become valid. chatctl makes a new cluster of this server \
+         alone: clients fetch everything again, and no old server can join with its data. Never \
+         start a server of the old cluster again."
     )
 }
 
 fn tell_done(path: &Path, kept: &Path, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "{} is the directory of a server that is alone. Start it with chatctl serve --data-dir {0}, \
-         without --cluster. Its old log and state are kept in {}",
+        "{} now belongs to a single server. Start it with chatctl serve --data-dir {0}, without \
+         --cluster. The old log and state are in {}",
         path.display(),
         kept.display()
     )
 }
 
 fn agreed(out: &mut dyn Write) -> io::Result<bool> {
-    write!(out, "Go on? Say yes: ")?;
+    write!(out, "Continue? Type yes: ")?;
     out.flush()?;
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
@@ -206,7 +206,7 @@ fn replace(path: &Path, saved: &HardState, mut found: Found) -> Result<PathBuf, 
         format!("{error}{room}. Nothing was changed")
     })?;
     let finished = exchange.finish();
-    finished.map_err(|error| format!("{error}. Call chatctl recover again to finish it"))?;
+    finished.map_err(|error| format!("{error}. Run chatctl recover again to finish"))?;
     Ok(exchange.kept)
 }
 
@@ -423,7 +423,7 @@ fn check(disk: &mut impl Disk, options: &wal::Options, last_index: u64) -> io::R
     };
     wal::recover(disk, options, &mut visit).map_err(io::Error::other)?;
     if state.applied() != last_index || !state.members().is_empty() {
-        return Err(io::Error::other("the new log is not what it should be: nothing was replaced"));
+        return Err(io::Error::other("the new log failed its check: nothing was replaced"));
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ mod tests {
         let cluster = "--cluster=a=h:1,b=h:2";
         for (flags, what) in [
             (&[cluster][..], "as in --id a"),
-            (&[cluster, "--id=c"], "none of the servers in --cluster, which are a, b"),
+            (&[cluster, "--id=c"], "--id c is not in --cluster, which has a, b"),
             (&[cluster, "--id=b"], "--new-secret"),
             (&["--election-timeout-ms=200", "--heartbeat-ms=70"], "three heartbeats or more"),
         ] {
@@ -143,6 +143,6 @@ mod tests {
     fn an_address_that_is_none_is_a_usage_error_that_names_the_flag() {
         let error = options_of(&["--listen=7262"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("--listen: '7262' is wrong; "), "{error}");
+        assert!(error.to_string().contains("--listen: '7262' is invalid; "), "{error}");
     }
 }

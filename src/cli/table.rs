@@ -124,7 +124,7 @@ pub const HELP: Flag = Flag {
     name: "help",
     short: Some('h'),
     kind: Kind::Switch,
-    help: "Show this help and do nothing else.",
+    help: "Show this help and exit.",
     config: false,
     ..FLAG
 };
@@ -134,7 +134,7 @@ pub const VERSION: Flag = Flag {
     name: "version",
     short: Some('V'),
     kind: Kind::Switch,
-    help: "Show the version and do nothing else.",
+    help: "Show the version and exit.",
     config: false,
     ..FLAG
 };
@@ -143,10 +143,10 @@ pub const VERSION: Flag = Flag {
 const CONFIG: Flag = Flag {
     name: "config",
     value: "FILE",
-    help: "Read flags from FILE, a line `name = value` for each.",
-    more: "A # at the start of a line or after white space begins a comment. A flag that can be \
-           repeated is repeated as lines; a flag without a value takes true or false. What the \
-           command line or the environment says wins over the file.",
+    help: "Read flags from FILE, one line `name = value` each.",
+    more: "A # at the start of a line or after white space begins a comment. Use one line for each \
+           value of a flag that can be repeated, and true or false for a flag without a value. The \
+           command line and the environment override the file.",
     config: false,
     ..FLAG
 };
@@ -164,15 +164,14 @@ const COLOR: Flag = Flag {
 
 /// `NO_COLOR`, where something is printed in colours.
 const NO_COLOR: Variable =
-    Variable { name: "NO_COLOR", help: "Not empty: no colours, unless --color=always." };
+    Variable { name: "NO_COLOR", help: "If not empty, no colours, unless --color=always." };
 
 /// `--servers`, where a command goes to the peers' port.
 const PEERS: Flag = Flag {
     name: "servers",
     value: "HOST[:PORT],...",
-    help: "Where one server or more listen for their peers: the addresses of --cluster of chatctl \
-           serve.",
-    more: "The others are asked too, as far as one of these names them.",
+    help: "Peer addresses of one or more servers, as in --cluster of chatctl serve.",
+    more: "The command finds the other servers through these.",
     default: Some("127.0.0.1:7263"),
     env: Some("CHATCTL_PEERS"),
     ..FLAG
@@ -182,10 +181,9 @@ const PEERS: Flag = Flag {
 const OPERATED: Flag = Flag {
     name: "data-dir",
     value: "DIR",
-    help: "Ask the server on this machine that runs on DIR, through a socket there; no secret is \
-           needed.",
-    more: "It asks the other servers on this command's behalf. --servers and \
-           --cluster-secret-file are not used then.",
+    help: "Ask the server that runs on DIR on this machine, without a secret, through a socket in \
+           DIR.",
+    more: "That server asks the others. --servers and --cluster-secret-file are then ignored.",
     ..FLAG
 };
 
@@ -193,7 +191,7 @@ const OPERATED: Flag = Flag {
 const SECRET: Flag = Flag {
     name: "cluster-secret-file",
     value: "FILE",
-    help: "The cluster's secret; mode 0600 is insisted on.",
+    help: "File with the cluster's secret; must have mode 0600.",
     ..FLAG
 };
 

@@ -24,7 +24,7 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Listen, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             if path.is_empty() {
-                return Err("unix: needs a path behind it, as in unix:/run/chatctl.sock".into());
+                return Err("unix: needs a path after it, as in unix:/run/chatctl.sock".into());
             }
             return Ok(Listen::Unix(PathBuf::from(path)));
         }
@@ -106,7 +106,7 @@ pub fn with_port(text: &str, port: u16) -> String {
 /// looked up.
 pub fn client_address(text: &str) -> Result<(), &'static str> {
     match text.strip_prefix("unix:") {
-        Some("") => Err("unix: needs a path behind it"),
+        Some("") => Err("unix: needs a path after it"),
         Some(_) => Ok(()),
         None => match host_and_port(text)? {
             (_, 0) => Err("the port is 0"),

@@ -19,7 +19,7 @@ pub fn addresses(look_up: &LookUp, name: &str, by: Instant) -> Result<Vec<Socket
     spawn(move || drop(sender.send(look_up(&asked))))?;
     let found = match answer.recv_timeout(by.saturating_duration_since(Instant::now())) {
         Ok(found) => found.map_err(|why| format!("the name cannot be looked up: {why}"))?,
-        Err(_) => return Err("looking up the name takes too long".to_owned()),
+        Err(_) => return Err("looking up the name timed out".to_owned()),
     };
     match found.is_empty() {
         true => Err("the name has no address".to_owned()),
@@ -140,7 +140,7 @@ mod tests {
             }
         });
         let by = Instant::now() + Duration::from_millis(50);
-        assert!(addresses(&never, "h:1", by).unwrap_err().contains("too long"));
+        assert!(addresses(&never, "h:1", by).unwrap_err().contains("timed out"));
         assert_eq!(addresses(&never, "10.0.0.1:1", by), Ok(all(&[1])), "nothing to look up");
         let none: LookUp = Arc::new(|_| Err("unknown".to_owned()));
         assert!(addresses(&none, "h:1", soon()).unwrap_err().contains("looked up: unknown"));

@@ -144,7 +144,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !metadata.file_type().is_socket() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "something that is no socket is at this path; it is left alone",
+            "this path exists and is not a socket",
         ));
     }
     match StdUnixStream::connect(path) {

@@ -185,7 +185,7 @@ impl DecodeError {
     /// A field is over its bound.
     #[cold]
     pub(super) fn field_too_long(field: &str, length: usize, most: usize) -> DecodeError {
-        let detail = format!("{field} has {length} bytes, at most {most} are taken");
+        let detail = format!("{field} has {length} bytes, the maximum is {most}");
         DecodeError { code: "too-long", detail }
     }
 

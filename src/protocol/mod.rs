@@ -2,8 +2,7 @@
 //!
 //! One [`Message`] serves for requests, replies and pushes. The first byte of a connection fixes
 //! how its bytes are cut into payloads ([`framing::Form`]); each payload says by its own first byte
-//! which codec it is in ([`framing::Codec`]), [`json`] or [`binary`]. The same message, as the
-//! engineering notebook has it:
+//! which codec it is in ([`framing::Codec`]), [`json`] or [`binary`]. The reference //! message in both:
 //!
 //! ```text
 //! {"cmd": "login", "src": "alice", "to": "server", "body": "This is a test message",

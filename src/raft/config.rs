@@ -216,7 +216,7 @@ impl fmt::Display for StartError {
                  are missing, look at the log with dump-log"
             ),
             StartError::AbsurdCopy { copy } => {
-                write!(f, "the log's copy has the number {copy}, which no log has come to")
+                write!(f, "the log's copy has the impossible number {copy}")
             }
             StartError::TailElsewhere { last_index } => {
                 write!(f, "the recovered tail does not end the log at index {last_index}")

@@ -15,7 +15,7 @@
 //! - A request is answered whoever sent it: who counts the answers has the configuration that
 //!   matters (§4.1). So a server whose log ends before a change can be brought up to date, or vote,
 //!   for one that it does not know yet.
-//! - A server that is no member any more is sent nothing and counts nowhere. It does not disturb: its
+//! - A server that is no longer a member is sent nothing and counts nowhere. It does not disturb: its
 //!   questions are refused while a PRIMARY is heard (§4.2.3).
 
 use std::fmt;
@@ -390,20 +390,20 @@ impl fmt::Display for ChangeError {
                 write!(f, "this PRIMARY has not committed an entry of its term: try again soon")
             }
             ChangeError::Busy => {
-                write!(f, "the change of the members before is not committed: try again soon")
+                write!(f, "the previous change of the members is not committed: try again soon")
             }
             ChangeError::NoConfiguration => write!(f, "no cluster can have these members"),
             ChangeError::TooMuch => {
                 write!(f, "more than one server would get or lose its vote: change one at a time")
             }
             ChangeError::Itself => {
-                write!(f, "the PRIMARY cannot take its own vote: it is to hand over first")
+                write!(f, "the PRIMARY cannot remove its own vote: it must hand over first")
             }
             ChangeError::NotCaughtUp { id } => {
-                write!(f, "server {id} has not caught up yet: it gets a vote when it has")
+                write!(f, "server {id} has not caught up yet: it gets a vote then")
             }
             ChangeError::Asking => {
-                write!(f, "the servers that would have a vote are asked whether they answer")
+                write!(f, "waiting for answers from the servers that would have a vote")
             }
             ChangeError::NoMajority { answering, quorum } => write!(
                 f,

@@ -294,7 +294,7 @@ impl fmt::Display for TransferError {
         match *self {
             TransferError::NotPrimary { primary } => ProposeError::NotPrimary { primary }.fmt(f),
             TransferError::NoBackup { to } => {
-                write!(f, "server {to} is no backup of this PRIMARY: choose another")
+                write!(f, "server {to} is not a backup of this PRIMARY: choose another")
             }
             TransferError::Busy { to } => write!(f, "the PRIMARY already hands over to {to}"),
         }

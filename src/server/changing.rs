@@ -108,7 +108,7 @@ impl Changing {
             return with.answer(key, "elsewhere", "this server is not PRIMARY");
         }
         if self.asked.is_some() {
-            return with.answer(key, "later", "another change of the members is under way");
+            return with.answer(key, "later", "another change of the members is in progress");
         }
         match with.first_step(&change) {
             Ok(Some(address)) => {
@@ -144,7 +144,7 @@ impl Changing {
             }
             Err(why) => {
                 let (key, name, own) = (asked.key, &asked.change.name, &with.own.id);
-                let why = format!("{name} does not answer {own} as it should at {address}: {why}");
+                let why = format!("{name} does not answer {own} at {address}: {why}");
                 with.answer(key, "refused", &why);
             }
         }
@@ -156,7 +156,7 @@ impl Changing {
         let (key, change, replica) = (asked.key, &asked.change, &with.service.replica);
         // What is not applied yet might have given the number already.
         if replica.state().members() != replica.members() {
-            let why = "the change of the members before is not committed";
+            let why = "the previous change of the members is not committed";
             return with.answer(key, "later", why);
         }
         let number = replica.state().next_number();
@@ -200,9 +200,9 @@ impl Changing {
                 ("elsewhere", "this server is not PRIMARY")
             }
             _ if *with.service.serving() != Serving::Primary => {
-                ("unknown", "this server is PRIMARY no longer: look with chatctl members list")
+                ("unknown", "this server is no longer PRIMARY: check with chatctl members list")
             }
-            _ if is_over => ("unknown", "it takes too long: look with chatctl members list"),
+            _ if is_over => ("unknown", "timed out: check with chatctl members list"),
             _ => return,
         };
         let key = asked.key;
@@ -316,7 +316,7 @@ impl Means<'_> {
             return Err(format!("{} answers there", name.escape_debug()));
         }
         if *cluster != [0; 16] && *cluster != self.own.cluster {
-            return Err("its data directory is of another cluster".to_owned());
+            return Err("its data directory belongs to another cluster".to_owned());
         }
         let present = state.members().iter().find(|member| member.name == *name);
         if present.is_some_and(|member| member.incarnation == *incarnation) {
@@ -325,7 +325,9 @@ impl Means<'_> {
                 .to_owned());
         }
         if state.was_member(*incarnation) {
-            return Err("its data directory was a member's before: give it an empty one".to_owned());
+            return Err("its data directory was already used by a member: give it an empty \
+                        one"
+            .to_owned());
         }
         Ok(*incarnation)
     }
@@ -398,7 +400,7 @@ fn no_majority(members: &[chat::Member], answering: &[ServerId], quorum: usize) 
     };
     let (up, down) = (names(true), names(false));
     format!(
-        "the servers with a vote that answer would be no majority: {up} of {quorum} that are needed; \
-         {down} does not answer"
+        "the change would leave no majority: of {quorum} voters needed, these answer: {up}; \
+         these do not: {down}"
     )
 }

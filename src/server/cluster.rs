@@ -88,13 +88,13 @@ pub fn check_flags(options: &Options) -> Result<(), String> {
     let Some(id) = &options.id else {
         let example = &first.name;
         return Err(format!(
-            "--cluster is given: say which of its servers this one is, as in --id {example}"
+            "--cluster needs --id, the name of this server in it, as in --id {example}"
         ));
     };
     if !options.cluster.iter().any(|listed| listed.name == *id) {
         let names: Vec<&str> = options.cluster.iter().map(|listed| listed.name.as_str()).collect();
         let names = names.join(", ");
-        return Err(format!("--id {id} is none of the servers in --cluster, which are {names}"));
+        return Err(format!("--id {id} is not in --cluster, which has {names}"));
     }
     if options.cluster_secret_file.is_none() {
         return Err("--cluster needs --cluster-secret-file; make one with chatctl serve \
@@ -111,14 +111,14 @@ pub(super) fn check_directory(options: &Options, state: &HardState) -> Result<()
         && !standing::may_be_renamed(state)
     {
         return Err(Error::Cluster(format!(
-            "the data directory {} is of server {}, not of {id}: check --id and --data-dir",
+            "the data directory {} belongs to server {}, not to {id}: check --id and --data-dir",
             options.data_dir.display(),
             state.id
         )));
     }
     if state.cluster == [0; 16] && options.cluster.is_empty() {
         return Err(Error::Cluster(format!(
-            "the data directory {} is of a cluster that is not formed yet: give --cluster",
+            "the data directory {} belongs to a cluster that is not formed yet: give --cluster",
             options.data_dir.display()
         )));
     }
@@ -148,7 +148,8 @@ pub(super) fn client_address(
     let everywhere = address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
     if everywhere && options.cluster_secret_file.is_some() {
         trace.warning(format_args!(
-            "clients of other servers are sent to {address}, which is no address: give --advertise"
+            "the other servers send clients to {address}, which clients cannot reach: give \
+             --advertise"
         ));
     }
     Ok(address)
@@ -177,7 +178,8 @@ pub(super) fn peer_address(state: &HardState, members: &[Member]) -> Result<List
 /// Why the peers' port cannot be opened.
 pub(super) fn port_error(state: &HardState, listen: &Listen, error: &io::Error) -> Error {
     Error::Cluster(format!(
-        "cannot listen at {listen} for the other servers: {error}; --cluster gives this address to {}",
+        "cannot listen at {listen} for the other servers: {error}; --cluster gives this address to \
+         {}",
         state.id
     ))
 }

@@ -260,7 +260,7 @@ fn tell_cluster(
     let listed = &options.cluster;
     let differs = listed.len() != members.len() || !listed.iter().zip(members).all(same);
     if differs && !listed.is_empty() {
-        trace.warning("--cluster differs from the members that the log has: the log's are taken");
+        trace.warning("--cluster differs from the members in the log: using those in the log");
     }
 }
 

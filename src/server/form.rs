@@ -82,7 +82,7 @@ impl<D: Disk> Former<D> {
     /// Waits until it is told, after a restart, where it stands in the cluster that let it in.
     pub fn join(disks: Disks<D>, with: &mut Means<'_>) -> Former<D> {
         with.tell_stage(Stage::Empty);
-        let line = "the log does not name this server yet: waiting for a member to do so";
+        let line = "this server is not in its log yet: waiting for a member to send the rest";
         with.tell(TraceLevel::Info, line.to_owned());
         Former::new(disks, None, with.now_ms)
     }
@@ -164,12 +164,12 @@ impl<D: Disk> Former<D> {
         let Some(cluster) = cluster.filter(|cluster| *cluster != [0; 16]) else { return Ok(None) };
         let members = chat::members_in(entry).unwrap_or_default();
         let Some(own) = standing::find(&members, with.own) else {
-            let line = format!("{name} lets in another server than this one");
+            let line = format!("{name} admits another server than this one");
             with.tell(TraceLevel::Warning, line);
             return Ok(None);
         };
         if with.own.cluster != [0; 16] && with.own.cluster != cluster {
-            let line = format!("{name} lets this server into another cluster");
+            let line = format!("{name} admits this server to another cluster");
             with.tell(TraceLevel::Warning, line);
             return Ok(None);
         }
@@ -186,7 +186,7 @@ impl<D: Disk> Former<D> {
         with.mesh.set_members(list);
         with.tell_stage(Stage::Started);
         let survives = standing::survive(&members);
-        let line = format!("this server is let in, under number {number}: {survives}");
+        let line = format!("this server is admitted as number {number}: {survives}");
         with.tell(TraceLevel::Info, line);
         Ok(Some(members))
     }
@@ -300,7 +300,7 @@ impl<D: Disk> Former<D> {
 }
 
 fn refuse_change(with: &mut Means<'_>, key: Key) {
-    let why = "result elsewhere\nwhy this server is no member yet\n";
+    let why = "result elsewhere\nwhy this server is not a member yet\n";
     with.mesh.answer(key, why.to_owned());
 }
 
@@ -331,8 +331,7 @@ impl<D: Disk> Disks<D> {
         let mut bytes = [0; N];
         for part in bytes.chunks_mut(8) {
             let random = self.state.random();
-            let random =
-                random.map_err(|error| Error::System("the system gives no random bytes", error))?;
+            let random = random.map_err(|error| Error::System("cannot get random bytes", error))?;
             part.copy_from_slice(&random.to_be_bytes()[..part.len()]);
         }
         Ok(bytes)

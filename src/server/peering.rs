@@ -20,8 +20,8 @@ use crate::wal::ReadDone;
 const WANTED_BIT: u64 = 1 << 63;
 
 /// What an operator is told who asks a server without a peers' port for a change of the members.
-const ALONE: &str = "result refused\nwhy this server is alone and has no peers' port: start it with \
-                     --id, --cluster and --cluster-secret-file first\n";
+const ALONE: &str = "result refused\nwhy this is a single server without a peer port: start it \
+                     with --id, --cluster and --cluster-secret-file first\n";
 
 /// Reads for backups, under way.
 #[derive(Default)]
@@ -152,7 +152,7 @@ impl Server {
             Ok(payloads) => payloads.map(Arc::from).collect(),
             Err(error) => {
                 self.on_read_failed(&error);
-                self.trace.error(format_args!("a backup lacks what cannot be read: {error}"));
+                self.trace.error(format_args!("cannot read an entry that a backup needs: {error}"));
                 return Some(Vec::new());
             }
         };
@@ -176,7 +176,7 @@ impl Server {
             Ok(payloads) => payloads.iter().map(|payload| Arc::from(payload.as_slice())).collect(),
             Err(error) => {
                 self.on_read_failed(error);
-                self.trace.error(format_args!("a backup lacks what cannot be read: {error}"));
+                self.trace.error(format_args!("cannot read an entry that a backup needs: {error}"));
                 Vec::new()
             }
         };

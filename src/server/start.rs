@@ -38,7 +38,7 @@ pub fn run(options: Options) -> Result<(), Error> {
     let trace = trace?;
     let result = serve(options, trace);
     match &result {
-        Ok(()) => trace.info("stopped: all that was acknowledged is on the disk"),
+        Ok(()) => trace.info("stopped: everything acknowledged is on disk"),
         Err(error) => trace.error(error),
     }
     trace.finish();
@@ -266,7 +266,7 @@ fn counted(count: u64, what: &str) -> String {
 }
 
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
-    entropy::array().map_err(|error| Error::System("the system gives no random bytes", error))
+    entropy::array().map_err(|error| Error::System("cannot get random bytes", error))
 }
 
 /// Watches for the signals that stop the server. SIGHUP is one of them, since a closed terminal must

@@ -379,7 +379,7 @@ impl Server {
     fn on_fetch_failed(&mut self, id: u64, error: &ReadError) {
         self.on_read_failed(error);
         self.trace.error(format_args!("the log cannot be read: {error}"));
-        let refusal = refuse("busy", "the server cannot read its log: its operator is told");
+        let refusal = refuse("busy", "the server cannot read its log: tell its operator");
         self.service.on_fetch_failed(id, &refusal);
     }
 

@@ -257,10 +257,10 @@ impl fmt::Display for BadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadRecord::Length(length) => write!(f, "a record cannot be {length} bytes long"),
-            BadRecord::CutOff => write!(f, "the record goes on behind the segment's end"),
+            BadRecord::CutOff => write!(f, "the record extends beyond the segment's end"),
             BadRecord::Checksum => write!(f, "the record's checksum is wrong"),
-            BadRecord::Padding => write!(f, "the padding behind the record is not zero"),
-            BadRecord::Content => write!(f, "the record's kind or fields are none of this format"),
+            BadRecord::Padding => write!(f, "the padding after the record is not zero"),
+            BadRecord::Content => write!(f, "the record's kind or fields are invalid"),
         }
     }
 }

@@ -46,8 +46,8 @@ const COUNTER: u64 = 1 << 60;
 const EMPTY: &str = "-";
 
 /// What an operator does without a state.
-const WHAT_NOW: &str = "A server that is alone: restore its directory from a copy. One of a cluster: \
-                        move the directory away, start with an empty one and let that in with chatctl \
+const WHAT_NOW: &str = "On a single server, restore the directory from a copy. On a member of a \
+                        cluster, move the directory away, start with an empty one, and run chatctl \
                         members replace";
 
 /// What a server must not forget.
@@ -212,7 +212,7 @@ fn newest(disk: &mut impl Disk) -> Result<Option<Newest>, Error> {
         Some(Newest { slot, counter, state })
     });
     let newest = valid.max_by_key(|line| line.counter);
-    let why = "neither of its two lines is whole".to_owned();
+    let why = "both of its lines are damaged".to_owned();
     let newest = newest.ok_or(Error::Damaged { why })?;
     newest.check().map_err(|why| Error::Damaged { why })?;
     Ok(Some(newest))
@@ -228,7 +228,7 @@ impl Newest {
             ("copy", copy, limits::RAFT_COPY),
         ] {
             if number > most {
-                return Err(format!("its {what} is {number}, which no server gets to"));
+                return Err(format!("its {what} is {number}, which is impossible"));
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ pub struct Examined {
     pub commit: u64,
     /// The entries behind it.
     pub tail: Vec<Entry>,
-    /// Where the last batch is not whole: the file, the offset and why.
+    /// Where the last batch is incomplete: the file, the offset and why.
     pub torn: Option<(String, u64, String)>,
 }
 
@@ -131,7 +131,7 @@ impl Judged<'_> {
             commit: if has_entries { commit } else { 0 },
             tail,
             torn: read.torn.map(|stop| {
-                let why = stop.why.unwrap_or_else(|| "the last batch is not whole".into());
+                let why = stop.why.unwrap_or_else(|| "the last batch is incomplete".into());
                 (stop.file, u64::from(stop.offset), why)
             }),
         })
@@ -143,7 +143,7 @@ impl Judged<'_> {
 pub(super) struct Read {
     /// Where each segment's records end.
     pub(super) ends: Vec<u32>,
-    /// Where the last batch is not whole.
+    /// Where the last batch is incomplete.
     pub(super) torn: Option<Stop>,
     /// Whether the newest segment has nothing but zeros behind its header.
     pub(super) newest_is_empty: bool,
@@ -216,7 +216,7 @@ fn check_empty_newest(
         segment.header.length.saturating_sub(closed_end)
     });
     if room < ROOM_FOR_ANY_BATCH && !planted(Mutant::EmptySegmentTaken) {
-        let why = format!("{why}, and the segment before has no room for what may have been in it");
+        let why = format!("{why}, and the previous segment has no room for its records");
         return Err(RecoverError::Corrupt { file, offset: 0, why });
     }
     survey.notes.push(format!("{file} was an unused segment, and empty: {why}"));

@@ -293,7 +293,7 @@ impl Files {
                 Ok(record) if record.kind == Kind::Entry => {
                     found.ranges.push(at + RECORD_HEADER_BYTES..end);
                 }
-                Ok(_) => return Err(failed(offset, "the record is no entry".into())),
+                Ok(_) => return Err(failed(offset, "the record is not an entry".into())),
                 Err(bad) => return Err(failed(offset, bad.to_string())),
             }
         }

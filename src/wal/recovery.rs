@@ -319,7 +319,7 @@ pub fn recover_readable<'v>(
 }
 
 fn torn_tail_line(stop: &Stop, last_index: u64) -> String {
-    let why = stop.why.as_deref().unwrap_or("the batch being written there is not whole");
+    let why = stop.why.as_deref().unwrap_or("the last batch is incomplete");
     let Stop { file, offset, .. } = stop;
     format!(
         "the last write of the log was cut short: {file} ends at byte {offset} ({why}), with entry \

@@ -129,7 +129,7 @@ impl<'v> Replay<'v> {
         let any = self.anywhere && self.records == 0;
         if record.batch != expected && !any {
             return Err(format!(
-                "a record of batch {} stands where batch {expected} goes on or begins",
+                "a record of batch {} is in the place of batch {expected}",
                 record.batch
             ));
         }
@@ -159,16 +159,14 @@ impl<'v> Replay<'v> {
         }
         let last = self.locations.last();
         if index != last + 1 {
-            return Err(format!("entry {index} stands behind entry {last}"));
+            return Err(format!("entry {index} follows entry {last}"));
         }
         if !(1..=limits::RAFT_TERM).contains(&term) {
-            return Err(format!("entry {index} has term {term}, which no server gets to"));
+            return Err(format!("entry {index} has term {term}, which is impossible"));
         }
         let last_term = self.locations.term(last).unwrap_or(0);
         if term < last_term {
-            return Err(format!(
-                "entry {index} of term {term} stands behind one of term {last_term}"
-            ));
+            return Err(format!("entry {index} of term {term} follows one of term {last_term}"));
         }
         self.locations.push(term, location);
         self.pending.push(Pended { index, term, location, payload: record.payload });

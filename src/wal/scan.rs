@@ -211,7 +211,7 @@ impl<D: Disk> Scanner<D> {
             return Item::End { file: String::new(), offset: 0, torn: None };
         };
         let torn = self.garbage || !self.closed;
-        let torn = torn.then(|| why.unwrap_or_else(|| "the last batch is not whole".into()));
+        let torn = torn.then(|| why.unwrap_or_else(|| "the last batch is incomplete".into()));
         Item::End { file, offset: offset.into(), torn }
     }
 
@@ -274,7 +274,7 @@ impl<D: Disk> Scanner<D> {
         let next = self.next_batch();
         if batch != next && !self.any_batch {
             self.any_batch = true;
-            let why = format!("a record of batch {batch} where batch {next} goes on or begins");
+            let why = format!("a record of batch {batch} in the place of batch {next}");
             return Ok(Step::Damage(self.stop_at(offset, Some(why)).into_damage()));
         }
         self.any_batch = false;

@@ -65,7 +65,7 @@ pub(super) fn survey(
     survey.files.sort();
     if survey.highest >= WAL_SEGMENTS {
         let (file, offset) = (segment_name(survey.highest), 0);
-        let why = "no server numbers its segments so high".to_owned();
+        let why = "the segment number is impossible".to_owned();
         return Err(RecoverError::Corrupt { file, offset, why });
     }
     survey.leave_out_unused(disk, &mut headers)?;
@@ -122,7 +122,7 @@ fn read_header(
 pub(super) fn fault_of(header: &Header, number: Option<u64>) -> Option<String> {
     match *header {
         Header { number: own, .. } if number.is_some_and(|number| number != own) => {
-            Some(format!("the file is segment {own}, under another's name"))
+            Some(format!("the file is segment {own}, under another segment's name"))
         }
         Header { number: own, follows, .. } if follows >= own => {
             Some(format!("the segment follows segment {follows}, a later one"))
@@ -191,7 +191,7 @@ impl Segment {
     /// Case SHORT: what is wrong with a file of so many bytes.
     pub(super) fn shortness(&self, length: u64) -> Option<String> {
         let short = length < u64::from(self.end);
-        short.then(|| format!("the file ends here, and should be {} bytes long at least", self.end))
+        short.then(|| format!("the file ends here, but must have at least {} bytes", self.end))
     }
 }
 

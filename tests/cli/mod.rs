@@ -72,17 +72,17 @@ fn version_and_help_go_to_standard_output_and_end_with_0() {
 #[test]
 fn a_mistyped_word_ends_with_2_and_the_nearest_one() {
     for (arguments, meant) in [
-        (&["sevre"][..], "no subcommand 'sevre'; did you mean 'serve'?"),
-        (&["--verison"], "no flag '--verison'; did you mean '--version'?"),
-        (&["version"], "no subcommand 'version'; did you mean '--version'?"),
-        (&["help", "chta"], "no subcommand 'chta'; did you mean 'chat'?"),
-        (&["serve", "--data-dri=x"], "no flag '--data-dri'; did you mean '--data-dir'?"),
-        (&["chat", "--sned", "bob"], "no flag '--sned'; did you mean '--send'?"),
+        (&["sevre"][..], "unknown subcommand 'sevre'; did you mean 'serve'?"),
+        (&["--verison"], "unknown flag '--verison'; did you mean '--version'?"),
+        (&["version"], "unknown subcommand 'version'; did you mean '--version'?"),
+        (&["help", "chta"], "unknown subcommand 'chta'; did you mean 'chat'?"),
+        (&["serve", "--data-dri=x"], "unknown flag '--data-dri'; did you mean '--data-dir'?"),
+        (&["chat", "--sned", "bob"], "unknown flag '--sned'; did you mean '--send'?"),
         (&["--data-dir=x", "serve"], "'--data-dir=x' comes after a subcommand"),
         (&["--version", "now"], "unexpected argument 'now' after --version"),
         (&["help", "serve", "now"], "unexpected argument 'now' after help"),
-        (&["\u{1b}[31m"], "no subcommand '\\u{1b}[31m'"),
-        (&[""], "no subcommand ''"),
+        (&["\u{1b}[31m"], "unknown subcommand '\\u{1b}[31m'"),
+        (&[""], "unknown subcommand ''"),
     ] {
         let (code, out, error) = run(arguments);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {error}");
@@ -107,8 +107,8 @@ fn a_wrong_line_of_the_configuration_file_is_named_by_file_and_line() {
     let path = dir.path().join("server.conf");
     let file = path.to_str().unwrap();
     for (text, said) in [
-        ("# fine\ntokendays = 3\n", ":2: no setting 'tokendays'; did you mean 'token-days'?"),
-        ("token-days = never\n", ":1: token-days: 'never' is wrong; expected a whole number"),
+        ("# fine\ntokendays = 3\n", ":2: unknown setting 'tokendays'; did you mean 'token-days'?"),
+        ("token-days = never\n", ":1: token-days: 'never' is invalid; expected a whole number"),
         ("listen\n", ":1: expected `name = value`"),
     ] {
         fs::write(&path, text).unwrap();

@@ -57,7 +57,10 @@ fn what_one_server_has_goes_on_alone_under_a_new_cluster_id_and_the_old_is_kept(
     assert!(error.contains("Say --force if they are gone for good"), "{error}");
     let (code, out, error) = said(&recover(&["--force"], &directory, "no\n"));
     assert_eq!(code, Some(1));
-    assert!(out.contains("Lost is what the other servers acknowledged"), "{out}");
+    assert!(
+        out.contains("Entries that the other servers acknowledged and this server lacks are lost"),
+        "{out}"
+    );
     assert!(error.contains("nothing was changed"), "{error}");
     assert_eq!(fs::read(directory.join("server_state.txt")).unwrap(), before);
 
@@ -109,7 +112,7 @@ fn a_recovered_server_forgets_the_members_it_had_and_grows_again() {
     old.process().wait_for_trace("another cluster");
     let (code, _, error) = said(&cluster.members(&[left], &["add", &added]));
     assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("of another cluster"), "{error}");
+    assert!(error.contains("belongs to another cluster"), "{error}");
     old.process().kill9();
     for place in 1..4 {
         fs::remove_dir_all(cluster.path(&name_of(place))).unwrap();
@@ -140,7 +143,7 @@ fn what_is_before_damage_is_taken_and_the_damage_is_told() {
     command.current_dir(&directory);
     let (code, out, error) = said(&run(command, ""));
     assert_eq!(code, Some(0), "{error}");
-    assert!(out.contains("Behind them it is damaged, and what is there is lost"), "{out}");
+    assert!(out.contains("The log is damaged after that, and the rest is lost"), "{out}");
     let server = Launch::on(&directory).start();
     assert_eq!(Talker::new(server.addresses(), "alice").history("alice").len(), 12);
 }
@@ -288,7 +291,7 @@ fn a_recover_that_was_interrupted_near_its_end_is_finished_and_no_server_starts_
     assert!(directory.join("wal").is_dir(), "the start has made an empty one");
     let (code, out, error) = said(&recover(&["--force", "--yes"], &directory, ""));
     assert_eq!(code, Some(0), "{error}");
-    assert!(out.contains("It is finished now"), "{out}");
+    assert!(out.contains("and is now complete"), "{out}");
     assert!(!fresh.exists());
     let server = Launch::on(&directory).start();
     assert_eq!(Talker::new(server.addresses(), "alice").history("alice").len(), 1);

@@ -101,7 +101,7 @@ fn a_redirect_is_told_as_an_election_not_as_a_lost_connection() {
     world.carry_down(usize::MAX);
     world.cluster.primary = world.link.as_ref().expect("connected").server;
     let mut primary = push("server_status");
-    primary.body = "primary: all is served again".into();
+    primary.body = "primary: all requests are served again".into();
     say(&mut world, &primary);
     world.calm();
     assert_eq!(states(&world), [State::Offline, State::Electing, State::Connected]);

@@ -210,7 +210,7 @@ fn fails(launch: Launch) -> String {
 fn flags_that_do_not_fit_the_directory_or_each_other_are_refused_with_what_to_do() {
     let mut cluster = without_c("flags");
     let error = fails(cluster.launch(2).replace_flag(["--id", "b"]));
-    assert!(error.contains("is of server c, not of b"), "{error}");
+    assert!(error.contains("belongs to server c, not to b"), "{error}");
     let secret = cluster.secret();
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let error = fails(cluster.launch(2));

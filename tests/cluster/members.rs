@@ -140,7 +140,7 @@ fn a_removal_that_would_cost_the_majority_is_refused_with_the_reason() {
     cluster.members_ok(&[primary], &["remove", &down_name]);
     alice.send("alice", 2, "two of two");
     let output = cluster.members(&[primary], &["remove", "x"]);
-    refused(&output, "x is no member");
+    refused(&output, "x is not a member");
     // A server does not take itself out: it hands over, and the next one does it.
     cluster.members_ok(&[primary, up], &["remove", &name_of(primary)]);
     alice.send("alice", 3, "alone");
@@ -202,13 +202,13 @@ fn a_server_is_added_only_when_it_answers_and_only_with_a_directory_that_is_its_
     // One of another cluster.
     let list = b.clone();
     let mut alone = cluster.launch(1).replace_flag(["--cluster", &list]).start();
-    refused(&cluster.members(&[0], &["add", &b]), "of another cluster");
+    refused(&cluster.members(&[0], &["add", &b]), "belongs to another cluster");
     alone.signal(chatctl::sys::signal::TERM);
     assert!(alone.ended().status.success());
     // Its log has another founder than a, so it is not let in later either.
     match cluster.launch(1).try_start() {
         Ok(server) => {
-            refused(&cluster.members(&[0], &["add", &b]), "of another cluster");
+            refused(&cluster.members(&[0], &["add", &b]), "belongs to another cluster");
             server.signal(chatctl::sys::signal::TERM);
         }
         Err(Ended { stderr, .. }) => panic!("{stderr}"),

@@ -42,7 +42,7 @@ fn a_server_that_is_alone_is_asked_by_its_directory_and_by_nothing_else() {
     assert_eq!(row(&said(&members), "lone")[2..4], ["voter", "up"], "{}", said(&members));
     let change = ask(&data_dir, &["members", "add", "b=127.0.0.1:1"]);
     assert_eq!(change.status.code(), Some(1));
-    assert!(said(&change).contains("this server is alone and has no peers' port"));
+    assert!(said(&change).contains("this is a single server without a peer port"));
 
     // What a dead server has left is replaced.
     server.kill9();
@@ -105,7 +105,7 @@ fn through_any_server_of_a_cluster_all_are_asked_and_its_members_are_changed() {
     let members = said(&ask(&data_dir, &["members", "list"]));
     assert_eq!(members.lines().count(), 3, "{members}");
     let none = ask(&data_dir, &["members", "remove", "x"]);
-    assert!(said(&none).contains("x is no member"), "{}", said(&none));
+    assert!(said(&none).contains("x is not a member"), "{}", said(&none));
 
     cluster.kill9(primary);
     let status = ask(&data_dir, &["status"]);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 const KINDS: [&str; 6] = ["small", "typical", "4KiB", "non-ascii", "escape-heavy", "history-page"];
 
-/// Fields of the notebook's message and of a delivered one.
+/// Fields of the reference message and of a delivered one.
 const FIELDS: usize = 7 + 9;
 
 fn output(runs: u32, json: bool) -> String {
@@ -25,7 +25,7 @@ fn line<'a>(text: &'a str, words: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_notebooks_comparison_comes_first_with_and_without_framing() {
+fn the_reference_message_comes_first_with_and_without_framing() {
     let text = output(1, false);
     assert_eq!(line(&text, "JSON line"), ["162", "163"]);
     assert_eq!(line(&text, "framed JSON"), ["162", "166"]);

@@ -2,7 +2,7 @@
 
 use chatctl::protocol::{DecodeError, Message, MsgIds, binary};
 
-use super::{notebook_message, samples};
+use super::{reference_message, samples};
 
 /// `cmd` x, `src` s, `to` t, `body` bb, no error: the least that is a message, and no tails.
 const HEAD: &[u8] = b"\x01x\x01s\x01t\x00\x02bb\x00";
@@ -113,7 +113,7 @@ fn texts_of_every_length_keep_their_bytes_whatever_the_length_bytes_look_like() 
     for length in (0..300).chain([0x7fff, 0x8000, 0xc3a9, 0xffff]) {
         for letter in ["b", "é"] {
             let body = letter.repeat(length / letter.len());
-            let message = Message { body: body.into(), time: u64::MAX, ..notebook_message() };
+            let message = Message { body: body.into(), time: u64::MAX, ..reference_message() };
             let mut out = Vec::new();
             binary::encode(&message, &mut out);
             assert_eq!(binary::decode(&out), Ok(message));

@@ -4,7 +4,7 @@ use chatctl::limits::{FRAME_BYTES, PAYLOAD_BYTES};
 use chatctl::protocol::framing::{self, Codec, Form, Split, form_of};
 use chatctl::protocol::{Message, json};
 
-use super::{notebook_message, samples};
+use super::{reference_message, samples};
 
 /// What a connection does: keeps unconsumed bytes, splits until more is needed.
 struct Stream {
@@ -253,6 +253,6 @@ fn an_unreadable_line_leaves_the_next_one_readable() {
 #[test]
 fn lines_are_json_whatever_codec_is_asked_for() {
     let mut out = Vec::new();
-    framing::put(&mut out, Form::Lines, Codec::Binary, &notebook_message());
+    framing::put(&mut out, Form::Lines, Codec::Binary, &reference_message());
     assert_eq!((out.len(), out[0], out[162]), (163, b'{', b'\n'));
 }

@@ -1,9 +1,9 @@
-//! Byte for byte: the notebook's two vectors, and what the page adds to them.
+//! Byte for byte: the two vectors of the reference message, and what the page adds to them.
 
 use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::protocol::{Message, MsgIds, binary, json};
 
-use super::{ID, notebook_message, samples};
+use super::{ID, reference_message, samples};
 
 const JSON: &[u8] = b"{\"cmd\": \"login\", \"src\": \"alice\", \"to\": \"server\", \
     \"body\": \"This is a test message\", \"error\": false, \
@@ -24,17 +24,17 @@ fn binary_of(message: &Message) -> Vec<u8> {
 }
 
 #[test]
-fn the_notebooks_message_is_its_162_bytes_of_json_both_ways() {
+fn the_reference_message_is_its_162_bytes_of_json_both_ways() {
     assert_eq!(JSON.len(), 162);
-    assert_eq!(json_of(&notebook_message()), JSON);
-    assert_eq!(json::decode(JSON), Ok(notebook_message()));
+    assert_eq!(json_of(&reference_message()), JSON);
+    assert_eq!(json::decode(JSON), Ok(reference_message()));
 }
 
 #[test]
-fn the_notebooks_message_is_its_86_bytes_of_binary_both_ways() {
+fn the_reference_message_is_its_86_bytes_of_binary_both_ways() {
     assert_eq!(BINARY.len(), 86);
-    assert_eq!(binary_of(&notebook_message()), BINARY);
-    assert_eq!(binary::decode(BINARY), Ok(notebook_message()));
+    assert_eq!(binary_of(&reference_message()), BINARY);
+    assert_eq!(binary::decode(BINARY), Ok(reference_message()));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_was_encoded_decodes_to_the_same_in_both_codecs_and_across() {
 
 #[test]
 fn encoding_appends_and_framing_puts_the_length_or_the_lf_around() {
-    let message = notebook_message();
+    let message = reference_message();
     let mut out = b"before".to_vec();
     json::encode(&message, &mut out);
     binary::encode(&message, &mut out);
@@ -135,7 +135,7 @@ fn encoding_appends_and_framing_puts_the_length_or_the_lf_around() {
 fn strings_without_escapes_are_borrowed_from_the_bytes() {
     use std::borrow::Cow::Borrowed;
     for message in [json::decode(JSON), binary::decode(BINARY)] {
-        let message = message.expect("the notebook's message is one");
+        let message = message.expect("the reference message is valid");
         assert!(matches!(message.cmd, Borrowed("login")));
         assert!(matches!(message.src, Borrowed("alice")));
         assert!(matches!(message.to, Borrowed("server")));

@@ -47,11 +47,11 @@ fn a_known_key_twice_is_refused_however_it_is_spelt() {
         for (first, second) in [(key, key), (&escaped, key), (key, &escaped)] {
             let text = format!(r#"{{"{first}":{value},"{second}":{value}}}"#);
             let second_at = text.rfind(&format!("\"{second}\"")).expect("it was just put there");
-            assert_bad(&[(&text, &format!("the key {key} is there a second time"))]);
+            assert_bad(&[(&text, &format!("duplicate key {key}"))]);
             assert_bad(&[(&text, &format!("at byte {second_at}"))]);
         }
     }
-    assert_bad(&[(r#"{"cmd":"x","c\u006dd":"x"}"#, "the key cmd is there a second time")]);
+    assert_bad(&[(r#"{"cmd":"x","c\u006dd":"x"}"#, "duplicate key cmd")]);
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn a_number_that_is_no_integer_in_range_is_refused() {
         ["65536", "-1", "-0", "1.0", "0.5", "1e1", "10E0", "00", "01", "99999999999999999999999"];
     for value in limits {
         let text = format!(r#"{{"cmd":"x","limit":{value}}}"#);
-        assert_bad(&[(&text, "limit is no integer from 0 to 65535, at byte 19")]);
+        assert_bad(&[(&text, "limit is not an integer from 0 to 65535, at byte 19")]);
     }
     for key in ["time", "seq"] {
         for value in ["18446744073709551616", "184467440737095516150", "-1", "1.5", "1e3", "007"] {
             let text = format!(r#"{{"cmd":"x","{key}":{value}}}"#);
-            let part = format!("{key} is no integer from 0 to 18446744073709551615");
+            let part = format!("{key} is not an integer from 0 to 18446744073709551615");
             assert_bad(&[(&text, &part)]);
         }
     }

@@ -13,8 +13,8 @@ use chatctl::protocol::{Message, MsgIds};
 
 pub const ID: &str = "8d4a8912-5776-4438-ac14-8b791cfc63f2";
 
-/// The engineering notebook's message.
-pub fn notebook_message() -> Message<'static> {
+/// The reference message.
+pub fn reference_message() -> Message<'static> {
     Message {
         cmd: "login".into(),
         src: "alice".into(),
@@ -33,7 +33,7 @@ pub fn samples() -> Vec<Message<'static>> {
     let base = Message { cmd: "send".into(), ..Message::default() };
     let long = |text: &str, bytes: usize| Cow::Owned(text.repeat(bytes / text.len()));
     vec![
-        notebook_message(),
+        reference_message(),
         base.clone(),
         Message { error: true, body: "busy: try again".into(), ..base.clone() },
         Message { msg_ids: MsgIds::one(""), ..base.clone() },

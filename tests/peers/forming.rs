@@ -260,7 +260,7 @@ fn servers_that_were_given_different_lists_form_nothing() {
     let forming = world.parts[0].as_mut().unwrap();
     forming.waits_for(&world.net.meshes[0], 10_000);
     let line = forming.waits_for(&world.net.meshes[0], 20_000).unwrap();
-    assert!(line.contains("another --cluster"), "{line}");
+    assert!(line.contains("its --cluster differs"), "{line}");
 }
 
 /// Crashes everywhere, at last none any more: all have started, with one entry.

@@ -98,7 +98,7 @@ fn a_silent_connection_is_closed_and_pings_keep_one_that_has_nothing_to_say() {
     net.routes[1] = None;
     net.pass(SILENCE_MS + 20);
     assert_eq!((net.lost(0, 1), net.lost(1, 0)), (1, 1));
-    assert!(net.told(0, "nothing was heard for too long"), "{:?}", net.lines);
+    assert!(net.told(0, "silent for too long"), "{:?}", net.lines);
 }
 
 /// Both sides tell why, and neither is connected.

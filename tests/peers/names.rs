@@ -242,7 +242,7 @@ fn whoever_answers_at_a_name_is_found_at_any_of_its_addresses() {
 fn it_is_said_why_nobody_answers_at_a_name() {
     for (answer, why) in [
         (fails(0), "cannot be looked up: no such name"),
-        (found(60_000, &[address_of(1)]), "looking up its name takes too long"),
+        (found(60_000, &[address_of(1)]), "looking up its name timed out"),
         (found(0, &[elsewhere(2)]), "nobody is there"),
         (found(0, &[elsewhere(1)]), "timed out"),
     ] {

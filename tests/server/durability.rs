@@ -294,7 +294,7 @@ fn a_closed_terminal_stops_the_server_cleanly() {
     server.signal(signal::HUP);
     let ended = server.ended();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("stopped: all that was acknowledged"), "{ended:?}");
+    assert!(ended.stderr.contains("stopped: everything acknowledged"), "{ended:?}");
     assert_eq!(history(&server.restart(), "alice").len(), 1);
 }
 

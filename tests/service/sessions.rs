@@ -30,7 +30,7 @@ fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest(
     assert!(!world.ask(late, &ask("login").src("alice").body(PASSWORD)).error);
     let told = world.read(keys[0]).expect("the session that was silent for longest is told");
     assert_eq!((told.cmd.as_ref(), code(&told).as_str()), ("error", "not-logged-in"));
-    assert!(told.body.contains("another login has ended this one"), "{}", told.body);
+    assert!(told.body.contains("a new login ended this one"), "{}", told.body);
     assert!(world.service.client(keys[0]).is_none(), "it is closed");
     for key in [keys[1], keys[2], late, bob] {
         assert!(!world.ask(key, &ask("list")).error, "the others go on");

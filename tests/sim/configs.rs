@@ -173,7 +173,7 @@ impl Configs {
             Body::Vote { transfer: false, .. } => {
                 let out_us = self.out_since.get(&from).copied().unwrap_or(Us::MAX);
                 let asked_us = self.asks.get(&from).map_or(0, |(_, since_us)| *since_us);
-                assert!(asked_us < out_us, "{from} is no member any more, and raises the term");
+                assert!(asked_us < out_us, "{from} is no longer a member, and raises the term");
             }
             _ => {}
         }

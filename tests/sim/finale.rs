@@ -106,7 +106,7 @@ impl World {
             }
             let is_out = server.runs() && server.took_part && !counts && self.rng.chance(1, 2);
             if is_out {
-                self.note_of(place, "is no member any more, and lives on");
+                self.note_of(place, "is no longer a member, and lives on");
                 continue;
             }
             rest.push(place);

@@ -527,7 +527,7 @@ fn an_empty_newest_segment_is_unused_where_the_one_before_has_room_for_any_batch
     disk.set_content("00000002.wal", b"");
     let error = start(&disk).expect_err("a batch may have begun there");
     assert_eq!((error.place().0, error.place().1), ("00000002.wal", 0), "{error}");
-    assert!(error.to_string().contains("has no room for what may have been in it"), "{error}");
+    assert!(error.to_string().contains("has no room for its records"), "{error}");
     disk.set_content("00000002.wal", &before["00000002.wal"]);
     assert!(start(&disk).is_ok());
 }

@@ -75,21 +75,21 @@ fn read_by_all(disk: &SimDisk) -> Result<(Wal, Report, Vec<Entry>), RecoverError
 fn a_record_with_a_hostile_value_is_refused_by_place_by_all_who_read_it() {
     let newest = limits::WAL_INDEX;
     for (kind, batch, term, index, said) in [
-        (Kind::Entry, 2, u64::MAX, 3, "which no server gets to"),
-        (Kind::Entry, 2, limits::RAFT_TERM + 1, 3, "which no server gets to"),
-        (Kind::Entry, 2, 0, 3, "which no server gets to"),
-        (Kind::Entry, 2, 1, 3, "stands behind one of term 2"),
+        (Kind::Entry, 2, u64::MAX, 3, "which is impossible"),
+        (Kind::Entry, 2, limits::RAFT_TERM + 1, 3, "which is impossible"),
+        (Kind::Entry, 2, 0, 3, "which is impossible"),
+        (Kind::Entry, 2, 1, 3, "follows one of term 2"),
         (Kind::Entry, 2, 2, u64::MAX, "no log has an entry"),
         (Kind::Entry, 2, 2, newest + 1, "no log has an entry"),
-        (Kind::Entry, 2, 2, newest, "stands behind entry 2"),
-        (Kind::Entry, 2, 2, 2, "stands behind entry 2"),
-        (Kind::Entry, 2, 2, 1, "stands behind entry 2"),
+        (Kind::Entry, 2, 2, newest, "follows entry 2"),
+        (Kind::Entry, 2, 2, 2, "follows entry 2"),
+        (Kind::Entry, 2, 2, 1, "follows entry 2"),
         (Kind::Truncate, 2, 0, u64::MAX, "no log has an entry"),
         (Kind::Truncate, 2, 0, 1, "though 1 are committed"),
         (Kind::Mark, 2, 0, u64::MAX, "no log has an entry"),
         (Kind::Mark, 2, 0, newest + 1, "no log has an entry"),
-        (Kind::Mark, (1 << 56) - 1, 0, 1, "stands where batch 2 goes on or begins"),
-        (Kind::Entry, 0, 2, 3, "stands where batch 2 goes on or begins"),
+        (Kind::Mark, (1 << 56) - 1, 0, 1, "is in the place of batch 2"),
+        (Kind::Entry, 0, 2, 3, "is in the place of batch 2"),
     ] {
         let (disk, mut segment) = (SimDisk::new(1), segment(1));
         segment.put(Kind::Entry, 1, 2, 1, b"one");

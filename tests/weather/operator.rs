@@ -19,7 +19,7 @@ const ASK_MS: &str = "5000";
 /// Fewer members than this are never left, where there were more.
 const FEWEST: usize = 3;
 /// Why a change may be refused for as long as the weather is bad.
-const REASONS: [&str; 3] = ["does not answer", "would be no majority", "nobody can take over"];
+const REASONS: [&str; 3] = ["does not answer", "would leave no majority", "nobody can take over"];
 
 /// What the operator has done.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub struct Changes {
     left_running: u64,
     pub replaced: u64,
     refused: u64,
-    /// Times that a change was not done in time, or that it was not known whether it was done.
+    /// Times that a change was timed out, or that it was not known whether it was done.
     late: u64,
     /// Changes that were found done when they were asked for again.
     found_done: u64,
@@ -42,7 +42,7 @@ impl fmt::Display for Changes {
         write!(
             f,
             "{added} members added, {removed} removed ({left_running} left running), {replaced} \
-             wiped and replaced; {refused} times refused, {late} times not done in time, \
+             wiped and replaced; {refused} times refused, {late} times timed out, \
              {found_done} of these found done"
         )
     }

@@ -39,7 +39,7 @@ impl fmt::Display for Error {
                 write!(f, "{name}: {cmd} was refused: {}", body.escape_debug())
             }
             Error::Odd(name, what) => {
-                write!(f, "{name}: not what this protocol says: {}", what.escape_debug())
+                write!(f, "{name}: protocol error: {}", what.escape_debug())
             }
             Error::Redirected(address) if address.is_empty() => {
                 f.write_str("this server is not PRIMARY, and names none")
@@ -49,7 +49,7 @@ impl fmt::Display for Error {
                 write!(f, "this server is not PRIMARY; give its address first: {address}")
             }
             Error::System(what, error) => write!(f, "{what}: {error}"),
-            Error::NoProcess(pid) => write!(f, "there is no process {pid} to measure"),
+            Error::NoProcess(pid) => write!(f, "no process {pid}"),
             Error::Interrupted => f.write_str("interrupted before a message was sent"),
             Error::Output(error) => write!(f, "cannot write the output: {error}"),
         }

@@ -390,7 +390,7 @@ impl Tally {
                 self.figures.delivering_us = at_us - self.start_us;
                 Ok(())
             }
-            _ => Err(format!("a push of what was not sent here: {:?}", message.msg_ids)),
+            _ => Err(format!("an unexpected push: {:?}", message.msg_ids)),
         }
     }
 }

@@ -95,9 +95,8 @@ fn measure(options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
     let mut signals =
         Signals::new(&[signal::INT, signal::TERM]).map_err(system("cannot watch for signals"))?;
     process::raise_open_files_limit();
-    let run = entropy::array().map_err(system("the system gives no random bytes"))?;
-    let password: [u8; 16] =
-        entropy::array().map_err(system("the system gives no random bytes"))?;
+    let run = entropy::array().map_err(system("cannot get random bytes"))?;
+    let password: [u8; 16] = entropy::array().map_err(system("cannot get random bytes"))?;
     let ids = Ids::new(run);
     let mut progress = Progress::new();
     let mut space = Space::default();

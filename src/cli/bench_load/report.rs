@@ -74,7 +74,7 @@ impl Report<'_> {
         }
         self.print_latency(out)?;
         let Verdict { checked, missing, doubled, damaged } = self.verdict;
-        write!(out, "history      {checked:>11} acknowledged messages looked for: {missing} ")?;
+        write!(out, "history      {checked:>11} acknowledged messages checked: {missing} ")?;
         writeln!(out, "missing, {doubled} doubled, {damaged} damaged")?;
         let (read, each) = (self.read, rate(self.read, self.reading_us));
         write!(out, "             {read:>11} read in {:.2} s: ", seconds(self.reading_us))?;

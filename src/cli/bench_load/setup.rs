@@ -59,7 +59,7 @@ impl<'a> Setup<'a> {
         let mut wires = Vec::new();
         let mut redirects = 0;
         while wires.len() < count {
-            self.progress.tell(|| format!("{} of {count} accounts made", wires.len()));
+            self.progress.tell(|| format!("{} of {count} accounts created", wires.len()));
             match self.create(&wires.len().to_string(), space) {
                 Ok(wire) => wires.push(wire),
                 Err(Error::Redirected(to)) if redirects < limits::REDIRECTS && !to.is_empty() => {
@@ -133,7 +133,7 @@ impl<'a> Setup<'a> {
                 return Ok(wire);
             }
             self.progress
-                .tell(|| format!("waiting to make {name}: {}", answer.body.escape_debug()));
+                .tell(|| format!("waiting to create {name}: {}", answer.body.escape_debug()));
             let mut watched = [PollFd::new(self.signals.as_raw_fd(), true, false)];
             poll::wait(&mut watched, Some(wait_ms))
                 .map_err(|error| Error::System("cannot wait", error))?;

@@ -32,7 +32,7 @@ impl Socket {
         if let Some(path) = address.strip_prefix("unix:") {
             return UnixStream::connect(path).map(Socket::Unix);
         }
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "it names no address");
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for candidate in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&candidate, ANSWER_TIMEOUT) {
                 Ok(stream) => {

@@ -29,13 +29,13 @@ impl Folder {
                 let found = fs::symlink_metadata(path);
                 let found = found.map_err(|error| format!("cannot use {shown}: {error}"))?;
                 if !found.is_dir() {
-                    return Err(format!("{shown} is no directory (links are not followed)"));
+                    return Err(format!("{shown} is not a directory (links are not followed)"));
                 }
                 if data_dir::is_one(path) {
                     return Err(format!("{shown} is a server's data directory: give another DIR"));
                 }
             }
-            Err(error) => return Err(format!("cannot make {shown}: {error}")),
+            Err(error) => return Err(format!("cannot create {shown}: {error}")),
         }
         Ok(Folder { path: path.to_owned(), force })
     }
@@ -50,7 +50,7 @@ impl Folder {
                 return Err(format!("{shown} is a directory: give another DIR"));
             }
             if !self.force {
-                return Err(format!("{shown} is there already: give another DIR, or --force"));
+                return Err(format!("{shown} exists: give another DIR, or --force"));
             }
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Folder {
         // What is there by now, a link too, is not opened.
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&path);
-        file.map_err(|error| format!("cannot make {}: {error}", path.display()))
+        file.map_err(|error| format!("cannot create {}: {error}", path.display()))
     }
 
     /// Appends to a file that [`create`](Folder::create) has made.

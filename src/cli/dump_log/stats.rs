@@ -149,7 +149,7 @@ impl Stats {
             largest.bytes
         )?;
         let Some(dead) = self.dead() else {
-            return writeln!(out, "\nwhat is dead cannot be told: it takes a whole, sound log");
+            return writeln!(out, "\ndead bytes are unknown: they need a complete, undamaged log");
         };
         writeln!(out, "\n{:<14}{:>12}{:>16}{:>8}", "DEAD", "RECORDS", "BYTES", "SHARE")?;
         for (name, sum, why) in dead {

@@ -40,7 +40,8 @@ pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> 
     if let Some((file, offset, why)) = torn {
         writeln!(
             out,
-            "the last batch is not whole, and was not acknowledged: {file}, offset {offset}: {why}"
+            "the last batch is incomplete and was never acknowledged: {file}, offset {offset}: \
+             {why}"
         )?;
     }
     Ok(0)

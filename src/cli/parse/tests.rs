@@ -75,25 +75,29 @@ fn help_is_asked_for_by_both_forms_wherever_it_stands_before_two_dashes() {
 #[test]
 fn wrong_arguments_are_named_with_what_was_meant_or_expected() {
     for (subcommand, arguments, said) in [
-        ("serve", &["--tokendays", "3"][..], "no flag '--tokendays'; did you mean '--token-days'?"),
-        ("serve", &["--frobnicate"], "no flag '--frobnicate'\n"),
-        ("serve", &["-x"], "no flag '-x'"),
-        ("serve", &["-hh"], "no flag '-hh'"),
-        ("serve", &["--\u{1b}[2J"], "no flag '--\\u{1b}[2J'"),
+        (
+            "serve",
+            &["--tokendays", "3"][..],
+            "unknown flag '--tokendays'; did you mean '--token-days'?",
+        ),
+        ("serve", &["--frobnicate"], "unknown flag '--frobnicate'\n"),
+        ("serve", &["-x"], "unknown flag '-x'"),
+        ("serve", &["-hh"], "unknown flag '-hh'"),
+        ("serve", &["--\u{1b}[2J"], "unknown flag '--\\u{1b}[2J'"),
         ("serve", &["--token-days"], "--token-days needs a value: --token-days DAYS"),
         ("chat", &["--user", "--create"], "--user needs a value, NAME; if '--create' is meant"),
         ("chat", &["--json=yes"], "--json takes no value"),
-        ("chat", &["--user="], "--user: '' is wrong; expected NAME, not empty"),
-        ("serve", &["--trace=loud"], "'loud' is wrong; expected error, warning, info or debug"),
+        ("chat", &["--user="], "--user: '' is invalid; expected NAME, not empty"),
+        ("serve", &["--trace=loud"], "'loud' is invalid; expected error, warning, info or debug"),
         (
             "serve",
             &["--token-days=0"],
-            "--token-days: '0' is wrong; expected a whole number from 1 to",
+            "--token-days: '0' is invalid; expected a whole number from 1 to",
         ),
         ("chat", &["--user=a", "--user=b"], "--user is given twice"),
         ("serve", &["now"], "unexpected argument 'now'\n"),
         ("chat", &["--send", "bob", "a", "b"], "argument 'b'; quote a TEXT of several words"),
-        ("dump-log", &[], "PATH is missing: a data directory"),
+        ("dump-log", &[], "PATH is missing: data directory"),
         ("dump-log", &["a", "b"], "unexpected argument 'b'"),
         ("dump-log", &["a", "--from=-1"], "expected a whole number from 0 up"),
     ] {
@@ -217,7 +221,7 @@ fn a_value_refused_by_the_subcommand_is_named_with_where_it_came_from() {
     let Ok(Request::Run(parsed)) = outcome("chat", &[], &set) else { panic!("any text parses") };
     let refuse = |_: &str| Err::<(), _>("expected HOST:PORT");
     let error = parsed.read_values("servers", refuse).unwrap_err().to_string();
-    let said = "CHATCTL_SERVERS in the environment: 'nowhere' is wrong; expected HOST:PORT";
+    let said = "CHATCTL_SERVERS in the environment: 'nowhere' is invalid; expected HOST:PORT";
     assert!(error.contains(said), "{error}");
 }
 

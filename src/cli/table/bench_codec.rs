@@ -8,15 +8,15 @@ use crate::limits::BENCH_RUNS;
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "bench-codec",
     summary: "compare the sizes and speeds of the two codecs",
-    about: "Encodes and decodes typical messages as JSON and as binary, and shows their sizes \
-            in bytes, what each field costs, and the time each takes.",
+    about: "Encodes and decodes the reference message and other typical messages as JSON and as \
+            binary, and prints the size of each, the bytes of each field, and the time for each.",
     operands: &[],
     flags: &[
         Flag {
             name: "runs",
             kind: Kind::Number { min: 1, max: BENCH_RUNS as u64 },
             value: "N",
-            help: "How often each measurement is made; the least and the median are shown.",
+            help: "Number of measurements; the minimum and the median are printed.",
             default: Some("200"),
             config: false,
             ..FLAG
@@ -24,7 +24,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         Flag {
             name: "json",
             kind: Kind::Switch,
-            help: "Print one JSON object a line.",
+            help: "Print JSON, one object per line.",
             config: false,
             ..FLAG
         },

@@ -7,9 +7,13 @@ use crate::cli::completions;
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "completions",
     summary: "print completions for a shell",
-    about: "Prints a script that teaches a shell to complete the subcommands, flags and values of \
-            chatctl. make install puts it where each shell looks for it.",
-    operands: &[Operand { name: "bash|zsh|fish", required: true, help: "The shell." }],
+    about: "Prints a script with which a shell completes the subcommands, flags and values of \
+            chatctl. make install installs it for each shell.",
+    operands: &[Operand {
+        name: "bash|zsh|fish",
+        required: true,
+        help: "Shell to print the script for.",
+    }],
     flags: &[],
     variables: &[],
     settings: "",

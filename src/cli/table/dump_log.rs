@@ -7,22 +7,22 @@ use crate::cli::dump_log;
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "dump-log",
     summary: "print, check or export a server's log",
-    about: "Prints the log of a data directory, or one segment file, a line a record; or checks it, \
-            counts what is in it, or writes it out as text files. It only reads, and may run while \
-            the server does.",
+    about: "Prints the log of a data directory, or of one segment file, one record per line; or \
+            checks it, counts its records, or exports it as text files. It only reads, so the \
+            server may be running.",
     operands: &[Operand {
         name: "PATH",
         required: true,
-        help: "A data directory, or one segment file of its wal directory.",
+        help: "Data directory, or one segment file of its wal directory.",
     }],
     flags: FLAGS,
     variables: &[
         Variable {
             name: "CHATCTL_PAGER",
-            help: "What shows records page by page on a terminal, as the shell reads it; empty or \
-                   cat for nothing.",
+            help: "Command that pages the output on a terminal, run by the shell; empty or cat for \
+                   none.",
         },
-        Variable { name: "PAGER", help: "The same, where CHATCTL_PAGER is not set." },
+        Variable { name: "PAGER", help: "The same, if CHATCTL_PAGER is not set." },
         NO_COLOR,
     ],
     settings: "",
@@ -33,7 +33,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "json",
         kind: Kind::Switch,
-        help: "Print one JSON object a line.",
+        help: "Print JSON, one object per line.",
         config: false,
         ..FLAG
     },
@@ -41,7 +41,7 @@ const FLAGS: &[Flag] = &[
         name: "from",
         kind: Kind::Number { min: 0, max: u64::MAX },
         value: "INDEX",
-        help: "Leave out records below this index.",
+        help: "Start at this index.",
         config: false,
         ..FLAG
     },
@@ -49,29 +49,23 @@ const FLAGS: &[Flag] = &[
         name: "to",
         kind: Kind::Number { min: 0, max: u64::MAX },
         value: "INDEX",
-        help: "Leave out records above this index.",
+        help: "Stop at this index.",
         config: false,
         ..FLAG
     },
     Flag {
         name: "since",
         value: "TIME",
-        help: "Leave out entries before TIME: in UTC, such as 2026-11-24T03:31:02Z or 2026-11-24, \
-               or how long ago, such as 90s, 2h or 1d12h.",
+        help: "Only entries since TIME: in UTC, like 2026-11-24T03:31:02Z or 2026-11-24, or an \
+               age, like 90s, 2h or 1d12h.",
         config: false,
         ..FLAG
     },
-    Flag {
-        name: "until",
-        value: "TIME",
-        help: "Leave out entries after TIME.",
-        config: false,
-        ..FLAG
-    },
+    Flag { name: "until", value: "TIME", help: "Only entries until TIME.", config: false, ..FLAG },
     Flag {
         name: "user",
         value: "NAME",
-        help: "Leave out entries that do not concern the account NAME.",
+        help: "Only entries that concern the account NAME.",
         config: false,
         ..FLAG
     },
@@ -79,7 +73,7 @@ const FLAGS: &[Flag] = &[
         name: "kind",
         kind: Kind::Choice(dump_log::KINDS),
         value: "KIND",
-        help: "Leave out records of other kinds than KIND: found, members, create, send, take, \
+        help: "Only records of this kind: found, members, create, send, take, \
                read, delete_msgs, passwd, delete, no-op, truncate or mark.",
         repeatable: true,
         config: false,
@@ -89,23 +83,22 @@ const FLAGS: &[Flag] = &[
         name: "follow",
         short: Some('f'),
         kind: Kind::Switch,
-        help: "Go on as the server writes, batch by batch, until Ctrl-C.",
+        help: "Keep printing what the server writes, until Ctrl-C.",
         config: false,
         ..FLAG
     },
     Flag {
         name: "verify",
         kind: Kind::Switch,
-        help: "Print no records: check them all, say where the first damage is, or that all \
-               is whole.",
+        help: "Check all records instead of printing them, and report the first damage.",
         config: false,
         ..FLAG
     },
     Flag {
         name: "stats",
         kind: Kind::Switch,
-        help: "Print no records: count them by kind, with their bytes, the segments, the sizes of \
-               the batches, and what is dead.",
+        help: "Print statistics instead: records and bytes by kind, segments, batch sizes, dead \
+               bytes.",
         config: false,
         ..FLAG
     },
@@ -113,16 +106,16 @@ const FLAGS: &[Flag] = &[
         name: "digest",
         kind: Kind::Number { min: 1, max: u64::MAX },
         value: "INDEX",
-        help: "Print no records: apply the entries up to INDEX and print a digest of the state \
-               they make, which is the same on every server.",
+        help: "Print a digest instead: that of the state after entry INDEX, which is the same on \
+               every server.",
         config: false,
         ..FLAG
     },
     Flag {
         name: "export",
         value: "DIR",
-        help: "Print no records: write users.txt, messages_NAME.txt, server_state.txt and log.txt \
-               into DIR, with mode 0600.",
+        help: "Export instead: write users.txt, messages_NAME.txt, server_state.txt and log.txt to \
+               DIR, with mode 0600.",
         more: "See TEXT FILES in chatctl-wal(5).",
         config: false,
         ..FLAG
@@ -130,7 +123,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "force",
         kind: Kind::Switch,
-        help: "With --export: put the files in the place of those that are there.",
+        help: "With --export: replace existing files.",
         config: false,
         ..FLAG
     },
@@ -145,7 +138,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "no-pager",
         kind: Kind::Switch,
-        help: "Print at once, without a pager.",
+        help: "Do not use a pager.",
         config: false,
         ..FLAG
     },

@@ -6,17 +6,15 @@ use crate::cli::members;
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "members",
-    summary: "show and change which servers a cluster has",
-    about: "Shows which servers a cluster has, lets one in or takes one out, or puts a new data \
-            directory in the place of a lost one. The PRIMARY does it, one server at a time, through \
-            the log.",
+    summary: "list, add, remove and replace the servers of a cluster",
+    about: "Lists the servers of a cluster, adds or removes one, or replaces one that lost its \
+            data directory. The PRIMARY writes each change to the log, one server at a time.",
     operands: &[
-        Operand { name: "list|add|remove|replace", required: true, help: "What is to be done." },
+        Operand { name: "list|add|remove|replace", required: true, help: "Action to perform." },
         Operand {
             name: "NAME[=HOST[:PORT]]",
             required: false,
-            help: "The server that is added (where the others reach it must be given), removed or \
-                   replaced.",
+            help: "Server to add, remove or replace; add needs its address.",
         },
     ],
     flags: &[
@@ -28,14 +26,14 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             name: "timeout-ms",
             kind: Kind::Number { min: 1, max: 3_600_000 },
             value: "MS",
-            help: "How long all of it may take.",
+            help: "Timeout of the command.",
             default: Some("10000"),
             ..FLAG
         },
         Flag {
             name: "json",
             kind: Kind::Switch,
-            help: "Print one JSON object a line: for list.",
+            help: "Print JSON, one object per line (only with list).",
             config: false,
             ..FLAG
         },

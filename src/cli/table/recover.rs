@@ -6,27 +6,28 @@ use crate::cli::recover;
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "recover",
-    summary: "make a server that is alone of what one server of a lost cluster has",
-    about: "For the day when the majority of a cluster is gone for good. Says what may be lost, \
-            asks, and makes a new cluster of one server from a data directory, which is kept. The \
-            server must not run.",
+    summary: "make a new cluster of one server from a lost cluster's data directory",
+    about: "For use when the majority of a cluster is lost for good. Prints what may be lost, asks \
+            for confirmation, and makes a new cluster of one server from a data directory. The old \
+            directory is kept. Stop the server first.",
     operands: &[Operand {
         name: "DIR",
         required: true,
-        help: "The data directory of the server that has most.",
+        help: "Data directory of the server with the most entries.",
     }],
     flags: &[
         Flag {
             name: "force",
             kind: Kind::Switch,
-            help: "Yes, the others are gone for good; without it nothing is done.",
+            help: "Confirm that the other servers are lost for good; without this flag, nothing is \
+                   changed.",
             config: false,
             ..FLAG
         },
         Flag {
             name: "yes",
             kind: Kind::Switch,
-            help: "Do not ask: for scripts.",
+            help: "Do not ask for confirmation, for scripts.",
             config: false,
             ..FLAG
         },

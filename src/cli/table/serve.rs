@@ -7,8 +7,8 @@ use crate::cli::serve;
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "serve",
     summary: "run a chat server",
-    about: "Runs a chat server on a data directory until SIGINT or SIGTERM. Every change is on \
-            the disk before its reply leaves.",
+    about: "Runs a chat server on a data directory until SIGINT or SIGTERM. Every change is synced \
+            to disk before its reply is sent.",
     operands: &[],
     flags: FLAGS,
     variables: &[],
@@ -20,10 +20,11 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "listen",
         value: "ADDRESS",
-        help: "Accept clients at ADDRESS: HOST[:PORT], :PORT for all interfaces, or unix:PATH; the port is 7262 unless given.",
-        more: "Of a name, every address; of all interfaces, IPv6 and IPv4. What is not there yet is \
-               waited for. There is no encryption: listening elsewhere than on a loopback address \
-               is said in a warning line.",
+        help: "Accept clients at ADDRESS: HOST[:PORT], :PORT for all interfaces, or unix:PATH; the \
+               port is 7262 unless given.",
+        more: "A name means all of its addresses; all interfaces means IPv6 and IPv4. The server \
+               waits for addresses that do not exist yet. Connections are not encrypted, so the \
+               server warns about each address that is not loopback.",
         default: Some("127.0.0.1:7262"),
         repeatable: true,
         ..FLAG
@@ -31,8 +32,8 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "data-dir",
         value: "DIR",
-        help: "Keep everything in DIR, which is made with mode 0700 if it is not there.",
-        more: "One server at a time can use a directory.",
+        help: "Data directory; created with mode 0700 if missing.",
+        more: "Only one server at a time can use a directory.",
         default: Some("./chatctl-data"),
         ..FLAG
     },
@@ -41,8 +42,8 @@ const FLAGS: &[Flag] = &[
         name: "password-iterations",
         kind: Kind::Number { min: 1, max: 10_000_000 },
         value: "N",
-        help: "PBKDF2 iterations of password verifiers made from now on.",
-        more: "RFC 7677 asks for at least 4096. Verifiers that are already stored keep theirs.",
+        help: "PBKDF2 iterations of new password verifiers.",
+        more: "RFC 7677 requires at least 4096. Stored verifiers are not changed.",
         default: Some("100000"),
         ..FLAG
     },
@@ -50,7 +51,7 @@ const FLAGS: &[Flag] = &[
         name: "token-days",
         kind: Kind::Number { min: 1, max: 3650 },
         value: "DAYS",
-        help: "How long a token for resuming a session is good.",
+        help: "Validity of a token for resuming a session.",
         default: Some("7"),
         ..FLAG
     },
@@ -58,7 +59,7 @@ const FLAGS: &[Flag] = &[
         name: "idle-timeout",
         kind: Kind::Number { min: 1, max: 31_536_000 },
         value: "SECONDS",
-        help: "Close a connection that has sent nothing for this long.",
+        help: "Close a connection that sends nothing for this long.",
         default: Some("600"),
         ..FLAG
     },
@@ -66,7 +67,7 @@ const FLAGS: &[Flag] = &[
         name: "login-timeout",
         kind: Kind::Number { min: 1, max: 86_400 },
         value: "SECONDS",
-        help: "Close a connection that has not logged in for this long.",
+        help: "Close a connection that does not log in within this time.",
         default: Some("60"),
         ..FLAG
     },
@@ -74,9 +75,9 @@ const FLAGS: &[Flag] = &[
         name: "segment-mib",
         kind: Kind::Number { min: 1, max: 1024 },
         value: "MIB",
-        help: "Size of the log segments made from now on, in mebibytes.",
-        more: "Segments are preallocated, and one spare is always kept ready: a new data directory \
-               takes twice this much of the disk.",
+        help: "Size of new log segments, in mebibytes.",
+        more: "Segments are preallocated, and there is always a spare one: a new data directory \
+               uses twice this size.",
         default: Some("64"),
         ..FLAG
     },
@@ -85,9 +86,9 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
         help: "Maximum number of connections.",
-        more: "At the limit, a new connection takes the place of the oldest one that has not logged \
-               in, of the address that has most of those. While all are logged in, new ones wait. \
-               The limit on open files is raised as far as the system allows.",
+        more: "At the limit, a new connection replaces the oldest connection without login, from \
+               the address that has the most of them. If all are logged in, new connections wait. \
+               The server raises its limit of open files as far as the system allows.",
         default: Some("10000"),
         ..FLAG
     },
@@ -95,8 +96,9 @@ const FLAGS: &[Flag] = &[
         name: "max-sessions-per-address",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Maximum number of logged-in connections of one address.",
-        more: "An IPv6 /64 counts as one address, and all Unix sockets together count as one. Further \
+        help: "Maximum number of logged-in connections per address.",
+        more: "An IPv6 /64 counts as one address, and all Unix sockets together count as one. \
+               Further \
                logins are refused with rate-limited.",
         default: Some("1000"),
         ..FLAG
@@ -105,8 +107,8 @@ const FLAGS: &[Flag] = &[
         name: "max-unauthenticated-per-address",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Maximum number of connections of one address that have not logged in.",
-        more: "At the limit, a new connection takes the place of the oldest of them.",
+        help: "Maximum number of connections without login per address.",
+        more: "At the limit, a new connection replaces the oldest of them.",
         default: Some("1000"),
         ..FLAG
     },
@@ -114,9 +116,9 @@ const FLAGS: &[Flag] = &[
         name: "max-sessions-per-account",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
-        help: "Maximum number of sessions of one account.",
-        more: "At the limit, a login with the password ends the session that was silent for longest, \
-               and resuming with a token is refused with rate-limited.",
+        help: "Maximum number of sessions per account.",
+        more: "At the limit, a login with the password ends the session that was idle longest, and \
+               a login with a token is refused with rate-limited.",
         default: Some("100"),
         ..FLAG
     },
@@ -124,7 +126,7 @@ const FLAGS: &[Flag] = &[
         name: "logins-per-minute",
         kind: Kind::Number { min: 0, max: 1_000_000 },
         value: "N",
-        help: "Maximum number of password checks a minute for one address, 0 for any number.",
+        help: "Maximum number of password checks per address and minute; 0 means unlimited.",
         more: "Further logins are refused with rate-limited. See SECURITY CONSIDERATIONS.",
         default: Some("60"),
         ..FLAG
@@ -132,46 +134,47 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "id",
         value: "NAME",
-        help: "This server's name in its cluster: a-z, 0-9, '.', '_', '-', 32 at most.",
-        more: "A data directory belongs to one name. Without --cluster the name is lone, or what \
-               the directory says.",
+        help: "Name of this server in its cluster: up to 32 of a-z, 0-9, '.', '_', '-'.",
+        more: "A data directory belongs to one name. Without --cluster, the default is the name \
+               stored in the directory, or lone for a new one.",
         ..FLAG
     },
     Flag {
         name: "cluster",
         value: "NAME=HOST[:PORT],...",
-        help: "All servers of the cluster, where each listens for the others: the same list for \
-               every server.",
-        more: "It counts until the cluster is formed; from then on the log says which servers there \
-               are. See CLUSTERS.",
+        help: "All servers of the cluster and their addresses for each other; every server gets \
+               the same list.",
+        more: "Used only to form the cluster; later, the member list in the log applies. See \
+               CLUSTERS.",
         ..FLAG
     },
     Flag {
         name: "cluster-secret-file",
         value: "FILE",
-        help: "The cluster's secret, the same for every server; mode 0600 is insisted on.",
+        help: "File with the cluster's secret, the same for every server; must have mode 0600.",
         ..FLAG
     },
     Flag {
         name: "new-secret",
         value: "FILE",
-        help: "Make a new secret in FILE, which must not be there yet, and do nothing else.",
+        help: "Write a new secret to FILE, which must not exist, and exit.",
         config: false,
         ..FLAG
     },
     Flag {
         name: "advertise",
         value: "HOST[:PORT]",
-        help: "Where clients are sent to reach this server, when it is PRIMARY.",
-        more: "The default is the first address it listens at.",
+        help: "Address at which clients reach this server when it is PRIMARY.",
+        more: "The default is its first --listen address.",
         ..FLAG
     },
     Flag {
         name: "election-timeout-ms",
         kind: Kind::Number { min: 30, max: 60_000 },
         value: "MS",
-        help: "The shortest silence of the PRIMARY after which another server stands for election.",
-        more: "Each wait is drawn from this to its double. It must be three heartbeats or more.",
+        help: "Shortest silence of the PRIMARY before another server starts an election.",
+        more: "Each server waits a random time between this value and twice as long. The value \
+               must be at least three heartbeats.",
         default: Some("500"),
         ..FLAG
     },
@@ -179,7 +182,7 @@ const FLAGS: &[Flag] = &[
         name: "heartbeat-ms",
         kind: Kind::Number { min: 1, max: 10_000 },
         value: "MS",
-        help: "How often the PRIMARY says that it lives.",
+        help: "Interval of the PRIMARY's heartbeats.",
         default: Some("100"),
         ..FLAG
     },
@@ -187,26 +190,26 @@ const FLAGS: &[Flag] = &[
         name: "read-only-after-ms",
         kind: Kind::Number { min: 0, max: 3_600_000 },
         value: "MS",
-        help: "How long requests are held while no server is PRIMARY, before history is served \
-               read-only.",
+        help: "How long requests wait for a PRIMARY before the server serves history read-only.",
         default: Some("2000"),
         ..FLAG
     },
     Flag {
         name: "no-read-only-logins",
         kind: Kind::Switch,
-        help: "Refuse logins while no majority of the servers is reachable.",
-        more: "Without this flag, a server without a majority lets people log in to read, and says \
-               that its passwords and accounts may be out of date: a password changed, or an account \
-               deleted, where the majority is, still works here. Sessions that exist go on.",
+        help: "Refuse logins while a majority of the servers is unreachable.",
+        more: "Without this flag, a server without a majority accepts logins to read, and warns \
+               that its passwords and accounts may be out of date: a password that was changed or \
+               an account that was deleted on the majority's side still works here. Existing \
+               sessions continue.",
         ..FLAG
     },
     Flag {
         name: "trace",
         kind: Kind::Choice(&["error", "warning", "info", "debug"]),
         value: "LEVEL",
-        help: "What is told on standard error: lines of this level and those that matter more.",
-        more: "Lines that repeat are folded, except at debug. See TRACES.",
+        help: "Lowest level of the lines on standard error.",
+        more: "Repeated lines are folded, except at debug. See TRACES.",
         default: Some("info"),
         ..FLAG
     },

@@ -6,9 +6,9 @@ use crate::cli::status;
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "status",
-    summary: "show how the servers of a cluster are",
-    about: "Asks every server of a cluster how it is and prints a row for each: role, term, how far \
-            it has come, its disk. It ends with 1 when no server is PRIMARY.",
+    summary: "show the status of the servers of a cluster",
+    about: "Asks every server of a cluster for its status and prints a row for each: role, term, \
+            progress, disk. The exit status is 1 if no server is PRIMARY.",
     operands: &[],
     flags: &[
         OPERATED,
@@ -19,7 +19,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             name: "timeout-ms",
             kind: Kind::Number { min: 1, max: 3_600_000 },
             value: "MS",
-            help: "How long an answer is waited for.",
+            help: "Timeout for an answer.",
             default: Some("2000"),
             ..FLAG
         },
@@ -27,14 +27,14 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             name: "watch",
             kind: Kind::Number { min: 1, max: 86_400 },
             value: "SECONDS",
-            help: "Show it again every SECONDS, until Ctrl-C.",
+            help: "Repeat every SECONDS until Ctrl-C.",
             config: false,
             ..FLAG
         },
         Flag {
             name: "json",
             kind: Kind::Switch,
-            help: "Print one JSON object a line.",
+            help: "Print JSON, one object per line.",
             config: false,
             ..FLAG
         },

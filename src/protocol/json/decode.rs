@@ -156,7 +156,7 @@ fn field_of(key: &[u8]) -> Option<usize> {
 
 #[cold]
 fn duplicate(key: &str, at: usize) -> DecodeError {
-    DecodeError::bad_frame(format!("the key {key} is there a second time, at byte {at}"))
+    DecodeError::bad_frame(format!("duplicate key {key}, at byte {at}"))
 }
 
 #[cold]
@@ -192,7 +192,7 @@ fn integer(reader: &mut Reader, field: &str, most: u64) -> Result<u64> {
     }
     let at = reader.at();
     reader.integer(most).ok_or_else(|| {
-        let what = format!("{field} is no integer from 0 to {most}, at byte {at}");
+        let what = format!("{field} is not an integer from 0 to {most}, at byte {at}");
         DecodeError::bad_frame(what)
     })
 }

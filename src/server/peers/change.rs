@@ -59,7 +59,7 @@ impl Change {
                 Err(format!("{name} is a member already, at {}", member.address))
             }
             (Verb::Add, None) if self.address.is_empty() => {
-                Err(format!("where is {name}? Give NAME=HOST:PORT"))
+                Err(format!("the address of {name} is missing: give NAME=HOST[:PORT]"))
             }
             (Verb::Add, None) if members.len() >= RAFT_VOTERS => {
                 Err(format!("there are {} servers, {RAFT_VOTERS} at most", members.len()))
@@ -67,7 +67,7 @@ impl Change {
             (Verb::Add, None) => Ok(Some(self.address.clone())),
             (_, None) => {
                 let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-                Err(format!("{name} is no member; these are: {}", names.join(", ")))
+                Err(format!("{name} is not a member; the members are {}", names.join(", ")))
             }
             (Verb::Remove, Some(member)) => {
                 let voters = members.iter().filter(|other| other.votes).count();
@@ -135,9 +135,9 @@ mod tests {
         let members = [member("a", 1, true), member("b", 2, false)];
         for (change, what) in [
             (change(Verb::Add, "b", "x:1"), "b is a member already, at b:1"),
-            (change(Verb::Add, "c", ""), "where is c?"),
-            (change(Verb::Remove, "c", ""), "c is no member; these are: a, b"),
-            (change(Verb::Replace, "c", "c:1"), "c is no member"),
+            (change(Verb::Add, "c", ""), "the address of c is missing"),
+            (change(Verb::Remove, "c", ""), "c is not a member; the members are a, b"),
+            (change(Verb::Replace, "c", "c:1"), "c is not a member"),
             (change(Verb::Remove, "a", ""), "a is the last server with a vote"),
         ] {
             let error = change.asks_at(&members).unwrap_err();

@@ -182,7 +182,7 @@ impl Forming {
         }
         let own = if self.entry.is_some() { self.cluster } else { [0; 16] };
         let Ok(Command::Found { cluster, members, .. }) = Command::decode(payload) else {
-            return Err(format!("{name} offers a first entry that is none"));
+            return Err(format!("{name} offers an invalid first entry"));
         };
         let agrees = |(member, known): (&Member, &super::mesh::Member)| {
             let id = mesh.members().iter().position(|other| other.name == known.name).map(id_of);
@@ -195,13 +195,11 @@ impl Forming {
         let same_list =
             members.len() == mesh.members().len() && members.iter().zip(mesh.members()).all(agrees);
         if place_of(from) != 0 || !same_list {
-            return Err(format!(
-                "{name} offers a first entry for other servers than --cluster has"
-            ));
+            return Err(format!("{name} offers a first entry with other servers than --cluster"));
         }
         if own != [0; 16] || (self.cluster != [0; 16] && self.cluster != cluster) {
             return Err(format!(
-                "{name} offers the first entry of another cluster than this directory is of; if \
+                "{name} offers the first entry of another cluster than that of this directory; if \
                  no cluster was formed before, remove all servers' data directories and start again"
             ));
         }
@@ -216,9 +214,9 @@ impl Forming {
         };
         let other_cluster = about.cluster != [0; 16] && about.cluster != self.cluster;
         let lacks = match about.stage {
-            _ if about.list != mesh.about().list => Some("it was given another --cluster"),
+            _ if about.list != mesh.about().list => Some("its --cluster differs"),
             _ if self.place == 0 && other_cluster => {
-                Some("its data directory is of another cluster")
+                Some("its data directory belongs to another cluster")
             }
             Stage::Empty => None,
             Stage::Holds | Stage::Started if self.place == 0 => {
@@ -239,7 +237,7 @@ impl Forming {
         let ids = (0..self.holds.len()).filter(|&place| place != self.place).map(id_of);
         let waits = |id: ServerId| match self.entry.is_some() {
             true if self.holds[place_of(id)] || place_of(id) == 0 => None,
-            true => Some("it has not said yet that it has the first entry".to_owned()),
+            true => Some("it has not confirmed the first entry yet".to_owned()),
             false => self.lacks(mesh, id),
         };
         let waited = ids.filter_map(|id| Some(format!("{} ({})", mesh.name_of(id), waits(id)?)));

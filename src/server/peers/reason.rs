@@ -76,29 +76,29 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Reason::Malformed => "wrong protocol: what came is not of chatctl's peers",
+            Reason::Malformed => "wrong protocol: the other end is not a chatctl server",
             Reason::Version => {
-                "wrong version: the other server speaks another version of the peers' protocol"
+                "wrong version: the other server has another version of the peer protocol"
             }
             Reason::Secret => "wrong secret: give every server the same --cluster-secret-file",
-            Reason::Cluster => "wrong cluster: its data directory is of another cluster",
+            Reason::Cluster => "wrong cluster: its data directory belongs to another cluster",
             Reason::Id => "wrong id: another server answers at this address; compare --cluster",
             Reason::Stranger => {
-                "wrong id: the cluster has no server of this name; chatctl members add lets one in"
+                "wrong id: the cluster has no server of this name; add it with chatctl members add"
             }
             Reason::Incarnation => {
                 "wrong incarnation: its data directory is not the one that the cluster was formed \
                  with; restore that one, or let this one in with chatctl members replace"
             }
-            Reason::Code => "wrong code: a frame was changed on its way",
-            Reason::Sequence => "wrong sequence: a frame was left out or came twice",
-            Reason::Replaced => "a newer connection has taken its place",
-            Reason::Silence => "nothing was heard for too long",
+            Reason::Code => "wrong code: a frame was changed in transit",
+            Reason::Sequence => "wrong sequence: a frame is missing or repeated",
+            Reason::Replaced => "a newer connection replaced it",
+            Reason::Silence => "silent for too long",
             Reason::Stopping => "the server stops",
             Reason::Crowded => "too many connections",
             Reason::OldCopy => {
-                "old copy: its data directory was copied or rolled back, and lacks a later start that \
-                 is known; move it away, start with an empty one and let that in with chatctl members \
+                "old copy: its data directory was copied or rolled back, and lacks a later start \
+                 that is known; move it away, start with an empty one, and run chatctl members \
                  replace"
             }
         })

@@ -49,11 +49,11 @@ impl Purpose {
 }
 
 const WRONG: Refusal = refuse("wrong-credentials", "no account has this name and password");
-const TAKEN: Refusal = refuse("name-taken", "somebody has, or had, this name");
-const TOO_MANY: Refusal = refuse("busy", "too many log in at once: try again in a moment");
+const TAKEN: Refusal = refuse("name-taken", "this name is, or was, in use");
+const TOO_MANY: Refusal = refuse("busy", "too many logins at once: try again in a moment");
 const ENDED: Refusal = refuse(
     "not-logged-in",
-    "the account has too many sessions: another login has ended this one, silent for longest",
+    "the account has too many sessions: a new login ended this one, which was idle longest",
 );
 const OUT_OF_DATE: &str =
     "; no majority of the servers is reachable: passwords and accounts may be out of date";
@@ -96,7 +96,10 @@ impl Service {
         let Some(account) = found else {
             let name = name::fold(&asked.message.src).unwrap_or_default();
             self.count_failure(asked.key, &name, Failure::Wrong);
-            return Err(refuse("bad-token", "it has expired or is void: log in with the password"));
+            return Err(refuse(
+                "bad-token",
+                "the token has expired or was revoked: log in with the password",
+            ));
         };
         let most = self.settings.max_sessions_per_account;
         if self.sessions_beside(asked.key, account) >= most {
@@ -160,7 +163,7 @@ impl Service {
         self.charge(asked.key, budget::LOGIN);
         let name = name::fold(&asked.message.src).ok_or_else(|| {
             let sentence = format!(
-                "src is to be a name: a letter or digit, then letters, digits, . _ -, at most {}",
+                "src must be a name: a letter or digit, then letters, digits, . _ -, at most {}",
                 limits::NAME_BYTES
             );
             refuse_with("bad-name", sentence)
@@ -214,16 +217,14 @@ impl Service {
             return Ok(());
         }
         self.tell_detail(|| format!("{network} logs in too often"));
-        let sentence = "too many passwords from your address: wait a minute";
+        let sentence = "too many login attempts from your address: wait a minute";
         Err(refuse("rate-limited", sentence))
     }
 
     /// Refuses a change that the disk may have no room for.
     pub(super) fn check_disk(&self) -> Result<(), Refusal> {
         match self.replica.full() {
-            true => {
-                Err(refuse("disk-full", "the server's disk is full; what is stored can be read"))
-            }
+            true => Err(refuse("disk-full", "the server's disk is full; only reading works")),
             false => Ok(()),
         }
     }

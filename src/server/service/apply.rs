@@ -17,7 +17,7 @@ use crate::server::replica::Applied;
 const GONE: Refusal = refuse("not-logged-in", "the account is gone");
 const ID_CONFLICT: Refusal = refuse("id-conflict", "this id was used for another message");
 const ID_EXPIRED: Refusal =
-    refuse("id-expired", "too long ago to say whether it was stored: look into the history");
+    refuse("id-expired", "this id is too old to tell whether it was stored: check the history");
 
 impl Service {
     /// Applies what is committed, in order, as much as one turn has time for; the next goes on.

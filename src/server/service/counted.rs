@@ -124,7 +124,7 @@ fn text_of(network: Network, logins: &Logins, seconds: u64) -> String {
     };
     let refused = match logins.refused {
         0 => String::new(),
-        refused => format!(" ({refused} refused without a look at the password: too many)"),
+        refused => format!(" ({refused} refused without checking the password: too many)"),
     };
     format!("{all} from {network} in {seconds} s{last}{refused}")
 }
@@ -154,7 +154,8 @@ mod tests {
         assert_eq!(counted.next_ms(), Some(15_000));
         let expected = [
             "1000 failed logins from 10.0.0.1 in 10 s, the last to alice",
-            "1 failed login from 10.0.0.2 in 10 s (1 refused without a look at the password: too many)",
+            "1 failed login from 10.0.0.2 in 10 s (1 refused without checking the password: too \
+             many)",
         ];
         let lines = counted.lines(15_000);
         let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();

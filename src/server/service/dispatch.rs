@@ -113,7 +113,7 @@ impl Service {
             Err(error) => Err(refuse_with(error.code, error.detail.clone())),
             Ok(message) => match request::find(&message.cmd) {
                 None => {
-                    let sentence = format!("{:?} is no request", message.cmd);
+                    let sentence = format!("unknown request {:?}", message.cmd);
                     Err(refuse_with("unknown-command", sentence))
                 }
                 // Sends follow sends, since the log keeps their order; anything else waits for
@@ -192,12 +192,13 @@ impl Service {
         if !src.is_empty() {
             let own = session.map(|session| self.replica.state().name(session.account));
             if own.is_none() || name::fold(src).as_deref() != own {
-                let sentence = "src is another's name: leave it empty or log in with it";
+                let sentence = "src is not the name of this session: leave it empty, or log in \
+                                with it";
                 return Err(refuse("forbidden", sentence));
             }
         }
         if row.access == Access::WithPassword && session.is_some_and(|session| session.resumed) {
-            let sentence = "this session came back with a token: log in with the password first";
+            let sentence = "this session was resumed with a token: log in with the password first";
             return Err(refuse("forbidden", sentence));
         }
         Ok(session)

@@ -32,7 +32,7 @@ impl Service {
         member.votes = true;
         let name = member.name.clone();
         if self.change_members(members).is_ok() {
-            let line = format!("{name} has caught up, and gets a vote");
+            let line = format!("{name} has caught up and gets a vote");
             self.tell(TraceLevel::Info, line);
         }
     }

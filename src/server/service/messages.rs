@@ -26,7 +26,7 @@ pub(super) struct Pending {
     pub password: Vec<u8>,
 }
 
-pub(super) const NO_SUCH_USER: Refusal = refuse("no-such-user", "nobody has this name");
+pub(super) const NO_SUCH_USER: Refusal = refuse("no-such-user", "no account has this name");
 const BAD_ID: Refusal = refuse("bad-id", "a message id is a UUID, 8-4-4-4-12 hexadecimal digits");
 
 impl Service {
@@ -65,7 +65,7 @@ impl Service {
             return Ok(Next::Answered);
         }
         if let Some(code) = client.refusing {
-            let sentence = "as the send before it was refused, until a ping";
+            let sentence = "refused because the previous send was refused; a ping ends this";
             return Err(refuse(code, sentence));
         }
         self.check_disk()?;
@@ -197,10 +197,10 @@ impl Service {
         let mut payload = Vec::new();
         command.encode(&mut payload);
         if !self.replica.has_room(payload.len()) {
-            let sentence = "the log's next segment is being made: try again in a moment";
+            let sentence = "the server is preparing the next log segment: try again in a moment";
             return Err(refuse("busy", sentence));
         }
-        let sentence = "the server hands over or has too much to write: try again in a moment";
+        let sentence = "the server is handing over or overloaded: try again in a moment";
         self.propose_payload(key, codec, cmd, payload).map_err(|_| refuse("busy", sentence))
     }
 

@@ -96,7 +96,7 @@ impl Service {
             }
             Err((seq, error)) => {
                 // Frames are made already: only a close is honest.
-                self.tell(TraceLevel::Error, format!("entry {seq} is no message: {error}"));
+                self.tell(TraceLevel::Error, format!("entry {seq} is not a message: {error}"));
                 if let Some(page) = self.take_page(id) {
                     self.doom(page.key);
                 }

@@ -91,7 +91,7 @@ primary {primary}
         let direction = match message.body.as_ref() {
             "" | "before" => Direction::Before,
             "after" => Direction::After,
-            _ => return Err(refuse("bad-cursor", "body is to be before or after")),
+            _ => return Err(refuse("bad-cursor", "body must be before or after")),
         };
         if !self.pages_have_room() {
             return Ok(self.stall(asked.key));
@@ -218,7 +218,7 @@ fn name_page(message: &Message<'_>) -> Result<(Pattern, String, usize), Refusal>
         .map_err(|error| refuse_with("bad-pattern", error.to_string()))?;
     let after = match message.to.as_ref() {
         "" => String::new(),
-        to => name::fold(to).ok_or(refuse("bad-cursor", "to is to be a name"))?,
+        to => name::fold(to).ok_or(refuse("bad-cursor", "to must be a name"))?,
     };
     Ok((pattern, after, list_size(message.limit)))
 }

@@ -28,11 +28,11 @@ pub enum Serving {
 const READ_ONLY: Refusal =
     refuse("read-only", "no majority of the servers is reachable: nothing can be changed");
 const LOGINS_OFF: Refusal =
-    refuse("read-only", "no majority of the servers is reachable: nobody can log in until one is");
+    refuse("read-only", "no majority of the servers is reachable: logins wait for one");
 const RESTORING: Refusal =
     refuse("busy", "the log of this server was damaged and is being restored: ask another server");
 const UNKNOWN: Refusal =
-    refuse("outcome-unknown", "this server is PRIMARY no longer: ask again with the same id");
+    refuse("outcome-unknown", "this server is no longer PRIMARY: ask again with the same id");
 
 impl Service {
     /// What it can do now.
@@ -148,7 +148,7 @@ impl Service {
         let body = match self.serving {
             Serving::Electing(_) => "electing: no server is PRIMARY yet",
             Serving::ReadOnly => "read-only: no majority of the servers is reachable",
-            Serving::Primary | Serving::Elsewhere(_) => "primary: all is served again",
+            Serving::Primary | Serving::Elsewhere(_) => "primary: all requests are served again",
         };
         let message = Message { body: body.into(), ..reply("server_status") };
         let Some(client) = self.clients.get_mut(key) else { return };

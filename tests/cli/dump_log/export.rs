@@ -144,7 +144,7 @@ fn nothing_is_written_over_unless_that_is_forced() {
     fs::write(export.into.join("messages_bob.txt"), "mine").unwrap();
     let (code, out, error) = export.run(&[]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(error.contains("messages_bob.txt is there already: give another DIR, or --force"));
+    assert!(error.contains("messages_bob.txt exists: give another DIR, or --force"));
     assert_eq!(fs::read_dir(&export.into).unwrap().count(), 1, "nothing is begun");
     assert_eq!(export.text("messages_bob.txt"), "mine");
     fs::set_permissions(export.into.join("messages_bob.txt"), PermissionsExt::from_mode(0o644))
@@ -179,7 +179,7 @@ fn links_are_not_followed_whether_to_a_file_or_a_directory() {
         let into = into.to_str().unwrap();
         let (code, _, error) = run(&["dump-log", "--export", into, "--force", data]);
         assert_eq!(code, Some(1), "{into}");
-        assert!(error.contains("is no directory (links are not followed)"), "{error}");
+        assert!(error.contains("is not a directory (links are not followed)"), "{error}");
     }
 }
 

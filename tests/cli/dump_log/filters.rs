@@ -90,19 +90,19 @@ fn an_entry_that_nobody_can_read_is_shown_whatever_is_asked_for() {
 #[test]
 fn flags_that_contradict_each_other_or_mean_nothing_are_refused() {
     for (flags, said) in [
-        (&["--verify", "--stats"][..], "--verify and --stats are two things"),
-        (&["--digest=1", "--export=x"], "--export and --digest are two things"),
-        (&["--stats", "--user=bob"], "--user is for printing records, and --stats prints none"),
-        (&["--verify", "--follow"], "--follow is for printing records"),
-        (&["--force"], "--force belongs to --export"),
-        (&["--stats", "--with-secrets"], "--with-secrets belongs to --export"),
-        (&["--since=yesterday"], "--since: 'yesterday' is wrong; expected a time in UTC"),
-        (&["--until=2026-02-30"], "--until: '2026-02-30' is wrong; expected a time in UTC"),
+        (&["--verify", "--stats"][..], "--verify and --stats cannot be given together"),
+        (&["--digest=1", "--export=x"], "--export and --digest cannot be given together"),
+        (&["--stats", "--user=bob"], "--user applies to printed records, but --stats prints none"),
+        (&["--verify", "--follow"], "--follow applies to printed records"),
+        (&["--force"], "--force needs --export"),
+        (&["--stats", "--with-secrets"], "--with-secrets needs --export"),
+        (&["--since=yesterday"], "--since: 'yesterday' is invalid; expected a time in UTC"),
+        (&["--until=2026-02-30"], "--until: '2026-02-30' is invalid; expected a time in UTC"),
         (&["--since=1h", "--until=2h"], "--since is later than --until"),
-        (&["--user=a/b"], "--user: 'a/b' is wrong; no account can have that name"),
-        (&["--kind=letter"], "--kind: 'letter' is wrong; expected found, members, create,"),
-        (&["--color=red"], "--color: 'red' is wrong; expected auto, always or never"),
-        (&["--digest=0"], "--digest: '0' is wrong; expected a whole number from 1 up"),
+        (&["--user=a/b"], "--user: 'a/b' is invalid; no account can have that name"),
+        (&["--kind=letter"], "--kind: 'letter' is invalid; expected found, members, create,"),
+        (&["--color=red"], "--color: 'red' is invalid; expected auto, always or never"),
+        (&["--digest=0"], "--digest: '0' is invalid; expected a whole number from 1 up"),
     ] {
         let (code, out, error) = run(&[&["dump-log"], flags, &["/nonexistent"]].concat());
         assert_eq!((code, out.as_str()), (Some(2), ""), "{flags:?}: {error}");

@@ -242,7 +242,7 @@ fn a_batch_cut_short_at_the_end_is_torn_and_no_damage() {
     );
     let (code, out, error) = run(&["dump-log", "--verify", shown]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
-    assert!(out.contains("whole: 11 records") && out.contains("was not acknowledged"), "{out}");
+    assert!(out.contains("whole: 11 records") && out.contains("was never acknowledged"), "{out}");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_record_that_is_whole_but_cannot_be_is_found_by_verify() {
     let gap = first.put_command(2, 3, &send("b"));
     first.write(dir.path());
     let (code, _, error) = run(&["dump-log", "--verify", dir.path().to_str().unwrap()]);
-    let said = format!("00000001.wal, offset {gap}: entry 3 stands behind entry 1");
+    let said = format!("00000001.wal, offset {gap}: entry 3 follows entry 1");
     assert!(code == Some(1) && error.contains(&said), "{error}");
 }
 

@@ -111,13 +111,13 @@ fn of_a_damaged_log_and_of_a_part_all_is_told_but_what_is_dead() {
     let (code, text, error) = run(&["dump-log", "--stats", later.to_str().unwrap()]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
     assert_eq!(row(&text, "send")[0], "1");
-    assert!(text.contains("what is dead cannot be told"), "{text}");
+    assert!(text.contains("dead bytes are unknown"), "{text}");
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[last + 40] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let (_, text, _) = run(&["dump-log", "--stats", dir.path().to_str().unwrap()]);
     assert!(text.contains("DAMAGED   1 places"), "{text}");
-    assert!(text.contains("what is dead cannot be told"), "{text}");
+    assert!(text.contains("dead bytes are unknown"), "{text}");
     let (_, object, _) = run(&["dump-log", "--stats", "--json", dir.path().to_str().unwrap()]);
     assert!(object.contains("\"damaged\": 1") && object.contains("\"dead\": null"), "{object}");
 }

@@ -345,18 +345,18 @@ fn a_name_that_nobody_has_leaves_the_list_unless_something_was_written() {
     let mistype = |seat: &mut Seat, name: &str| {
         seat.served.is_silent = true;
         seat.keys(&format!("/to {name}\r"));
-        seat.refuse_all("no-such-user", "nobody has this name");
+        seat.refuse_all("no-such-user", "no account has this name");
         seat.served.is_silent = false;
     };
     mistype(&mut seat, "bbo");
-    assert!(seat.shows("! nobody has this name") && !seat.shows("not loaded yet"));
+    assert!(seat.shows("! no account has this name") && !seat.shows("not loaded yet"));
     assert_eq!(seat.screen.current(), Some("bbo"), "what is typed now is for nobody else");
     seat.keys("/to bob\r");
     assert!(seat.screen.book().get("bbo").is_none(), "{}", seat.text());
     // Refused after it was left.
     seat.served.is_silent = true;
     seat.keys("/to bbo\r/to bob\r");
-    seat.refuse_all("no-such-user", "nobody has this name");
+    seat.refuse_all("no-such-user", "no account has this name");
     seat.served.is_silent = false;
     assert!(seat.screen.book().get("bbo").is_none());
     // A draft keeps it.

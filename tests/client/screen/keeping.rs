@@ -258,7 +258,7 @@ fn what_somebody_asked_for_and_was_refused_is_told_although_the_connection_comes
     };
     seat.keys("x");
     assert!(!seat.shows("no account"), "until a key is pressed");
-    let refusal = Refusal::new("no-such-user", "nobody has this name");
+    let refusal = Refusal::new("no-such-user", "no account has this name");
     seat.event(Event::Failed { draft, refusal });
     seat.event(Event::State(State::Connected));
     assert!(seat.shows("not sent to nobody"), "{}", seat.text());
@@ -313,7 +313,7 @@ fn nobody_is_shown_online_while_there_is_no_server_nor_after_an_account_is_gone(
     assert_eq!(dots(&seat), (1, 1));
     let (to, body) = ("bob".to_string(), "hi".to_string());
     let draft = Draft { id: 7, to, body, known: 0, cluster: 0, written_ms: NOON };
-    let refusal = Refusal::new("no-such-user", "nobody has this name");
+    let refusal = Refusal::new("no-such-user", "no account has this name");
     seat.event(Event::Failed { draft, refusal });
     assert_eq!(dots(&seat), (0, 0), "{}", seat.text());
 }

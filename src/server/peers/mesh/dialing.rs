@@ -218,7 +218,7 @@ impl Mesh {
         };
         while let Some(probe) = self.probes.iter().find(is_late) {
             let address = probe.address.clone();
-            self.end_probes(&address, "looking up its name takes too long");
+            self.end_probes(&address, "looking up its name timed out");
         }
     }
 

@@ -219,7 +219,7 @@ mod tests {
 
     fn example() -> Typed {
         let lines = ["newest", "two\nlines \\ \r", "é  oldest "].map(str::to_string);
-        let drafts = vec![unsent("-", ""), unsent("", "to nobody"), unsent("bob", " a\n\tb")];
+        let drafts = vec![unsent("d-a", "-"), unsent("", "to nobody"), unsent("bob", " a\n\tb")];
         let muted = BTreeSet::from(["carol".to_string(), "dave".to_string()]);
         Typed { lines: lines.into(), drafts, muted }
     }

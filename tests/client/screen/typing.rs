@@ -160,7 +160,8 @@ fn why_the_disk_takes_nothing_is_told_but_not_over_what_is_wrong_with_a_message(
 /// The file of what is typed of an account.
 fn file(server: &Server, user: &str) -> PathBuf {
     let folders = std::fs::read_dir(server.dir.path().join(user)).expect("it has state");
-    let paths: Vec<PathBuf> = folders.map(|entry| entry.expect("an entry").path()).collect();
+    let paths = folders.map(|entry| entry.expect("an entry").path());
+    let paths: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
     let [folder] = &paths[..] else { panic!("{paths:?}") };
     folder.join("typed")
 }

@@ -80,6 +80,9 @@ pub const READ_MARKERS: usize = 256;
 /// Own messages above the cursor that a client remembers so as not to show them again. At half, a
 /// `sync` moves the cursor past them; at the bound, sends wait for that.
 pub const OWN_RECENT: usize = 1_024;
+/// Own messages above the cursor that a client keeps of its outbox, for the next client. Past it the
+/// older half is forgotten.
+pub const OUTBOX_OWN: usize = 2 * OWN_RECENT;
 /// Messages in a page of the client's `sync`.
 pub const SYNC_PAGE: u16 = 500;
 /// Names that a session remembers as accounts, so that sends to them need not wait for each other.

@@ -335,6 +335,25 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_gap_is_bounded_and_longer_where_there_are_many_topics() {
+        for topics in [1, 50] {
+            let line = |second: u64, topic: u64| {
+                let text = format!("try {second} of {topic} failed");
+                (second * 1000, Line::of(TraceLevel::Info, topic.to_string(), text))
+            };
+            let seconds = (0..8 * 3600).step_by(10);
+            let lines =
+                seconds.flat_map(|second| (0..topics).map(move |topic| line(second, topic)));
+            let mut told = told(lines, 8 * HOUR_MS - 1);
+            told.retain(|(_, text)| text.contains(" of 0 failed"));
+            told.pop();
+            let gap = |pair: &[(u64, String)]| pair[1].0 - pair[0].0;
+            let longest = told.windows(2).map(gap).max();
+            assert_eq!(longest, Some(limits::FOLD_MOST_MS.max(topics * limits::FOLD_EACH_MS)));
+        }
+    }
+
+    #[test]
     fn topics_are_bounded() {
         let mut folder = Folder::default();
         for topic in 0..10 * limits::FOLD_TOPICS {

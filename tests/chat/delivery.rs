@@ -1,7 +1,7 @@
 //! `deliver` n, `read`, `delete_msgs`.
 
 use super::{Chat, targets};
-use chatctl::chat::{Command, Effect, EventRef, Target};
+use chatctl::chat::{Command, Effect, EventRef, State, Target};
 use chatctl::limits;
 
 #[test]
@@ -164,7 +164,7 @@ fn to_restricts_a_deletion_to_one_conversation() {
 }
 
 #[test]
-fn messages_of_any_age_are_found_by_id_and_so_many_at_once() {
+fn messages_of_any_age_are_found_by_id() {
     let mut chat = Chat::with_window(1, &["ann", "bob"]);
     let old = chat.sent("ann", "bob", 1);
     for id in 2..20 {
@@ -175,8 +175,19 @@ fn messages_of_any_age_are_found_by_id_and_so_many_at_once() {
     assert_eq!(targets(&chat.state, chat.id("bob"), None, &[1]), both);
     let gone = chat.delete_msgs("bob", None, &[1]);
     assert_eq!(gone, (2, vec![("bob".to_string(), vec![1])]), "two messages, one id");
-    assert_eq!(limits::DELETE_TARGETS, 4_000);
-    assert!(limits::DELETE_TARGETS <= usize::from(u16::MAX), "an entry's list can hold them");
+}
+
+#[test]
+fn so_many_messages_are_deleted_at_once_and_the_oldest_go_first() {
+    let most = limits::DELETE_TARGETS;
+    assert!(most <= usize::from(u16::MAX), "an entry's list can hold them");
+    let targets = |seqs: std::ops::RangeInclusive<usize>| -> Vec<Target> {
+        seqs.map(|seq| Target { seq: seq as u64, id: 1 }).collect()
+    };
+    let mut found = targets(1..=most + 2);
+    found.reverse();
+    State::tidy_targets(&mut found);
+    assert_eq!(found, targets(1..=most));
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! `chatctl bench-load`, against a real server.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chatctl::limits;
+use chatctl::protocol::Message;
+use chatctl::protocol::framing::{self, Codec, Form};
 
 use super::{chatctl, run};
 use crate::support::TempDir;
-use crate::support::bounded::{Pipes, connected, exit_of, killed};
+use crate::support::bounded::{Pipes, connected, exit_of, killed, serve};
 use crate::support::sys::{Pty, spawn_on_pty};
 
 /// A server of its own, killed when dropped.
@@ -196,6 +201,29 @@ fn more_than_the_most_of_a_figure_is_wrong_usage_and_the_most_is_not() {
         assert_eq!(code, Some(2), "{error}");
         assert!(error.contains("unknown flag '--no-such-flag'"), "{error}");
     }
+}
+
+#[test]
+fn so_many_redirects_are_followed_and_a_circle_of_them_ends_with_a_sentence() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let asked = Arc::new(AtomicU32::new(0));
+    let (count, to) = (asked.clone(), address.clone());
+    serve(listener, move |mut stream| {
+        // The first connection asks nothing: it shows that somebody is there.
+        if stream.read(&mut [0; 4_096]).is_ok_and(|bytes| bytes > 0) {
+            count.fetch_add(1, Ordering::Relaxed);
+            let (cmd, to) = ("redirect".into(), to.as_str().into());
+            let redirect = Message { cmd, to, ..Message::default() };
+            let mut bytes = Vec::new();
+            framing::put(&mut bytes, Form::Frames, Codec::Binary, &redirect);
+            let _ = stream.write_all(&bytes);
+        }
+    });
+    let (code, _, error) = run(&["bench-load", "--servers", &address]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("this server is not PRIMARY; give its address first"), "{error}");
+    assert_eq!(asked.load(Ordering::Relaxed), limits::REDIRECTS + 1);
 }
 
 #[test]

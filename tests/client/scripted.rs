@@ -430,6 +430,49 @@ fn a_window_of_requests_is_on_its_way_the_rest_wait_and_past_the_bound_they_are_
 }
 
 #[test]
+fn sends_wait_for_a_sync_where_too_many_own_messages_are_remembered() {
+    for (remembered, goes) in [(limits::OWN_RECENT - 1, true), (limits::OWN_RECENT, false)] {
+        let mut world = online();
+        world.cut();
+        let (mut config, cursor) = (config(&world.cluster), world.cursor.expect("a cursor"));
+        let own = remembered as u64;
+        (config.cluster, config.cursor) = (world.cluster.id, Some(cursor));
+        config.own_recent = (1..=own).map(|n| (cursor + n, n.into())).collect();
+        world.cluster.seq = cursor + own;
+        world.session = Session::new(config, world.now_ms);
+        world.drain();
+        world.send("bob", "one more", 1 << 64);
+        let mut rounds = Rounds::new(10, "the client is logged in");
+        while world.session.state() != State::Connected {
+            rounds.count();
+            world.carry_up(usize::MAX);
+            world.carry_down(usize::MAX);
+        }
+        world.carry_up(usize::MAX);
+        assert_eq!(world.cluster.sends_seen.len(), usize::from(goes), "{remembered} remembered");
+        world.calm();
+        assert_eq!(world.cluster.log.len(), 1, "the sync has moved the cursor past them");
+    }
+}
+
+#[test]
+fn a_sync_moves_the_cursor_when_half_as_many_own_messages_are_remembered_as_may_be() {
+    let mut world = acquainted();
+    let cursor = world.cursor;
+    for n in 1..=limits::OWN_RECENT as u128 / 2 {
+        assert!(world.session.is_synced(), "before the {n}th");
+        world.send("bob", "x", n);
+        world.carry_up(usize::MAX);
+        world.carry_down(usize::MAX);
+        assert_eq!(world.session.waiting(), 0);
+    }
+    assert!(!world.session.is_synced() && world.cursor == cursor);
+    let seq = world.cluster.seq;
+    world.calm();
+    assert_eq!(world.cursor, Some(seq));
+}
+
+#[test]
 fn who_follows_nothing_sends_however_much_was_sent_before() {
     let mut world = online();
     world.cut();

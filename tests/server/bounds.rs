@@ -9,9 +9,7 @@ use chatctl::protocol::framing::{Codec, Form};
 use crate::support::TempDir;
 use crate::support::bounded::{Bound, Rounds, Run, WHOLE, channel, received, scope};
 use crate::support::cluster::Cluster;
-use crate::support::server::{
-    Ask, Launch, PATIENCE, RawClient, TestServer, ask, code, password_of,
-};
+use crate::support::server::{Ask, Launch, RawClient, TestServer, ask, code, password_of};
 
 /// Fills a server that takes `most` connections with sessions, then holds that one more waits until
 /// one goes.
@@ -357,9 +355,9 @@ fn who_is_told_to_go_and_stays_is_cut_off_after_a_moment() {
     let said = String::from_utf8(client.read_to_close()).unwrap();
     assert!(said.contains("bad-frame"), "{said}");
     // Its side stays open, and it says nothing more.
-    let started = Instant::now();
+    let (started, most) = (Instant::now(), Duration::from_millis(4 * limits::DRAIN_MS));
     while sockets(&server) > before {
-        assert!(started.elapsed() < PATIENCE, "it is still connected");
+        assert!(started.elapsed() < most, "it is still connected");
         other.done(&ask("ping"));
     }
     drop(client);
@@ -367,7 +365,10 @@ fn who_is_told_to_go_and_stays_is_cut_off_after_a_moment() {
 
 #[test]
 fn who_does_not_read_does_not_hold_up_a_stop() {
-    let mut server = TestServer::start("stop-unread", &["--segment-mib", "8"]);
+    // The system takes little of what is written to a Unix socket.
+    let home = TempDir::new("stop-unread");
+    let socket = format!("unix:{}", home.path().join("socket").display());
+    let mut server = Launch::on(&home.path().join("data")).listen(&[&socket]).start();
     let mut alice = server.create("alice");
     let text = "page".repeat(15_000);
     let sends: Vec<Ask> = (1..=16).map(|n| ask("send").to("alice").body(&text).id(n)).collect();
@@ -380,8 +381,8 @@ fn who_does_not_read_does_not_hold_up_a_stop() {
     let started = Instant::now();
     let ended = server.terminate();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    let most = Duration::from_millis(limits::STOP_MS) + Duration::from_secs(10);
-    assert!(started.elapsed() < most, "{:?}", started.elapsed());
+    let took_ms = started.elapsed().as_millis() as u64;
+    assert!((limits::STOP_MS..4 * limits::STOP_MS).contains(&took_ms), "{took_ms} ms");
 }
 
 #[test]

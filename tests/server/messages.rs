@@ -1,5 +1,7 @@
 //! send, delete_msgs and the pushes they make: each sentence of the page.
 
+use chatctl::limits;
+
 use crate::support::bounded::{WHOLE, scope};
 use crate::support::server::{Ask, RawClient, TestServer, ask, id};
 
@@ -62,27 +64,29 @@ fn an_id_older_than_what_is_known_is_id_expired_where_seq_says_so() {
     let first = alice.done(&old);
     let sends: Vec<Ask> =
         (0..21_000).map(|number| ask("send").to("alice").body("x").id(100 + number)).collect();
-    pipeline(&mut alice, &sends);
+    let seqs = pipeline(&mut alice, &sends);
     assert_eq!(alice.refused(&old), "id-expired");
-    // The last 10,000 are known.
-    let recent = &sends[sends.len() - 9_999];
-    assert!(alice.done(recent).seq > first.seq);
+    // The newest are known, as many as the window has.
+    let place = sends.len() - limits::ID_WINDOW;
+    assert_eq!(alice.done(&sends[place]).seq, seqs[place], "the same message");
+    assert!(seqs[place] > first.seq);
 }
 
-/// Writes all from another thread and reads as many replies, which must be in order.
-fn pipeline(client: &mut RawClient, sends: &[Ask]) {
+/// Writes all from another thread and reads as many replies, which must be in order: their seqs.
+fn pipeline(client: &mut RawClient, sends: &[Ask]) -> Vec<u64> {
     let mut writer = client.writer();
     scope(WHOLE, "all sends are answered", |scope| {
         scope.spawn(|| writer.send_all(sends));
-        let mut last_seq = 0;
+        let mut seqs = Vec::new();
         for send in sends {
             let reply = client.reply();
             assert!(!reply.error, "{reply:?}");
             assert_eq!(reply.msg_ids, send.msg_ids);
-            assert!(reply.seq > last_seq);
-            last_seq = reply.seq;
+            assert!(seqs.last().is_none_or(|last| reply.seq > *last));
+            seqs.push(reply.seq);
         }
-    });
+        seqs
+    })
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! deliver, history, sync, inbox, read: each sentence of the page.
 
+use chatctl::limits;
 use chatctl::protocol::Message;
 
 use crate::support::bounded::Rounds;
@@ -109,15 +110,18 @@ fn pages_of_long_messages_end_early_and_the_cursor_brings_the_rest() {
             let (page, last) = alice.pages(&request.clone().seq(cursor).limit(1_000));
             found.extend(seqs(&page));
             assert!(page.iter().all(|message| message.body == text.as_str()));
+            let bytes = page.len() * text.len();
+            assert!(bytes <= limits::PAGE_BYTES, "{bytes} bytes in a page");
             pages += 1;
             cursor = last.seq;
             if last.body == "end" {
                 break;
             }
+            assert!(bytes + text.len() + 1_024 > limits::PAGE_BYTES, "there was room for one more");
             assert!(!page.is_empty() && found.len() < all.len(), "more means more");
         }
         assert_eq!(found, all);
-        assert!(pages >= 3, "no page is much longer than 1 MiB: {pages}");
+        assert!(pages >= 3, "{pages}");
     }
     let (page, last) = alice.pages(&ask("history").limit(1_000));
     assert_eq!(page.last().unwrap().seq, all[49]);

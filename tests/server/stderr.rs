@@ -53,17 +53,20 @@ fn a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted() {
 
     let (by, mut read) = (Instant::now() + PATIENCE, Vec::new());
     let mut chunk = [0; 65_536];
-    let counted = loop {
+    let (told, counted) = loop {
         let count = far.read(&mut chunk).expect("how many lines were dropped is told");
         read.extend_from_slice(&chunk[..count]);
         let text = String::from_utf8_lossy(&read);
         if let Some((before, _)) = text.split_once(" lines were dropped here") {
-            break before.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+            let told = before.lines().count() - 1;
+            break (told, before.rsplit(' ').next().unwrap().parse::<usize>().unwrap());
         }
         assert!(Instant::now() < by, "no count is told");
     };
-    let told = read.iter().filter(|byte| **byte == b'\n').count();
-    assert!(counted > 0 && told >= limits::TRACE_LINES / 2, "{counted} dropped, {told} told");
+    assert!(counted > 0);
+    // Some are on their way to be written beside those that wait.
+    let fits = limits::TRACE_LINES..2 * limits::TRACE_LINES;
+    assert!(fits.contains(&told), "{told} lines are told");
     alice.tell("alice", "is served");
 }
 

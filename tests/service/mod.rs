@@ -1,7 +1,9 @@
 //! The service without a server around it: what is decided about clients' requests, turn by turn.
 
 mod answers;
+mod holders;
 mod logins;
+mod outputs;
 mod presence;
 mod sessions;
 mod times;

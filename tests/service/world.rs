@@ -407,6 +407,11 @@ impl World {
         self.service.on_readable(key);
     }
 
+    /// How many bytes the server has of what the connection has not finished.
+    pub fn taken_in(&self, key: Key) -> usize {
+        self.conns[&key].input.len()
+    }
+
     /// From now on the connection's socket takes nothing of what it is answered, or all again.
     pub fn block(&mut self, key: Key, blocked: bool) {
         self.conns.get_mut(&key).expect("it is open").blocked = blocked;

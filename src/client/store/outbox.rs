@@ -162,9 +162,8 @@ impl<D: Disk> Outbox<D> {
         }
         self.kept.apply(record);
         // Own messages are kept only to be passed over by the next first client.
-        let most = limits::OWN_RECENT;
-        if self.kept.own.len() > 2 * most {
-            self.kept.own.drain(..most);
+        if self.kept.own.len() > limits::OUTBOX_OWN {
+            self.kept.own.drain(..limits::OUTBOX_OWN / 2);
         }
         record.write(&mut self.buffer);
     }

@@ -46,9 +46,9 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
     let path = PathBuf::from(&parsed.positionals()[0]);
     if !parsed.flag("force") {
         return Err(parsed.wrong(
-            "this gives up what only the other servers have, and makes a new cluster of what is \
-             here; where they can be had again, start them instead. Say --force if they are gone \
-             for good",
+            "this discards entries that only the other servers have, and makes a new cluster of \
+             this one; if the others can be repaired, start them instead. Give --force if they \
+             are lost for good",
         ));
     }
     // A limit on the size of files is then an error like a full disk.

@@ -40,7 +40,8 @@ serve() {
     directory=$work/$1
     shift
     exec "$program" serve --data-dir "$directory" --password-iterations 1 --logins-per-minute 0 \
-        --max-sessions-per-address 1000000 --max-connections 1000000 --trace error "$@"
+        --max-sessions-per-address 1000000 --max-sessions-per-account 1000000 \
+        --max-connections 1000000 --trace error "$@"
 }
 
 # start NAME: a server on the data directory NAME; its start line is in $line.

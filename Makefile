@@ -25,8 +25,6 @@ COMMIT = $(shell test -e .git && git describe --always --dirty --abbrev=12 --exc
 # An incremental build costs time and 700 MB when there is no earlier one, as in a new clone. Plain
 # `cargo test` stays incremental.
 export CARGO_INCREMENTAL ?= 0
-# Many tests wait rather than compute.
-export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 # Flags of the compiler for release builds: no path of this machine gets into the program (the last
 # prefix that matches counts), and what RUSTFLAGS says. Separated by 0x1f, as a path may have spaces.
 FLAGS = set -f; separator=; \

@@ -82,7 +82,8 @@ const FLAGS: &[Flag] = &[
         value: "N",
         help: "Keep N more sessions open that only ping, as idle clients do.",
         more: "They ping before the load, every 1.5 to 2 seconds, for as long as --seconds says; \
-               with --server-pid that prints the server's processor time as percent of a core.",
+               with --server-pid that prints the server's processor time as percent of a core. They \
+               are of one account: see --max-sessions-per-account of chatctl serve.",
         default: Some("0"),
         config: false,
         ..FLAG

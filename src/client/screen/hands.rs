@@ -39,9 +39,9 @@ impl Screen {
     /// Bytes as they were read from the terminal, cut anywhere.
     pub fn on_bytes(&mut self, now_ms: u64, bytes: &[u8]) {
         let mut keys = std::mem::take(&mut self.keys);
+        self.keep_at = Some(now_ms + KEEP_MS);
         keys.feed(now_ms, bytes, |key| self.on_key(key));
         self.keys = keys;
-        self.keep_at = Some(now_ms + KEEP_MS);
     }
 
     pub(super) fn on_key(&mut self, key: Key) {
@@ -151,7 +151,7 @@ impl Screen {
             key => match self.editor.on_key(key) {
                 Some(Edit::Submit(line)) => {
                     self.on_line(&line);
-                    self.actions.push(Action::Keep);
+                    self.keep();
                 }
                 Some(Edit::EndOfInput) => self.leave(),
                 Some(Edit::Full) => self.tell_wrong("the text is as long as it can be"),

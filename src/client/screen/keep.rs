@@ -1,7 +1,7 @@
 //! What outlives the screen: the input history, what is typed and not sent, and who is muted.
 
 use super::super::store::typed::{Typed, Unsent};
-use super::Screen;
+use super::{Action, Screen};
 
 /// What is typed is kept after this long without a key, milliseconds.
 pub const KEEP_MS: u64 = 1_000;
@@ -21,7 +21,7 @@ impl Screen {
         self.take_draft();
     }
 
-    /// What another chat is to begin with, for [`Action::Keep`](super::Action::Keep) and the end.
+    /// What another chat is to begin with, for [`Action::Keep`] and the end.
     pub fn to_keep(&self) -> Typed {
         let unsent = |(to, text, cursor): &(String, String, usize)| {
             let (to, text) = (to.clone(), text.clone());
@@ -39,6 +39,12 @@ impl Screen {
             typed.set_draft(Unsent { to, text, cursor });
         }
         typed
+    }
+
+    /// Has everything kept as it is when this input has been dealt with; nothing is left for later.
+    pub(super) fn keep(&mut self) {
+        self.keep_at = None;
+        self.actions.push(Action::Keep);
     }
 
     /// Whether all that is typed is on the disk; and why not, where a person should know.

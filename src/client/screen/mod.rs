@@ -304,8 +304,7 @@ impl Screen {
         keys.expire(now_ms, |key| self.on_key(key));
         self.keys = keys;
         if self.keep_at.is_some_and(|at| at <= now_ms) {
-            self.keep_at = None;
-            self.actions.push(Action::Keep);
+            self.keep();
         }
     }
 
@@ -477,7 +476,7 @@ impl Screen {
                 to_nobody.into_iter().for_each(|(with, ..)| *with = name.to_string());
             }
             self.take_draft();
-            self.actions.push(Action::Keep);
+            self.keep();
             self.drop_provisional(&before.unwrap_or_default());
         }
         let current = self.current.clone();

@@ -36,7 +36,9 @@ fn lines(seat: &Seat) -> Vec<&str> {
 #[test]
 fn a_draft_is_kept_after_a_second_without_a_key() {
     let mut seat = seat();
-    seat.keys("/to bob\r").keys("half a th");
+    seat.keys("/to bob\r");
+    assert_eq!(seat.screen.deadline(), None, "all is kept: nothing wakes it");
+    seat.keys("half a th");
     assert_eq!((drafts(&seat), lines(&seat)), (vec![], vec!["/to bob"]));
     assert_eq!(seat.screen.deadline(), Some(seat.now_ms + KEEP_MS));
     seat.wait(KEEP_MS / 2);

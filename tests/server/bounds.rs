@@ -355,7 +355,7 @@ fn who_is_told_to_go_and_stays_is_cut_off_after_a_moment() {
     let said = String::from_utf8(client.read_to_close()).unwrap();
     assert!(said.contains("bad-frame"), "{said}");
     // Its side stays open, and it says nothing more.
-    let (started, most) = (Instant::now(), Duration::from_millis(4 * limits::DRAIN_MS));
+    let (started, most) = (Instant::now(), Duration::from_millis(3 * limits::DRAIN_MS));
     while sockets(&server) > before {
         assert!(started.elapsed() < most, "it is still connected");
         other.done(&ask("ping"));

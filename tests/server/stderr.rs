@@ -72,11 +72,18 @@ fn a_full_standard_error_holds_up_nobody_and_what_was_dropped_is_counted() {
 
 #[test]
 fn a_server_whose_standard_error_is_full_stops_at_sigterm_in_the_usual_time() {
-    let home = TempDir::new("stderr-stop");
-    let (mut server, _far) = talkative(&home);
-    make_it_talk(&server);
-    server.create("alice").tell("alice", "is stored");
-    server.signal(signal::TERM);
-    let usual = Duration::from_millis(limits::STOP_MS + limits::TRACE_FLUSH_MS);
-    assert!(server.wait_within(usual + Duration::from_secs(5)).status.success());
+    let stop_ms = || {
+        let home = TempDir::new("stderr-stop");
+        let (mut server, _far) = talkative(&home);
+        make_it_talk(&server);
+        server.create("alice").tell("alice", "is stored");
+        let started = Instant::now();
+        server.signal(signal::TERM);
+        let usual = Duration::from_millis(limits::STOP_MS + limits::TRACE_FLUSH_MS);
+        assert!(server.wait_within(usual + Duration::from_secs(5)).status.success());
+        started.elapsed().as_millis() as u64
+    };
+    // Again where it takes longer: this machine may have other things to do.
+    let fits = limits::TRACE_FLUSH_MS..4 * limits::TRACE_FLUSH_MS;
+    assert!((0..3).any(|_| fits.contains(&stop_ms())), "{fits:?} ms are the usual time");
 }

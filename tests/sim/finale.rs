@@ -185,7 +185,8 @@ impl World {
                     !server.is_restoring() && applied == Some(last)
                 })
         };
-        let until = self.now_us + 60_000 * MS;
+        // A log may have to be sent entry by entry.
+        let until = self.now_us + 60_000 * MS + self.checker.last() * 20 * MS;
         let mut last = None;
         let mut rounds = Rounds::new(100, "nothing more is committed once all clients are home");
         // What an operator asked for who did not hear the answer may still be done.

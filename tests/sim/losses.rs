@@ -7,10 +7,11 @@
 //!   is noticed. Should that PRIMARY step down before, the disk had them after all: no more is promised.
 
 use chatctl::raft::{HardState, Raft, Role, ServerId, is_damaged};
+use chatctl::wal::Batch;
 
 use super::clock::Us;
 use super::kept::Brief;
-use super::server::Server;
+use super::server::{Job, Server};
 use super::world::{Event, MS, World};
 use crate::wal::sim_disk::SimDisk;
 
@@ -33,9 +34,10 @@ pub struct Unnoticed {
     primary: usize,
     term: u64,
     by: Us,
-    /// What was lost.
+    /// What was lost, and the batch that was being written behind it.
     log_disk: SimDisk,
     log: Vec<Brief>,
+    half_written: Option<Batch>,
 }
 
 impl World {
@@ -84,8 +86,12 @@ impl World {
             self.counts.forgotten_alone += 1;
             let (log_disk, log) = (server.log_disk.clone(), server.kept.log.clone());
             let by = self.now_us + NOTICED;
-            self.unnoticed = Some(Unnoticed { place, primary, term, by, log_disk, log });
+            let half_written = None;
+            self.unnoticed =
+                Some(Unnoticed { place, primary, term, by, log_disk, log, half_written });
             self.end_process(place, false);
+            let half_written = self.servers[place].take_half_written();
+            self.unnoticed.as_mut().expect("it has just begun").half_written = half_written;
             self.put_back(place);
             self.servers[place].has_forgotten = true;
             let after = self.rng.below(5) * MS;
@@ -154,7 +160,7 @@ impl World {
         server.kept.lose();
         server.kept.log = past.log;
         server.log_disk = past.log_disk;
-        server.forget_half_written_log();
+        server.take_half_written();
         if with_state {
             server.state_disk = past.state_disk;
             server.kept.copy = past.copy;
@@ -215,7 +221,8 @@ impl World {
         server.log_disk = unnoticed.log_disk;
         server.log_disk.restart_process();
         server.kept.log = unnoticed.log;
-        server.forget_half_written_log();
+        server.take_half_written();
+        server.jobs.extend(unnoticed.half_written.map(Job::Batch));
         self.note_of(place, "remembers what it had forgotten");
     }
 }

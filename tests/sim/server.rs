@@ -353,10 +353,15 @@ impl Server {
         Started::Member
     }
 
-    /// Another disk takes the place of the log's, so no batch is half written on it. The state's disk
-    /// stays, and a start may read from it what was half saved.
-    pub fn forget_half_written_log(&mut self) {
-        self.jobs.retain(|job| matches!(job, Job::Save(_)));
+    /// Another disk takes the place of the log's: the batch that the end of the process left half
+    /// written is on the old one only. The state's disk stays, and a start may read from it what was
+    /// half saved.
+    pub fn take_half_written(&mut self) -> Option<Batch> {
+        let at = self.jobs.iter().position(|job| matches!(job, Job::Batch(_)))?;
+        match self.jobs.remove(at) {
+            Job::Batch(batch) => Some(batch),
+            Job::Save(_) => None,
+        }
     }
 
     /// The newest term that the disk may have: the durable one, or one that was half saved.

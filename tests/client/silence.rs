@@ -54,6 +54,16 @@ fn carry(world: &mut World) {
     }
 }
 
+/// Lets time pass until the client asks another server.
+fn until_it_asks(world: &mut World) {
+    let mut rounds = Rounds::new(1_000, "another server is asked");
+    while world.look.is_none() {
+        rounds.count();
+        world.pass_time(60_000);
+        world.carry_up(usize::MAX);
+    }
+}
+
 /// The PRIMARY hangs, and the others have elected another.
 fn fail_over(world: &mut World, to: usize) {
     let primary = world.cluster.primary;
@@ -213,10 +223,7 @@ fn the_question_is_dropped_when_the_server_speaks_again() {
     let mut world = idle(2, 1);
     world.cluster.silent.extend([0, 1]);
     world.send("bob", "hello", 1);
-    while world.look.is_none() {
-        world.pass_time(60_000);
-        world.carry_up(usize::MAX);
-    }
+    until_it_asks(&mut world);
     world.cluster.silent.remove(&0);
     carry(&mut world);
     assert!(world.look.is_none(), "it is closed");
@@ -235,10 +242,7 @@ fn answers_that_are_none_cost_nothing() {
         let mut world = idle(3, 1);
         world.cluster.silent.insert(0);
         world.send("bob", "hello", 1);
-        while world.look.is_none() {
-            world.pass_time(60_000);
-            world.carry_up(usize::MAX);
-        }
+        until_it_asks(&mut world);
         let now_ms = world.now_ms;
         world.session.look_received(now_ms, answer);
         world.drain();

@@ -102,20 +102,20 @@ sim-same: ## check that debug and release builds simulate the same histories
 mutants: ## plant each bug in turn, and check that some test catches it
 	CARGO="$(CARGO)" sh tests/mutants.sh
 
-# As root also with partitions. WEATHER_SEED, SOAK_SERVERS and SOAK_PACE_MS come from the environment.
+# As root also with partitions. SOAK_SEED, SOAK_SERVERS and SOAK_PACE_MS come from the environment.
 soak: ## run five servers under injected faults and check every message (SOAK_SECONDS=60)
-	@$(RELEASE) SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main weather::soak -- --nocapture
+	@$(RELEASE) SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --test main soak::everything -- --nocapture
 
 failover: ## measure failover by kill -9, silence and SIGTERM (FAILOVER_ROUNDS=20)
 	@for servers in 3 5; do \
 		$(RELEASE) FAILOVER_SERVERS=$$servers FAILOVER_ROUNDS=$(FAILOVER_ROUNDS) \
-			$(CARGO) test -q --release --test main weather::failover -- --nocapture || exit 1; \
+			$(CARGO) test -q --release --test main soak::failover -- --nocapture || exit 1; \
 	done
 
 # most: 10,000, or as many as the limit of open files (ulimit -Hn) allows.
 attack: ## measure honest clients of a server under attack (ATTACK_CONNECTIONS=most)
 	@$(RELEASE) ATTACK_CONNECTIONS=$(ATTACK_CONNECTIONS) ATTACK_MS=$(ATTACK_MS) \
-		$(CARGO) test -q --release --test main weather::attack -- --nocapture
+		$(CARGO) test -q --release --test main soak::attack -- --nocapture
 
 demo: all ## let two people chat over five servers, kill two, check that nothing is lost
 	sh tests/demo.sh "$(BINARY)"

@@ -41,7 +41,7 @@
 //! | ---             | --- |
 //! | `tests/sim`     | whole clusters in virtual time, and a checker of what clients were told |
 //! | `tests/cluster` | real servers and clients: killed, wiped, restarted, with full disks |
-//! | `tests/weather` | real servers and clients under injected faults, on hosts of their own |
+//! | `tests/soak`    | real servers and clients under injected faults, on hosts of their own |
 //! | `tests/limits`  | names the test of each bound in [`limits`] |
 //! | `tests/mutants` | names the tests that must catch each planted bug |
 //! | `tests/cli/examples` | runs the commands of README and of the manual as they are written |

@@ -14,7 +14,7 @@ mod raft;
 mod server;
 mod service;
 mod sim;
+mod soak;
 mod support;
 mod time;
 mod wal;
-mod weather;

@@ -47,7 +47,7 @@ const ALLOWED: [(&str, &str, &str); 9] = [
     ("tests/support/names.rs", ". recv_from (", "a DNS server, for which nobody waits"),
     ("tests/support/relay.rs", "mpsc", "its threads look every LOOK, and are joined with a bound"),
     ("tests/support/relay.rs", "Condvar", "the same: it is waited for with wait_timeout"),
-    ("tests/weather/tally.rs", "Condvar", "it is waited for with wait_timeout_while"),
+    ("tests/soak/tally.rs", "Condvar", "it is waited for with wait_timeout_while"),
     ("tests/cluster/many.rs", "TcpStream : : connect (", "it is mio's, and does not wait"),
     ("tests/server/stderr.rs", "UnixStream : : pair (", "one end is the server's, one Bounded"),
     (

@@ -114,7 +114,7 @@ impl World {
         assert!(server.is_rolled_back || server.is_ghost, "{} is no copy", server.name);
         self.end_process(place, false);
         // The power may go before the mark is on the disk.
-        let is_marked = self.now_us >= self.weather.until || self.rng.chance(7, 8);
+        let is_marked = self.now_us >= self.faults.until || self.rng.chance(7, 8);
         let disk = &mut self.servers[place].state_disk;
         if is_marked && let Ok(Some(file)) = hard_state::recover(disk) {
             let file = HardState { old_copy: by.to_owned(), ..file };
@@ -135,7 +135,7 @@ impl World {
         self.server_is_gone(place, epoch, false);
         let (name, is_ghost) = (self.servers[place].name.clone(), self.servers[place].is_ghost);
         // Who is new has met nobody, and would not know another old copy for one.
-        let is_last = !self.has_old_copy() && self.now_us < self.weather.until;
+        let is_last = !self.has_old_copy() && self.now_us < self.faults.until;
         if !is_ghost && is_last && self.rng.chance(1, 2) {
             self.wipe(place);
             let after = self.rng.below(3_000) * MS;

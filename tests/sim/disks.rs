@@ -22,8 +22,8 @@ impl World {
     }
 
     fn begin_job(&mut self, place: usize) {
-        let mut after = 30 + self.rng.below(self.weather.sync_us);
-        if self.weather.stalled.contains(&place) {
+        let mut after = 30 + self.rng.below(self.faults.sync_us);
+        if self.faults.stalled.contains(&place) {
             after += self.rng.below(2_500 * MS);
         }
         let epoch = self.servers[place].epoch;
@@ -35,7 +35,7 @@ impl World {
         if server.epoch != epoch || !server.runs() || server.jobs.is_empty() {
             return;
         }
-        let fails = self.weather.failing.remove(&place);
+        let fails = self.faults.failing.remove(&place);
         let job = server.jobs[0].clone();
         if matches!(job, Job::Batch(_)) {
             self.remember_disks(place);
@@ -112,7 +112,7 @@ impl World {
             }
         }
         // The next start may be cut short as well.
-        if self.chance(self.weather.crash_in_recovery) {
+        if self.chance(self.faults.crash_in_recovery) {
             let at = self.rng.below(12) as usize;
             self.servers[place].log_disk.fail_at(at, Fault::Crash);
         }

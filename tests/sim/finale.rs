@@ -6,10 +6,10 @@ use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::raft::ServerId;
 
 use super::clock::Us;
+use super::faults::Mend;
 use super::losses::NOTICED;
 use super::process::{Input, LinkId};
 use super::server::Server;
-use super::weather::Mend;
 use super::world::{MS, World};
 use crate::support::bounded::Rounds;
 use crate::support::raw_client::ask;
@@ -23,11 +23,11 @@ const FULL: Us = 64 * limits::WAL_SPARE_RETRY_MS * MS;
 impl World {
     /// The whole history.
     pub fn play(&mut self) {
-        self.run(self.weather.until, |_| false);
+        self.run(self.faults.until, |_| false);
         // Until a loss is noticed, the PRIMARY that alone has what was lost must not be left dead.
         self.run(self.now_us + NOTICED, |world| world.unnoticed.is_none());
-        self.note(format_args!("it clears up"));
-        self.weather.clear();
+        self.note(format_args!("the faults end"));
+        self.faults.clear();
         for place in 0..self.servers.len() {
             let wrong_ms = self.some_difference(0);
             self.servers[place].clock.set(wrong_ms);
@@ -155,7 +155,7 @@ impl World {
 
     /// One that can take changes.
     fn finds_a_primary(&mut self, longer: Us) {
-        // Clocks may be a twentieth slow; disks that were stalled when it cleared up first finish
+        // Clocks may be a twentieth slow; disks that were stalled when the faults ended first finish
         // what they were doing. So do look-ups: until then two servers may not be connected, though
         // both live, where the one that dials has not found the other yet.
         let timeout = self.common.election_timeout_ms * MS * 21 / 20;

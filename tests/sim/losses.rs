@@ -43,7 +43,7 @@ pub struct Unnoticed {
 impl World {
     /// The disk is about to be written: what it has now may be all that it has later.
     pub fn remember_disks(&mut self, place: usize) {
-        if self.weather.forget == 0 || !self.rng.chance(1, 6) {
+        if self.faults.forget == 0 || !self.rng.chance(1, 6) {
             return;
         }
         let server = &mut self.servers[place];
@@ -120,14 +120,14 @@ impl World {
     /// The PRIMARY that will notice, and its term, where nothing stands against that: it was told of
     /// what is lost, all that run follow it, and nothing is wrong with it or on the way to it.
     fn primary_restores(&self, place: usize, same: u64) -> Option<(usize, u64)> {
-        let weather = &self.weather;
+        let faults = &self.faults;
         let is_calm = self.unnoticed.is_none()
             && self.cut.is_empty()
-            && weather.stalled.is_empty()
-            && weather.failing.is_empty()
+            && faults.stalled.is_empty()
+            && faults.failing.is_empty()
             && self.operators_are_through()
             && !self.lets_in();
-        if !is_calm || self.now_us + MS > weather.until {
+        if !is_calm || self.now_us + MS > faults.until {
             return None;
         }
         let primary = self.servers.iter().position(Server::is_primary)?;
@@ -212,7 +212,7 @@ impl World {
         let unnoticed = self.unnoticed.take().expect("it was looked at");
         let server = &self.servers[place];
         let newest = core_of(server).map_or(0, Raft::term).max(server.kept.hard_state.term);
-        assert!(newest <= term, "an election in calm weather:\n{}", self.waiting());
+        assert!(newest <= term, "an election while nothing goes wrong:\n{}", self.waiting());
         if self.servers[place].runs() {
             self.end_process(place, false);
         }

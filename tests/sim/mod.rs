@@ -12,7 +12,7 @@
 //! | `copies.rs` | disks that are rolled back |
 //! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |
 //! | `chatter.rs`, `wild.rs` | the clients |
-//! | `weather.rs` | what goes wrong |
+//! | `faults.rs` | what goes wrong, and how often |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
 //! | `losses.rs` | disks that lose without a trace what they had synced |
 //! | `held.rs` | a server whose disk takes nothing for a while |
@@ -32,6 +32,7 @@ mod copies;
 mod counts;
 pub mod disks;
 mod entering;
+mod faults;
 mod finale;
 mod held;
 mod kept;
@@ -45,7 +46,6 @@ mod process;
 mod server;
 mod times;
 mod trace;
-mod weather;
 mod wild;
 mod wires;
 mod world;
@@ -177,13 +177,13 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
     }
 }
 
-/// Servers that have just started find the others only long after it has cleared up.
+/// Servers that have just started find the others only long after the faults are over.
 #[test]
-fn servers_whose_look_ups_outlast_the_weather_find_a_primary_too() {
+fn servers_whose_look_ups_outlast_the_faults_find_a_primary_too() {
     for seed in 1..=20 {
         let _watchdog = Watchdog::new(HISTORY, format!("the history {seed} of slow names ends"));
         let mut world = World::new(seed, std::env::var_os("SIM_TRACE").is_some());
-        (world.weather.slow_name, world.weather.until) = (1_000, 400 * MS);
+        (world.faults.slow_name, world.faults.until) = (1_000, 400 * MS);
         world.play();
     }
 }

@@ -31,12 +31,12 @@ impl World {
         let Some(of) = place_of_peer(&name) else {
             panic!("{place} looks up {name}, which no server ever had");
         };
-        let weather = &self.weather;
+        let faults = &self.faults;
         let (slow, failing, dead) = match self.unnoticed {
             Some(_) => (0, 0, 0),
-            None => (weather.slow_name, weather.failing_name, weather.dead_address),
+            None => (faults.slow_name, faults.failing_name, faults.dead_address),
         };
-        let mut after = 50 + self.rng.below(self.weather.delay_us);
+        let mut after = 50 + self.rng.below(self.faults.delay_us);
         if self.chance(slow) {
             self.counts.slow_names += 1;
             after += self.rng.below(8_000 * MS);

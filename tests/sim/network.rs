@@ -59,11 +59,11 @@ impl World {
         let Some(boot) = server.boot() else { return };
         let from = Sender { place, name, incarnation: server.incarnation, boot };
         self.note(format_args!("{id} to {to}: {message}"));
-        if self.unnoticed.is_none() && self.chance(self.weather.lose) {
+        if self.unnoticed.is_none() && self.chance(self.faults.lose) {
             self.counts.lost += 1;
             return;
         }
-        if self.chance(self.weather.double) {
+        if self.chance(self.faults.double) {
             self.counts.doubled += 1;
             self.send_copy(from.clone(), peer, message.clone());
         }
@@ -71,8 +71,8 @@ impl World {
     }
 
     fn send_copy(&mut self, from: Sender, to: usize, message: Message) {
-        let mut after = 20 + self.rng.below(self.weather.delay_us);
-        if self.unnoticed.is_none() && self.chance(self.weather.late) {
+        let mut after = 20 + self.rng.below(self.faults.delay_us);
+        if self.unnoticed.is_none() && self.chance(self.faults.late) {
             self.counts.late += 1;
             after += self.rng.below(1_500 * MS);
         }
@@ -170,7 +170,7 @@ impl World {
     }
 
     fn put_up(&mut self, number: LinkId, piece: Piece) {
-        let after = 20 + self.rng.below(self.weather.delay_us);
+        let after = 20 + self.rng.below(self.faults.delay_us);
         let now_us = self.now_us;
         let Some(link) = self.links.get_mut(&number) else { return };
         link.up.push_back(piece);
@@ -180,7 +180,7 @@ impl World {
     }
 
     fn put_down(&mut self, number: LinkId, piece: Piece) {
-        let after = 20 + self.rng.below(self.weather.delay_us);
+        let after = 20 + self.rng.below(self.faults.delay_us);
         let now_us = self.now_us;
         let Some(link) = self.links.get_mut(&number) else { return };
         link.down.push_back(piece);

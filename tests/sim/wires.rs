@@ -68,7 +68,7 @@ impl World {
 
     /// Something is on its way to an end.
     pub fn put_piece(&mut self, number: WireId, end: usize, piece: Piece) {
-        let after = 20 + self.rng.below(self.weather.delay_us);
+        let after = 20 + self.rng.below(self.faults.delay_us);
         let now_us = self.now_us;
         let Some(wire) = self.wires.get_mut(&number) else { return };
         wire.pieces[end].push_back(piece);

@@ -17,6 +17,7 @@ use super::checker::Checker;
 use super::client::{Client, Wish};
 use super::clock::{Clock, Us};
 use super::counts::Counts;
+use super::faults::{Faults, YEARS_MS};
 use super::losses::Unnoticed;
 use super::names;
 use super::network::{Link, LinkEnd};
@@ -25,7 +26,6 @@ use super::peers::{Sender, WireId, WireInput};
 use super::process::{Act, Input, LinkId, Stop};
 use super::server::{self, Common, Job, Server, Started, address_of, name_at};
 use super::trace::Trace;
-use super::weather::{Weather, YEARS_MS};
 use super::wild::Wild;
 use super::wires::{Holder, Wire};
 use crate::support::Rng;
@@ -82,9 +82,9 @@ pub enum Event {
     /// An operator has something to do.
     Operator(usize),
     /// The next time that something may go wrong.
-    Weather,
+    Faults,
     /// A thing that went wrong goes right again.
-    Mend(super::weather::Mend),
+    Mend(super::faults::Mend),
 }
 
 /// One client machine and the connection that its process has.
@@ -101,7 +101,7 @@ pub struct World {
     pub now_us: Us,
     pub rng: Rng,
     pub common: Common,
-    pub weather: Weather,
+    pub faults: Faults,
     pub servers: Vec<Server>,
     pub machines: Vec<Machine>,
     pub links: BTreeMap<LinkId, Link>,
@@ -148,10 +148,10 @@ impl World {
             long_messages,
             forms: servers > 1 && rng.chance(1, 4),
         };
-        let weather = Weather::new(&mut rng);
+        let faults = Faults::new(&mut rng);
         let mut world = World {
             now_us: 0,
-            weather,
+            faults,
             servers: Vec::new(),
             machines: Vec::new(),
             links: BTreeMap::new(),
@@ -174,10 +174,10 @@ impl World {
         };
         world.checker.times.stands_ms = world.common.clock_stands_ms;
         world.trace.note(0, format_args!("{:?}", world.common));
-        world.trace.note(0, format_args!("{:?}", world.weather));
+        world.trace.note(0, format_args!("{:?}", world.faults));
         world.add_servers(servers as usize);
         world.add_clients(servers);
-        world.at(2_000 * MS, Event::Weather);
+        world.at(2_000 * MS, Event::Faults);
         world
     }
 
@@ -236,9 +236,9 @@ impl World {
         Clock::new(self.now_us, base_ms, speed, wrong_ms)
     }
 
-    /// By how much a wall clock is wrong: nearly right, once the weather has cleared up.
+    /// By how much a wall clock is wrong: nearly right, once the faults are over.
     pub fn some_difference(&mut self, most_ms: u64) -> i64 {
-        let most_ms = if self.weather.until == 0 { 200 } else { most_ms };
+        let most_ms = if self.faults.until == 0 { 200 } else { most_ms };
         self.rng.below(most_ms + 1) as i64 - (most_ms / 2) as i64
     }
 
@@ -300,7 +300,7 @@ impl World {
             Event::Link { link, end } => self.link_arrives(link, end),
             Event::Wire { wire, end } => self.wire_arrives(wire, end),
             Event::Operator(place) => self.operator_acts(place),
-            Event::Weather => self.bad_weather(),
+            Event::Faults => self.inject_faults(),
             Event::Mend(mend) => self.mend(mend),
         }
     }
@@ -313,7 +313,7 @@ impl World {
             return;
         }
         let may_damage = self.unnoticed.is_none() && !self.servers[place].is_rolled_back;
-        if may_damage && self.chance(self.weather.damage) {
+        if may_damage && self.chance(self.faults.damage) {
             self.damage(place);
         }
         let seed = self.rng.next();
@@ -454,7 +454,7 @@ impl World {
 
     /// A turn of a process that is no member yet.
     fn entering_turn(&mut self, place: usize) {
-        let crashes = self.chance(self.weather.crash_in_forming);
+        let crashes = self.chance(self.faults.crash_in_forming);
         let at = self.rng.below(8) as usize;
         let on_log = self.rng.chance(2, 3);
         let server = &mut self.servers[place];
@@ -601,7 +601,7 @@ impl World {
 
     pub fn begin_spare(&mut self, place: usize, after: Us) {
         let epoch = self.servers[place].epoch;
-        let takes = after + 1_000 + self.rng.below(self.weather.sync_us * 4);
+        let takes = after + 1_000 + self.rng.below(self.faults.sync_us * 4);
         self.at(takes, Event::SpareDone { place, epoch });
     }
 

@@ -18,7 +18,7 @@ const PREFIX: &str = "chatctl-test-";
 
 /// What each host does with packets: those from the addresses in a set do not arrive.
 const RULES: &str = "
-table inet weather {
+table inet partition {
     set cut { type ipv4_addr; }
     chain input { type filter hook input priority 0; policy accept; ip saddr @cut drop; }
 }
@@ -138,7 +138,7 @@ impl Hosts {
             let from: Vec<String> =
                 from.iter().filter(|from| **from != receiver).map(|from| address(*from)).collect();
             if !from.is_empty() {
-                let script = format!("add element inet weather cut {{ {} }}", from.join(", "));
+                let script = format!("add element inet partition cut {{ {} }}", from.join(", "));
                 self.nft(receiver, &script).expect("a partition can be made");
             }
         }
@@ -153,7 +153,7 @@ impl Hosts {
     /// Everything arrives.
     pub fn heal(&self) {
         for place in 0..=self.servers {
-            self.nft(place, "flush set inet weather cut").expect("a partition can be healed");
+            self.nft(place, "flush set inet partition cut").expect("a partition can be healed");
         }
     }
 }

@@ -49,7 +49,7 @@ impl fmt::Display for Happened {
 }
 
 #[test]
-fn bad_weather_loses_nothing() {
+fn a_cluster_under_faults_loses_nothing() {
     let seconds = env_number("SOAK_SECONDS", SECONDS);
     let servers = env_number("SOAK_SERVERS", SERVERS) as usize;
     // A server that was founded alone has no port for others.
@@ -63,14 +63,14 @@ fn bad_weather_loses_nothing() {
                 let relay = relay.map_err(|why| println!("skipped: delays and stalls: {why}")).ok();
                 let small = small_disks(servers, seconds);
                 let fleet = Fleet::start_with_spares(Some(hosts), "soak", (servers, spares), small);
-                soak(fleet, seconds, Sky::new(true, relay));
+                soak(fleet, seconds, Faults::new(true, relay));
             });
         }
         Err(why) => {
             println!("skipped: partitions, delays, stalls and full disks: {why}");
             let none = SmallDisks::default();
             let fleet = Fleet::start_with_spares(None, "soak", (servers, spares), none);
-            soak(fleet, seconds, Sky::new(false, None));
+            soak(fleet, seconds, Faults::new(false, None));
         }
     }
 }
@@ -86,38 +86,38 @@ fn small_disks(servers: usize, seconds: u64) -> SmallDisks {
     }
 }
 
-/// Where bad weather comes from.
-struct Sky {
+/// Injects faults, and counts them.
+struct Faults {
     can_part: bool,
-    /// A server whose disk is full, for so many storms more.
+    /// A server whose disk is full, for so many rounds more.
     full: Option<(usize, u64)>,
     relay: Option<Relay>,
     happened: Happened,
     operator: Operator,
 }
 
-fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
-    let mut rng = dice("bad weather", 1);
+fn soak(mut fleet: Fleet, seconds: u64, mut faults: Faults) {
+    let mut rng = dice("all faults", 1);
     let pace_ms = env_number("SOAK_PACE_MS", CAST.pace_ms);
     let cast = Cast { pace_ms, longest: WHOLE + Duration::from_secs(seconds), ..CAST };
     let until = Instant::now() + Duration::from_secs(seconds);
     let outcome = play(&mut fleet, cast, &mut rng, |fleet, tally, rng| {
         let mut told = Instant::now();
         while Instant::now() < until {
-            sky.storm(fleet, tally, rng);
+            faults.round(fleet, tally, rng);
             if told.elapsed() >= Duration::from_secs(60) {
                 told = Instant::now();
                 let left = until.saturating_duration_since(told).as_secs();
-                println!("{left} s to go: {} acknowledged, {}", tally.count(), sky.happened);
-                println!("{}", sky.operator.changes);
+                println!("{left} s to go: {} acknowledged, {}", tally.count(), faults.happened);
+                println!("{}", faults.operator.changes);
             }
         }
         repair(fleet);
-        sky.operator.settle(fleet, tally);
+        faults.operator.settle(fleet, tally);
     });
-    println!("{seconds} s of bad weather over {} servers in the end", fleet.places().len());
-    println!("{}", sky.happened);
-    println!("{}", sky.operator.changes);
+    println!("{seconds} s of faults, with {} servers in the end", fleet.places().len());
+    println!("{}", faults.happened);
+    println!("{}", faults.operator.changes);
     println!("{outcome}");
     let noticed = (0..fleet.size())
         .map(|place| fleet.stderr(place).matches("no room for the next segment").count());
@@ -125,14 +125,14 @@ fn soak(mut fleet: Fleet, seconds: u64, mut sky: Sky) {
     println!("{} times one had no room to start", fleet.without_room());
     println!("{} times a chat had to hold messages back", outcome.problems.len());
     if seconds >= MUCH_SECONDS && fleet.size() > 1 {
-        sky.check_that_much_happened();
+        faults.check_that_much_happened();
     }
 }
 
-impl Sky {
-    fn new(can_part: bool, relay: Option<Relay>) -> Sky {
+impl Faults {
+    fn new(can_part: bool, relay: Option<Relay>) -> Faults {
         let (happened, operator) = (Happened::default(), Operator::default());
-        Sky { can_part, full: None, relay, happened, operator }
+        Faults { can_part, full: None, relay, happened, operator }
     }
 
     /// What can happen here has happened: otherwise nothing is shown by a log that is whole.
@@ -153,7 +153,7 @@ impl Sky {
     }
 
     /// One thing goes wrong, or two; then clients must be served again, with or without a repair.
-    fn storm(&mut self, fleet: &mut Fleet, tally: &Tally, rng: &mut Rng) {
+    fn round(&mut self, fleet: &mut Fleet, tally: &Tally, rng: &mut Rng) {
         self.operator.step(fleet, rng);
         let mut hurt: Vec<usize> = self.full.iter().map(|(place, _)| *place).collect();
         for _ in 0..1 + rng.below(2) {
@@ -183,8 +183,8 @@ impl Sky {
             relay.clear();
         }
         self.full = match self.full {
-            Some((place, storms)) if storms > 0 && fleet.can_do_without(&[place]) => {
-                Some((place, storms - 1))
+            Some((place, rounds)) if rounds > 0 && fleet.can_do_without(&[place]) => {
+                Some((place, rounds - 1))
             }
             _ => {
                 fleet.free_disks();

@@ -1,5 +1,5 @@
-//! Bad weather: several servers as real processes, clients that never rest, and everything that may
-//! happen to servers meanwhile: kill -9, SIGSTOP, SIGTERM, partitions, members that come and go.
+//! Several servers as real processes and clients that never rest, under injected faults: kill -9,
+//! SIGSTOP, SIGTERM, partitions, full disks, and members that are added and removed meanwhile.
 //!
 //! | file | what it has |
 //! | --- | --- |
@@ -9,17 +9,18 @@
 //! | `tally.rs` | what they tell each other |
 //! | `log.rs`, `checker.rs` | what the servers have; what must hold |
 //! | `kills.rs`, `partitions.rs` | the tests, in short |
-//! | `operator.rs` | who adds, removes and replaces servers meanwhile |
-//! | `soak.rs` | everything at once for `SOAK_SECONDS` (`make soak`) |
+//! | `operator.rs` | adds, removes and replaces servers meanwhile |
+//! | `everything.rs` | everything at once for `SOAK_SECONDS` (`make soak`) |
 //! | `attack/` | what honest clients notice of a server under attack (`make attack`) |
 //! | `failover.rs` | how long it takes until somebody serves again (`make failover`) |
 //!
-//! Each test prints its seed, and takes another from `WEATHER_SEED`. What happens at what instant is
+//! Each test prints its seed, and takes another from `SOAK_SEED`. What happens at what instant is
 //! the system's choice all the same: a seed gives the same plan, not the same run.
 
 mod attack;
 mod chatter;
 mod checker;
+mod everything;
 mod failover;
 mod kills;
 mod line;
@@ -29,5 +30,4 @@ mod partitions;
 mod play;
 mod receiver;
 mod sender;
-mod soak;
 mod tally;

@@ -1,5 +1,5 @@
-//! An operator, who changes which servers there are while the weather is as it is: what cannot be done
-//! now is asked for again later, until there is a yes.
+//! An operator, who changes the members while faults are injected: a change that is refused is asked
+//! for again later, until it is accepted.
 //!
 //! One server comes, goes or is wiped at a time, and the next only when all members have a vote: so
 //! what was acknowledged is never on wiped directories alone.
@@ -18,7 +18,7 @@ use crate::support::{Rng, text_field};
 const ASK_MS: &str = "5000";
 /// Fewer members than this are never left, where there were more.
 const FEWEST: usize = 3;
-/// Why a change may be refused for as long as the weather is bad.
+/// Why a change may be refused under faults.
 const REASONS: [&str; 3] = ["does not answer", "would leave no majority", "nobody can take over"];
 
 /// What the operator has done.
@@ -87,8 +87,8 @@ impl Operator {
         }
     }
 
-    /// In good weather, what was begun is brought to its end; then the members are those that there
-    /// was a yes for.
+    /// After the faults, finishes the change under way; then the members are those of all accepted
+    /// changes.
     pub fn settle(&mut self, fleet: &mut Fleet, tally: &Tally) {
         let started = Instant::now();
         while self.wish.is_some() {
@@ -97,7 +97,7 @@ impl Operator {
             }
             self.hear(fleet);
             let waited = started.elapsed();
-            assert!(waited < 2 * PATIENCE, "{:?} is not done in good weather", self.wish);
+            assert!(waited < 2 * PATIENCE, "{:?} is not done after the faults", self.wish);
             tally.pass(Duration::from_millis(20), Stage::Failed);
         }
         if fleet.size() > 1 {

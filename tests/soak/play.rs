@@ -62,20 +62,20 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// The seed of a test: `WEATHER_SEED`, or one of its own.
+/// The seed of a test: `SOAK_SEED`, or one of its own.
 pub fn dice(test: &str, own: u64) -> Rng {
-    let seed = env_number("WEATHER_SEED", own);
-    println!("{test}: WEATHER_SEED={seed}");
+    let seed = env_number("SOAK_SEED", own);
+    println!("{test}: SOAK_SEED={seed}");
     Rng::new(seed)
 }
 
-/// Has the clients play while `weather` happens; then everything is repaired, and what the clients
-/// know is held against what the servers have.
+/// Has the clients play while `inject` injects faults; then repairs everything and compares what the
+/// clients know with what the servers have.
 pub fn play(
     fleet: &mut Fleet,
     cast: Cast,
     rng: &mut Rng,
-    weather: impl FnOnce(&mut Fleet, &Tally, &mut Rng),
+    inject: impl FnOnce(&mut Fleet, &Tally, &mut Rng),
 ) -> Outcome {
     let tally = Tally::default();
     let clients = Clients::new(fleet, cast, rng);
@@ -83,7 +83,7 @@ pub fn play(
         let running = clients.start(scope, &tally, rng);
         let played = catch_unwind(AssertUnwindSafe(|| {
             tally.wait_for_more(20, PATIENCE);
-            weather(fleet, &tally, rng);
+            inject(fleet, &tally, rng);
             repair(fleet);
             running.end(&tally)
         }));

@@ -65,7 +65,7 @@ fn measure(servers: usize, hosts: Option<Hosts>) {
     println!("chatctl chat marks it as sent, the receiver's idle chatctl chat shows it, and a");
     println!("chatctl chat --send that begins then has ended; median and worst of {rounds}, ms:");
     println!("  {:<32}{:>14}{:>14}{:>14}", "", "sender", "receiver", "--send");
-    let mut rng = Rng::new(env_number("WEATHER_SEED", 1));
+    let mut rng = Rng::new(env_number("SOAK_SEED", 1));
     for (end, what) in ends {
         let waits: Vec<Waits> = (0..rounds).map(|_| people.fail_over(end, &mut rng)).collect();
         let column = |of: fn(&Waits) -> Duration| {

@@ -10,12 +10,12 @@ use crate::support::Rng;
 
 /// How far apart clocks may be that are wrong by years.
 pub const YEARS_MS: u64 = 120 * 365 * 86_400_000;
-/// Between two looks at the weather.
+/// Between two draws of faults.
 const TICK: Us = 25 * MS;
 
 /// A history's rates: per mille of messages, or of ticks.
 #[derive(Clone, Debug)]
-pub struct Weather {
+pub struct Faults {
     pub lose: u64,
     pub double: u64,
     pub late: u64,
@@ -54,7 +54,7 @@ pub struct Weather {
     /// Disks that are slow now, and disks whose next sync fails.
     pub stalled: BTreeSet<usize>,
     pub failing: BTreeSet<usize>,
-    /// When it clears up.
+    /// When they end.
     pub until: Us,
 }
 
@@ -66,11 +66,11 @@ pub enum Mend {
     Room(usize),
 }
 
-impl Weather {
-    pub fn new(rng: &mut Rng) -> Weather {
+impl Faults {
+    pub fn new(rng: &mut Rng) -> Faults {
         let until = (4_000 + rng.below(16_000)) * MS;
         let mut rate = |most: u64| if rng.chance(2, 5) { 0 } else { rng.below(most + 1) };
-        Weather {
+        Faults {
             lose: rate(80),
             double: rate(100),
             late: rate(60),
@@ -120,54 +120,54 @@ impl Weather {
 }
 
 impl World {
-    /// One look at the weather.
-    pub fn bad_weather(&mut self) {
-        if self.now_us >= self.weather.until {
+    /// Draws the faults of this tick.
+    pub fn inject_faults(&mut self) {
+        if self.now_us >= self.faults.until {
             return;
         }
         if self.unnoticed.is_none() {
             self.goes_wrong();
         }
-        self.at(TICK, Event::Weather);
+        self.at(TICK, Event::Faults);
     }
 
     fn goes_wrong(&mut self) {
         let servers = self.servers.len();
         let place = self.rng.below(servers as u64) as usize;
-        let weather = self.weather.clone();
-        if self.chance(weather.forget) {
+        let faults = self.faults.clone();
+        if self.chance(faults.forget) {
             self.forget(place);
         }
         // The calm that an unnoticed loss needs begins with the loss.
         if self.unnoticed.is_some() {
             return;
         }
-        if self.chance(weather.kill) {
+        if self.chance(faults.kill) {
             self.kill(place, false);
         }
-        if self.chance(weather.power) {
+        if self.chance(faults.power) {
             self.kill(place, true);
         }
-        if self.chance(weather.all_at_once) {
+        if self.chance(faults.all_at_once) {
             self.counts.all_at_once += 1;
             let power = self.rng.chance(1, 2);
             (0..servers).for_each(|place| self.kill(place, power));
         }
-        if self.chance(weather.hand_over) {
+        if self.chance(faults.hand_over) {
             self.hand_over();
         }
-        if self.chance(weather.change) {
+        if self.chance(faults.change) {
             self.change_members();
         }
-        if self.chance(weather.copy) {
+        if self.chance(faults.copy) {
             self.copies_disks(place);
         }
-        if self.chance(weather.put_back) {
+        if self.chance(faults.put_back) {
             self.puts_copy_back();
         }
-        self.bad_links(place, &weather);
-        self.bad_machines(place, &weather);
-        self.bad_clients(&weather);
+        self.link_faults(place, &faults);
+        self.machine_faults(place, &faults);
+        self.client_faults(&faults);
     }
 
     fn kill(&mut self, place: usize, power: bool) {
@@ -191,10 +191,10 @@ impl World {
         self.tell(place, 0, Input::HandOver);
     }
 
-    fn bad_links(&mut self, place: usize, weather: &Weather) {
+    fn link_faults(&mut self, place: usize, faults: &Faults) {
         let servers = self.servers.len();
         let mut pairs = Vec::new();
-        if self.chance(weather.partition) {
+        if self.chance(faults.partition) {
             self.counts.partitions += 1;
             let side: Vec<bool> = (0..servers).map(|_| self.rng.chance(1, 2)).collect();
             let apart = |a: &usize, b: &usize| side[*a] != side[*b];
@@ -202,12 +202,12 @@ impl World {
                 pairs.extend((0..servers).filter(|b| apart(&a, b)).map(|b| (a, b)));
             }
         }
-        if self.chance(weather.one_way) {
+        if self.chance(faults.one_way) {
             self.counts.one_way += 1;
             let other = self.rng.below(servers as u64) as usize;
             pairs.push((place, other));
         }
-        if self.chance(weather.isolate)
+        if self.chance(faults.isolate)
             && let Some(primary) = self.servers.iter().position(|server| server.is_primary())
         {
             self.counts.isolated += 1;
@@ -215,7 +215,7 @@ impl World {
             pairs.extend((0..servers).flat_map(both));
             self.part_from(primary);
         }
-        if self.chance(weather.flap) {
+        if self.chance(faults.flap) {
             self.counts.flaps += 1;
             let other = self.rng.below(servers as u64) as usize;
             self.break_wires(place, other, true);
@@ -251,8 +251,8 @@ impl World {
         self.at(after, Event::Mend(Mend::Clients(pairs)));
     }
 
-    fn bad_machines(&mut self, place: usize, weather: &Weather) {
-        if self.chance(weather.pause) && self.servers[place].runs() {
+    fn machine_faults(&mut self, place: usize, faults: &Faults) {
+        if self.chance(faults.pause) && self.servers[place].runs() {
             self.counts.pauses += 1;
             let after = self.some_time();
             let until = self.now_us + after;
@@ -266,7 +266,7 @@ impl World {
                 self.servers[place].clock.suspend(self.now_us, until);
             }
         }
-        if self.chance(weather.clock) {
+        if self.chance(faults.clock) {
             self.counts.clock_jumps += 1;
             let most_ms = [YEARS_MS, 7_200_000, 4_000, 200][self.rng.below(4) as usize];
             self.counts.years += u64::from(most_ms == YEARS_MS);
@@ -278,15 +278,15 @@ impl World {
             clock.jump(now_us, jump_ms);
             self.note_of(place, &format!("has another time, {wrong_ms} ms ahead"));
         }
-        if self.chance(weather.stall) && self.weather.stalled.insert(place) {
+        if self.chance(faults.stall) && self.faults.stalled.insert(place) {
             self.counts.stalls += 1;
             let after = self.some_time();
             self.at(after, Event::Mend(Mend::Stall(place)));
         }
-        if self.chance(weather.sync_error) && self.servers[place].runs() {
-            self.weather.failing.insert(place);
+        if self.chance(faults.sync_error) && self.servers[place].runs() {
+            self.faults.failing.insert(place);
         }
-        if self.chance(weather.fill) {
+        if self.chance(faults.fill) {
             self.counts.full_disks += 1;
             let used = self.servers[place].log_disk.used();
             let room = self.rng.below(self.common.segment_bytes.into());
@@ -297,13 +297,13 @@ impl World {
         }
     }
 
-    fn bad_clients(&mut self, weather: &Weather) {
+    fn client_faults(&mut self, faults: &Faults) {
         let client = self.rng.below(self.machines.len() as u64) as usize;
-        if self.chance(weather.client_crash) {
+        if self.chance(faults.client_crash) {
             self.crash_client(client);
         }
         let reads_slowly = self.common.long_messages && self.chance(20);
-        if reads_slowly || self.chance(weather.client_cut) {
+        if reads_slowly || self.chance(faults.client_cut) {
             self.counts.client_cuts += 1;
             let some = self.rng.chance(1, 2);
             let mut pairs: Vec<(usize, usize)> =
@@ -341,7 +341,7 @@ impl World {
             Mend::Clients(pairs) => {
                 self.client_cut.retain(|pair| !pairs.contains(pair));
             }
-            Mend::Stall(place) => self.weather.stalled.retain(|stalled| *stalled != place),
+            Mend::Stall(place) => self.faults.stalled.retain(|stalled| *stalled != place),
             Mend::Room(place) => {
                 self.note_of(place, "has room on its disk");
                 self.servers[place].log_disk.set_capacity(u64::MAX);

@@ -20,15 +20,11 @@ fn others(places: &[usize]) -> Vec<usize> {
 }
 
 /// Plays on hosts.
-fn parted(
-    test: &'static str,
-    seed: u64,
-    weather: impl FnOnce(&mut Fleet, &Tally, &mut Rng) + Send,
-) {
+fn parted(test: &'static str, seed: u64, inject: impl FnOnce(&mut Fleet, &Tally, &mut Rng) + Send) {
     on_hosts(SERVERS, |hosts| {
         let mut rng = dice(test, seed);
         let mut fleet = Fleet::start_on(hosts, "fleet-parted", SERVERS, &FLAGS);
-        let outcome = play(&mut fleet, CAST, &mut rng, weather);
+        let outcome = play(&mut fleet, CAST, &mut rng, inject);
         println!("{test}: {outcome}");
     });
 }

@@ -214,12 +214,9 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-/// Whether an entry's payload can be applied, or why not. The first entry of a term has none.
+/// Whether an entry's payload can be applied, or why not.
 pub fn readable(payload: &[u8]) -> Result<(), String> {
-    match payload.is_empty() {
-        true => Ok(()),
-        false => Command::decode(payload).map(drop).map_err(|error| error.to_string()),
-    }
+    Command::of(payload).map(drop).map_err(|error| error.to_string())
 }
 
 /// True for a folded name.
@@ -317,6 +314,11 @@ impl<'a> Command<'a> {
     /// Whether entries of this kind name servers.
     pub(super) fn names_members(kind: u8) -> bool {
         matches!(kind, FOUND_WITH_MEMBERS | MEMBERS)
+    }
+
+    /// Reads a payload; none, where it is empty, as that of a term's first entry.
+    pub fn of(payload: &'a [u8]) -> Result<Option<Command<'a>>, CommandError> {
+        if payload.is_empty() { Ok(None) } else { Command::decode(payload).map(Some) }
     }
 
     /// Reads a payload that is not empty.

@@ -19,12 +19,12 @@ pub(super) struct Servers {
 
 impl Servers {
     /// These are the members from now on.
-    pub(super) fn set(&mut self, list: Vec<Member>) {
-        for member in &list {
+    pub(super) fn set(&mut self, list: &[Member]) {
+        for member in list {
             self.last_number = self.last_number.max(member.number);
             self.incarnations.insert(member.incarnation);
         }
-        self.list = list;
+        self.list = list.to_vec();
     }
 }
 

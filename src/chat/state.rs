@@ -97,30 +97,33 @@ impl State {
     /// and entry give the same state and effect everywhere, and no payload panics. On an error
     /// nothing has changed; the server must stop, since it cannot know what later entries build on.
     pub fn apply(&mut self, index: u64, payload: &[u8]) -> Result<Effect, ApplyError> {
-        self.execute(index, payload).map_err(|error| ApplyError { index, error })
+        let command = Command::of(payload).map_err(|error| ApplyError { index, error })?;
+        self.execute(index, command.as_ref())
     }
 
-    fn execute(&mut self, index: u64, payload: &[u8]) -> Result<Effect, CommandError> {
-        if index <= self.applied || index > U48::MAX {
-            return Err(CommandError::BadIndex { applied: self.applied });
-        }
-        if payload.is_empty() {
-            self.applied = index;
-            return Ok(Effect::None);
-        }
-        let command = Command::decode(payload)?;
-        self.check_capacity(&command)?;
+    /// The same, where the payload is decoded already.
+    pub fn execute(
+        &mut self,
+        index: u64,
+        command: Option<&Command<'_>>,
+    ) -> Result<Effect, ApplyError> {
+        let check = self.check(index, command);
+        check.map_err(|error| ApplyError { index, error })?;
         self.applied = index;
+        Ok(command.map_or(Effect::None, |command| self.on_command(index, command)))
+    }
+
+    fn on_command(&mut self, index: u64, command: &Command) -> Effect {
         self.passed = 0;
         self.last_time = command.time();
-        Ok(match command {
-            Command::Found { cluster, token_secret, members, .. } => {
+        match *command {
+            Command::Found { cluster, token_secret, ref members, .. } => {
                 if self.founding.is_none() {
                     self.servers.set(members);
                 }
                 self.on_found(Founding { cluster, token_secret })
             }
-            Command::Members { members, .. } => {
+            Command::Members { ref members, .. } => {
                 self.servers.set(members);
                 Effect::MembersChanged
             }
@@ -132,17 +135,23 @@ impl State {
                 }
                 None => Effect::AccountGone,
             },
-            Command::Take { name, seqs, .. } => self.on_take(name, seqs),
+            Command::Take { name, ref seqs, .. } => self.on_take(name, seqs.clone()),
             Command::Read { name, from, upto, .. } => self.on_read(index, name, from, upto),
-            Command::DeleteMsgs { name, targets, .. } => self.on_delete_msgs(index, name, &targets),
+            Command::DeleteMsgs { name, ref targets, .. } => {
+                self.on_delete_msgs(index, name, targets)
+            }
             Command::Passwd { name, verifier, .. } => self.on_passwd(name, verifier),
             Command::Delete { name, .. } => self.on_delete(name),
-        })
+        }
     }
 
     /// Ordinals and numbers are `u32`; memory ends long before.
-    fn check_capacity(&self, command: &Command) -> Result<(), CommandError> {
+    fn check(&self, index: u64, command: Option<&Command>) -> Result<(), CommandError> {
         const MOST: usize = u32::MAX as usize - 1;
+        if index <= self.applied || index > U48::MAX {
+            return Err(CommandError::BadIndex { applied: self.applied });
+        }
+        let Some(command) = command else { return Ok(()) };
         match command {
             Command::Send { .. } if self.messages.len() >= MOST => {
                 Err(CommandError::Full("messages"))

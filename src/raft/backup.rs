@@ -1,7 +1,8 @@
 //! The backup's side of the log: it makes its log the PRIMARY's.
 
 use super::core::Raft;
-use super::message::{Body, Entry, Known, ServerId};
+use super::entry::{Entry, ServerId};
+use super::message::{Body, Known};
 use crate::mutants::{Mutant, planted};
 
 /// What an append follows.

@@ -1,10 +1,10 @@
 //! What a core is made from: its settings, and what its server's disk kept.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::entry::{Entry, Members, Membership, ServerId};
 use super::log::Run;
-use super::membership::{Members, ReadMembers};
-use super::message::{Entry, ServerId};
 use crate::limits;
 
 /// The settings. Times are milliseconds.
@@ -12,13 +12,9 @@ use crate::limits;
 pub struct Config {
     /// This server.
     pub id: ServerId,
-    /// All servers with a vote, in any order: as the log has it up to [`Restored::commit`], or as it
-    /// is known before the log has it.
-    pub voters: Vec<ServerId>,
-    /// In the same way, those that are only sent the log.
-    pub nonvoters: Vec<ServerId>,
-    /// Finds the configuration in an entry's payload, where it has one.
-    pub read_members: ReadMembers,
+    /// The servers: as the log has them up to [`Restored::commit`], or as they are known before the
+    /// log has them.
+    pub membership: Arc<Membership>,
     /// The shortest silence after which a backup stands for election; each wait is drawn from this
     /// to twice this.
     pub election_timeout_ms: u64,
@@ -37,11 +33,10 @@ pub struct Config {
 impl Config {
     /// The usual settings.
     pub fn new(id: ServerId, voters: Vec<ServerId>, seed: u64) -> Config {
+        let members = Members::new(voters, Vec::new());
         Config {
             id,
-            voters,
-            nonvoters: Vec::new(),
-            read_members: |_| None,
+            membership: Arc::new(Membership { members, ..Membership::default() }),
             election_timeout_ms: limits::RAFT_ELECTION_TIMEOUT_MS,
             heartbeat_ms: limits::RAFT_HEARTBEAT_MS,
             window: limits::RAFT_WINDOW,
@@ -52,9 +47,8 @@ impl Config {
     }
 
     pub(super) fn check(&self) -> Result<(), StartError> {
-        let (voters, nonvoters) = (self.voters.clone(), self.nonvoters.clone());
-        let members = Members { voters, nonvoters };
-        members.check()?;
+        let members = &self.membership.members;
+        check_members(members)?;
         if !members.has(self.id) {
             return Err(StartError::NoMember { id: self.id });
         }
@@ -175,6 +169,20 @@ pub enum StartError {
         /// The log's last index.
         last_index: u64,
     },
+}
+
+/// That no server is there twice, and not too many members.
+pub(super) fn check_members(members: &Members) -> Result<(), StartError> {
+    let mut all: Vec<ServerId> = members.voters.iter().chain(&members.nonvoters).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    if all.len() != members.count() {
+        return Err(StartError::VoterTwice);
+    }
+    if members.count() > limits::RAFT_VOTERS {
+        return Err(StartError::TooManyVoters { count: members.count() });
+    }
+    Ok(())
 }
 
 /// That a heartbeat or two may be lost before somebody stands for election.

@@ -1,12 +1,15 @@
 //! The core itself: its state, its inputs, and the dispatch of messages.
 
+use std::sync::Arc;
+
 use super::backup::Place;
 use super::config::{Config, HardState, Restored, StartError};
 use super::election::Question;
+use super::entry::{Entry, Payload, ServerId};
 use super::invariants::{Outline, check_between};
 use super::log::Log;
 use super::membership::Memberships;
-use super::message::{Body, Entry, Message, Payload, ServerId};
+use super::message::{Body, Message};
 use super::output::{Committed, Mark, Output, ProposeError, RoleChange};
 use super::random::Random;
 use super::restoring::OwnCopy;
@@ -73,7 +76,7 @@ impl Raft {
         config.check()?;
         restored.check()?;
         let Restored { hard_state: saved, copy, runs, last_index, tail, commit } = restored;
-        let memberships = Memberships::new(&config, commit, &tail);
+        let memberships = Memberships::new(config.membership.clone(), commit, &tail);
         let log = Log::new(runs, last_index, tail);
         // Entries may have become durable before their term's hard state did. Without it nothing
         // was promised in that term, so the term counts and there was no vote.
@@ -138,13 +141,11 @@ impl Raft {
         });
     }
 
-    /// Puts payloads, one or more and none of them empty, at the log's end; the first one's index.
-    /// They are safe when they are committed, which after a change of the PRIMARY they may never be.
-    pub fn propose(&mut self, payloads: Vec<Payload>) -> Result<u64, ProposeError> {
-        assert!(!payloads.is_empty(), "a proposal has payloads");
-        let read_members = self.config.read_members;
-        debug_assert!(payloads.iter().all(|payload| read_members(payload).is_none()));
-        self.checked(|raft| raft.on_propose(payloads))
+    /// Puts a command, which is not empty, at the log's end; its index. It is safe when it is
+    /// committed, which after a change of the PRIMARY it may never be.
+    pub fn propose(&mut self, command: Arc<[u8]>) -> Result<u64, ProposeError> {
+        assert!(!command.is_empty(), "a command has bytes");
+        self.checked(|raft| raft.on_propose(Payload::Command(command)))
     }
 
     /// All that was asked for up to `mark`'s output is durable.
@@ -208,6 +209,7 @@ impl Raft {
                 raft.out.committed =
                     Some(Committed { after: raft.commit_given, upto: raft.commit });
                 raft.commit_given = raft.commit;
+                raft.out.memberships_changed |= raft.memberships.forget(raft.commit);
             }
             std::mem::take(&mut raft.out)
         })

@@ -2,7 +2,8 @@
 
 use super::config::HardState;
 use super::core::Raft;
-use super::message::{Body, ServerId};
+use super::entry::ServerId;
+use super::message::Body;
 use super::output::{Role, Why};
 use super::roles::{Phase, State};
 use crate::mutants::{Mutant, planted};

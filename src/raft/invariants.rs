@@ -3,7 +3,7 @@
 
 use super::config::HardState;
 use super::core::Raft;
-use super::message::ServerId;
+use super::entry::ServerId;
 use super::output::Role;
 use super::progress::{Flow, Progress};
 use super::roles::{Phase, Primacy, State};

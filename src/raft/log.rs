@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::message::Entry;
+use super::entry::Entry;
 use crate::mutants::{Mutant, planted};
 
 /// Consecutive entries of one term.
@@ -158,13 +158,15 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::Payload;
     use super::*;
 
     /// A log with these terms at 1, 2, ...
     fn log(terms: &[u64]) -> Log {
         let mut log = Log::new(Vec::new(), 0, Vec::new());
         for (place, &term) in terms.iter().enumerate() {
-            log.append(Entry { term, index: place as u64 + 1, payload: [0; 8].into() });
+            let payload = Payload::Command([0; 8].into());
+            log.append(Entry { term, index: place as u64 + 1, payload });
             log.check_invariants();
         }
         log
@@ -182,7 +184,7 @@ mod tests {
         let mut log = log(&[1, 1, 4, 4, 6]);
         log.truncate_from(3);
         assert_eq!((log.last_index(), log.last_term(), log.term(3)), (2, 1, None));
-        log.append(Entry { term: 5, index: 3, payload: [].into() });
+        log.append(Entry { term: 5, index: 3, payload: Payload::Noop });
         log.check_invariants();
         assert_eq!(log.term(3), Some(5));
     }
@@ -203,7 +205,7 @@ mod tests {
         log.evict(4, 0);
         assert_eq!((log.cache_first(), log.entry(4), log.entry(11)), (5, None, None));
         assert_eq!(log.entry(5).expect("kept").index, 5);
-        log.evict(10, 2 * (8 + super::super::message::ENTRY_OVERHEAD_BYTES));
+        log.evict(10, 2 * (8 + super::super::entry::ENTRY_OVERHEAD_BYTES));
         assert_eq!(log.cache_first(), 9);
         log.evict(10, 0);
         assert_eq!((log.cache_first(), log.gather(11, 100).len()), (11, 0));

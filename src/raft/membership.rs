@@ -19,100 +19,44 @@
 //!   questions are refused while a PRIMARY is heard (§4.2.3).
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::config::{Config, StartError};
+use super::config::check_members;
 use super::core::Raft;
-use super::message::{Entry, Payload, ServerId};
+use super::entry::{Entry, Members, Membership, Payload, ServerId};
 use super::output::ProposeError;
 use super::progress::Progress;
 use super::roles::State;
 use super::status::BackupStatus;
-use crate::limits;
 use crate::mutants::{Mutant, planted};
-
-/// A configuration: the servers of a cluster. Numbers are never given to another server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members {
-    /// Those with a vote.
-    pub voters: Vec<ServerId>,
-    /// Those that are sent the log, and count for nothing.
-    pub nonvoters: Vec<ServerId>,
-}
-
-/// Reads a configuration from an entry's payload; none, where it is none.
-pub type ReadMembers = fn(&[u8]) -> Option<Members>;
-
-impl Members {
-    /// Votes and copies that make a majority.
-    pub fn quorum(&self) -> usize {
-        self.voters.len() / 2 + 1
-    }
-
-    /// Whether a server has a vote.
-    pub fn is_voter(&self, id: ServerId) -> bool {
-        self.voters.contains(&id)
-    }
-
-    /// Whether a server is a member at all.
-    pub fn has(&self, id: ServerId) -> bool {
-        self.voters.contains(&id) || self.nonvoters.contains(&id)
-    }
-
-    /// How many members there are.
-    pub fn count(&self) -> usize {
-        self.voters.len() + self.nonvoters.len()
-    }
-
-    fn sorted(mut self) -> Members {
-        self.voters.sort_unstable();
-        self.nonvoters.sort_unstable();
-        self
-    }
-
-    /// That no server is there twice, that there are voters, and not too many members.
-    pub(super) fn check(&self) -> Result<(), StartError> {
-        let mut all: Vec<ServerId> = self.voters.iter().chain(&self.nonvoters).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        if all.len() != self.count() {
-            return Err(StartError::VoterTwice);
-        }
-        if self.count() > limits::RAFT_VOTERS {
-            return Err(StartError::TooManyVoters { count: self.count() });
-        }
-        Ok(())
-    }
-}
 
 /// The configurations of the log, each from its entry's index on: the newest that is committed, and
 /// those after it.
 #[derive(Clone, Debug)]
 pub(super) struct Memberships {
-    known: Vec<(u64, Members)>,
+    known: Vec<(u64, Arc<Membership>)>,
 }
 
 impl Memberships {
     /// That of the settings, then those of the log's entries that are not known to be committed.
-    pub(super) fn new(config: &Config, commit: u64, tail: &[Entry]) -> Memberships {
-        let (voters, nonvoters) = (config.voters.clone(), config.nonvoters.clone());
-        let mut memberships =
-            Memberships { known: vec![(0, Members { voters, nonvoters }.sorted())] };
+    pub(super) fn new(first: Arc<Membership>, commit: u64, tail: &[Entry]) -> Memberships {
+        let mut known = vec![(0, first)];
         for entry in tail.iter().filter(|entry| entry.index > commit) {
-            if let Some(members) = (config.read_members)(&entry.payload) {
-                memberships.known.push((entry.index, members.sorted()));
+            if let Payload::Members(membership) = &entry.payload {
+                known.push((entry.index, membership.clone()));
             }
         }
-        memberships
+        Memberships { known }
     }
 
-    fn in_force(&self) -> &(u64, Members) {
+    fn in_force(&self) -> &(u64, Arc<Membership>) {
         self.known.last().expect("there is one from the beginning")
     }
 
-    /// Forgets those before the newest that is committed.
-    fn forget(&mut self, commit: u64) {
+    /// Forgets those before the newest that is committed. False: there were none.
+    pub(super) fn forget(&mut self, commit: u64) -> bool {
         let after = self.known.partition_point(|(index, _)| *index <= commit);
-        self.known.drain(..after.saturating_sub(1));
+        self.known.drain(..after.saturating_sub(1)).next().is_some()
     }
 }
 
@@ -138,7 +82,17 @@ pub(super) struct Question {
 impl Raft {
     /// The configuration that counts.
     pub fn members(&self) -> &Members {
+        &self.membership().members
+    }
+
+    /// The same, with the bytes of its entry.
+    pub fn membership(&self) -> &Membership {
         &self.memberships.in_force().1
+    }
+
+    /// The newest configuration that is committed, and those after it, one of which may still count.
+    pub fn memberships(&self) -> impl Iterator<Item = &Membership> {
+        self.memberships.known.iter().map(|(_, membership)| &**membership)
     }
 
     /// The index of its entry; 0 for the one that this core was made with.
@@ -154,18 +108,16 @@ impl Raft {
     /// Puts an entry with a configuration at the log's end; its index. It counts at once. One that
     /// gives or takes a vote is refused with [`ChangeError::Asking`] first: the caller asks for the
     /// same again after each message, until it is taken or refused for another reason.
-    pub fn change_members(&mut self, payload: Payload) -> Result<u64, ChangeError> {
-        self.checked(|raft| raft.on_change_members(payload))
+    pub fn change_members(&mut self, next: Arc<Membership>) -> Result<u64, ChangeError> {
+        self.checked(|raft| raft.on_change_members(next))
     }
 
-    fn on_change_members(&mut self, payload: Payload) -> Result<u64, ChangeError> {
-        let members = (self.config.read_members)(&payload).ok_or(ChangeError::NoConfiguration)?;
-        let members = members.sorted();
-        members.check().map_err(|_| ChangeError::NoConfiguration)?;
+    fn on_change_members(&mut self, next: Arc<Membership>) -> Result<u64, ChangeError> {
+        check_members(&next.members).map_err(|_| ChangeError::NoConfiguration)?;
         self.may_change()?;
-        self.check_step(&members)?;
-        self.check_answers(&members)?;
-        self.on_propose(vec![payload]).map_err(ChangeError::Propose)
+        self.check_step(&next.members)?;
+        self.check_answers(&next.members)?;
+        self.on_propose(Payload::Members(next)).map_err(ChangeError::Propose)
     }
 
     /// Whether this server may change the configuration now.
@@ -291,9 +243,10 @@ impl Raft {
 
     /// An entry was appended: where it has a configuration, that counts from now on.
     pub(super) fn take_members(&mut self, entry: &Entry) {
-        if let Some(members) = (self.config.read_members)(&entry.payload) {
+        if let Payload::Members(membership) = &entry.payload {
             self.memberships.forget(self.commit);
-            self.memberships.known.push((entry.index, members.sorted()));
+            self.memberships.known.push((entry.index, membership.clone()));
+            self.tell_members();
             self.on_members();
         }
     }
@@ -302,9 +255,20 @@ impl Raft {
     pub(super) fn revert_members(&mut self, index: u64) {
         let before = self.memberships.known.len();
         self.memberships.known.retain(|(of, _)| *of < index);
-        if self.memberships.known.len() < before && !planted(Mutant::CutQuorumStays) {
+        if self.memberships.known.len() == before {
+            return;
+        }
+        if !planted(Mutant::CutMembersStay) {
+            self.tell_members();
+        }
+        if !planted(Mutant::CutQuorumStays) {
             self.on_members();
         }
+    }
+
+    fn tell_members(&mut self) {
+        self.out.members_changed = true;
+        self.out.memberships_changed = true;
     }
 
     fn on_members(&mut self) {
@@ -360,7 +324,7 @@ pub enum ChangeError {
     NotReady,
     /// The change before is not committed yet.
     Busy,
-    /// The payload has no configuration, or one that no cluster can have.
+    /// No cluster can have it.
     NoConfiguration,
     /// More than one server would get or lose its vote.
     TooMuch,

@@ -2,45 +2,11 @@
 //! business.
 
 use std::fmt;
-use std::sync::Arc;
 
-/// A server's number in its cluster; never given to another server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId(pub u32);
+use super::entry::Entry;
 
-impl fmt::Display for ServerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-/// What an entry carries: bytes that mean nothing here. Shared, since one payload is at the same
-/// time in the cache, in a message to each backup and on its way to the disk.
-pub type Payload = Arc<[u8]>;
-
-/// One place of the replicated log. Two logs with the same `term` at the same `index` hold the same
-/// payload there, and the same entries before it (Raft §5.3, the log matching property).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The term whose PRIMARY made it.
-    pub term: u64,
-    /// Its place, from 1 on.
-    pub index: u64,
-    /// Its content; empty for the entry that a PRIMARY begins its term with.
-    pub payload: Payload,
-}
-
-/// Bytes that an entry takes beside its payload: in a message, and about that in memory.
-pub const ENTRY_OVERHEAD_BYTES: usize = 32;
 /// Bytes that a message takes beside its entries, at most.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
-
-impl Entry {
-    /// The bytes it counts for in batches and in the cache.
-    pub fn size(&self) -> usize {
-        self.payload.len() + ENTRY_OVERHEAD_BYTES
-    }
-}
 
 /// One message; who sent it is known by the connection it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

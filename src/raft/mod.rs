@@ -8,7 +8,7 @@
 //! | PRIMARY | leader |
 //! | BACKUP | follower |
 //! | CANDIDATE | candidate, and what asks for pre-votes |
-//! | payload | command |
+//! | payload | command, no-op or configuration; see [`Payload`] |
 //! | persisted, committed | durable on this server; durable on a majority and never to be lost |
 //! | hard state | `currentTerm` and `votedFor` |
 //!
@@ -45,6 +45,8 @@
 //! - `committed`: apply the entries in order. [`Raft::entry`] has each of them that was proposed,
 //!   received or given in [`Restored::tail`] since the start, at least until the next output; others
 //!   are in the driver's log. They may be committed before they are durable *here*.
+//! - `members_changed`: [`Raft::members`] are others now; `memberships_changed`: those that may be
+//!   are, by what is not committed ([`Raft::memberships`]).
 //! - `reads`: answer when all up to the grant's index is applied.
 //! - `wanted`: read the entries and give them to [`Raft::provide`], soon or late; an empty answer says
 //!   that it could not be done now. What became of the backup meanwhile is the core's business.
@@ -67,7 +69,6 @@
 //!   neither votes nor counts until a PRIMARY has restored it.
 //! - *Reads* (`reads.rs`): rounds of heartbeats (§6.4), no leases: no clock is trusted for safety.
 //! - *Members* (`membership.rs`): one server at a time, through the log, first as a non-voter (§4).
-//!   Which payloads are configurations is read by a function of the settings.
 //! - *Checks* (`invariants.rs`): what must hold of a state and between two, after every call in debug
 //!   builds.
 //!
@@ -80,6 +81,7 @@ mod backup;
 mod config;
 mod core;
 mod election;
+mod entry;
 mod invariants;
 mod log;
 mod membership;
@@ -97,12 +99,11 @@ mod transfer;
 
 pub use self::config::{Config, HardState, Restored, StartError, check_timeouts};
 pub use self::core::Raft;
+pub use self::entry::{ENTRY_OVERHEAD_BYTES, Entry, Members, Membership, Payload, ServerId};
 pub use self::invariants::{Outline, check_between};
 pub use self::log::Run;
-pub use self::membership::{ChangeError, Members, ReadMembers};
-pub use self::message::{
-    Body, ENTRY_OVERHEAD_BYTES, Entry, Known, MESSAGE_OVERHEAD_BYTES, Message, Payload, ServerId,
-};
+pub use self::membership::ChangeError;
+pub use self::message::{Body, Known, MESSAGE_OVERHEAD_BYTES, Message};
 pub use self::output::{
     Committed, Mark, Outgoing, Output, ProposeError, ReadError, ReadGrant, Role, RoleChange,
     TransferError, Wanted, Why,

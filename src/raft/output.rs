@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::config::HardState;
-use super::message::{Entry, Message, ServerId};
+use super::entry::{Entry, ServerId};
+use super::message::Message;
 
 /// Everything that came up since the output before, in the order in which the driver deals with it;
 /// the module's manual says how.
@@ -27,6 +28,10 @@ pub struct Output {
     pub wanted: Vec<Wanted>,
     /// Apply these.
     pub committed: Option<Committed>,
+    /// [`super::Raft::members`] are others than before.
+    pub members_changed: bool,
+    /// [`super::Raft::memberships`] are.
+    pub memberships_changed: bool,
     /// Reads that may be answered once all up to their index is applied.
     pub reads: Vec<ReadGrant>,
     /// Tickets of reads that will get no answer here: this server is PRIMARY no longer.
@@ -44,6 +49,7 @@ impl Output {
             && self.messages.is_empty()
             && self.wanted.is_empty()
             && self.committed.is_none()
+            && !self.memberships_changed
             && self.reads.is_empty()
             && self.reads_refused.is_empty()
             && self.changes.is_empty()

@@ -9,8 +9,9 @@
 
 use std::collections::VecDeque;
 
+use super::entry::ServerId;
 use super::membership::CatchUp;
-use super::message::{Known, ServerId};
+use super::message::Known;
 use crate::mutants::{Mutant, planted};
 
 /// How appends are sent.

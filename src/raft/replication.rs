@@ -1,7 +1,8 @@
 //! The PRIMARY's side of the log: appends, their answers, the commit index, heartbeats.
 
 use super::core::Raft;
-use super::message::{Body, ENTRY_OVERHEAD_BYTES, Entry, Message, Payload, ServerId};
+use super::entry::{ENTRY_OVERHEAD_BYTES, Entry, Payload, ServerId};
+use super::message::{Body, Message};
 use super::output::{Outgoing, ProposeError, Wanted, Why};
 use super::progress::{Flow, Progress};
 use super::roles::{Primacy, State};
@@ -9,25 +10,22 @@ use crate::limits;
 use crate::mutants::{Mutant, planted};
 
 impl Raft {
-    pub(super) fn on_propose(&mut self, payloads: Vec<Payload>) -> Result<u64, ProposeError> {
+    pub(super) fn on_propose(&mut self, payload: Payload) -> Result<u64, ProposeError> {
         let primary = self.primary;
-        let first_index = self.log.last_index() + 1;
+        let index = self.log.last_index() + 1;
         let primacy = self.primacy().ok_or(ProposeError::NotPrimary { primary })?;
         if let Some(transfer) = &primacy.transfer {
             return Err(ProposeError::Transferring { to: transfer.to });
         }
-        let bytes: usize = payloads.iter().map(|p| p.len() + ENTRY_OVERHEAD_BYTES).sum();
+        let bytes = payload.bytes().len() + ENTRY_OVERHEAD_BYTES;
         let waiting = primacy.uncommitted_bytes;
         // One proposal always fits, whatever its size.
         if waiting > 0 && waiting + bytes > limits::RAFT_UNCOMMITTED_BYTES {
             return Err(ProposeError::Full);
         }
         primacy.uncommitted_bytes += bytes;
-        for payload in payloads {
-            assert!(!payload.is_empty(), "the empty payload is the core's own");
-            self.append_own(payload);
-        }
-        Ok(first_index)
+        self.append_own(payload);
+        Ok(index)
     }
 
     /// The entries that were [`super::Output::wanted`], from its first index on, as many as there

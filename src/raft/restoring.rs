@@ -103,7 +103,8 @@
 
 use super::backup::Place;
 use super::core::Raft;
-use super::message::{Body, ServerId};
+use super::entry::ServerId;
+use super::message::Body;
 use super::output::Why;
 use super::progress::Progress;
 use super::roles::State;

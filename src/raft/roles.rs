@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use super::config::HardState;
 use super::core::Raft;
+use super::entry::{Payload, ServerId};
 use super::membership::Question;
-use super::message::{Payload, ServerId};
 use super::output::{Role, Why};
 use super::progress::Progress;
 use super::reads::Reads;
@@ -148,7 +148,7 @@ impl Raft {
         self.primary = Some(self.config.id);
         self.note_change(Why::Elected);
         // Only an entry of its own term tells a PRIMARY what is committed (§6.4).
-        self.append_own(Payload::from([].as_slice()));
+        self.append_own(Payload::Noop);
     }
 
     /// What was known of the PRIMARY's log belongs to the old term.

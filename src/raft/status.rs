@@ -1,8 +1,8 @@
 //! Questions that change nothing.
 
 use super::core::Raft;
+use super::entry::{Entry, ServerId};
 use super::log::Run;
-use super::message::{Entry, ServerId};
 use super::restoring::is_damaged;
 use super::roles::State;
 use super::{Config, HardState};

@@ -2,7 +2,8 @@
 //! to date, then told to hold an election at once.
 
 use super::core::Raft;
-use super::message::{Body, ServerId};
+use super::entry::ServerId;
+use super::message::Body;
 use super::output::{Role, TransferError, Why};
 use super::progress::Progress;
 use super::roles::State;

@@ -160,7 +160,7 @@ impl Changing {
             return with.answer(key, "later", why);
         }
         let number = replica.state().next_number();
-        let members = change.apply(replica.members(), incarnation, number);
+        let members = change.apply(&replica.members(), incarnation, number);
         match with.service.change_members(members.clone()) {
             Ok(index) => {
                 let step = Step::Proposed(index, with.service.replica.core().term());
@@ -216,7 +216,8 @@ impl Changing {
         let is_old = self.heard.take_if(|(index, _)| *index <= applied).is_some();
         let wishes = &mut with.service.replica.wishes;
         let changed = std::mem::take(&mut wishes.let_in);
-        if let Some(members) = wishes.members.take() {
+        if std::mem::take(&mut wishes.members) {
+            let members = with.service.replica.members();
             with.note_members(&members);
         }
         if changed || is_old {
@@ -284,7 +285,7 @@ impl Changing {
 impl Means<'_> {
     /// Where the server is to be asked who it is first.
     fn first_step(&mut self, change: &Change) -> Result<Option<String>, Refused> {
-        let members = self.service.replica.members().to_vec();
+        let members = self.service.replica.members();
         let address = change.asks_at(&members).map_err(Refused::No)?;
         let name = &change.name;
         if let Some(address) = &address

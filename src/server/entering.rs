@@ -5,6 +5,7 @@ use super::cluster::{self, Listed};
 use super::form::{Disks, Former, Means, Outcome};
 use super::links::Links;
 use super::opening::{self, Opener};
+use super::payload::{self, typed};
 use super::peers::mesh::{self, Member};
 use super::replica::{self, Recovered};
 use super::standing::{self, Known, LONE, Standing};
@@ -60,9 +61,8 @@ impl Entering<'_> {
             links = Some(opened);
         }
         let mut recovered = recover(self.directory, self.hard_state, options, self.trace)?;
-        let tail = recovered.tail.iter();
         let mut lists = vec![recovered.members.clone()];
-        lists.extend(tail.filter_map(|entry| chat::members_in(&entry.payload)));
+        lists.extend(payload::lists_in(&recovered.tail));
         let known = Known {
             lists: &lists,
             was_member: recovered.state.was_member(self.hard_state.incarnation),
@@ -293,7 +293,7 @@ fn recover(
     let hard_state = replica::hard_state_of(saved);
     let entry = |entry: wal::Entry| {
         let wal::Entry { term, index, payload } = entry;
-        raft::Entry { term, index, payload: payload.into() }
+        raft::Entry { term, index, payload: typed(&payload) }
     };
     let tail = report.tail.into_iter().map(entry).collect();
     let (copy, commit) = (saved.copy, report.commit);

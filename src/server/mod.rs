@@ -25,6 +25,7 @@ pub mod lines;
 mod links;
 mod opening;
 pub mod options;
+pub mod payload;
 mod peering;
 pub mod peers;
 pub mod replica;

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::Arc;
 
 use super::changing::{Changing, Means};
 use super::lines::Line;
 use super::links::Links;
+use super::payload::typed;
 use super::peers::mesh::Event;
 use super::service::Serving;
 use super::trace::Trace;
@@ -149,7 +149,7 @@ impl Server {
     fn read_now(&mut self, wanted: &Wanted) -> Option<Vec<Payload>> {
         let locations = self.service.replica.locations_of(wanted);
         let payloads: Vec<Payload> = match self.reader.try_read(&locations) {
-            Ok(payloads) => payloads.map(Arc::from).collect(),
+            Ok(payloads) => payloads.map(typed).collect(),
             Err(error) => {
                 self.on_read_failed(&error);
                 self.trace.error(format_args!("cannot read an entry that a backup needs: {error}"));
@@ -173,7 +173,7 @@ impl Server {
     pub(super) fn on_wanted_read(&mut self, done: &ReadDone) -> bool {
         let Some(wanted) = self.wanted.jobs.remove(&done.job) else { return false };
         let payloads = match &done.result {
-            Ok(payloads) => payloads.iter().map(|payload| Arc::from(payload.as_slice())).collect(),
+            Ok(payloads) => payloads.iter().map(|bytes| typed(bytes)).collect(),
             Err(error) => {
                 self.on_read_failed(error);
                 self.trace.error(format_args!("cannot read an entry that a backup needs: {error}"));

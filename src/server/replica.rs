@@ -3,35 +3,26 @@
 //!
 //! ```text
 //! propose -> [core] -> append -> next_batch -> (written, synced) -> batch_durable -> [core]
-//!         -> committed -> apply_next -> effect
+//!         -> committed -> next_to_apply -> apply -> effect
 //! ```
 //!
 //! An entry is applied when it is committed and durable here, so that whatever the state names can
 //! be read from this server's log.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::chat::{self, ApplyError, Effect, Member, State};
+use crate::chat::{ApplyError, Command, Effect, Member, State};
 use crate::mutants::{Mutant, planted};
 use crate::raft::{
-    ChangeError, Config, Entry, HardState, Mark, Members, Message, Outgoing, Payload, ProposeError,
-    Raft, ReadError, ReadGrant, Restored, Role, RoleChange, Run, ServerId, StartError, Wanted,
+    ChangeError, Config, Entry, HardState, Mark, Members, Membership, Message, Outgoing, Payload,
+    ProposeError, Raft, ReadError, ReadGrant, Restored, Role, RoleChange, Run, ServerId,
+    StartError, Wanted,
 };
-use crate::server::standing;
+use crate::server::{payload, standing};
 use crate::wal::boots::Met;
 use crate::wal::format::RECORD_HEADER_BYTES;
 use crate::wal::{Batch, Location, SpareRequest, SpareState, Wal, hard_state};
-
-/// An entry that has been applied.
-#[derive(Debug)]
-pub struct Applied {
-    /// Its place in the log.
-    pub index: u64,
-    /// Its command.
-    pub payload: Payload,
-    /// What it did.
-    pub effect: Effect,
-}
 
 /// What a restarted server goes on from.
 pub struct Recovered {
@@ -65,8 +56,8 @@ pub struct Wishes {
     pub wanted: Vec<Wanted>,
     /// Tell these to the operator, and to the clients what concerns them.
     pub changes: Vec<RoleChange>,
-    /// These are the servers from now on.
-    pub members: Option<Vec<Member>>,
+    /// [`Replica::members`] are others than before.
+    pub members: bool,
     /// Let in [`Replica::possible_members`].
     pub let_in: bool,
 }
@@ -80,9 +71,6 @@ pub struct Replica {
     pub wishes: Wishes,
     /// Which batch makes which state of the core's log durable.
     marks: VecDeque<(u64, Mark)>,
-    /// The servers as the entry at each index has them: the newest that is known to be committed, and
-    /// those after it. The last counts.
-    members: Vec<(u64, Vec<Member>)>,
     /// Entries in the log that are not applied yet, as far as they are committed.
     committed: VecDeque<Entry>,
     /// How many payloads were proposed since the core was last asked what to do, and their bytes:
@@ -105,18 +93,16 @@ impl Replica {
     /// Goes on from what the disk kept.
     pub fn new(config: Config, from: Recovered, now_ms: u64) -> Result<Replica, StartError> {
         let Recovered { hard_state, copy, wal, state, commit, tail, members } = from;
-        let members = match tail.first() {
+        let config = match tail.first() {
             // Not even the first entry is known to be committed. It is in all logs.
-            Some(first) if first.index == 1 && members.is_empty() => {
-                chat::members_in(&first.payload).unwrap_or_default()
+            Some(Entry { index: 1, payload: Payload::Members(first), .. })
+                if members.is_empty() =>
+            {
+                with_members(config, Membership::clone(first))
             }
-            _ => members,
+            _ if members.is_empty() => config,
+            _ => with_members(config, payload::membership(0, members)),
         };
-        let config = with_members(config, &members);
-        let mut members = vec![(0, members)];
-        for entry in tail.iter().filter(|entry| entry.index > commit) {
-            members.extend(chat::members_in(&entry.payload).map(|list| (entry.index, list)));
-        }
         let run = |(first_index, term)| Run { first_index, term };
         let runs = wal.term_runs().map(run).collect();
         let last_index = wal.last_index();
@@ -128,7 +114,6 @@ impl Replica {
             state,
             wishes: Wishes::default(),
             marks: VecDeque::new(),
-            members,
             committed: VecDeque::new(),
             proposed: (0, 0),
             granted: VecDeque::new(),
@@ -176,27 +161,28 @@ impl Replica {
     /// applied.
     pub fn propose(&mut self, payload: Vec<u8>) -> Result<u64, ProposeError> {
         let bytes = payload.len();
-        let index = self.core.propose(vec![payload.into()])?;
+        let index = self.core.propose(payload.into())?;
         self.proposed = (self.proposed.0 + 1, self.proposed.1 + bytes);
         Ok(index)
     }
 
     /// Has the log say that these are the servers; the entry's index.
-    pub fn change_members(&mut self, payload: Vec<u8>) -> Result<u64, ChangeError> {
-        let bytes = payload.len();
-        let index = self.core.change_members(payload.into())?;
+    pub fn change_members(&mut self, next: Membership) -> Result<u64, ChangeError> {
+        let bytes = next.bytes.len();
+        let index = self.core.change_members(Arc::new(next))?;
         self.proposed = (self.proposed.0 + 1, self.proposed.1 + bytes);
         Ok(index)
     }
 
     /// The servers that count, by name; none for a server that is alone.
-    pub fn members(&self) -> &[Member] {
-        self.members.last().map_or(&[], |(_, list)| list)
+    pub fn members(&self) -> Vec<Member> {
+        payload::members_of(self.core.membership())
     }
 
     /// Those that may be, by what of the log is not committed.
     pub fn possible_members(&self) -> Vec<Member> {
-        standing::possible(self.members.iter().map(|(_, list)| list.as_slice()))
+        let lists: Vec<_> = self.core.memberships().map(payload::members_of).collect();
+        standing::possible(lists.iter().map(Vec::as_slice))
     }
 
     /// Whether a command of so many bytes has room in the log as it is on the disk. Where it has
@@ -237,26 +223,14 @@ impl Replica {
         wishes.messages.extend(output.messages);
         wishes.wanted.extend(output.wanted);
         wishes.changes.extend(output.changes);
+        wishes.members |= output.members_changed;
+        wishes.let_in |= output.memberships_changed;
         if let Some(index) = output.truncate_from {
             self.wal.truncate_from(index);
-            let before = self.members.len();
-            if !planted(Mutant::CutMembersStay) {
-                self.members.retain(|(of, _)| *of < index);
-            }
-            if self.members.len() < before {
-                self.wishes.members = Some(self.members().to_vec());
-                self.wishes.let_in = true;
-            }
         }
         for entry in &output.append {
-            self.wal.append_entry(entry.term, entry.index, &entry.payload);
-            if let Some(list) = chat::members_in(&entry.payload) {
-                self.wishes.members = Some(list.clone());
-                self.wishes.let_in = true;
-                self.members.push((entry.index, list));
-            }
+            self.wal.append_entry(entry.term, entry.index, entry.payload.bytes());
         }
-        self.forget_old_members();
         if let Some(mark) = output.mark {
             self.marks.push_back((self.wal.newest_batch(), mark));
         }
@@ -268,16 +242,6 @@ impl Replica {
         }
         self.granted.extend(output.reads);
         self.refused.extend(output.reads_refused);
-    }
-
-    /// The members that are committed put those before them aside.
-    fn forget_old_members(&mut self) {
-        let commit = self.core.commit();
-        let committed = self.members.partition_point(|(of, _)| *of <= commit);
-        if committed > 1 {
-            self.members.drain(..committed - 1);
-            self.wishes.let_in = true;
-        }
     }
 
     /// What has gathered, to be written and synced; none while a batch is on its way: the next is
@@ -355,19 +319,21 @@ impl Replica {
         self.core.provide(wanted, payloads);
     }
 
-    /// Applies the next committed entry that is durable here.
-    pub fn apply_next(&mut self) -> Result<Option<Applied>, ApplyError> {
-        if !self.has_to_apply() {
-            return Ok(None);
-        }
-        let Some(Entry { index, payload, .. }) = self.committed.pop_front() else {
-            return Ok(None);
-        };
-        let effect = self.state.apply(index, &payload)?;
-        Ok(Some(Applied { index, payload, effect }))
+    /// The next committed entry that is durable here: for [`Replica::apply`].
+    pub fn next_to_apply(&mut self) -> Option<Entry> {
+        if self.has_to_apply() { self.committed.pop_front() } else { None }
     }
 
-    /// Whether [`Replica::apply_next`] has an entry to apply.
+    /// Applies an entry's command; none, where it has no bytes.
+    pub fn apply(
+        &mut self,
+        index: u64,
+        command: Option<&Command<'_>>,
+    ) -> Result<Effect, ApplyError> {
+        self.state.execute(index, command)
+    }
+
+    /// Whether [`Replica::next_to_apply`] has an entry.
     pub fn has_to_apply(&self) -> bool {
         let persisted = self.wal.persisted_index();
         self.committed.front().is_some_and(|entry| entry.index <= persisted)
@@ -436,28 +402,12 @@ impl Replica {
     }
 }
 
-/// How the core finds the servers in the log's entries.
-fn read_members(payload: &[u8]) -> Option<Members> {
-    chat::members_in(payload).map(|list| numbers_of(&list))
-}
-
-fn numbers_of(list: &[Member]) -> Members {
-    let of = |votes: bool| {
-        let members = list.iter().filter(move |member| member.votes == votes);
-        members.map(|member| ServerId(member.number)).collect()
-    };
-    Members { voters: of(true), nonvoters: of(false) }
-}
-
-/// The settings of a server of these; who is not among them yet has no vote.
-fn with_members(config: Config, list: &[Member]) -> Config {
-    if list.is_empty() {
-        return Config { read_members, ..config };
+/// The settings of a server of these; one that is not among them yet has no vote.
+fn with_members(config: Config, mut membership: Membership) -> Config {
+    if !membership.members.has(config.id) {
+        let Members { voters, mut nonvoters } = membership.members;
+        nonvoters.push(config.id);
+        membership.members = Members::new(voters, nonvoters);
     }
-    let mut members = numbers_of(list);
-    if !members.has(config.id) {
-        members.nonvoters.push(config.id);
-    }
-    let Members { voters, nonvoters } = members;
-    Config { read_members, voters, nonvoters, ..config }
+    Config { membership: Arc::new(membership), ..config }
 }

@@ -3,6 +3,7 @@
 use chatctl::auth::hmac;
 use chatctl::limits::{PEER_FRAME_BYTES, PEER_HANDSHAKE_BYTES};
 use chatctl::raft::{Body, Entry, Known, Message, ServerId};
+use chatctl::server::payload::typed;
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind};
 use chatctl::server::peers::mesh::{Member, Mesh, Settings, empty_about};
 use chatctl::server::peers::session::{Block, Opener, Sealer};
@@ -29,7 +30,7 @@ fn entries(rng: &mut Rng, prev_index: u64) -> Vec<Entry> {
     let count = rng.below(5).min(u64::MAX - prev_index);
     let entry = |index| {
         let length = rng.below(40) as usize;
-        Entry { term: 1 + rng.below(1 << 53), index, payload: rng.bytes(length).into() }
+        Entry { term: 1 + rng.below(1 << 53), index, payload: typed(&rng.bytes(length)) }
     };
     (prev_index + 1..).take(count as usize).map(entry).collect()
 }

@@ -2,7 +2,7 @@
 
 use chatctl::auth::hmac;
 use chatctl::limits::{BOOTS, PEER_DIAL_MOST_MS, PEER_DIAL_REFUSED_MS, PEER_HELD_BYTES};
-use chatctl::raft::{Body, Entry, Known, Message, Outgoing};
+use chatctl::raft::{Body, Entry, Known, Message, Outgoing, Payload};
 use chatctl::server::TraceLevel;
 use chatctl::server::lines::Line;
 use chatctl::server::peers::handshake::{Dialing, Identity, put_refusal};
@@ -125,7 +125,8 @@ fn what_waits_for_a_save_is_bounded_and_the_core_makes_up_for_what_is_dropped() 
     let mut net = Net::new((0..2).map(|place| settings(place, 2)).collect());
     net.stuck = vec![1];
     net.settle();
-    let entry = |index| Entry { term: 2, index, payload: vec![7; 100_000].into() };
+    let entry =
+        |index| Entry { term: 2, index, payload: Payload::Command(vec![7; 100_000].into()) };
     for index in 1..40 {
         let entries = vec![entry(index)];
         let (known, prev_index) = (Known::default(), index - 1);

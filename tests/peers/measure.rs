@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chatctl::auth::sha256;
-use chatctl::raft::{Body, Entry, Known, Message};
+use chatctl::raft::{Body, Entry, Known, Message, Payload};
 use chatctl::server::peers::session::{Block, LENGTH_BYTES, Opener, Sealer};
 use chatctl::server::peers::wire;
 
@@ -28,7 +28,8 @@ fn ns(times: usize, mut call: impl FnMut()) -> f64 {
 
 /// An append of `count` entries, and its block.
 fn append(count: usize) -> (Message, Vec<u8>) {
-    let entry = |index| Entry { term: 1, index, payload: vec![7; PAYLOAD_BYTES].into() };
+    let entry =
+        |index| Entry { term: 1, index, payload: Payload::Command(vec![7; PAYLOAD_BYTES].into()) };
     let entries: Vec<Entry> = (1..=count as u64).map(entry).collect();
     let mut block = Vec::new();
     wire::put_entries(&mut block, &entries);

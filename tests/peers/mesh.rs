@@ -7,7 +7,7 @@ use chatctl::limits::{
     PEER_STRANGERS, PEER_UNPROVEN,
 };
 use chatctl::net::Key;
-use chatctl::raft::{Body, Entry, Known, Message, Outgoing};
+use chatctl::raft::{Body, Entry, Known, Message, Outgoing, Payload};
 use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind, Session};
 use chatctl::server::peers::mesh::{Event, id_of};
 use chatctl::server::peers::secret;
@@ -17,7 +17,11 @@ use chatctl::server::peers::wire::{Frame, Reason, put_head};
 use super::{Net, SILENCE_MS, settings};
 
 fn append(to: usize, count: u64, bytes: usize) -> Outgoing {
-    let entry = |index| Entry { term: 2, index, payload: vec![index as u8; bytes].into() };
+    let entry = |index| Entry {
+        term: 2,
+        index,
+        payload: Payload::Command(vec![index as u8; bytes].into()),
+    };
     let entries = (1..=count).map(entry).collect();
     let body = Body::Append {
         prev_index: 0,

@@ -1,33 +1,37 @@
 //! Cores with disks and a network between them, in memory, where each step is the test's to take.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use chatctl::raft::{
-    ChangeError, Config, Entry, HardState, Mark, Members, Message, Output, Payload, ProposeError,
-    Raft, ReadGrant, Restored, Role, RoleChange, Run, ServerId, Wanted, next_damaged,
+    ChangeError, Config, Entry, HardState, Mark, Members, Membership, Message, Output, Payload,
+    ProposeError, Raft, ReadGrant, Restored, Role, RoleChange, Run, ServerId, Wanted, next_damaged,
 };
 
 use super::checker::Checker;
 
-/// Payloads in tests are text.
+/// Commands in tests are text.
+pub fn command(text: &str) -> Arc<[u8]> {
+    Arc::from(text.as_bytes())
+}
+
+/// A payload with a command.
 pub fn payload(text: &str) -> Payload {
-    Payload::from(text.as_bytes())
+    Payload::Command(command(text))
 }
 
-/// A configuration is text too: `members 1 2 3 + 4`, non-voters behind the sign.
-pub fn members_text(voters: &[u32], nonvoters: &[u32]) -> String {
+/// A configuration's bytes are text too: `members 1 2 3 + 4`, non-voters behind the sign.
+pub fn membership(voters: &[u32], nonvoters: &[u32]) -> Arc<Membership> {
     let list = |ids: &[u32]| ids.iter().map(|id| format!(" {id}")).collect::<String>();
-    format!("members{} +{}", list(voters), list(nonvoters))
+    let bytes = format!("members{} +{}", list(voters), list(nonvoters)).into_bytes().into();
+    let ids = |ids: &[u32]| ids.iter().copied().map(ServerId).collect();
+    Arc::new(Membership { members: Members::new(ids(voters), ids(nonvoters)), bytes })
 }
 
-/// Reads it back.
-pub fn read_members(payload: &[u8]) -> Option<Members> {
-    let text = str::from_utf8(payload).ok()?.strip_prefix("members")?;
-    let (voters, nonvoters) = text.split_once('+')?;
-    let list = |text: &str| -> Option<Vec<ServerId>> {
-        text.split_whitespace().map(|id| id.parse().ok().map(ServerId)).collect()
-    };
-    Some(Members { voters: list(voters)?, nonvoters: list(nonvoters)? })
+/// Proposes one command after the other, at one go; the first one's index.
+pub fn propose_all(raft: &mut Raft, texts: &[&str]) -> Result<u64, ProposeError> {
+    let indexes = texts.iter().map(|text| raft.propose(command(text)));
+    Ok(indexes.collect::<Result<Vec<u64>, _>>()?[0])
 }
 
 /// One output's writes to the log.
@@ -108,9 +112,9 @@ impl Server {
 
     /// Payloads as text, `-` for a term's first entry.
     pub fn texts(entries: &[Entry]) -> Vec<String> {
-        let text = |entry: &Entry| match entry.payload.len() {
-            0 => "-".to_string(),
-            _ => String::from_utf8_lossy(&entry.payload).into_owned(),
+        let text = |entry: &Entry| match entry.payload.bytes() {
+            [] => "-".to_string(),
+            bytes => String::from_utf8_lossy(bytes).into_owned(),
         };
         entries.iter().map(text).collect()
     }
@@ -156,8 +160,9 @@ impl Cluster {
         let all: Vec<ServerId> = (1..=count + spares).map(ServerId).collect();
         let config = |&id: &ServerId| {
             let mut config = Config::new(id, voters.clone(), u64::from(id.0));
-            config.nonvoters = if id.0 > count { vec![id] } else { Vec::new() };
-            config.read_members = read_members;
+            let nonvoters = if id.0 > count { vec![id] } else { Vec::new() };
+            let members = Members::new(voters.clone(), nonvoters);
+            config.membership = Arc::new(Membership { members, ..Membership::default() });
             adjust(&mut config);
             config
         };
@@ -210,13 +215,18 @@ impl Cluster {
         let server = self.at(id);
         let disk = &server.disk;
         let committed = disk.log[..disk.commit as usize].iter().rev();
-        let members = committed.filter_map(|entry| read_members(&entry.payload)).next();
-        if let Some(mut members) = members {
+        let membership = committed.filter_map(|entry| match &entry.payload {
+            Payload::Members(membership) => Some(membership.clone()),
+            _ => None,
+        });
+        if let Some(mut membership) = { membership }.next() {
             // Who was removed, or is not there yet, listens.
-            if !members.has(id) {
-                members.nonvoters.push(id);
+            if !membership.members.has(id) {
+                let Members { voters, mut nonvoters } = membership.members.clone();
+                nonvoters.push(id);
+                Arc::make_mut(&mut membership).members = Members::new(voters, nonvoters);
             }
-            (config.voters, config.nonvoters) = (members.voters, members.nonvoters);
+            config.membership = membership;
         }
         let mut runs: Vec<Run> = Vec::new();
         for entry in &disk.log {
@@ -289,8 +299,8 @@ impl Cluster {
     }
 
     pub fn propose(&mut self, id: u32, texts: &[&str]) -> Result<u64, ProposeError> {
-        let payloads = texts.iter().map(|text| payload(text)).collect();
-        self.input(ServerId(id), |raft, _| raft.propose(payloads)).expect("the server runs")
+        let propose = |raft: &mut Raft, _| propose_all(raft, texts);
+        self.input(ServerId(id), propose).expect("the server runs")
     }
 
     /// Proposes a configuration, once those that would have a vote were asked whether they answer.
@@ -316,8 +326,8 @@ impl Cluster {
         voters: &[u32],
         nonvoters: &[u32],
     ) -> Result<u64, ChangeError> {
-        let payload = payload(&members_text(voters, nonvoters));
-        self.input(ServerId(id), |raft, _| raft.change_members(payload)).expect("the server runs")
+        let next = membership(voters, nonvoters);
+        self.input(ServerId(id), |raft, _| raft.change_members(next)).expect("the server runs")
     }
 
     /// Those with a vote and those without one, as a server knows them.

@@ -3,7 +3,7 @@
 use chatctl::limits;
 use chatctl::raft::{Body, Entry, HardState, Known, Raft, Role, ServerId, TransferError, Why};
 
-use super::cluster::{Cluster, Server};
+use super::cluster::{Cluster, Server, propose_all};
 use super::solo::{Solo, append, append_known};
 
 const VOTE: Body = Body::Vote { last_index: 9, last_term: 9, transfer: false };
@@ -53,7 +53,7 @@ fn appends(solo: &mut Solo, to: u32) -> Vec<(u64, Known)> {
 /// A PRIMARY of three, term 2, with entries up to 4, of which server 2 has acknowledged all.
 fn primary() -> Solo {
     let mut solo = Solo::primary(3, &[1]);
-    solo.raft.propose(vec![[1].as_slice().into(), [2].as_slice().into()]).expect("taken");
+    propose_all(&mut solo.raft, &["1", "2"]).expect("taken");
     solo.persist();
     solo.hear(2, 2, accepted(4));
     solo.said();
@@ -236,10 +236,10 @@ fn an_append_says_whether_its_place_is_counted_and_of_which_copy() {
     let mut solo = Solo::primary(3, &[1, 1]);
     assert_eq!(appends(&mut solo, 2), [(2, Known::default())]);
     solo.hear(2, 2, accepted(3));
-    solo.raft.propose(vec![[1].as_slice().into()]).expect("taken");
+    propose_all(&mut solo.raft, &["1"]).expect("taken");
     assert_eq!(appends(&mut solo, 2), [(3, counted(0))]);
     // What is under way is not counted.
-    solo.raft.propose(vec![[1].as_slice().into()]).expect("taken");
+    propose_all(&mut solo.raft, &["1"]).expect("taken");
     assert_eq!(appends(&mut solo, 2), [(4, Known::default())]);
     solo.hear(2, 2, of_copy(2, accepted(1)));
     let said = appends(&mut solo, 2);

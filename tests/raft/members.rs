@@ -1,11 +1,11 @@
 //! Members come and go: the dissertation's chapter 4.
 
 use chatctl::raft::{
-    Body, ChangeError, Config, Entry, Members, ProposeError, Raft, Restored, Role, Run, ServerId,
+    Body, ChangeError, Config, Entry, Payload, ProposeError, Raft, Restored, Role, Run, ServerId,
     TransferError, Why,
 };
 
-use super::cluster::{Cluster, members_text, payload, read_members};
+use super::cluster::{Cluster, command, membership, payload};
 use super::solo::{Solo, append};
 
 const YES: Body = Body::VoteReply { granted: true };
@@ -88,7 +88,7 @@ fn s4_1_a_configuration_that_is_cut_asks_for_no_majority_any_more() {
 #[test]
 fn s4_1_no_change_before_an_entry_of_the_term_is_committed() {
     let mut solo = Solo::primary(3, &[1]);
-    let change = payload(&members_text(&[1, 2], &[]));
+    let change = membership(&[1, 2], &[]);
     assert_eq!(solo.raft.change_members(change.clone()), Err(ChangeError::NotReady));
     solo.persist();
     solo.hear(2, 2, Body::Accepted { match_index: 1 });
@@ -170,22 +170,23 @@ fn s4_1_who_is_not_known_yet_is_followed_and_gets_a_vote() {
 
 #[test]
 fn s4_1_a_restarted_server_has_the_newest_configuration_of_its_log() {
-    let entry = |index, text: &str| Entry { term: 1, index, payload: payload(text) };
-    let texts = [members_text(&[1, 2, 3], &[4]), members_text(&[1, 2, 3, 4], &[])];
-    let tail = [entry(1, "a"), entry(2, &texts[0]), entry(3, "b"), entry(4, &texts[1])];
-    for (commit, kept, expected) in [
-        (0, 4, members_text(&[1, 2, 3, 4], &[])),
-        (0, 3, members_text(&[1, 2, 3], &[4])),
-        (2, 3, members_text(&[1, 2, 3], &[])),
-        (2, 4, members_text(&[1, 2, 3, 4], &[])),
-    ] {
-        let config = Config { read_members, ..Config::new(ServerId(1), ids(&[1, 2, 3]), 7) };
+    let entry = |index, payload| Entry { term: 1, index, payload };
+    let (added, voting) = (membership(&[1, 2, 3], &[4]), membership(&[1, 2, 3, 4], &[]));
+    let tail = [
+        entry(1, payload("a")),
+        entry(2, Payload::Members(added.clone())),
+        entry(3, payload("b")),
+        entry(4, Payload::Members(voting.clone())),
+    ];
+    let config = Config::new(ServerId(1), ids(&[1, 2, 3]), 7);
+    for (commit, kept, expected) in
+        [(0, 4, &voting), (0, 3, &added), (2, 3, &config.membership), (2, 4, &voting)]
+    {
         let (runs, last_index) = (vec![Run { first_index: 1, term: 1 }], kept as u64);
         let tail = tail[..kept].to_vec();
         let restored = Restored { runs, last_index, tail, commit, ..Restored::default() };
-        let raft = Raft::new(config, restored, 0).unwrap();
-        let expected = read_members(expected.as_bytes()).unwrap();
-        assert_eq!(*raft.members(), expected, "up to {kept}, {commit} of it committed");
+        let raft = Raft::new(config.clone(), restored, 0).unwrap();
+        assert_eq!(raft.membership(), &**expected, "up to {kept}, {commit} of it committed");
     }
 }
 
@@ -194,7 +195,7 @@ fn s4_2_1_a_non_voter_counts_for_nothing() {
     let mut solo = Solo::primary(3, &[1]);
     solo.persist();
     solo.hear(2, 2, Body::Accepted { match_index: 2 });
-    let change = payload(&members_text(&[1, 2, 3], &[4, 5]));
+    let change = membership(&[1, 2, 3], &[4, 5]);
     assert_eq!(solo.raft.change_members(change), Ok(3));
     solo.persist();
     solo.raft.read(7).unwrap();
@@ -294,12 +295,12 @@ fn s4_2_1_one_that_is_sent_more_than_it_takes_has_not_caught_up() {
     let mut solo = Solo::primary(3, &[1]);
     solo.persist();
     solo.hear(2, 2, Body::Accepted { match_index: 2 });
-    solo.raft.change_members(payload(&members_text(&[1, 2, 3], &[4]))).unwrap();
+    solo.raft.change_members(membership(&[1, 2, 3], &[4])).unwrap();
     let mut last = 3;
     for _ in 0..5 {
         // What the log had when the round began comes, after a whole timeout.
         let target = last;
-        last = solo.raft.propose(vec![payload("more")]).unwrap();
+        last = solo.raft.propose(command("more")).unwrap();
         solo.persist();
         solo.wait(500);
         solo.hear(2, 2, Body::Accepted { match_index: last });
@@ -309,7 +310,7 @@ fn s4_2_1_one_that_is_sent_more_than_it_takes_has_not_caught_up() {
     }
     solo.wait(100);
     solo.hear(2, 2, Body::Accepted { match_index: last });
-    last = solo.raft.propose(vec![payload("more")]).unwrap();
+    last = solo.raft.propose(command("more")).unwrap();
     solo.persist();
     solo.hear(2, 2, Body::Accepted { match_index: last });
     solo.hear(4, 2, Body::Accepted { match_index: last - 1 });
@@ -421,13 +422,12 @@ fn a_primary_that_dies_in_the_middle_leaves_the_change_to_the_next() {
 
 #[test]
 fn a_configuration_that_no_cluster_can_have_is_no_start() {
-    let members = |voters, nonvoters| Members { voters: ids(voters), nonvoters: ids(nonvoters) };
-    for (Members { voters, nonvoters }, what) in [
-        (members(&[1, 2], &[2]), "listed twice"),
-        (members(&[2, 3], &[4]), "server 1 is not in"),
-        (members(&[1, 2, 3, 4, 5, 6, 7, 8], &[9, 10]), "10 servers"),
+    for (membership, what) in [
+        (membership(&[1, 2], &[2]), "listed twice"),
+        (membership(&[2, 3], &[4]), "server 1 is not in"),
+        (membership(&[1, 2, 3, 4, 5, 6, 7, 8], &[9, 10]), "10 servers"),
     ] {
-        let config = Config { nonvoters, ..Config::new(ServerId(1), voters, 7) };
+        let config = Config { membership, ..Config::new(ServerId(1), Vec::new(), 7) };
         let error = Raft::new(config, Restored::default(), 0).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
     }

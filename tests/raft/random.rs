@@ -387,7 +387,7 @@ impl History {
 
     fn has_come_together(&self, text: &str) -> bool {
         let committed = &self.cluster.checker.committed;
-        let has_it = committed.iter().any(|entry| *entry.payload == *text.as_bytes());
+        let has_it = committed.iter().any(|entry| entry.payload.bytes() == text.as_bytes());
         let same = |&id: &u32| {
             let server = self.cluster.server(id);
             server.applied.len() == committed.len() && !server.raft().is_restoring()

@@ -65,7 +65,7 @@ fn s6_4_the_index_is_the_one_of_when_the_round_began() {
     let mut solo = ready();
     solo.raft.read(5).expect("taken");
     assert_eq!(rounds(&mut solo), [1, 1]);
-    solo.raft.propose(vec![super::cluster::payload("x")]).expect("taken");
+    solo.raft.propose(super::cluster::command("x")).expect("taken");
     solo.persist();
     solo.hear(2, 2, Body::Accepted { match_index: 3 });
     assert_eq!(solo.raft.commit(), 3);
@@ -137,7 +137,7 @@ fn a_backup_takes_no_read_and_names_the_primary() {
     solo.follow(1);
     let primary = Some(ServerId(2));
     assert_eq!(solo.raft.read(1), Err(ReadError::NotPrimary { primary }));
-    let proposed = solo.raft.propose(vec![super::cluster::payload("x")]);
+    let proposed = solo.raft.propose(super::cluster::command("x"));
     assert_eq!(proposed, Err(ProposeError::NotPrimary { primary }));
 }
 

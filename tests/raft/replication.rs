@@ -3,7 +3,7 @@
 use chatctl::limits;
 use chatctl::raft::{Body, Committed, HardState, Known, ProposeError, Role, ServerId};
 
-use super::cluster::{Cluster, Server, payload};
+use super::cluster::{Cluster, Server, command};
 use super::solo::{Solo, append, entries};
 use crate::support::bounded::Rounds;
 
@@ -230,9 +230,9 @@ fn s10_2_1_the_primary_sends_before_its_own_write_and_needs_no_own_copy() {
 #[test]
 fn s10_2_1_the_primary_counts_itself_when_its_write_is_durable() {
     let mut solo = Solo::primary(3, &[1]);
-    solo.raft.propose(vec![payload("x")]).expect("taken");
+    solo.raft.propose(command("x")).expect("taken");
     let mark = solo.output().mark.expect("written");
-    solo.raft.propose(vec![payload("y")]).expect("taken");
+    solo.raft.propose(command("y")).expect("taken");
     solo.output();
     solo.hear(2, 2, accepted(4));
     assert_eq!(solo.raft.commit(), 0);
@@ -274,7 +274,7 @@ fn s5_3_a_heartbeat_carries_no_commit_past_what_the_backup_has() {
 #[test]
 fn s5_3_old_and_doubled_acknowledgments_change_nothing() {
     let mut solo = Solo::primary(5, &[1]);
-    solo.raft.propose(vec![payload("x")]).expect("taken");
+    solo.raft.propose(command("x")).expect("taken");
     solo.persist();
     for _ in 0..3 {
         solo.hear(2, 2, accepted(3));
@@ -383,7 +383,7 @@ fn s5_3_a_lost_acknowledgment_is_made_up_for_by_a_heartbeats_answer() {
 fn a_backup_on_a_slow_disk_gets_nothing_twice() {
     let mut solo = Solo::primary(3, &[1]);
     solo.hear(2, 2, accepted(1));
-    solo.raft.propose(vec![payload("x")]).expect("taken");
+    solo.raft.propose(command("x")).expect("taken");
     solo.output();
     for round in 1..5 {
         solo.wait(100);
@@ -497,16 +497,16 @@ fn a_restart_goes_on_behind_the_stored_commit_index() {
 #[test]
 fn proposals_are_refused_while_too_much_waits() {
     let mut solo = Solo::primary(3, &[1]);
-    let big = payload(&"x".repeat(8 << 20));
+    let big = command(&"x".repeat(8 << 20));
     let mut taken = 0;
-    while solo.raft.propose(vec![big.clone()]).is_ok() {
+    while solo.raft.propose(big.clone()).is_ok() {
         taken += 1;
         assert!(taken < 100, "there is a bound");
     }
     assert_eq!(taken, limits::RAFT_UNCOMMITTED_BYTES / (8 << 20) - 1, "an entry has a head too");
-    assert_eq!(solo.raft.propose(vec![big.clone()]), Err(ProposeError::Full));
+    assert_eq!(solo.raft.propose(big.clone()), Err(ProposeError::Full));
     solo.persist();
     solo.hear(2, 2, accepted(solo.raft.last_index()));
-    assert!(solo.raft.propose(vec![big]).is_ok(), "all that waited is committed");
+    assert!(solo.raft.propose(big).is_ok(), "all that waited is committed");
     assert_eq!(solo.raft.role(), Role::Primary);
 }

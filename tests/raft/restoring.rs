@@ -5,7 +5,7 @@ use chatctl::raft::{
     Body, HardState, Role, ServerId, TransferError, Why, is_damaged, next_damaged,
 };
 
-use super::cluster::{Cluster, Server};
+use super::cluster::{Cluster, Server, propose_all};
 use super::solo::{Solo, append};
 use crate::support::bounded::Rounds;
 
@@ -33,7 +33,7 @@ fn restoring() -> Solo {
 fn with_damaged_backup() -> Solo {
     let mut solo = Solo::primary(3, &[1]);
     solo.hear(3, 2, accepted(1));
-    solo.raft.propose(vec![[1].as_slice().into(), [2].as_slice().into()]).expect("taken");
+    propose_all(&mut solo.raft, &["1", "2"]).expect("taken");
     solo.persist();
     solo.hear(2, 2, of_copy(1, accepted(4)));
     solo

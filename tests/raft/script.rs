@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 use chatctl::raft::{Config, Entry, Output, ServerId};
 
-use super::cluster::{Cluster, Server, payload};
+use super::cluster::{Cluster, Server, propose_all};
 
 /// Adds what an output says to the story.
 pub fn tell_output(cluster: &mut Cluster, id: ServerId, output: &Output) {
@@ -122,9 +122,8 @@ fn event(cluster: &mut Cluster, words: &[&str]) {
             cluster.tick(ServerId(server(who)));
         }
         ["propose", who, ref texts @ ..] => {
-            let texts: Vec<_> = texts.iter().map(|text| payload(text)).collect();
             let id = ServerId(server(who));
-            if let Some(Err(error)) = cluster.input(id, |raft, _| raft.propose(texts)) {
+            if let Some(Err(error)) = cluster.input(id, |raft, _| propose_all(raft, texts)) {
                 cluster.tell(|| format!("refused: {error}"));
             }
         }

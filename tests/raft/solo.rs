@@ -4,7 +4,7 @@ use chatctl::raft::{
     Body, Config, Entry, HardState, Known, Message, Output, Raft, Restored, Role, Run, ServerId,
 };
 
-use super::cluster::{payload, read_members};
+use super::cluster::payload;
 
 /// The entries with these terms at `first`, `first + 1`, ...; the text of each is its index/term.
 pub fn entries(first: u64, terms: &[u64]) -> Vec<Entry> {
@@ -56,7 +56,6 @@ impl Solo {
         let last_index = log.len() as u64;
         let restored = Restored { hard_state, copy, runs, last_index, tail: log, commit: 0 };
         let config = Config::new(ServerId(1), (1..=count).map(ServerId).collect(), 7);
-        let config = Config { read_members, ..config };
         Solo { raft: Raft::new(config, restored, 0).expect("it starts"), now_ms: 0 }
     }
 

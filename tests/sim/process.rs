@@ -9,6 +9,7 @@ use chatctl::limits;
 use chatctl::net::{Deadlines, Key, Origin};
 use chatctl::raft::{Message, Outgoing, ServerId, Wanted};
 use chatctl::server::changing::{Changing, Means};
+use chatctl::server::payload::typed;
 use chatctl::server::service::{Now, ReadJob, Service, Serving, refuse};
 use chatctl::wal::{Batch, Location, SpareRequest, SpareState, hard_state};
 
@@ -259,7 +260,7 @@ impl Process {
                 self.service.on_fetch_failed(id, &refusal);
             }
             Input::Provided { wanted, payloads } => {
-                let payloads = payloads.into_iter().map(Into::into).collect();
+                let payloads = payloads.iter().map(|bytes| typed(bytes)).collect();
                 self.service.replica.provide(&wanted, payloads);
             }
             Input::HandOver => drop(self.service.replica.hand_over(now_ms)),

@@ -4,6 +4,7 @@
 use chatctl::chat::{self, Command, Member, State};
 use chatctl::raft::{self, Config, HardState, Role, ServerId};
 use chatctl::server::form::{Disks, Former, Means, Outcome};
+use chatctl::server::payload::{self, typed};
 use chatctl::server::peers::mesh::{self, id_of};
 use chatctl::server::replica::{Recovered, Replica, hard_state_of};
 use chatctl::server::service::{Now, Service, Settings};
@@ -289,12 +290,12 @@ impl Server {
         let entry = |entry: wal::Entry| raft::Entry {
             term: entry.term,
             index: entry.index,
-            payload: entry.payload.into(),
+            payload: typed(&entry.payload),
         };
         let tail: Vec<raft::Entry> = report.tail.into_iter().map(entry).collect();
         let mut members = state.members().to_vec();
         let mut lists = vec![members.clone()];
-        lists.extend(tail.iter().filter_map(|entry| chat::members_in(&entry.payload)));
+        lists.extend(payload::lists_in(&tail));
         let was_member = state.was_member(file.incarnation);
         let known = Known { lists: &lists, was_member };
         let (peers, joined) = entered.map_or((None, None), |(peers, joined)| (Some(peers), joined));

@@ -80,7 +80,7 @@ impl Times {
         let core = service.replica.core();
         let time_of = |index: u64| {
             let term = core.term_at(index)?;
-            let known = core.entry(index).map(|entry| &*entry.payload);
+            let known = core.entry(index).map(|entry| entry.payload.bytes());
             let payload = known.or(written.get(&(index, term)).map(|payload| &**payload))?;
             Some(Command::decode(payload).ok()?.time() as i64)
         };

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use chatctl::limits;
 use chatctl::raft::{Config, Entry as RaftEntry, HardState, Raft, Restored, Run, ServerId};
+use chatctl::server::payload::typed;
 use chatctl::wal::format::{Header, Kind, RECORDS_START};
 use chatctl::wal::scan::{Item, Scanner};
 use chatctl::wal::{Disk, Entry, Follower, Look, RecoverError, Report, SoundPart, Wal};
@@ -260,7 +261,7 @@ fn goes_on(wal: &Wal, report: Report) {
     let tail: Vec<RaftEntry> = report
         .tail
         .into_iter()
-        .map(|Entry { term, index, payload }| RaftEntry { term, index, payload: payload.into() })
+        .map(|Entry { term, index, payload }| RaftEntry { term, index, payload: typed(&payload) })
         .collect();
     let restored = Restored {
         hard_state: HardState { term: 1, voted_for: None },

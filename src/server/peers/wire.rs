@@ -36,12 +36,12 @@
 //! anything else; 0 is reserved.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::change::{Change, put_change, read_change};
 pub use super::reason::Reason;
 use crate::limits::{PEER_ADDRESS_BYTES, RAFT_TERM, WAL_ENTRY_BYTES};
 use crate::raft::{Body, Entry, Known, Message};
+use crate::server::payload::typed;
 
 /// Bytes of an entry beside its payload.
 const ENTRY_BYTES: usize = 12;
@@ -201,9 +201,10 @@ fn put_answer(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {
 pub fn put_entries(out: &mut Vec<u8>, entries: &[Entry]) {
     for entry in entries {
         put_number(out, entry.term);
-        let length = u32::try_from(entry.payload.len()).expect("payloads are bounded");
+        let payload = entry.payload.bytes();
+        let length = u32::try_from(payload.len()).expect("payloads are bounded");
         out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&entry.payload);
+        out.extend_from_slice(payload);
     }
 }
 
@@ -363,7 +364,7 @@ fn entries(prev_index: u64, count: usize, block: &[u8]) -> Result<Vec<Entry>, Ma
         if length > WAL_ENTRY_BYTES || term == 0 || term > RAFT_TERM {
             return Err(Malformed("an entry that no log has"));
         }
-        entries.push(Entry { term, index, payload: Arc::from(reader.bytes(length)?) });
+        entries.push(Entry { term, index, payload: typed(reader.bytes(length)?) });
     }
     if !reader.rest.is_empty() {
         return Err(Malformed("bytes are left over behind the entries"));
@@ -441,7 +442,7 @@ mod tests {
     use crate::auth::hex;
 
     fn entry(term: u64, index: u64, payload: &[u8]) -> Entry {
-        Entry { term, index, payload: payload.into() }
+        Entry { term, index, payload: typed(payload) }
     }
 
     /// A frame of each kind and its head and block in hexadecimal.

@@ -12,7 +12,7 @@ use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::protocol::framing::{self, Codec, Form};
 use crate::protocol::{Message, MsgIds, id};
-use crate::server::replica::Applied;
+use crate::raft::Entry;
 
 const GONE: Refusal = refuse("not-logged-in", "the account is gone");
 const ID_CONFLICT: Refusal = refuse("id-conflict", "this id was used for another message");
@@ -24,22 +24,31 @@ impl Service {
     pub fn apply_committed(&mut self) -> Result<(), ApplyError> {
         self.budget.apply_work = 0;
         while (self.budget.apply_work < limits::TURN_APPLY_WORK || planted(Mutant::WorkNotCounted))
-            && let Some(Applied { index, payload, effect }) = self.replica.apply_next()?
+            && let Some(Entry { index, payload, .. }) = self.replica.next_to_apply()
         {
+            let payload = payload.bytes();
+            let command = Command::of(payload).map_err(|error| ApplyError { index, error })?;
+            let effect = self.replica.apply(index, command.as_ref())?;
             let passed = self.replica.state().passed() as u64;
             self.budget.apply_work += budget::APPLY + payload.len() as u64 + passed * budget::ITEM;
             let asked = self.pending.front().is_some_and(|pending| pending.index == index);
             let pending = if asked { self.pending.pop_front() } else { None };
-            self.on_effect(&payload, effect, index, pending);
+            self.on_effect(command, effect, index, pending);
         }
         Ok(())
     }
 
-    fn on_effect(&mut self, payload: &[u8], effect: Effect, index: u64, asked: Option<Pending>) {
+    fn on_effect(
+        &mut self,
+        command: Option<Command<'_>>,
+        effect: Effect,
+        index: u64,
+        asked: Option<Pending>,
+    ) {
         let origin = asked.as_ref().map(|pending| pending.key);
         match effect {
             Effect::Stored { from, to, .. } => {
-                if let Ok(message) = view::deliver(index, payload) {
+                if let Some(message) = command.as_ref().and_then(|c| view::message(index, c)) {
                     self.push(to, origin, index, &message);
                     if from != to {
                         self.push(from, origin, index, &message);
@@ -62,20 +71,20 @@ impl Service {
             _ => {}
         }
         if let Some(pending) = asked {
-            self.answer(payload, effect, pending);
+            self.answer(command, effect, pending);
         }
     }
 
     /// Answers the request whose entry has been applied.
-    fn answer(&mut self, payload: &[u8], effect: Effect, pending: Pending) {
+    fn answer(&mut self, command: Option<Command<'_>>, effect: Effect, pending: Pending) {
         let Pending { key, codec, cmd, .. } = pending;
         let done = match effect {
             Effect::Stored { to, id, time, seq, .. } => {
                 let to = self.replica.state().name(to).to_owned();
                 Ok(sent(to, id, time, seq))
             }
-            Effect::Duplicate { time, seq, .. } => match Command::decode(payload) {
-                Ok(Command::Send { to, id, .. }) => Ok(sent(to.to_owned(), id, time, seq)),
+            Effect::Duplicate { time, seq, .. } => match command {
+                Some(Command::Send { to, id, .. }) => Ok(sent(to.to_owned(), id, time, seq)),
                 _ => unreachable!("what was sent twice is a send"),
             },
             Effect::Created { account } => {
@@ -83,9 +92,7 @@ impl Service {
                 return self.end(key);
             }
             Effect::NameTaken { account } => return self.create_again(pending, account),
-            Effect::Taken { account, ref seqs } => {
-                return self.on_taken(&pending, account, seqs.clone());
-            }
+            Effect::Taken { account, seqs } => return self.on_taken(&pending, account, seqs),
             Effect::ReadMoved { other, marker, .. } => {
                 let name = self.replica.state().name(other).to_owned();
                 Ok(Message { to: name.into(), seq: marker, ..reply("read") })

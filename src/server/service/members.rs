@@ -1,9 +1,9 @@
 //! Which servers there are, as the log is to say it.
 
 use super::Service;
-use crate::chat::{Command, Member};
+use crate::chat::Member;
 use crate::raft::{ChangeError, ServerId};
-use crate::server::TraceLevel;
+use crate::server::{TraceLevel, payload};
 
 impl Service {
     /// Has the log say that these are the servers, by name; the entry's index. They count at once,
@@ -11,9 +11,7 @@ impl Service {
     pub fn change_members(&mut self, members: Vec<Member>) -> Result<u64, ChangeError> {
         self.replica.core().may_change()?;
         let time = self.entry_time();
-        let mut payload = Vec::new();
-        Command::Members { time, members }.encode(&mut payload);
-        let index = self.replica.change_members(payload)?;
+        let index = self.replica.change_members(payload::membership(time, members))?;
         self.keep_time();
         Ok(index)
     }
@@ -25,7 +23,7 @@ impl Service {
         if !self.replica.is_ready() || self.replica.state().members() != self.replica.members() {
             return;
         }
-        let mut members = self.replica.members().to_vec();
+        let mut members = self.replica.members();
         let Some(member) = members.iter_mut().find(|member| member.number == number) else {
             return;
         };

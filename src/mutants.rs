@@ -306,6 +306,9 @@ mutants! {
     PushBeforeSync "push-before-sync":
         "a push moves the cursor before all before it was fetched",
         ["client::scripted::a_push_that_overtakes"];
+    LaggingDuringSync "lagging-during-sync":
+        "messages that a server leaves out while the client catches up are never fetched",
+        ["client::scripted::what_is_left_out_while"];
 }
 
 /// Whether this bug is planted.

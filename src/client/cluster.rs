@@ -1,5 +1,5 @@
-//! Text cut into clusters: what a reader takes for one character, however many code points it has.
-//! Pure.
+//! Text as clusters: what a reader takes for one character, however many code points it has; and the
+//! columns that clusters and lines take on a terminal. Pure.
 //!
 //! These are the extended grapheme clusters of UAX #29 as far as a chat needs them: marks and
 //! joiners with their base (GB9), skin tones, emoji joined by U+200D (GB11), and flags made of two
@@ -7,7 +7,7 @@
 //! of their parts has columns, so nothing is drawn wrongly by that.
 
 use super::show;
-use super::width::char_width;
+use super::width::{char_width, contains};
 
 /// After this many characters no other emoji joins a cluster. The longest sequence that Unicode
 /// recommends has 10.
@@ -98,6 +98,26 @@ pub fn width(cluster: &str) -> usize {
     if is_emoji { 2 } else { widest }
 }
 
+/// Columns of a line of text, which [`show::line`] has made harmless.
+pub fn text_width(text: &str) -> usize {
+    if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        return text.len();
+    }
+    all(text).map(|(_, cluster)| width(cluster)).sum()
+}
+
+/// The byte index at which to cut `text` so that it takes at most `columns`. Cuts no cluster.
+pub fn take_width(text: &str, columns: usize) -> usize {
+    let mut taken = 0;
+    for (at, cluster) in all(text) {
+        taken += width(cluster);
+        if taken > columns {
+            return at;
+        }
+    }
+    text.len()
+}
+
 /// A mark, a joiner, a variation selector: something that has no column and no effect of its own.
 fn extends(char: char) -> bool {
     char_width(char) == 0 && !char.is_control() && !show::is_harmful(char)
@@ -114,12 +134,7 @@ fn is_flag_half(char: char) -> bool {
 
 /// Extended_Pictographic (Unicode 15.1, emoji-data.txt).
 fn is_pictograph(char: char) -> bool {
-    let code = u32::from(char);
-    code >= 0xA9 && {
-        let (ranges, _) = PICTOGRAPHS.as_chunks::<2>();
-        let after = ranges.partition_point(|&[first, _]| first <= code);
-        after > 0 && code <= ranges[after - 1][1]
-    }
+    contains(&PICTOGRAPHS, u32::from(char))
 }
 
 /// Ranges, rising: the first and the last code of each in turn.
@@ -231,5 +246,27 @@ mod tests {
         assert!(rest.is_empty());
         assert!(ranges.iter().all(|[first, last]| first <= last));
         assert!(ranges.windows(2).all(|pair| pair[0][1] + 1 < pair[1][0]));
+    }
+
+    #[test]
+    fn the_width_of_text_is_the_sum() {
+        assert_eq!(text_width(""), 0);
+        assert_eq!(text_width("na\u{ef}ve"), 5);
+        assert_eq!(text_width("nai\u{308}ve"), 5);
+        assert_eq!(text_width("\u{4e2d}\u{6587} ok"), 7);
+    }
+
+    #[test]
+    fn text_is_cut_between_characters_with_their_marks() {
+        let text = "a\u{4e2d}e\u{301}z";
+        let cuts: Vec<&str> = (0..7).map(|columns| &text[..take_width(text, columns)]).collect();
+        let whole = text;
+        let expected = ["", "a", "a", "a\u{4e2d}", "a\u{4e2d}e\u{301}", whole, whole];
+        assert_eq!(cuts, expected);
+        assert_eq!(take_width("", 0), 0);
+        assert_eq!(take_width("\u{301}a", 0), 2, "a mark alone takes no column");
+        for columns in 0..7 {
+            assert!(text_width(&text[..take_width(text, columns)]) <= columns);
+        }
     }
 }

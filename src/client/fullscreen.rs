@@ -286,19 +286,20 @@ impl Full {
         }
     }
 
-    /// Draws what has changed, in one write.
+    /// Draws what has changed, in one write. Then what is in view counts as seen.
     fn draw(&mut self, now_ms: u64) -> Result<(), Error> {
         self.screen.on_status(status_of(&self.driver, now_ms));
-        let (buffer, cursor) = self.screen.draw();
+        let frame = self.screen.draw();
         self.tell_of_messages();
-        let title = self.screen.window_title();
-        if title != self.title {
-            self.aside.extend(paint::title(&title));
-            self.title = title;
+        if frame.title != self.title {
+            self.aside.extend(paint::title(&frame.title));
+            self.title = frame.title;
         }
         let mut out = std::mem::take(&mut self.aside);
-        out.append(&mut self.painter.frame(buffer, cursor));
-        write_out(&out)
+        out.append(&mut self.painter.frame(frame.buffer, frame.cursor));
+        write_out(&out)?;
+        self.screen.on_drawn(frame.wishes);
+        Ok(())
     }
 
     /// Once for all messages that came together.

@@ -1,13 +1,9 @@
-//! How many columns text takes on a terminal: what a screen needs to know to place its cursor.
+//! How many columns a character takes on a terminal.
 //!
-//! Terminals differ in detail. Characters have the common ground of `wcwidth`, those of ambiguous
-//! width are narrow; text is measured by [`cluster`], so that an emoji made of several characters (a
-//! family, a flag) counts once. What is drawn must survive a terminal that disagrees.
+//! Terminals differ in detail. Characters have the widths that most versions of `wcwidth` agree on;
+//! those of ambiguous width are narrow.
 
-use super::cluster;
-
-/// Columns of one character: 0, 1 or 2. Controls have none; text is to be made harmless first
-/// ([`show::line`](super::show::line)).
+/// Columns of one character: 0, 1 or 2; 0 for controls.
 pub fn char_width(character: char) -> usize {
     let code = u32::from(character);
     match code {
@@ -21,29 +17,8 @@ pub fn char_width(character: char) -> usize {
     }
 }
 
-/// Columns of a line of text.
-pub fn text_width(text: &str) -> usize {
-    if text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
-        return text.len();
-    }
-    cluster::all(text).map(|(_, cluster)| cluster::width(cluster)).sum()
-}
-
-/// Where to cut `text` so that what is before takes at most `columns`: a byte index. No cluster is
-/// cut.
-pub fn take_width(text: &str, columns: usize) -> usize {
-    let mut taken = 0;
-    for (at, cluster) in cluster::all(text) {
-        taken += cluster::width(cluster);
-        if taken > columns {
-            return at;
-        }
-    }
-    text.len()
-}
-
-/// Whether a range has the code. `ranges`: rising, the first and the last code of each in turn.
-fn contains(ranges: &[u32], code: u32) -> bool {
+/// Returns true if a range has the code. `ranges`: rising, the first and the last code of each in turn.
+pub(super) fn contains(ranges: &[u32], code: u32) -> bool {
     let (ranges, _) = ranges.as_chunks::<2>();
     let after = ranges.partition_point(|&[first, _]| first <= code);
     after > 0 && code <= ranges[after - 1][1]
@@ -170,28 +145,6 @@ mod tests {
         }
         for &[first, last] in WIDE.as_chunks::<2>().0 {
             assert!((first..=last).all(|code| !contains(&ZERO, code)), "{first:x}");
-        }
-    }
-
-    #[test]
-    fn the_width_of_text_is_the_sum() {
-        assert_eq!(text_width(""), 0);
-        assert_eq!(text_width("na\u{ef}ve"), 5);
-        assert_eq!(text_width("nai\u{308}ve"), 5);
-        assert_eq!(text_width("\u{4e2d}\u{6587} ok"), 7);
-    }
-
-    #[test]
-    fn text_is_cut_between_characters_with_their_marks() {
-        let text = "a\u{4e2d}e\u{301}z";
-        let cuts: Vec<&str> = (0..7).map(|columns| &text[..take_width(text, columns)]).collect();
-        let whole = text;
-        let expected = ["", "a", "a", "a\u{4e2d}", "a\u{4e2d}e\u{301}", whole, whole];
-        assert_eq!(cuts, expected);
-        assert_eq!(take_width("", 0), 0);
-        assert_eq!(take_width("\u{301}a", 0), 2, "a mark alone takes no column");
-        for columns in 0..7 {
-            assert!(text_width(&text[..take_width(text, columns)]) <= columns);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The session, one situation at a time.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use chatctl::client::session::{Draft, Event, READ_ONLY_MS, Request, Session, State};
 use chatctl::limits;
@@ -11,15 +12,8 @@ use super::fake::Cluster;
 use super::world::{World, config};
 use crate::support::bounded::Rounds;
 
-/// Logged in and caught up, without faults.
 fn online() -> World {
-    let mut cluster = Cluster::new(1, 1);
-    cluster.faults = false;
-    let mut world = World::new(cluster);
-    world.drain();
-    world.calm();
-    world.events.clear();
-    world
+    World::idle(1, 1)
 }
 
 /// As [`online`], and bob has written: that he exists is known.
@@ -40,6 +34,14 @@ fn push(cmd: &'static str) -> Message<'static> {
     Message { cmd: Cow::Borrowed(cmd), ..Message::default() }
 }
 
+fn shown(world: &World) -> Vec<&str> {
+    let shown = world.events.iter().filter_map(|event| match event {
+        Event::Message(message) => Some(message.body.as_str()),
+        _ => None,
+    });
+    shown.collect()
+}
+
 #[test]
 fn what_was_left_out_for_slowness_is_fetched() {
     let mut world = online();
@@ -50,11 +52,7 @@ fn what_was_left_out_for_slowness_is_fetched() {
     say(&mut world, &lagging);
     assert!(!world.session.is_synced(), "the cursor stands until the sync has reached the end");
     world.calm();
-    let shown = world.events.iter().filter(|event| match event {
-        Event::Message(message) => message.body == "missed",
-        _ => false,
-    });
-    assert_eq!(shown.count(), 1);
+    assert_eq!(shown(&world), ["missed"]);
     assert_eq!(world.cursor, Some(missed.seq));
 }
 
@@ -204,23 +202,41 @@ fn a_server_cannot_rename_the_user_nor_promise_pages_for_ever() {
     assert!(world.session.trouble().is_some_and(|why| why.contains("more to catch up with")));
 }
 
-#[test]
-fn a_push_that_overtakes_the_answer_to_a_sync_is_asked_for_once_more() {
+/// Logged in again, and the answer to its `sync`, which has not arrived.
+fn catching_up() -> (World, VecDeque<u8>) {
     let mut world = online();
     world.drop_connection();
     world.pass_time(60_000);
     world.carry_up(usize::MAX);
     world.carry_down(usize::MAX);
     world.carry_up(usize::MAX);
-    // The answer to `sync` lies ready, made before the message that now comes first.
     let answer = std::mem::take(&mut world.link.as_mut().expect("connected").output);
-    world.others_send("bob", "alice", "overtakes");
+    (world, answer)
+}
+
+/// The late answer arrives. What came before it is fetched, and shown once.
+fn finds_what_is_missing(mut world: World, answer: VecDeque<u8>) {
     world.link.as_mut().expect("connected").output.extend(answer);
     world.carry_down(usize::MAX);
     assert!(!world.session.is_synced(), "the end that was reached is not the end");
     world.calm();
-    let shown = world.events.iter().filter(|event| matches!(event, Event::Message(_)));
-    assert_eq!(shown.count(), 1);
+    assert_eq!(shown(&world), ["missing"]);
+}
+
+#[test]
+fn a_push_that_overtakes_the_answer_to_a_sync_is_asked_for_once_more() {
+    let (mut world, answer) = catching_up();
+    world.others_send("bob", "alice", "missing");
+    finds_what_is_missing(world, answer);
+}
+
+#[test]
+fn what_is_left_out_while_the_client_catches_up_is_fetched() {
+    let (mut world, answer) = catching_up();
+    let mut lagging = push("lagging");
+    lagging.seq = world.cluster.store("bob", "alice", 1, "missing").seq;
+    say(&mut world, &lagging);
+    finds_what_is_missing(world, answer);
 }
 
 #[test]

@@ -14,17 +14,6 @@ const NOTICED_IDLE_MS: u64 = 2_000 + look::PING_OWED_MS + look::LOOK_JITTER_MS;
 /// As [`NOTICED_IDLE_MS`], while an answer is owed.
 const NOTICED_OWED_MS: u64 = look::OWED_MS + look::LOOK_JITTER_MS;
 
-/// Logged in at the first of so many servers, and idle, with dice of that seed.
-fn idle(servers: usize, seed: u64) -> World {
-    let mut cluster = Cluster::new(seed, servers);
-    cluster.faults = false;
-    let mut world = World::new(cluster);
-    world.drain();
-    world.calm();
-    world.events.clear();
-    world
-}
-
 /// Lets all arrive that is on its way, and time pass until then.
 fn run(world: &mut World, until_ms: u64) {
     let mut rounds = Rounds::new(100_000, "the time comes");
@@ -79,7 +68,7 @@ fn place(world: &World) -> Option<usize> {
 #[test]
 fn an_idle_client_moves_to_the_new_primary_within_seconds() {
     for seed in 1..=50 {
-        let mut world = idle(3, seed);
+        let mut world = World::idle(3, seed);
         // At any moment between two pings.
         let later = world.now_ms + seed * 53;
         run(&mut world, later);
@@ -93,7 +82,7 @@ fn an_idle_client_moves_to_the_new_primary_within_seconds() {
 #[test]
 fn a_sender_has_its_mark_within_seconds() {
     for seed in 1..=50 {
-        let mut world = idle(5, seed);
+        let mut world = World::idle(5, seed);
         fail_over(&mut world, 3);
         let since = world.now_ms;
         world.send("bob", "hello", 1);
@@ -112,7 +101,7 @@ fn a_sender_has_its_mark_within_seconds() {
 
 #[test]
 fn a_primary_that_is_only_slow_is_asked_about_and_stayed_with() {
-    let mut world = idle(3, 1);
+    let mut world = World::idle(3, 1);
     world.cluster.silent.insert(0);
     world.send("bob", "hello", 1);
     let until = world.now_ms + 9_000;
@@ -140,7 +129,7 @@ fn a_primary_that_is_only_slow_is_asked_about_and_stayed_with() {
 fn a_sync_of_two_seconds_under_10_000_clients_moves_nobody() {
     let (mut looks, mut asked) = (0, [0_usize; 3]);
     for seed in 1..=10_000 {
-        let mut world = idle(3, seed);
+        let mut world = World::idle(3, seed);
         // Half of them have sent something: it is answered after the sync, as is what is behind it.
         world.cluster.silent.insert(0);
         world.send("bob", "hello", 1);
@@ -165,7 +154,7 @@ fn a_sync_of_two_seconds_under_10_000_clients_moves_nobody() {
 #[test]
 fn what_another_server_knows_of_an_older_or_the_same_term_moves_nobody() {
     for term in [0, 1] {
-        let mut world = idle(3, 1);
+        let mut world = World::idle(3, 1);
         world.cluster.silent.insert(0);
         (world.cluster.primary, world.cluster.term) = (1, term);
         let until = world.now_ms + 8_000;
@@ -189,7 +178,7 @@ fn a_login_that_is_not_answered_goes_on_at_the_primary() {
 
 #[test]
 fn with_several_machines_silent_each_is_asked_until_one_answers() {
-    let mut world = idle(5, 1);
+    let mut world = World::idle(5, 1);
     fail_over(&mut world, 4);
     world.cluster.silent.extend([1, 2, 3]);
     let most = NOTICED_IDLE_MS + 3 * look::LOOK_MS;
@@ -201,7 +190,7 @@ fn with_several_machines_silent_each_is_asked_until_one_answers() {
 #[test]
 fn a_server_without_a_majority_is_left_as_soon_as_another_knows_a_primary() {
     for word in ["electing", "read-only"] {
-        let mut world = idle(3, 1);
+        let mut world = World::idle(3, 1);
         world.cluster.primary = 2;
         world.cluster.term += 1;
         // It is cut off from the others, and answers.
@@ -220,7 +209,7 @@ fn a_server_without_a_majority_is_left_as_soon_as_another_knows_a_primary() {
 
 #[test]
 fn the_question_is_dropped_when_the_server_speaks_again() {
-    let mut world = idle(2, 1);
+    let mut world = World::idle(2, 1);
     world.cluster.silent.extend([0, 1]);
     world.send("bob", "hello", 1);
     until_it_asks(&mut world);
@@ -239,7 +228,7 @@ fn answers_that_are_none_cost_nothing() {
         &[b'['; 64 << 10],
     ];
     for answer in answers {
-        let mut world = idle(3, 1);
+        let mut world = World::idle(3, 1);
         world.cluster.silent.insert(0);
         world.send("bob", "hello", 1);
         until_it_asks(&mut world);
@@ -257,7 +246,7 @@ fn answers_that_are_none_cost_nothing() {
 
 #[test]
 fn a_client_of_one_server_asks_nobody() {
-    let mut world = idle(1, 1);
+    let mut world = World::idle(1, 1);
     world.cluster.silent.insert(0);
     let until = world.now_ms + 9_000;
     run(&mut world, until);
@@ -266,7 +255,7 @@ fn a_client_of_one_server_asks_nobody() {
 
 #[test]
 fn an_idle_client_pings_after_1500_to_2000_ms_and_not_each_time_after_as_many() {
-    let mut world = idle(2, 1);
+    let mut world = World::idle(2, 1);
     let mut pauses = BTreeSet::new();
     for _ in 0..50 {
         let heard_ms = world.now_ms;

@@ -50,6 +50,17 @@ impl World {
         }
     }
 
+    /// Logged in and caught up at the first of so many servers, without faults.
+    pub fn idle(servers: usize, seed: u64) -> World {
+        let mut cluster = Cluster::new(seed, servers);
+        cluster.faults = false;
+        let mut world = World::new(cluster);
+        world.drain();
+        world.calm();
+        world.events.clear();
+        world
+    }
+
     /// Puts a message on "disk", then into the session.
     pub fn send(&mut self, to: &str, body: &str, id: u128) {
         let (known, cluster) = (self.session.known(), self.session.cluster());

@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use super::{cluster, show, width};
+use super::{cluster, show};
 use crate::limits;
 use keys::{Key, Keys};
 
@@ -294,8 +294,8 @@ impl Editor {
     /// Draws prompt and line on the row the cursor is in, never into the last of `columns`.
     pub fn render(&mut self, columns: usize, out: &mut Vec<u8>) {
         let room = columns.saturating_sub(1);
-        let prompt = &self.prompt[..width::take_width(&self.prompt, room * 2 / 3)];
-        let prompt_columns = width::text_width(prompt);
+        let prompt = &self.prompt[..cluster::take_width(&self.prompt, room * 2 / 3)];
+        let prompt_columns = cluster::text_width(prompt);
         let mut row = RowPen::new(out);
         row.put(prompt, prompt_columns);
         let mut cursor_column = prompt_columns;
@@ -406,6 +406,6 @@ pub(super) fn cell(cluster: &str) -> (String, usize) {
     }
     // Behind a letter, so that a mark is taken for one.
     let shown = show::line(&format!("a{cluster}"))[1..].to_string();
-    let columns = width::text_width(&shown);
+    let columns = cluster::text_width(&shown);
     (shown, columns)
 }

@@ -1,91 +1,57 @@
-//! The lines around the conversation: the title, the status, the notice, the prompt.
+//! The lines around the conversation: titles, the notice, the status, the welcome.
 
+use super::super::cluster::text_width;
 use super::super::session::State;
 use super::super::show;
-use super::super::width::text_width;
-use super::asking::Asking;
+use super::Screen;
 use super::cells::{Colour, Style};
 use super::conversation::Loaded;
-use super::{Mode, OWED_MS, Panel, Screen};
+use super::frame::Wishes;
+use super::types::OWED_MS;
 use crate::limits;
 
-/// What can be done with a selected message.
-pub(super) const SELECT_KEYS: &str = "c copies text, C the id, d deletes, r reuses it, Esc leaves";
-
 impl Screen {
-    pub(super) fn title(&self) -> String {
-        match &self.mode {
-            Mode::Panel(panel) => self.panel_title(panel),
-            Mode::Pick(picker) => picker.title(),
-            Mode::Select(_) => SELECT_KEYS.to_string(),
-            Mode::Chat => match self.current.as_deref() {
-                Some(name) => self.conversation_title(name),
-                None => "chatctl".to_string(),
-            },
-        }
-    }
-
     /// The title of the terminal's window: how many messages are unread, except muted ones.
-    pub fn window_title(&self) -> String {
-        let loud = self.book.all().iter().filter(|talk| !self.muted.contains(&talk.name));
-        let unread = loud.fold(0u64, |sum, talk| sum.saturating_add(talk.unread()));
-        let me = show::line(&self.me);
+    pub(super) fn window_title(&self, wishes: &Wishes) -> String {
+        let loud = self.book.all().iter().filter(|talk| !self.people.muted.contains(&talk.name));
+        let unread = loud.fold(0u64, |sum, talk| sum.saturating_add(self.unread(talk, wishes)));
+        let me = show::line(&self.people.me);
         match unread {
             0 => format!("{me} - chatctl"),
             _ => format!("({unread}) {me} - chatctl"),
         }
     }
 
-    /// Which lines of how many are in view, where they are not all.
-    fn panel_title(&self, panel: &Panel) -> String {
-        let (title, count) = (&panel.title, self.wrapped(&panel.lines).len());
-        let end = panel.top + self.drawn.rows;
-        match panel.top == 0 && end >= count {
-            true => format!("{title}: Esc closes"),
-            false => {
-                let (first, last) = (panel.top + 1, end.min(count));
-                format!("{title}: {first}-{last} of {count}, PgUp, PgDn scroll, Esc closes")
-            }
-        }
-    }
-
-    fn conversation_title(&self, name: &str) -> String {
-        let mut title = show::line(name).into_owned();
-        if self.is_online(name) {
+    pub(super) fn conversation_title(&self, wishes: &Wishes) -> String {
+        let Some(talk) = self.book.shown() else { return "chatctl".to_string() };
+        let mut title = show::line(&talk.name).into_owned();
+        let is_online = self.is_online(&talk.name);
+        if is_online {
             title.push_str(": online");
         }
-        if self.muted.contains(name) {
-            title.push_str(if self.is_online(name) { ", muted" } else { ": muted" });
+        if self.people.muted.contains(&talk.name) {
+            title.push_str(if is_online { ", muted" } else { ": muted" });
         }
-        let Some(talk) = self.book.get(name) else {
-            return title;
-        };
-        let room = self.book.has_room(name);
-        let loading = match talk.loaded {
+        let is_loading_older = talk.asked_older || wishes.older.is_some();
+        title.push_str(match talk.loaded {
             Loaded::Asked | Loaded::From(_) if self.status.state == State::Offline => "",
             Loaded::Asked => " - loading",
-            Loaded::From(_) if talk.asked_older => " - loading older messages",
-            Loaded::From(_) if !room => " - older messages are not loaded: too many are",
+            Loaded::From(_) if is_loading_older => " - loading older messages",
+            Loaded::From(_) if !self.book.has_room(&talk.name) => {
+                " - older messages are not loaded: too many are"
+            }
             _ => "",
-        };
-        title.push_str(loading);
+        });
         title
     }
 
-    /// What stands above the status, and whether it is bad news.
+    /// The text above the status, and whether it is bad news.
     pub(super) fn notice_text(&self) -> Option<(String, bool)> {
-        if let Some(confirm) = &self.confirm {
-            return Some((confirm.question.clone(), false));
-        }
-        if let Some(search) = &self.search {
-            return Some((search.progress(self.settings.zone), false));
+        if let Some(notice) = self.layers.notice(self.settings.zone) {
+            return Some((notice, false));
         }
         let notice = self.notice.as_ref()?;
         Some((notice.text.clone(), notice.is_wrong))
-    }
-
-    pub(super) fn prompt(&self) -> String {
-        self.asking.question().unwrap_or("> ").to_string()
     }
 
     /// The status from the left on, what matters most first.
@@ -97,7 +63,7 @@ impl Screen {
             State::ReadOnly | State::Offline => Style::BOLD.coloured(Colour::Red),
         };
         let mut pieces = vec![
-            (format!(" {}  ", show::line(&self.me)), Style::BOLD),
+            (format!(" {}  ", show::line(&self.people.me)), Style::BOLD),
             (status.state.to_string(), state_style),
         ];
         if status.waiting > 0 {
@@ -120,19 +86,24 @@ impl Screen {
         pieces
     }
 
-    /// The status at the right: what is not in view, as much of that as has room.
-    pub(super) fn status_right(&self, room: usize) -> String {
-        // Under something else it is not in view either.
-        let is_in_view = matches!(self.mode, Mode::Chat | Mode::Select(_));
-        let is_current = |name: &str| is_in_view && self.current.as_deref() == Some(name);
-        let others = self.book.all().iter().filter(|talk| !is_current(&talk.name));
+    /// The status at the right: what is out of view, as much of that as has room. `typed_at`: the row
+    /// of the cursor, of how many, where not all are in view.
+    pub(super) fn status_right(
+        &self,
+        room: usize,
+        below: usize,
+        typed_at: Option<(usize, usize)>,
+    ) -> String {
+        let is_in_view =
+            |name: &str| self.book.is_current(name) && !self.layers.covers_conversation();
+        let others = self.book.all().iter().filter(|talk| !is_in_view(&talk.name));
         let unread = others.fold(0u64, |sum, talk| sum.saturating_add(talk.unread()));
         let mut pieces = Vec::new();
-        if let Some((at, rows)) = self.drawn.typed_at {
+        if let Some((at, rows)) = typed_at {
             pieces.push(format!("typed: row {at} of {rows}"));
         }
-        if self.current.is_some() && is_in_view && self.drawn.below > 0 {
-            pieces.push(format!("{} more below", self.drawn.below));
+        if below > 0 {
+            pieces.push(format!("{below} more below"));
         }
         if unread > 0 {
             pieces.push(format!("{unread} unread elsewhere"));
@@ -149,7 +120,7 @@ impl Screen {
         }
     }
 
-    /// What is shown before a conversation is chosen.
+    /// What the pane shows before a conversation is opened.
     pub(super) fn welcome(&self) -> Vec<String> {
         let mut lines = vec![String::new()];
         if self.status.state == State::Offline {
@@ -166,7 +137,7 @@ impl Screen {
             _ => lines.push(format!(" There are {count} conversations.")),
         }
         lines.push(String::new());
-        if self.asking == Asking::Login {
+        if self.layers.question().is_some_and(|question| question.is_login()) {
             lines.push(hint("Esc", "leaves"));
             return lines;
         }

@@ -98,6 +98,19 @@ impl Cell {
     pub const BLANK: Cell = Cell { glyph: Glyph::One(' '), style: Style::PLAIN, link: None };
 }
 
+/// A part of the screen.
+#[derive(Clone, Copy, Debug)]
+pub struct Area {
+    /// Its first row.
+    pub top: usize,
+    /// Its first column.
+    pub left: usize,
+    /// Its width.
+    pub columns: usize,
+    /// Its height.
+    pub rows: usize,
+}
+
 /// A screen's cells, row after row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -169,6 +182,14 @@ impl Buffer {
             column += width;
         }
         column
+    }
+
+    /// Writes lines into an area, as many as fit.
+    pub fn put_lines(&mut self, area: Area, lines: &[String]) {
+        for (at, line) in lines.iter().take(area.rows).enumerate() {
+            let end = area.left + area.columns;
+            self.put(area.top + at, area.left, end, line, Style::PLAIN);
+        }
     }
 
     /// Makes a stretch of a row blank, in a style.

@@ -1,29 +1,16 @@
-//! Tab: a command or a name from its beginning; pressed again, the next one that fits.
+//! Tab: completes a command or a name.
 
 use super::super::commands::COMMANDS;
 use super::super::session::Request;
 use super::Screen;
-use super::answers::Asked;
+use super::layers::{Completion, Layer};
+use super::types::Asked;
 use crate::protocol::Message;
-
-/// What Tab goes through.
-#[derive(Debug)]
-pub(super) struct Completion {
-    /// Where the word begins in the text.
-    start: usize,
-    candidates: Vec<String>,
-    at: usize,
-}
 
 impl Screen {
     pub(super) fn complete(&mut self) {
-        if let Some(mut completion) = self.completion.take() {
-            completion.at = (completion.at + 1) % completion.candidates.len();
-            return self.put_candidate(completion);
-        }
-        let typed = &self.editor.text()[..self.editor.cursor()];
-        let start = typed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-        let (before, word) = (&typed[..start], &typed[start..]);
+        let typed = &self.composer.text()[..self.composer.cursor()];
+        let (before, word) = typed.split_at(word_start(typed));
         let candidates = match (before, word) {
             ("", word) if word.starts_with('/') => commands_from(word),
             _ if !words_of(before).is_empty() => {
@@ -33,25 +20,17 @@ impl Screen {
             _ => self.names_from(word, takes_name(before)),
         };
         match (candidates.is_empty(), word) {
-            (false, _) => self.put_candidate(Completion { start, candidates, at: 0 }),
+            (false, _) => self.offer(before.len(), candidates),
             (true, word) if word.is_empty() || word.starts_with('/') => {
                 self.tell("nothing to complete");
             }
-            // Perhaps the server knows one.
+            // Perhaps the server knows a name.
             (true, word) => {
                 let pattern = format!("{}*", word.to_lowercase());
-                let text = self.editor.text().to_string();
+                let text = self.composer.text().to_string();
                 let request = Request::List { pattern, after: String::new() };
                 self.ask(request, Asked::Complete { text });
             }
-        }
-    }
-
-    /// The candidate before, while Tab goes through them.
-    pub(super) fn complete_back(&mut self) {
-        if let Some(mut completion) = self.completion.take() {
-            completion.at = completion.at.checked_sub(1).unwrap_or(completion.candidates.len() - 1);
-            self.put_candidate(completion);
         }
     }
 
@@ -60,11 +39,10 @@ impl Screen {
             return Vec::new();
         }
         let word = word.to_lowercase();
-        // Those who are spoken with come first.
+        // The names of conversations come first.
         let own = self.book.all().iter().map(|talk| &talk.name);
-        let others = self.names.iter().chain(&self.online);
         let mut names: Vec<String> = Vec::new();
-        for name in own.chain(others).filter(|name| name.starts_with(&word)) {
+        for name in own.chain(self.people.all()).filter(|name| name.starts_with(&word)) {
             if !names.contains(name) {
                 names.push(name.clone());
             }
@@ -75,57 +53,52 @@ impl Screen {
         names
     }
 
-    fn put_candidate(&mut self, completion: Completion) {
-        let (text, cursor) = (self.editor.text(), self.editor.cursor());
-        let (start, candidates) = (completion.start, &completion.candidates);
-        let shared = shared_beginning(candidates);
-        // First as far as all agree, then one after the other.
-        let is_first = self.completion.is_none() && completion.at == 0;
-        let longer = is_first && candidates.len() > 1 && shared.len() > cursor - start;
-        let word = match longer {
-            true => shared.to_string(),
-            false => candidates[completion.at].clone() + " ",
-        };
-        let (before, behind) = (&text[..start], text[cursor..].trim_start());
-        let place = before.len() + word.len();
-        let whole = format!("{before}{word}{behind}");
-        if candidates.len() > 1 {
-            self.tell(&candidates.join("  "));
+    /// Completes the word as far as all candidates agree, or else with the first one; further Tabs go
+    /// through the others.
+    fn offer(&mut self, start: usize, candidates: Vec<String>) {
+        let shared = shared_beginning(&candidates);
+        if candidates.len() > 1 && shared.len() > self.composer.cursor() - start {
+            self.composer.put_word(start, shared);
+            return self.tell(&candidates.join("  "));
         }
-        self.editor.replace(whole);
-        self.editor.set_cursor(place);
-        self.completion = (candidates.len() > 1 && !longer).then_some(completion);
+        self.composer.put_word(start, &(candidates[0].clone() + " "));
+        if candidates.len() > 1 {
+            self.layers.open(Layer::Completion(Completion::new(start, candidates)));
+        }
     }
 
-    /// Names that begin as the typed word, which may have changed meanwhile.
+    /// Names that begin with the word that was typed when the server was asked.
     pub(super) fn on_completion(&mut self, text: &str, last: &Message<'_>) {
-        if self.editor.text() != text || self.is_asking() {
+        if self.composer.text() != text || !self.layers.is_free() {
             return;
         }
-        let typed = &text[..self.editor.cursor()];
-        let start = typed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
+        let typed = &text[..self.composer.cursor()];
+        let start = word_start(typed);
         let word = typed[start..].to_lowercase();
         let names = last.body.split(',').filter(|name| !name.is_empty() && name.starts_with(&word));
         let candidates: Vec<String> = names.take(CANDIDATES).map(str::to_string).collect();
         if candidates.is_empty() {
             return self.tell("no account begins so");
         }
-        for name in &candidates {
-            self.note_name(name);
-        }
-        self.put_candidate(Completion { start, candidates, at: 0 });
+        candidates.iter().for_each(|name| self.people.note(name));
+        self.offer(start, candidates);
     }
 }
 
 /// Candidates that are offered; further ones need more letters.
 const CANDIDATES: usize = 50;
 
+/// Where the last word of a text begins.
+fn word_start(typed: &str) -> usize {
+    typed.rfind(char::is_whitespace).map_or(0, |at| at + 1)
+}
+
 fn commands_from(word: &str) -> Vec<String> {
     let names = COMMANDS.iter().map(|spec| spec.name);
     names.filter(|name| name.starts_with(word)).map(str::to_string).collect()
 }
 
-/// Whether what stands before is a command that takes a name next.
+/// Returns true if the text before the word is a command that takes a name next.
 fn takes_name(before: &str) -> bool {
     let command = before.trim_end();
     let spec = COMMANDS.iter().find(|spec| spec.name == command);
@@ -142,14 +115,12 @@ fn words_of(before: &str) -> Vec<&'static str> {
 }
 
 fn shared_beginning(words: &[String]) -> &str {
-    let Some((first, rest)) = words.split_first() else {
-        return "";
-    };
+    let Some((first, rest)) = words.split_first() else { return "" };
     let same = |other: &String| {
         let pairs = first.bytes().zip(other.bytes());
         pairs.take_while(|(a, b)| a == b).count()
     };
     let length = rest.iter().map(same).min().unwrap_or(first.len());
-    // Names are ASCII; whatever is not is left whole.
+    // Names are ASCII; other words are left whole.
     first.get(..length).unwrap_or("")
 }

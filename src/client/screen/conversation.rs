@@ -77,6 +77,17 @@ pub enum View {
     From(Place, i32),
 }
 
+/// Where a conversation is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What the pane shows.
+    pub view: View,
+    /// The first unread message when it was opened: the unread line is drawn above it.
+    pub unread_from: Option<u64>,
+    /// The unread line is not found yet: so many received messages up to this seq were unread.
+    pub unread_back: Option<(u64, u64)>,
+}
+
 /// See the module's comment.
 #[derive(Debug)]
 pub struct Conversation {
@@ -92,13 +103,9 @@ pub struct Conversation {
     pub is_stuck: bool,
     /// Whether the servers have an account of this name; `None`: they have not said so far.
     pub exists: Option<bool>,
-    /// What the pane shows.
-    pub view: View,
-    /// The first unread message when it was opened: the line is drawn above it.
-    pub unread_from: Option<u64>,
-    /// The line is to be found: so many received messages up to this seq were unread.
-    pub unread_back: Option<(u64, u64)>,
-    /// When it was looked at last, as the screen counts.
+    /// Where it is being read.
+    pub reading: Reading,
+    /// When it was opened last, as the book counts.
     pub opened: u64,
     /// The newest stored message that was heard of.
     newest: u64,
@@ -111,6 +118,18 @@ pub struct Conversation {
     next_local: u64,
 }
 
+impl Reading {
+    /// The newest messages, all of them read.
+    pub const NEWEST: Reading =
+        Reading { view: View::Newest, unread_from: None, unread_back: None };
+
+    /// Starts at an unread message, with the unread line above it.
+    pub fn from_unread(place: Place) -> Reading {
+        let view = View::From(place, i32::MIN);
+        Reading { view, unread_from: Some(place.seq), unread_back: None }
+    }
+}
+
 impl Conversation {
     /// One of which nothing is known.
     pub fn new(name: &str) -> Conversation {
@@ -121,9 +140,7 @@ impl Conversation {
             asked_older: false,
             is_stuck: false,
             exists: None,
-            view: View::Newest,
-            unread_from: None,
-            unread_back: None,
+            reading: Reading::NEWEST,
             opened: 0,
             newest: 0,
             unread: 0,
@@ -192,7 +209,7 @@ impl Conversation {
         self.newest = self.newest.max(newest_seq);
         // The server may not have heard yet how far it was read here; another client may have read
         // further.
-        self.unread = match self.count_unread() {
+        self.unread = match self.count_unread(self.read_to) {
             Some(here) if self.read_to > 0 => unread.min(here),
             _ => unread,
         };
@@ -212,31 +229,37 @@ impl Conversation {
         }
     }
 
-    /// All received up to `seq` has been read; whether that is news.
+    /// All received messages up to `seq` were read. Returns true if that is news.
     pub fn on_read(&mut self, seq: u64) -> bool {
-        if seq <= self.read_to {
-            return false;
-        }
-        self.read_to = seq;
-        match self.count_unread() {
-            Some(count) => self.unread = count,
-            None if self.counted <= seq => self.unread = 0,
-            None => {}
-        }
-        true
+        let is_news = seq > self.read_to;
+        self.unread = self.unread_past(seq);
+        self.read_to = self.read_to.max(seq);
+        is_news
     }
 
-    /// Unread messages among those that are loaded; `None` where not all are.
-    fn count_unread(&self) -> Option<u64> {
+    /// What [`Conversation::unread`] is once all up to `seq` was read.
+    pub fn unread_past(&self, seq: u64) -> u64 {
+        if seq <= self.read_to {
+            return self.unread;
+        }
+        match self.count_unread(seq) {
+            Some(count) => count,
+            None if self.counted <= seq => 0,
+            None => self.unread,
+        }
+    }
+
+    /// Messages received after `read_to`; `None` unless all of these are loaded.
+    fn count_unread(&self, read_to: u64) -> Option<u64> {
         let from = match self.loaded {
             Loaded::Not | Loaded::Asked => return None,
             Loaded::From(before) => before,
             Loaded::All => 0,
         };
-        if self.read_to < from {
+        if read_to < from {
             return None;
         }
-        let newer = self.entries.iter().rev().take_while(|entry| entry.place.seq > self.read_to);
+        let newer = self.entries.iter().rev().take_while(|entry| entry.place.seq > read_to);
         Some(newer.filter(|entry| !entry.mine).count() as u64)
     }
 
@@ -274,9 +297,7 @@ impl Conversation {
 
     /// A message of ours was refused for good: it stands where the conversation was then.
     pub fn fail(&mut self, id: u128, why: &str) {
-        let Some(mut entry) = self.settle(id) else {
-            return;
-        };
+        let Some(mut entry) = self.settle(id) else { return };
         entry.place.seq = self.newest_seq();
         entry.fate = Fate::Failed(why.into());
         let at = self.entries.partition_point(|other| other.place < entry.place);
@@ -307,7 +328,7 @@ impl Conversation {
     pub fn take_back(&mut self, ids: &HashSet<u128>) {
         self.entries.retain(|entry| entry.place.local > 0 || !ids.contains(&entry.id));
         self.bytes = self.entries.iter().map(|entry| entry.body.len()).sum();
-        if let Some(count) = self.count_unread().filter(|_| self.read_to > 0) {
+        if let Some(count) = self.count_unread(self.read_to).filter(|_| self.read_to > 0) {
             self.unread = count;
         }
     }
@@ -345,57 +366,47 @@ impl Conversation {
         wanted.min(limits::HISTORY_PAGE as u64) as u16
     }
 
-    /// The first message that is unread, among those that are loaded; `None` where none is, or it is
-    /// not loaded.
-    pub fn first_unread(&self) -> Option<usize> {
+    /// The first unread message among those that are loaded.
+    fn first_unread(&self) -> Option<Place> {
         let last = usize::try_from(self.unread).ok()?.checked_sub(1)?;
-        let is_received = |entry: &Entry| !entry.mine && entry.place.local == 0;
-        let received = self.entries.iter().enumerate().rev().filter(|(_, e)| is_received(e));
-        received.map(|(at, _)| at).nth(last)
+        let is_received = |entry: &&Entry| !entry.mine && entry.place.local == 0;
+        let mut received = self.entries.iter().rev().filter(is_received);
+        received.nth(last).map(|entry| entry.place)
     }
 
-    /// Reading goes on at the first message that was not on the screen, however many have come at
-    /// once or unseen. `top` is what the newest page begins with; whether that changes what is shown.
-    pub fn hold_unread(&mut self, top: Option<(Place, i32)>) -> bool {
-        let is_asked = self.unread_back.is_some() || self.loaded == Loaded::Asked;
-        let (View::Newest, Some((top, row)), false) = (self.view, top, is_asked) else {
-            return false;
+    /// Where reading goes on if the newest messages, shown from `top` on, begin after the first
+    /// unread one, however many came at once or unseen.
+    pub fn unseen(&self, reading: Reading, top: Option<(Place, i32)>) -> Option<Reading> {
+        let is_asked = reading.unread_back.is_some() || self.loaded == Loaded::Asked;
+        let (View::Newest, Some((top, row)), false) = (reading.view, top, is_asked) else {
+            return None;
         };
-        let Some(first) = self.first_unread().map(|at| self.entries[at].place) else {
-            return false;
-        };
-        let is_above = first < top || first == top && row > 0;
-        if is_above {
-            self.unread_from = Some(first.seq);
-            self.view = View::From(first, i32::MIN);
-        }
-        is_above
+        let first = self.first_unread()?;
+        (first < top || first == top && row > 0).then(|| Reading::from_unread(first))
     }
 
-    /// The newest is shown because it was asked for: what is skipped by that counts as read. Up to
-    /// where, if that is news.
+    /// The user asked for the newest messages: those that are skipped count as read. Returns the
+    /// newest, if that is news.
     pub fn skip_to_newest(&mut self) -> Option<u64> {
-        (self.view, self.unread_back) = (View::Newest, None);
+        (self.reading.view, self.reading.unread_back) = (View::Newest, None);
         let newest = self.newest_seq();
         let is_loaded = !matches!(self.loaded, Loaded::Not | Loaded::Asked);
         let is_news = is_loaded && self.unread > 0 && self.on_read(newest);
         is_news.then_some(newest)
     }
 
-    /// It is looked at: the unread line is drawn where reading goes on.
+    /// It is opened: the unread line is drawn where reading goes on.
     pub fn open(&mut self) {
-        (self.unread_from, self.unread_back) = (None, None);
+        (self.reading.unread_from, self.reading.unread_back) = (None, None);
         if self.unread > 0 {
-            self.unread_back = Some((self.counted, self.unread));
+            self.reading.unread_back = Some((self.counted, self.unread));
             self.find_unread_line();
         }
     }
 
-    /// Finds the unread line once enough is loaded, and shows what stands below it.
+    /// Finds the unread line once enough is loaded, and shows what is below it.
     fn find_unread_line(&mut self) {
-        let Some((until, count)) = self.unread_back else {
-            return;
-        };
+        let Some((until, count)) = self.reading.unread_back else { return };
         if matches!(self.loaded, Loaded::Not | Loaded::Asked) {
             return;
         }
@@ -406,12 +417,8 @@ impl Conversation {
             Loaded::All => received.last(),
             _ => received.nth(count as usize - 1),
         };
-        let Some(place) = found.map(|entry| entry.place) else {
-            return;
-        };
-        self.unread_back = None;
-        self.unread_from = Some(place.seq);
-        self.view = View::From(place, i32::MIN);
+        let Some(place) = found.map(|entry| entry.place) else { return };
+        self.reading = Reading::from_unread(place);
     }
 
     /// Lets go of all that the servers have.
@@ -419,12 +426,11 @@ impl Conversation {
         self.entries.retain(|entry| entry.place.local > 0);
         self.bytes = self.entries.iter().map(|entry| entry.body.len()).sum();
         (self.loaded, self.asked_older) = (Loaded::Not, false);
-        (self.unread_from, self.unread_back) = (None, None);
-        self.view = View::Newest;
+        self.reading = Reading::NEWEST;
     }
 
-    /// The servers hold another cluster: nothing known of it is so there.
-    pub fn start_anew(&mut self) {
+    /// The servers hold another cluster: nothing known of the old one is true of it.
+    pub fn start_over(&mut self) {
         self.forget();
         (self.unread, self.counted, self.read_to, self.newest) = (0, 0, 0, 0);
         self.exists = None;
@@ -541,10 +547,10 @@ mod tests {
         talk.loaded = Loaded::Asked;
         talk.on_push(&message(14, "bob"), false);
         talk.add_page(0, &page(12..14), "me", (12, true));
-        assert_eq!((talk.unread_from, talk.unread_back), (None, Some((13, 3))));
+        assert_eq!((talk.reading.unread_from, talk.reading.unread_back), (None, Some((13, 3))));
         talk.add_page(12, &page(9..12), "me", (9, true));
-        assert_eq!(talk.unread_from, Some(11));
-        assert!(matches!(talk.view, View::From(Place { seq: 11, local: 0 }, _)));
+        assert_eq!(talk.reading.unread_from, Some(11));
+        assert!(matches!(talk.reading.view, View::From(Place { seq: 11, local: 0 }, _)));
     }
 
     #[test]

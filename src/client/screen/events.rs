@@ -1,15 +1,16 @@
-//! What the session tells.
+//! Events of the session.
 
 use std::collections::HashSet;
 
 use super::super::session::{Draft, Event, Incoming, Refusal, State};
 use super::super::show::{OLD_COMMANDS, OUT_OF_DATE, messages, old_messages};
+use super::Screen;
 use super::conversation::{Loaded, View};
-use super::{Action, Mode, Notice, Screen};
+use super::types::{Action, Notice};
 use crate::protocol::id;
 
 impl Screen {
-    /// Something happened. Answers to requests come by [`Screen::on_answer`].
+    /// An event of the session, except an answer: see [`Screen::on_answer`].
     pub fn on_event(&mut self, event: Event) {
         let selected = self.selected_id();
         self.take_event(event);
@@ -45,46 +46,44 @@ impl Screen {
                 self.on_password_needed(Refusal::void_login());
             }
             Event::LoginRefused(refusal) => self.on_password_needed(refusal),
-            Event::Cluster(_) => self.book.start_anew(),
+            Event::Cluster(_) => self.book.start_over(),
             Event::State(State::Connected) => {
                 self.notice = self.notice.take().filter(|notice| !notice.until_connected);
             }
-            Event::Online(names) => self.online = names.into_iter().collect(),
-            Event::Presence { name, online: true } => drop(self.online.insert(name)),
-            Event::Presence { name, online: false } => drop(self.online.remove(&name)),
+            Event::Online(names) => self.people.online = names.into_iter().collect(),
+            Event::Presence { name, online: true } => drop(self.people.online.insert(name)),
+            Event::Presence { name, online: false } => drop(self.people.online.remove(&name)),
             Event::State(_) | Event::Token(_) | Event::Answer { .. } => {}
         }
     }
 
     fn on_login(&mut self, name: String) {
-        self.me = name;
+        self.people.me = name;
         self.end_login();
         self.ask_inbox();
         for talk in self.book.all_mut() {
             talk.is_stuck = false;
         }
-        if let Some(current) = self.current.clone() {
+        if let Some(current) = self.book.current().map(str::to_string) {
             self.load(&current);
         }
     }
 
     fn on_message(&mut self, message: &Incoming) {
-        let mine = message.from == self.me;
+        let mine = message.from == self.people.me;
         let other = if mine { &message.to } else { &message.from };
-        let current = self.current.clone();
-        let is_current = current.as_deref() == Some(other.as_str());
-        let is_covered = !matches!(self.mode, Mode::Chat | Mode::Select(_));
-        let talk = self.book.entry(other, current.as_deref());
-        let is_followed = talk.view == View::Newest && !is_covered;
+        let is_current = self.book.is_current(other);
+        let talk = self.book.entry(other);
+        let is_followed = talk.reading.view == View::Newest && !self.layers.covers_conversation();
         let was_read = talk.unread() == 0;
         talk.on_push(message, mine);
-        // It comes out of sight: there reading will go on.
+        // It is out of view: reading will go on there.
         if is_current && !is_followed && was_read && talk.unread() > 0 {
-            talk.unread_from = Some(message.seq);
+            talk.reading.unread_from = Some(message.seq);
         }
-        self.note_name(other);
+        self.people.note(other);
         if !mine {
-            let is_muted = self.muted.contains(other);
+            let is_muted = self.people.muted.contains(other);
             if self.settings.bell && !is_muted {
                 self.actions.push(Action::Bell);
             }
@@ -93,30 +92,27 @@ impl Screen {
                 self.actions.push(Action::Notify(Notice { from, text }));
             }
         }
-        self.book.trim(current.as_deref());
+        self.book.trim();
     }
 
     fn on_sent(&mut self, sent: u128, to: String, body: String, seq: u64, time: u64) {
         self.last_sent = Some((to.clone(), sent));
-        let current = self.current.clone();
-        let talk = self.book.entry(&to, current.as_deref());
+        let talk = self.book.entry(&to);
         match talk.loaded {
             Loaded::Not => talk.on_sent(sent, seq),
             _ => {
-                let (id, from) = (id::format(sent), self.me.clone());
+                let (id, from) = (id::format(sent), self.people.me.clone());
                 talk.store(&Incoming { id, from, to, body, time, seq }, true);
             }
         }
-        self.book.trim(current.as_deref());
+        self.book.trim();
     }
 
     fn on_failed(&mut self, draft: &Draft, refusal: &Refusal) {
-        let current = self.current.clone();
-        let talk = self.book.entry(&draft.to, current.as_deref());
+        let talk = self.book.entry(&draft.to);
         if refusal.code == "no-such-user" {
             talk.exists = Some(false);
-            self.online.remove(&draft.to);
-            self.names.remove(&draft.to);
+            self.people.forget(&draft.to);
         }
         let unsure = match refusal.code.as_str() {
             "id-expired" => "perhaps it was sent before; ",

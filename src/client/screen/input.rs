@@ -80,7 +80,7 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::width::text_width;
+    use super::super::super::cluster::text_width;
     use super::*;
 
     #[test]

@@ -1,7 +1,8 @@
-//! What outlives the screen: the input history, what is typed and not sent, and who is muted.
+//! What outlives the screen: the input history, drafts, and muted names.
 
-use super::super::store::typed::{Typed, Unsent};
-use super::{Action, Screen};
+use super::super::store::typed::Typed;
+use super::Screen;
+use super::types::Action;
 
 /// What is typed is kept after this long without a key, milliseconds.
 pub const KEEP_MS: u64 = 1_000;
@@ -9,47 +10,31 @@ pub const KEEP_MS: u64 = 1_000;
 impl Screen {
     /// What an earlier chat has kept.
     pub fn restore(&mut self, typed: Typed) {
-        self.editor.set_history(typed.lines);
-        self.muted = typed.muted;
-        for Unsent { to, text, cursor } in typed.drafts {
-            if !to.is_empty() {
-                self.book.entry(&to, None);
-            }
-            self.drafts.push_back((to, text, cursor));
+        self.people.muted = typed.muted;
+        for draft in typed.drafts.iter().filter(|draft| !draft.to.is_empty()) {
+            self.book.entry(&draft.to);
         }
-        self.is_kept = true;
-        self.take_draft();
+        self.composer.restore(typed.lines, typed.drafts);
     }
 
-    /// What another chat is to begin with, for [`Action::Keep`] and the end.
+    /// What the next chat begins with: for [`Action::Keep`] and the end.
     pub fn to_keep(&self) -> Typed {
-        let unsent = |(to, text, cursor): &(String, String, usize)| {
-            let (to, text) = (to.clone(), text.clone());
-            Unsent { to, text, cursor: *cursor }
-        };
-        let mut typed = Typed {
-            lines: self.editor.history().clone(),
-            drafts: self.drafts.iter().map(unsent).collect(),
-            muted: self.muted.clone(),
-        };
-        // The answer to a question is nobody's draft.
-        if !self.is_asking() {
-            let to = self.current.clone().unwrap_or_default();
-            let (text, cursor) = (self.editor.text().to_string(), self.editor.cursor());
-            typed.set_draft(Unsent { to, text, cursor });
-        }
+        let current = self.book.current().unwrap_or_default();
+        let (lines, drafts, draft) = self.composer.to_keep(current);
+        let mut typed = Typed { lines, drafts, muted: self.people.muted.clone() };
+        typed.set_draft(draft);
         typed
     }
 
-    /// Has everything kept as it is when this input has been dealt with; nothing is left for later.
+    /// Saves what is typed when this input has been dealt with, and no later.
     pub(super) fn keep(&mut self) {
         self.keep_at = None;
         self.actions.push(Action::Keep);
     }
 
-    /// Whether all that is typed is on the disk; and why not, where a person should know.
+    /// Whether all that is typed is on the disk; and why not, if the user should know.
     pub fn on_kept(&mut self, is_kept: bool, trouble: Option<&str>) {
-        self.is_kept = is_kept;
+        self.composer.is_kept = is_kept;
         // What is wrong with a message matters more.
         if let Some(trouble) = trouble.filter(|_| self.notice.as_ref().is_none_or(|n| !n.is_wrong))
         {

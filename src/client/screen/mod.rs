@@ -1,20 +1,21 @@
 //! The full screen of the chat, sans-I/O: bytes of a terminal and events of the session in, actions
-//! and a buffer of cells out. It reads no clock, socket or file.
+//! and frames out. It reads no clock, socket or file.
 //!
 //! ```text
 //! loop                                    screen
-//!   on_bytes, on_tick, on_resize    ->      keys: hands -> commands, picker, search, ...
+//!   on_bytes, on_tick, on_resize    ->      keys -> layers, composer -> what they want
 //!   on_event, on_answer, on_status  ->      conversations
-//!   draw()                          <-      cells, and where the cursor is
+//!   draw()                          <-      a frame, and what follows once it is on the terminal
+//!   on_drawn(wishes)                ->      messages seen, older ones wanted
 //!   take_actions()                  <-      Send, Ask, MarkRead, ...
 //!   deadline()                      <-      when to call on_tick next
 //! ```
 //!
 //! What holds:
 //!
-//! - A received message is taken for read when a row of it was drawn, not before: so [`Screen::draw`]
-//!   is followed by a write, and then by what [`Screen::take_actions`] gives.
-//! - Whatever other people wrote is made harmless before it becomes a cell.
+//! - A received message counts as read once a row of it is on the terminal: [`Screen::draw`] changes
+//!   nothing, and [`Screen::on_drawn`] follows the write.
+//! - Text of other people is made harmless before it becomes a cell.
 //! - Everything that is kept has a bound in [`limits`](crate::limits).
 //!
 //! | module         | what it is |
@@ -23,10 +24,11 @@
 //! | [`wrap`], [`input`], [`links`] | text into rows; the web addresses in it |
 //! | [`conversation`], [`book`] | what is loaded, unread, waiting |
 //! | [`pane`]       | a conversation's rows, and the place on them |
-//! | `hands`, `complete`, `asking`, `picker`, `search` | what the user does |
+//! | `layers`, `composer` | the focus stack, and what is below it |
+//! | `keys`, `select`, `find`, `complete`, `asking`, `orders` | what the user does |
+//! | `answers`, `events` | what the server says |
 //! | [`keep`]       | what outlives the screen |
-//! | `orders`, `answers`, `events` | commands; what the server says |
-//! | `draw`, `bars` | the layout |
+//! | `draw`, `bars`, [`frame`] | the layout |
 
 mod answers;
 mod asking;
@@ -34,214 +36,68 @@ mod bars;
 pub mod book;
 pub mod cells;
 mod complete;
+mod composer;
 pub mod conversation;
 mod draw;
 mod events;
-mod hands;
+mod find;
+pub mod frame;
 pub mod input;
 pub mod keep;
+mod keys;
+mod layers;
 pub mod links;
 mod orders;
 pub mod paint;
 pub mod pane;
-mod picker;
-mod search;
+mod people;
+mod select;
+mod types;
 pub mod wrap;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
-use super::commands::Old;
-use super::editor::Editor;
 use super::editor::keys::Keys;
 use super::session::{Refusal, Request, State};
 use crate::limits;
-use answers::Asked;
-use asking::Asking;
 use book::Book;
-use complete::Completion;
-use conversation::{Conversation, Loaded, Place};
-pub use hands::KEYS;
-use picker::Picker;
-use search::Search;
-
-/// An answer that is owed for longer is told, milliseconds.
-pub const OWED_MS: u64 = 1_000;
-
-/// What the user has chosen, and what the environment says.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Rings for new messages.
-    pub bell: bool,
-    /// Asks for a notification of each new message: [`Action::Notify`].
-    pub notify: bool,
-    /// Columns of the list of conversations; 0 hides it, `None`: as the width asks for.
-    pub sidebar: Option<usize>,
-    /// Local time less UTC at a moment, both in milliseconds.
-    pub zone: fn(u64) -> i64,
-}
-
-/// How the connection is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// In one word.
-    pub state: State,
-    /// The server that is (or was last) spoken to.
-    pub address: String,
-    /// Why it is not connected.
-    pub trouble: Option<String>,
-    /// Messages in the outbox.
-    pub waiting: usize,
-    /// How long the server took for its last answer, milliseconds.
-    pub latency_ms: Option<u64>,
-    /// For how long it has owed one, milliseconds.
-    pub owed_ms: Option<u64>,
-    /// The outbox's file.
-    pub outbox: String,
-}
-
-/// What the loop has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Put a message into the outbox: then [`Screen::on_taken`] or [`Screen::on_not_taken`].
-    Send {
-        /// To whom.
-        to: String,
-        /// The text.
-        text: String,
-    },
-    /// Ask the server: then, in any case, [`Screen::on_answer`] with the tag.
-    Ask {
-        /// Ours.
-        tag: u64,
-        /// What.
-        request: Request,
-    },
-    /// All from `name` up to `seq` was on the screen.
-    MarkRead {
-        /// The other party.
-        name: String,
-        /// The newest that was.
-        seq: u64,
-    },
-    /// All from this party is to count as read.
-    MarkAllRead(String),
-    /// Log in with this password.
-    SetPassword(String),
-    /// Messages that wait, or have for long: [`Screen::show_waiting`] for [`Old::Show`].
-    Old(Old),
-    /// Put text into the clipboard.
-    Copy(String),
-    /// Ring.
-    Bell,
-    /// Tell of a new message, whatever the user looks at.
-    Notify(Notice),
-    /// What is typed is to be kept on the disk: [`Screen::to_keep`], then [`Screen::on_kept`].
-    Keep,
-    /// Draw everything anew.
-    Repaint,
-    /// Give the terminal back and stop.
-    Suspend,
-}
-
-/// A message to tell of: both as they came, to be made harmless.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Who wrote.
-    pub from: String,
-    /// What.
-    pub text: String,
-}
-
-/// What the keys are for.
-#[derive(Debug)]
-enum Mode {
-    /// The typed text.
-    Chat,
-    /// A message of the conversation is selected.
-    Select(Place),
-    /// A name is picked.
-    Pick(Picker),
-    /// Lines are shown.
-    Panel(Panel),
-}
-
-/// Lines over the conversation, until they are closed.
-#[derive(Debug)]
-struct Panel {
-    title: String,
-    lines: Vec<String>,
-    /// The first line shown, of those after wrapping.
-    top: usize,
-}
-
-/// A question that `y` answers.
-#[derive(Debug)]
-struct Confirm {
-    question: String,
-    with: String,
-    id: u128,
-}
-
-/// A line for the user above the status.
-#[derive(Debug)]
-struct Line {
-    text: String,
-    is_wrong: bool,
-    /// It is none any more once there is a connection.
-    until_connected: bool,
-}
+use composer::Composer;
+use conversation::{Conversation, Loaded};
+use find::Sought;
+use frame::Drawn;
+pub use keys::KEYS;
+use layers::Layers;
+use people::People;
+pub use types::{Action, Notice, OWED_MS, Settings, Status};
+use types::{Asked, End, Inbox, Remark};
 
 /// See the module's comment.
 pub struct Screen {
     settings: Settings,
-    me: String,
-    columns: usize,
-    rows: usize,
+    /// Columns and rows.
+    size: (usize, usize),
     status: Status,
+    /// What the last frame showed.
+    drawn: Drawn,
 
     keys: Keys,
-    editor: Editor,
-    completion: Option<Completion>,
-    /// Unsent texts and their cursors, by conversation; the empty name: without one.
-    drafts: VecDeque<(String, String, usize)>,
-    asking: Asking,
-    confirm: Option<Confirm>,
-    mode: Mode,
-    search: Option<Search>,
-    /// What was searched for last.
-    searched: Option<String>,
-    /// With whom and where it was found.
-    found: Option<(String, Place)>,
-    notice: Option<Line>,
-    interrupted: bool,
-    /// It was told that leaving loses what is typed.
-    is_warned: bool,
-    /// What is typed is on the disk, but for what is typed right now.
-    is_kept: bool,
+    layers: Layers,
+    composer: Composer,
     /// When what is typed right now is kept.
     keep_at: Option<u64>,
-
-    book: Book,
-    current: Option<String>,
-    /// Names that were heard of, for completion.
-    names: BTreeSet<String>,
-    online: BTreeSet<String>,
-    /// Who neither rings nor notifies.
-    muted: BTreeSet<String>,
-    /// Whose coming and going the server was last asked to tell, in order.
-    watched: Vec<String>,
-    is_inbox_asked: bool,
-    is_inbox_old: bool,
+    notice: Option<Remark>,
+    sought: Option<Sought>,
     last_sent: Option<(String, u128)>,
 
-    asked: BTreeMap<u64, Asked>,
+    book: Book,
+    people: People,
+    inbox: Inbox,
+    /// Requests that are not answered, by tag.
+    owed: BTreeMap<u64, Asked>,
     next_tag: u64,
+
     actions: Vec<Action>,
-    is_quitting: bool,
-    is_account_gone: bool,
-    refused: Option<Refusal>,
-    /// The pane as it was drawn last: its size, and what was at the top and the bottom.
-    drawn: draw::Drawn,
+    end: Option<End>,
 }
 
 impl Screen {
@@ -249,56 +105,37 @@ impl Screen {
     pub fn new(me: &str, settings: Settings, status: Status) -> Screen {
         Screen {
             settings,
-            me: me.to_string(),
-            columns: 0,
-            rows: 0,
+            size: (0, 0),
             status,
+            drawn: Drawn::default(),
             keys: Keys::default(),
-            editor: Editor::new(),
-            completion: None,
-            drafts: VecDeque::new(),
-            asking: Asking::Nothing,
-            confirm: None,
-            mode: Mode::Chat,
-            search: None,
-            searched: None,
-            found: None,
-            notice: None,
-            interrupted: false,
-            is_warned: false,
-            is_kept: false,
+            layers: Layers::default(),
+            composer: Composer::default(),
             keep_at: None,
-            book: Book::default(),
-            current: None,
-            names: BTreeSet::new(),
-            online: BTreeSet::new(),
-            muted: BTreeSet::new(),
-            watched: Vec::new(),
-            is_inbox_asked: false,
-            is_inbox_old: false,
+            notice: None,
+            sought: None,
             last_sent: None,
-            asked: BTreeMap::new(),
+            book: Book::default(),
+            people: People::new(me),
+            inbox: Inbox::Idle,
+            owed: BTreeMap::new(),
             next_tag: 1,
             actions: Vec::new(),
-            is_quitting: false,
-            is_account_gone: false,
-            refused: None,
-            drawn: draw::Drawn::default(),
+            end: None,
         }
     }
 
     /// The terminal's size.
     pub fn on_resize(&mut self, columns: usize, rows: usize) {
-        self.columns = columns.min(limits::SCREEN_SIDE);
-        self.rows = rows.min(limits::SCREEN_SIDE);
+        self.size = (columns.min(limits::SCREEN_SIDE), rows.min(limits::SCREEN_SIDE));
     }
 
-    /// How the connection is.
+    /// The state of the connection.
     pub fn on_status(&mut self, status: Status) {
         self.status = status;
     }
 
-    /// Time has passed: to be called at [`Screen::deadline`], harmless at any time.
+    /// Time has passed: call it at [`Screen::deadline`]; it is harmless at any time.
     pub fn on_tick(&mut self, now_ms: u64) {
         let mut keys = std::mem::take(&mut self.keys);
         keys.expire(now_ms, |key| self.on_key(key));
@@ -313,41 +150,37 @@ impl Screen {
         [self.keys.deadline(), self.keep_at].into_iter().flatten().min()
     }
 
-    /// Whose coming and going the server is to tell, where that has changed: those of the first
-    /// conversations of the list, of the one that is open, and of the names to pick from.
+    /// The names whose presence the server should report, if these changed: the open conversation,
+    /// names in the picker, and the first conversations of the list.
     pub fn take_watched(&mut self) -> Option<Vec<String>> {
+        let picker = self.layers.picker();
+        let near = picker.map(|picker| picker.names_near(limits::WATCHED_NAMES / 2));
         let listed = self.book.all().iter().map(|talk| talk.name.as_str());
-        let picked = match &self.mode {
-            Mode::Pick(picker) => picker.names_near(limits::WATCHED_NAMES / 2),
-            _ => Vec::new(),
-        };
-        let all = self.current.as_deref().into_iter().chain(picked).chain(listed);
-        let names: BTreeSet<&str> = all.take(limits::WATCHED_NAMES).collect();
-        if names.iter().eq(self.watched.iter()) {
-            return None;
-        }
-        self.watched = names.into_iter().map(str::to_owned).collect();
-        Some(self.watched.clone())
+        let current = self.book.current().into_iter();
+        self.people.watch(current.chain(near.into_iter().flatten()).chain(listed))
     }
 
-    /// What is to be done, in order.
+    /// Side effects to perform, in order.
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
-    /// The user has left.
+    /// The user left.
     pub fn is_quitting(&self) -> bool {
-        self.is_quitting
+        matches!(self.end, Some(End::Left | End::AccountGone))
     }
 
-    /// The account was deleted from here.
+    /// The user deleted the account.
     pub fn is_account_gone(&self) -> bool {
-        self.is_account_gone
+        self.end == Some(End::AccountGone)
     }
 
     /// The login was refused, and no other password would help.
     pub fn refused(&self) -> Option<&Refusal> {
-        self.refused.as_ref()
+        match &self.end {
+            Some(End::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
     }
 
     /// All conversations, in the order of the list.
@@ -355,82 +188,81 @@ impl Screen {
         &self.book
     }
 
-    /// The conversation that is shown.
+    /// The name of the open conversation.
     pub fn current(&self) -> Option<&str> {
-        self.current.as_deref()
+        self.book.current()
     }
 
-    /// Whether somebody is logged in, as far as that is known: without a server nobody is.
+    /// Returns true if a name is known to be logged in. Without a server none is.
     fn is_online(&self, name: &str) -> bool {
-        self.status.state != State::Offline && (self.online.contains(name) || name == self.me)
+        let is_online = self.people.online.contains(name) || name == self.people.me;
+        self.status.state != State::Offline && is_online
     }
 
-    /// What is being typed.
+    /// The text in the composer.
     pub fn typed(&self) -> &str {
-        self.editor.text()
+        self.composer.text()
     }
 
-    /// A message of ours is on disk, in the outbox.
+    /// A message of the user is on disk, in the outbox.
     pub fn on_taken(&mut self, to: &str, text: &str, id: u128, time: u64) {
-        let current = self.current.clone();
-        let talk = self.book.entry(to, current.as_deref());
+        let talk = self.book.entry(to);
         talk.wait(id, text, time);
-        if current.as_deref() == Some(to) {
-            talk.unread_from = None;
+        if self.book.is_current(to) {
+            self.book.entry(to).reading.unread_from = None;
             self.show_newest();
         }
-        self.note_name(to);
-        self.book.trim(current.as_deref());
+        self.people.note(to);
+        self.book.trim();
     }
 
-    /// A message could not be put into the outbox: its text can be sent again.
+    /// A message could not be put into the outbox: its text is typed again.
     pub fn on_not_taken(&mut self, to: &str, text: &str, why: &str) {
         self.tell_wrong(&format!("not sent: {why}"));
-        if self.current.as_deref() == Some(to) && self.editor.text().is_empty() {
-            self.editor.replace(text.to_string());
+        if self.book.is_current(to) && self.composer.is_empty() {
+            self.composer.replace(text.to_string());
         }
     }
 
-    /// Something for the user to know.
+    /// Tells the user something.
     pub fn tell(&mut self, text: &str) {
         self.set_notice(text, false, false);
     }
 
-    /// Something has gone wrong.
+    /// Tells the user that something went wrong.
     pub fn tell_wrong(&mut self, text: &str) {
         self.set_notice(text, true, false);
     }
 
-    /// Something is wrong until there is a connection again.
+    /// Tells the user what is wrong until there is a connection again.
     fn tell_cut_off(&mut self, text: &str) {
         self.set_notice(text, true, true);
     }
 
     fn set_notice(&mut self, text: &str, is_wrong: bool, until_connected: bool) {
-        self.notice = Some(Line { text: text.to_string(), is_wrong, until_connected });
+        self.notice = Some(Remark { text: text.to_string(), is_wrong, until_connected });
     }
 
     fn ask(&mut self, request: Request, asked: Asked) {
         let tag = self.next_tag;
         self.next_tag += 1;
-        self.asked.insert(tag, asked);
+        self.owed.insert(tag, asked);
         self.actions.push(Action::Ask { tag, request });
     }
 
-    /// The conversations are asked for; while an answer is awaited, once more behind it.
+    /// Asks for the conversations; if that is under way, once more after it.
     fn ask_inbox(&mut self) {
-        if std::mem::replace(&mut self.is_inbox_asked, true) {
-            self.is_inbox_old = true;
+        if self.inbox != Inbox::Idle {
+            self.inbox = Inbox::AskedTwice;
             return;
         }
+        self.inbox = Inbox::Asked;
         self.ask(Request::Inbox { cursor: 0 }, Asked::Inbox);
     }
 
-    /// The newest page of a conversation is asked for, where none was.
+    /// Asks for the newest page of a conversation, if none was asked for.
     fn load(&mut self, name: &str) {
-        let Some(talk) = self.book.get_mut(name) else {
-            return;
-        };
+        let Some(talk) = self.book.get_mut(name) else { return };
         if talk.loaded != Loaded::Not {
             return;
         }
@@ -439,93 +271,53 @@ impl Screen {
         self.ask(request, Asked::History { with: name.to_string(), before: 0 });
     }
 
-    /// The next older page of a conversation is asked for, where there is one and room for it.
+    /// Returns true if an older page can be asked for.
+    fn can_load_older(&self, talk: &Conversation) -> bool {
+        let has_more = matches!(talk.loaded, Loaded::From(_));
+        has_more && !talk.asked_older && self.book.has_room(&talk.name)
+    }
+
+    /// Asks for the next older page of a conversation, if there is one and room for it.
     fn load_older(&mut self, name: &str, limit: u16) {
-        if !self.book.has_room(name) {
+        if !self.book.get(name).is_some_and(|talk| self.can_load_older(talk)) {
             return;
         }
-        let Some(talk) = self.book.get_mut(name) else {
-            return;
-        };
-        let Loaded::From(before) = talk.loaded else {
-            return;
-        };
-        if std::mem::replace(&mut talk.asked_older, true) {
-            return;
-        }
-        let request = Request::History { with: name.into(), before, limit };
-        self.ask(request, Asked::History { with: name.to_string(), before });
-    }
-
-    fn note_name(&mut self, name: &str) {
-        if self.names.len() < limits::SCREEN_NAMES {
-            self.names.insert(name.to_string());
+        if let Some(talk) = self.book.get_mut(name)
+            && let Loaded::From(before) = talk.loaded
+        {
+            talk.asked_older = true;
+            let request = Request::History { with: name.into(), before, limit };
+            self.ask(request, Asked::History { with: name.to_string(), before });
         }
     }
 
-    /// Shows another conversation; the typed text stays with the one before.
+    /// Opens another conversation; the typed text stays with the one before.
     fn switch_to(&mut self, name: &str) {
-        self.search = None;
-        self.mode = Mode::Chat;
-        if self.current.as_deref() != Some(name) {
-            self.keep_draft();
-            let before = self.current.replace(name.to_string());
-            if before.is_none() && !self.has_draft(name) {
-                // What was typed to nobody is for the first that is opened.
-                let to_nobody = self.drafts.iter_mut().find(|(with, ..)| with.is_empty());
-                to_nobody.into_iter().for_each(|(with, ..)| *with = name.to_string());
-            }
-            self.take_draft();
+        self.layers.close_search();
+        self.layers.close_panes();
+        if !self.book.is_current(name) {
+            let before = self.book.current().unwrap_or_default().to_string();
+            self.composer.switch(&before, name);
+            self.book.open(name);
             self.keep();
-            self.drop_provisional(&before.unwrap_or_default());
+            self.drop_provisional(&before);
+        } else {
+            self.book.open(name);
         }
-        let current = self.current.clone();
-        self.book.entry(name, current.as_deref());
-        self.note_name(name);
-        self.book.open(name);
+        self.people.note(name);
         self.load(name);
-        self.book.trim(current.as_deref());
+        self.book.trim();
     }
 
-    /// A name that nobody is known to have leaves the list when another is shown, unless something
-    /// was written. While the server is asked, its answer decides.
+    /// A name that is not known to exist leaves the list when another is opened, unless there is a
+    /// message or a draft for it. While the server is asked, its answer decides.
     fn drop_provisional(&mut self, name: &str) {
         let may_go = |talk: &Conversation| talk.is_provisional() && talk.loaded != Loaded::Asked;
-        let is_current = self.current.as_deref() == Some(name);
-        if !is_current && self.book.get(name).is_some_and(may_go) && !self.has_draft(name) {
+        let may_go = self.book.get(name).is_some_and(may_go);
+        if may_go && !self.book.is_current(name) && !self.composer.has_draft(name) {
             self.book.remove(name);
-            self.names.remove(name);
+            self.people.forget(name);
         }
-    }
-
-    fn keep_draft(&mut self) {
-        let name = self.current.clone().unwrap_or_default();
-        self.drafts.retain(|(with, ..)| *with != name);
-        let cursor = self.editor.cursor();
-        let text = self.editor.replace(String::new());
-        if text.is_empty() {
-            return;
-        }
-        if self.drafts.len() >= limits::SCREEN_DRAFTS {
-            self.drafts.pop_front();
-        }
-        self.drafts.push_back((name, text, cursor));
-        self.is_warned = false;
-    }
-
-    fn take_draft(&mut self) {
-        let name = self.current.clone().unwrap_or_default();
-        let place = self.drafts.iter().position(|(with, ..)| *with == name);
-        let Some((_, text, cursor)) = place.and_then(|place| self.drafts.remove(place)) else {
-            self.editor.replace(String::new());
-            return;
-        };
-        self.editor.replace(text);
-        self.editor.set_cursor(cursor);
-    }
-
-    fn has_draft(&self, name: &str) -> bool {
-        self.drafts.iter().any(|(with, ..)| with == name)
     }
 
     /// What must hold between two inputs.
@@ -537,7 +329,7 @@ impl Screen {
         assert!(messages <= limits::SCREEN_MESSAGES + limits::OUTBOX_MESSAGES);
         assert!(bytes <= limits::SCREEN_BYTES + limits::OUTBOX_BYTES);
         assert!(self.book.all().len() <= limits::SCREEN_CONVERSATIONS + limits::OUTBOX_MESSAGES);
-        assert!(self.drafts.len() <= limits::SCREEN_DRAFTS);
-        assert!(self.names.len().max(self.online.len()) <= limits::SCREEN_NAMES);
+        self.composer.check_invariants();
+        self.people.check_invariants();
     }
 }

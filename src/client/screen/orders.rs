@@ -1,16 +1,17 @@
-//! Commands, as they are typed.
+//! Commands that were typed.
 
 use super::super::commands::{self, Command, Which};
+use super::super::line::asking::Asking;
 use super::super::printer;
 use super::super::session::{Draft, Request, State};
 use super::super::show;
-use super::answers::Asked;
-use super::asking::Asking;
-use super::conversation::Fate;
-use super::hands::QUOTED_COLUMNS;
+use super::Screen;
+use super::conversation::{Entry, Fate};
+use super::keys::KEYS;
+use super::layers::{Layer, Panel, Picker, Source};
 use super::pane::clipped;
-use super::picker::{Picker, Source};
-use super::{Action, KEYS, Mode, Panel, Screen};
+use super::select::QUOTED_COLUMNS;
+use super::types::{Action, Asked};
 use crate::limits;
 
 impl Screen {
@@ -20,7 +21,7 @@ impl Screen {
             Ok(None) => {}
             Ok(Some(command)) => self.on_command(command, line),
             Err(why) => {
-                self.editor.replace(line.to_string());
+                self.composer.replace(line.to_string());
                 self.tell_wrong(&why);
             }
         }
@@ -28,42 +29,42 @@ impl Screen {
 
     fn on_command(&mut self, command: Command, line: &str) {
         match command {
-            Command::Send { to, text } => match to.or_else(|| self.current.clone()) {
+            Command::Send { to, text } => match self.or_current(to) {
                 Some(to) => {
-                    if self.current.as_deref() != Some(to.as_str()) {
-                        // It goes where nobody looks.
+                    if !self.book.is_current(&to) {
+                        // It goes to a conversation that is out of view.
                         let text = clipped(&show::line(&text), QUOTED_COLUMNS);
                         self.tell(&format!("to {to}: {text}"));
                     }
                     self.actions.push(Action::Send { to, text });
                 }
                 None => {
-                    self.editor.replace(line.to_string());
+                    self.composer.replace(line.to_string());
                     self.tell_wrong("to whom? /to NAME or Alt-1 chooses, /msg NAME TEXT sends one");
                 }
             },
             Command::To(name) | Command::Open(name) => self.switch_to(&name),
-            Command::Close(name) => match name.or_else(|| self.current.clone()) {
+            Command::Close(name) => match self.or_current(name) {
                 Some(name) => self.on_close(&name),
                 None => self.tell_wrong("no conversation is open: /close NAME"),
             },
             Command::Move(number) => self.on_move(number),
-            Command::History { with, .. } => match with.or_else(|| self.current.clone()) {
+            Command::History { with, .. } => match self.or_current(with) {
                 Some(name) => {
                     self.switch_to(&name);
-                    self.scroll_up(self.drawn.rows);
+                    self.scroll(true, self.drawn.rows);
                 }
                 None => self.tell_wrong("whose messages? /history NAME"),
             },
-            Command::More => self.scroll_up(self.drawn.rows),
+            Command::More => self.scroll(true, self.drawn.rows),
             Command::Inbox => self.pick(Source::Inbox, String::new()),
             Command::List { pattern } => self.pick(Source::List, pattern),
             Command::Who { pattern } => self.pick(Source::Who, pattern),
-            Command::Read(name) => match name.or_else(|| self.current.clone()) {
+            Command::Read(name) => match self.or_current(name) {
                 Some(name) => self.on_read_all(&name),
                 None => self.tell_wrong("whose messages? /read NAME"),
             },
-            Command::Mute(name) => match name.or_else(|| self.current.clone()) {
+            Command::Mute(name) => match self.or_current(name) {
                 Some(name) => self.on_mute(name),
                 None => self.tell_wrong("mute whom? /mute NAME"),
             },
@@ -79,10 +80,15 @@ impl Screen {
         }
     }
 
+    /// The name that was given, or else the open conversation's.
+    fn or_current(&self, name: Option<String>) -> Option<String> {
+        name.or_else(|| self.book.current().map(str::to_string))
+    }
+
     fn on_read_all(&mut self, name: &str) {
         if let Some(talk) = self.book.get_mut(name) {
             talk.on_read(talk.newest_known());
-            (talk.unread_from, talk.unread_back) = (None, None);
+            (talk.reading.unread_from, talk.reading.unread_back) = (None, None);
         }
         self.actions.push(Action::MarkAllRead(name.to_string()));
     }
@@ -95,18 +101,15 @@ impl Screen {
             let why = format!("a message to {name} waits to be sent; close it after that");
             return self.tell_wrong(&why);
         }
-        self.book.close(name);
-        if self.current.as_deref() == Some(name) {
-            self.keep_draft();
-            self.current = None;
-            self.take_draft();
+        if self.book.is_current(name) {
+            self.composer.switch(name, "");
         }
+        self.book.close(name);
         self.tell(&format!("{name} is closed until a new message or /to {name}"));
     }
 
     fn on_move(&mut self, number: usize) {
-        let name = self.current.clone();
-        match name.and_then(|name| self.book.place(&name, number - 1)) {
+        match self.book.place(number - 1) {
             Some(at) if at + 1 < number => {
                 self.tell(&format!("at the end: it is number {}", at + 1))
             }
@@ -116,15 +119,15 @@ impl Screen {
     }
 
     fn on_mute(&mut self, name: String) {
-        if self.muted.remove(&name) {
+        if self.people.muted.remove(&name) {
             return self.tell(&format!("{name} is no longer muted"));
         }
-        if self.muted.len() >= limits::MUTED_NAMES {
+        if self.people.muted.len() >= limits::MUTED_NAMES {
             let most = limits::MUTED_NAMES;
             return self.tell_wrong(&format!("{most} names are muted; unmute one first"));
         }
         self.tell(&format!("{name} is muted until /mute {name}"));
-        self.muted.insert(name);
+        self.people.muted.insert(name);
     }
 
     fn on_delete(&mut self, which: Which) {
@@ -134,12 +137,11 @@ impl Screen {
                 return self.tell_wrong(why);
             }
             Which::Last => self.last_sent.clone(),
-            Which::Id(id) => Some((self.current.clone().unwrap_or_default(), id)),
-            Which::Seq(seq) => self.current.clone().and_then(|name| {
-                let talk = self.book.get(&name)?;
-                let stored = |entry: &&super::conversation::Entry| entry.fate == Fate::Stored;
+            Which::Id(id) => Some((self.book.current().unwrap_or_default().to_string(), id)),
+            Which::Seq(seq) => self.book.shown().and_then(|talk| {
+                let stored = |entry: &&Entry| entry.fate == Fate::Stored;
                 let entry = talk.entries.iter().filter(stored).find(|e| e.place.seq == seq)?;
-                Some((name, entry.id))
+                Some((talk.name.clone(), entry.id))
             }),
         };
         let Some((with, id)) = found else {
@@ -157,7 +159,7 @@ impl Screen {
         own.sort_by_key(|talk| std::cmp::Reverse(talk.recency()));
         let own = own.iter().map(|talk| (talk.name.clone(), talk.unread())).collect();
         let (picker, request) = Picker::new(number, source, filter, own);
-        self.mode = Mode::Pick(picker);
+        self.layers.open(Layer::Picker(picker));
         if let Some(request) = request {
             self.ask(request, Asked::Names { picker: number });
         }
@@ -177,7 +179,7 @@ impl Screen {
     }
 
     pub(super) fn show_lines(&mut self, title: &str, lines: Vec<String>) {
-        self.mode = Mode::Panel(Panel { title: title.to_string(), lines, top: 0 });
+        self.layers.open(Layer::Panel(Panel::new(title, lines)));
     }
 
     fn show_status(&mut self) {
@@ -188,7 +190,7 @@ impl Screen {
         };
         let (messages, bytes) = self.book.size();
         let pairs = [
-            ("account", self.me.clone()),
+            ("account", self.people.me.clone()),
             ("state", status.state.to_string()),
             ("server", status.address.clone()),
             ("trouble", status.trouble.clone().unwrap_or_default()),
@@ -206,7 +208,7 @@ impl Screen {
         }
     }
 
-    /// What waits in the outbox: what has for more than a day, and the rest.
+    /// Shows the messages of the outbox: those that have waited for more than a day, and the others.
     pub fn show_waiting<'a>(
         &mut self,
         old: impl Iterator<Item = &'a Draft>,
@@ -236,18 +238,12 @@ impl Screen {
         }
     }
 
-    /// What waited for long was given up: it is not shown any more.
+    /// Old messages were discarded: takes them off the screen.
     pub fn on_dropped(&mut self, ids: &[u128]) {
         for talk in self.book.all_mut() {
             for id in ids {
                 talk.settle(*id);
             }
         }
-    }
-
-    /// The name that was picked.
-    pub(super) fn on_picked(&mut self, name: &str) {
-        self.mode = Mode::Chat;
-        self.switch_to(name);
     }
 }

@@ -4,11 +4,11 @@
 //! loaded. The place on the screen is held by a message and a row of it, not by a number: what comes
 //! above or below does not move it.
 
+use super::super::cluster::{take_width, text_width};
 use super::super::printer::{DAY_MS, clock, date};
 use super::super::show;
-use super::super::width::{take_width, text_width};
 use super::cells::{Colour, Style};
-use super::conversation::{Conversation, Entry, Fate, Place, View};
+use super::conversation::{Conversation, Entry, Fate, Place, Reading, View};
 use super::links::Link;
 use super::wrap;
 
@@ -18,10 +18,10 @@ const NAME_COLUMNS: usize = 16;
 const TIME_COLUMNS: usize = 6;
 const MARK_COLUMNS: usize = 2;
 
-/// What rows are made with.
+/// How a conversation looks in the pane.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
-    /// Our own name.
+    /// The user's name.
     pub me: &'a str,
     /// Columns of the pane.
     pub columns: usize,
@@ -29,8 +29,10 @@ pub struct Look<'a> {
     pub rows: usize,
     /// Local time less UTC at a moment, both in milliseconds.
     pub zone: fn(u64) -> i64,
-    /// The message that is selected.
+    /// The selected message.
     pub selected: Option<Place>,
+    /// Where the conversation is being read.
+    pub reading: Reading,
 }
 
 /// A row of the pane.
@@ -47,8 +49,10 @@ pub struct Row {
 }
 
 /// What the pane shows, and where that is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shown {
+    /// Where the conversation is being read once this was shown.
+    pub reading: Reading,
     /// Its rows, from the top.
     pub rows: Vec<Row>,
     /// The message at the top, and its row there.
@@ -57,7 +61,7 @@ pub struct Shown {
     pub bottom: Option<Place>,
     /// How many loaded entries are above.
     pub above: usize,
-    /// The newest received message of which a row is shown.
+    /// The newest received message of which a row is shown; 0 for none.
     pub seen: u64,
     /// Entries below that are not shown.
     pub below: usize,
@@ -87,7 +91,7 @@ impl Look<'_> {
         if before.is_none_or(|before| self.local(before.time) / DAY_MS != day) {
             above.push(self.rule(&day_name(self.local(entry.time)), Style::DIM, entry.place));
         }
-        if talk.unread_from == Some(entry.place.seq) && entry.place.local == 0 {
+        if self.reading.unread_from == Some(entry.place.seq) && entry.place.local == 0 {
             let style = Style::BOLD.coloured(Colour::Yellow);
             above.push(self.rule("unread", style, entry.place));
         }
@@ -156,45 +160,68 @@ impl Look<'_> {
     }
 
     /// What is shown of a conversation. A view that reaches the newest message follows it from then
-    /// on.
-    pub fn show(&self, talk: &mut Conversation) -> Shown {
-        if let View::From(place, row) = talk.view {
-            let first = talk.entries.partition_point(|entry| entry.place < place);
+    /// on; reading goes on at the first unread message, however many came; and the selected message
+    /// is in view.
+    pub fn show(&self, talk: &Conversation) -> Shown {
+        let mut shown = self.show_once(talk);
+        if let Some(reading) = talk.unseen(shown.reading, shown.top) {
+            shown = Look { reading, ..*self }.show_once(talk);
+        }
+        let is_in_view = shown.rows.iter().any(|row| row.is_selected);
+        match self
+            .selected
+            .filter(|_| !is_in_view)
+            .and_then(|place| self.towards(talk, place, &shown))
+        {
+            Some(view) => {
+                let reading = Reading { view, ..shown.reading };
+                Look { reading, ..*self }.show_once(talk)
+            }
+            None => shown,
+        }
+    }
+
+    fn show_once(&self, talk: &Conversation) -> Shown {
+        if let View::From(place, row) = self.reading.view {
+            let first = talk.at(place);
             let row = match talk.entries.get(first).is_some_and(|entry| entry.place == place) {
                 true => row,
                 false => i32::MIN,
             };
             let shown = self.show_from(talk, first, row);
-            let is_at_end = shown.below == 0 && talk.unread_back.is_none();
+            let is_at_end = shown.below == 0 && self.reading.unread_back.is_none();
             if !is_at_end {
                 return shown;
             }
-            talk.view = View::Newest;
         }
-        match self.back_from(talk, talk.entries.len(), 0, self.rows) {
-            Some((first, row)) => self.show_from(talk, first, row),
-            None => Shown::default(),
+        let reading = Reading { view: View::Newest, ..self.reading };
+        let look = Look { reading, ..*self };
+        match look.back_from(talk, talk.entries.len(), 0, self.rows) {
+            Some((first, row)) => look.show_from(talk, first, row),
+            None => look.show_from(talk, 0, 0),
         }
     }
 
-    /// What is shown where `shown` is without the message at `place`, which is to be in view: as
-    /// little further up or down as is needed.
-    pub fn show_with(&self, talk: &mut Conversation, place: Place, shown: Shown) -> Shown {
-        let Ok(at) = talk.entries.binary_search_by_key(&place, |entry| entry.place) else {
-            return shown;
+    /// The view that has the message at `place`, scrolled as little as needed from what is `shown`.
+    fn towards(&self, talk: &Conversation, place: Place, shown: &Shown) -> Option<View> {
+        let at = talk.entries.binary_search_by_key(&place, |entry| entry.place).ok()?;
+        let (first, row) = match shown.top.is_some_and(|(top, _)| place <= top) {
+            true => (at, i32::MIN),
+            false => self.back_from(talk, at + 1, i32::MIN, self.rows)?,
         };
-        let view = match shown.top.is_some_and(|(top, _)| place <= top) {
-            true => Some((at, i32::MIN)),
-            false => self.back_from(talk, at + 1, i32::MIN, self.rows),
-        };
-        if let Some((first, row)) = view {
-            talk.view = View::From(talk.entries[first].place, row);
-        }
-        self.show(talk)
+        Some(View::From(talk.entries[first].place, row))
     }
 
     fn show_from(&self, talk: &Conversation, first: usize, row: i32) -> Shown {
-        let mut shown = Shown::default();
+        let mut shown = Shown {
+            reading: self.reading,
+            rows: Vec::new(),
+            top: None,
+            bottom: None,
+            above: 0,
+            seen: 0,
+            below: 0,
+        };
         for at in first..talk.entries.len() {
             if shown.rows.len() >= self.rows {
                 break;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::width::text_width;
+use super::super::cluster::text_width;
 use super::super::{cluster, show};
 use super::links::{self, Link};
 

@@ -1,110 +1,15 @@
-//! What a user can ask for besides sending: turned into messages, kept until answered, asked again
-//! on the next connection.
+//! The user's requests, besides sends: turned into messages, kept until answered, asked again on the
+//! next connection.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
+use super::Session;
+use super::phase::{PendingKind, Phase};
+use super::types::{Event, Full, Refusal, Request};
 use super::wire::request;
-use super::{Event, PendingKind, Phase, Session};
 use crate::limits;
 use crate::protocol::{Message, MsgIds, id};
-
-/// A server's (or the session's own) no: `code`, and a sentence for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// One of the protocol's codes.
-    pub code: String,
-    /// What happened.
-    pub text: String,
-}
-
-impl Refusal {
-    /// Makes one.
-    pub fn new(code: &str, text: &str) -> Refusal {
-        Refusal { code: code.to_string(), text: text.to_string() }
-    }
-
-    /// The kept token does not log in any more, and there is no password.
-    pub fn void_login() -> Refusal {
-        Refusal::new("bad-token", "the kept login is too old, or the password was changed")
-    }
-
-    /// Reads `code: sentence`.
-    pub fn of(body: &str) -> Refusal {
-        match body.split_once(": ") {
-            Some((code, text)) => Refusal::new(code, text),
-            None => Refusal::new(body, ""),
-        }
-    }
-
-    /// It may work later; nothing is wrong with the request.
-    pub fn is_passing(&self) -> bool {
-        let passing = ["rate-limited", "busy", "disk-full", "read-only", "outcome-unknown"];
-        passing.contains(&self.code.as_str())
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.text.is_empty() {
-            true => write!(out, "{}", self.code),
-            false => write!(out, "{} ({})", self.text, self.code),
-        }
-    }
-}
-
-/// A request of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Names that match, after a name.
-    List {
-        /// Glob or substring.
-        pattern: String,
-        /// Cursor: names after this one.
-        after: String,
-    },
-    /// As [`Request::List`], of those who are logged in.
-    Who {
-        /// Glob or substring.
-        pattern: String,
-        /// Cursor: names after this one.
-        after: String,
-    },
-    /// A page of the conversations, newest first.
-    Inbox {
-        /// 0 = from the newest.
-        cursor: u64,
-    },
-    /// A page of a conversation, going back.
-    History {
-        /// With whom; empty: all.
-        with: String,
-        /// Before this seq; 0 = from the newest.
-        before: u64,
-        /// Most messages.
-        limit: u16,
-    },
-    /// Takes messages back, or removes them from one's own side.
-    DeleteMessages {
-        /// At most [`limits::MSG_IDS`].
-        ids: Vec<u128>,
-        /// Only in this conversation; empty: in any.
-        to: String,
-    },
-    /// The server's state.
-    ServerStatus,
-    /// A new password.
-    ChangePassword {
-        /// The one that holds now.
-        old: String,
-        /// The new one.
-        new: String,
-    },
-    /// The end of the account.
-    DeleteAccount {
-        /// The account's password.
-        password: String,
-    },
-}
 
 impl Request {
     fn message(&self) -> Message<'static> {
@@ -147,13 +52,13 @@ impl Request {
         message
     }
 
-    /// Whether it can be said within the protocol's bounds.
-    pub(super) fn fits(&self) -> bool {
+    /// Returns true if it is within the protocol's bounds.
+    fn fits(&self) -> bool {
         let password = self.needs_password().unwrap_or("");
         password.len() <= limits::PASSWORD_BYTES && self.message().check().is_ok()
     }
 
-    /// The password a server wants to hear on this connection before it does this.
+    /// The password that the server needs on this connection before it does this.
     fn needs_password(&self) -> Option<&str> {
         match self {
             Request::ChangePassword { old, .. } => Some(old),
@@ -163,7 +68,7 @@ impl Request {
     }
 }
 
-/// Where a waiting request is.
+/// How far a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// To be asked once the time has come.
@@ -178,7 +83,7 @@ enum Progress {
 
 /// A request that is not answered.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     number: u64,
     request: Request,
     progress: Progress,
@@ -186,12 +91,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(number: u64, request: Request) -> Waiting {
-        Waiting { number, request, progress: Progress::Ready { at: 0 }, refusals: 0 }
-    }
-
-    /// When it is to be asked again, if it waits for that.
-    pub(super) fn wakes_at(&self) -> Option<u64> {
+    /// When it is asked again, if it waits for that.
+    fn wakes_at(&self) -> Option<u64> {
         match self.progress {
             Progress::Ready { at } if at > 0 => Some(at),
             _ => None,
@@ -199,19 +100,59 @@ impl Waiting {
     }
 }
 
+/// All requests that are not answered, in order.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    all: VecDeque<Waiting>,
+    made: u64,
+}
+
+impl Requests {
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// When the next one is asked again.
+    pub fn wakes_at(&self) -> Option<u64> {
+        self.all.iter().filter_map(Waiting::wakes_at).min()
+    }
+}
+
 impl Session {
+    /// Asks the server for something, as soon as there is one. An [`Event::Answer`] with the number
+    /// that this returns always follows.
+    ///
+    /// # Errors
+    /// Too many requests wait.
+    pub fn request(&mut self, now_ms: u64, request: Request) -> Result<u64, Full> {
+        if self.requests.all.len() >= limits::CLIENT_REQUESTS {
+            return Err(Full);
+        }
+        self.requests.made += 1;
+        let number = self.requests.made;
+        if request.fits() {
+            let progress = Progress::Ready { at: 0 };
+            self.requests.all.push_back(Waiting { number, request, progress, refusals: 0 });
+        } else {
+            let result = Err(Refusal::new("too-long", "that is more than a request can hold"));
+            self.event(Event::Answer { number, result });
+        }
+        self.settle(now_ms);
+        Ok(number)
+    }
+
     pub(super) fn put_requests(&mut self, now_ms: u64) {
-        for waiting in &mut self.requests {
+        for waiting in &mut self.requests.all {
             if waiting.wakes_at().is_some_and(|at| at <= now_ms) {
                 waiting.progress = Progress::Ready { at: 0 };
             }
         }
-        let mut asked = self.requests.iter().filter(|w| w.progress == Progress::Asked).count();
-        for place in 0..self.requests.len() {
+        let mut asked = self.requests.all.iter().filter(|w| w.progress == Progress::Asked).count();
+        for place in 0..self.requests.all.len() {
             if asked >= limits::REQUEST_WINDOW {
                 return;
             }
-            let waiting = &mut self.requests[place];
+            let waiting = &mut self.requests.all[place];
             match waiting.progress {
                 Progress::Asked | Progress::LoggingIn => continue,
                 Progress::Ready { at } if at > now_ms => continue,
@@ -219,9 +160,8 @@ impl Session {
             }
             let allowed = waiting.progress == Progress::Allowed;
             if let (Some(password), false) = (waiting.request.needs_password(), allowed) {
-                // The login starts a new stretch of the connection: nothing may be in flight that
-                // it would log out.
-                if !self.pending.is_empty() {
+                // The login begins with a logoff: nothing may be in flight that would suffer from it.
+                if self.phase.link().is_none_or(|link| !link.pending.is_empty()) {
                     return;
                 }
                 let password = password.to_string();
@@ -238,24 +178,22 @@ impl Session {
     /// The login that a request needed has been answered.
     pub(super) fn on_allowed(&mut self, refusal: Option<&Refusal>) -> bool {
         let wants = |w: &Waiting| w.progress == Progress::LoggingIn;
-        let Some(place) = self.requests.iter().position(wants) else {
-            return false;
-        };
+        let Some(place) = self.requests.all.iter().position(wants) else { return false };
         match refusal {
-            None => self.requests[place].progress = Progress::Allowed,
+            None => self.requests.all[place].progress = Progress::Allowed,
             Some(refusal) => {
-                let number = self.requests[place].number;
-                self.requests.remove(place);
+                let number = self.requests.all[place].number;
+                self.requests.all.remove(place);
                 self.event(Event::Answer { number, result: Err(refusal.clone()) });
             }
         }
         true
     }
 
-    /// The connection is gone: what was asked is asked again, save what only a person should repeat.
+    /// The connection is gone: what was asked is asked again, except what only the user should repeat.
     pub(super) fn reopen_requests(&mut self) {
-        let mut kept = std::collections::VecDeque::new();
-        for mut waiting in std::mem::take(&mut self.requests) {
+        let mut kept = VecDeque::new();
+        for mut waiting in std::mem::take(&mut self.requests.all) {
             let unsure = waiting.progress == Progress::Asked;
             if unsure && waiting.request.needs_password().is_some() {
                 let text = "the connection was lost before the answer: it may have happened or not";
@@ -266,40 +204,35 @@ impl Session {
             waiting.progress = Progress::Ready { at: 0 };
             kept.push_back(waiting);
         }
-        self.requests = kept;
+        self.requests.all = kept;
     }
 
     /// All requests end with this refusal: no login will come.
     pub(super) fn refuse_requests(&mut self, refusal: &Refusal) {
-        for waiting in std::mem::take(&mut self.requests) {
+        for waiting in std::mem::take(&mut self.requests.all) {
             self.event(Event::Answer { number: waiting.number, result: Err(refusal.clone()) });
         }
     }
 
     /// The last frame of a request's reply has come.
-    pub(super) fn on_request_reply(
-        &mut self,
-        now_ms: u64,
-        number: u64,
-        frames: Vec<Message<'static>>,
-    ) {
-        let Some(place) = self.requests.iter().position(|w| w.number == number) else {
-            return;
-        };
-        let last = frames.last().expect("a reply has a last frame");
+    pub(super) fn on_request_reply(&mut self, now_ms: u64, number: u64, last: Message<'static>) {
+        let link = self.phase.link_mut();
+        let mut frames = link.map(|link| std::mem::take(&mut link.frames)).unwrap_or_default();
+        let Some(place) = self.requests.all.iter().position(|w| w.number == number) else { return };
         let refusal = last.error.then(|| Refusal::of(&last.body));
-        let waiting = &mut self.requests[place];
+        let waiting = &mut self.requests.all[place];
         if let Some(refusal) = &refusal
             && asks_again(&waiting.request, &refusal.code)
         {
             waiting.refusals += 1;
             let refusals = waiting.refusals;
-            let wait_ms = self.back_off_ms(refusals, 1);
-            self.requests[place].progress = Progress::Ready { at: now_ms + wait_ms };
+            let wait_ms = self.dice.back_off_ms(refusals, 1);
+            self.requests.all[place].progress = Progress::Ready { at: now_ms + wait_ms };
             return;
         }
+        frames.push(last);
         // Out of the queue first: what follows may end the connection.
-        let waiting = self.requests.remove(place).expect("the place was just found");
+        let waiting = self.requests.all.remove(place).expect("the place was just found");
         if refusal.is_none() {
             self.on_request_done(waiting.request);
         }
@@ -307,31 +240,30 @@ impl Session {
         self.event(Event::Answer { number, result });
     }
 
-    /// What a change of the account means for the session itself.
+    /// A change of the account changes how the session logs in.
     fn on_request_done(&mut self, request: Request) {
         match request {
             Request::ChangePassword { new, .. } => {
-                self.password = Some(new);
-                self.token = None;
-                self.token_is_fresh = false;
+                self.login.password = Some(new);
+                self.login.token = None;
+                self.login.token_is_fresh = false;
             }
             Request::DeleteAccount { .. } => {
-                self.token = None;
-                self.drop_connection();
-                self.phase = Phase::Stopped;
+                self.login.token = None;
+                self.drop_connection(Phase::Stopped);
             }
             _ => {}
         }
     }
 
-    /// Whether the login under way is one a request needed.
+    /// Returns true if a request needed the login that is under way.
     pub(super) fn is_logging_in_again(&self) -> bool {
-        self.requests.iter().any(|waiting| waiting.progress == Progress::LoggingIn)
+        self.requests.all.iter().any(|waiting| waiting.progress == Progress::LoggingIn)
     }
 }
 
-/// Whether a request is asked again by itself after this code. Reading is harmless to repeat, and so
-/// is deleting messages; the rest is for a person to decide.
+/// Returns true if a request is repeated after this code. Reading is harmless to repeat, and so is
+/// deleting messages; the rest is for the user to decide.
 fn asks_again(request: &Request, code: &str) -> bool {
     match code {
         "rate-limited" | "busy" => true,

@@ -1,6 +1,5 @@
-//! What a session is made with, and what it hands out.
+//! What a session is made with, what can be asked of it, and what it hands out.
 
-use super::Refusal;
 use crate::protocol::Message;
 use crate::protocol::framing::Codec;
 
@@ -68,6 +67,118 @@ pub struct Incoming {
     pub seq: u64,
 }
 
+impl Incoming {
+    /// The message of a `deliver`.
+    pub fn of(message: &Message<'_>) -> Incoming {
+        Incoming {
+            id: message.msg_ids.iter().next().map(|id| id.to_string()).unwrap_or_default(),
+            from: message.src.to_string(),
+            to: message.to.to_string(),
+            body: message.body.to_string(),
+            time: message.time,
+            seq: message.seq,
+        }
+    }
+}
+
+/// Why the server, or the session itself, refuses something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One of the protocol's codes.
+    pub code: String,
+    /// What happened.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Makes one.
+    pub fn new(code: &str, text: &str) -> Refusal {
+        Refusal { code: code.to_string(), text: text.to_string() }
+    }
+
+    /// The kept token has expired, and there is no password.
+    pub fn void_login() -> Refusal {
+        Refusal::new("bad-token", "the kept login is too old, or the password was changed")
+    }
+
+    /// Reads `code: sentence`.
+    pub fn of(body: &str) -> Refusal {
+        match body.split_once(": ") {
+            Some((code, text)) => Refusal::new(code, text),
+            None => Refusal::new(body, ""),
+        }
+    }
+
+    /// Returns true if the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        let passing = ["rate-limited", "busy", "disk-full", "read-only", "outcome-unknown"];
+        passing.contains(&self.code.as_str())
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.text.is_empty() {
+            true => write!(out, "{}", self.code),
+            false => write!(out, "{} ({})", self.text, self.code),
+        }
+    }
+}
+
+/// A request of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Names that match, after a name.
+    List {
+        /// Glob or substring.
+        pattern: String,
+        /// Cursor: names after this one.
+        after: String,
+    },
+    /// As [`Request::List`], of those who are logged in.
+    Who {
+        /// Glob or substring.
+        pattern: String,
+        /// Cursor: names after this one.
+        after: String,
+    },
+    /// A page of the conversations, newest first.
+    Inbox {
+        /// 0 = from the newest.
+        cursor: u64,
+    },
+    /// A page of a conversation, going back.
+    History {
+        /// With whom; empty: all.
+        with: String,
+        /// Before this seq; 0 = from the newest.
+        before: u64,
+        /// Most messages.
+        limit: u16,
+    },
+    /// Takes messages back, or removes them from one's own side.
+    DeleteMessages {
+        /// At most [`limits::MSG_IDS`](crate::limits::MSG_IDS).
+        ids: Vec<u128>,
+        /// Only in this conversation; empty: in any.
+        to: String,
+    },
+    /// The server's state.
+    ServerStatus,
+    /// A new password.
+    ChangePassword {
+        /// The one that holds now.
+        old: String,
+        /// The new one.
+        new: String,
+    },
+    /// The end of the account.
+    DeleteAccount {
+        /// The account's password.
+        password: String,
+    },
+}
+
 /// The state of the connection, for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -96,12 +207,12 @@ impl std::fmt::Display for State {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Drop any connection there is and connect to this address; then call
-    /// [`Session::connected`] or [`Session::closed`].
+    /// `Session::connected` or `Session::closed`.
     Connect(String),
     /// Drop the connection.
     Close,
-    /// Connect to this address too, once connected write [`Session::look_request`], and hand what comes
-    /// to [`Session::look_received`]; where it fails or ends, call [`Session::look_closed`].
+    /// Connect to this address too, once connected write `Session::look_request`, and hand what comes
+    /// to `Session::look_received`; where it fails or ends, call `Session::look_closed`.
     Look(String),
     /// Drop that connection.
     EndLook,
@@ -123,9 +234,9 @@ pub enum Event {
         /// At a server without a majority: its passwords and accounts may be out of date.
         read_only: bool,
     },
-    /// The login was refused for good; the session stops until [`Session::set_password`].
+    /// The login was refused for good; the session stops until `Session::set_password`.
     LoginRefused(Refusal),
-    /// The token was refused and no password is known: [`Session::set_password`] goes on.
+    /// The token was refused and no password is known: `Session::set_password` goes on.
     PasswordNeeded,
     /// A new token for later; keep it secret.
     Token(String),
@@ -178,16 +289,16 @@ pub enum Event {
     /// So many messages in the outbox were written for another cluster; they are not sent here.
     OtherCluster(usize),
     /// Messages have waited for more than [`OLD_MS`](super::OLD_MS): they are sent only when
-    /// [`Session::send_old`](super::Session::send_old) is called.
+    /// `Session::send_old` is called.
     Old {
         /// How many.
         count: usize,
         /// When the oldest was written, milliseconds since the Unix epoch.
         since_ms: u64,
     },
-    /// The answer to a [`Session::request`]: the reply's frames, the last one ends it.
+    /// The answer to a `Session::request`: the reply's frames, the last one ends it.
     Answer {
-        /// The number [`Session::request`] gave.
+        /// The number `Session::request` gave.
         number: u64,
         /// The frames, or why not.
         result: Result<Vec<Message<'static>>, Refusal>,

@@ -152,7 +152,7 @@ fn whatever_the_size_the_screen_is_drawn_and_the_cursor_is_inside() {
     }
     // Of one that is larger than any, a part is drawn.
     seat.screen.on_resize(3 * limits::SCREEN_SIDE, 2 * limits::SCREEN_SIDE);
-    let (buffer, _) = seat.screen.draw();
+    let buffer = seat.screen.draw().buffer;
     assert_eq!((buffer.columns(), buffer.rows()), (limits::SCREEN_SIDE, limits::SCREEN_SIDE));
     seat.resize(80, 24);
     assert!(seat.shows("> drafted 日本語 text"));

@@ -320,6 +320,37 @@ fn a_search_that_finds_while_somebody_types_takes_no_letter_for_a_key() {
 }
 
 #[test]
+fn a_search_that_finds_behind_the_picker_leaves_its_keys_to_it() {
+    let mut seat = long_talk(3_000, 80, 24);
+    seat.served.is_silent = true;
+    seat.keys("/search message 42 of\r/who\r");
+    let mut rounds = Rounds::new(1_000, "the search finds what is there");
+    while !seat.shows("found after") {
+        rounds.count();
+        seat.answer_held();
+    }
+    seat.keys("dy");
+    assert!(seat.shows("type to filter: dy"), "{}", seat.text());
+    seat.keys("\x03").answer_all();
+    assert!(in_view(&seat).contains(&42), "{}", seat.text());
+    assert_eq!(seat.served.messages.len(), 3_001, "nothing was deleted");
+}
+
+#[test]
+fn the_layer_on_top_gets_each_key_and_escape_closes_one_after_the_other() {
+    let mut seat = long_talk(3_000, 80, 24);
+    seat.served.is_silent = true;
+    seat.keys("/search nowhere to be found\r").keys("\x1b[1;3A");
+    assert!(seat.shows("c copies text") && seat.shows("Esc stops"), "{}", seat.text());
+    seat.keys("/help\r");
+    assert!(seat.shows("help: 1-") && seat.shows("Esc stops"), "{}", seat.text());
+    seat.keys("\x1b").wait(1_000);
+    assert!(!seat.shows("help: 1-") && seat.shows("Esc stops"), "{}", seat.text());
+    seat.keys("\x1b").wait(1_000);
+    assert!(!seat.shows("Esc stops"), "{}", seat.text());
+}
+
+#[test]
 fn the_selected_message_stays_in_view_whatever_comes() {
     let mut seat = long_talk(40, 80, 24);
     seat.keys("\x1b[1;3A\x1b[A");

@@ -69,8 +69,8 @@ fn without_colours_everything_is_still_told_apart() {
     let mut seat = Seat::new(80, 24);
     seat.hear("carol", "unread");
     seat.keys("/to bob\r");
-    let (buffer, cursor) = seat.screen.draw();
-    let frame = Painter::new(false).frame(buffer, cursor);
+    let drawn = seat.screen.draw();
+    let frame = Painter::new(false).frame(drawn.buffer, drawn.cursor);
     let text = String::from_utf8(frame).unwrap();
     for sequence in text.split("\x1b[").skip(1) {
         let Some((numbers, _)) = sequence.split_once('m') else { continue };

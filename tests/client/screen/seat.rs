@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chatctl::client::screen::frame::Frame;
 use chatctl::client::screen::paint::{self, Painter};
 use chatctl::client::screen::{Action, Screen, Settings, Status};
 use chatctl::client::session::{Event, Incoming, Refusal, Request, State};
@@ -261,14 +262,15 @@ impl Seat {
     pub fn show(&mut self) {
         self.status.waiting = self.outbox.len();
         self.screen.on_status(self.status.clone());
-        let (buffer, cursor) = self.screen.draw();
+        let Frame { buffer, cursor, title, wishes } = self.screen.draw();
         buffer.check_invariants();
         let (columns, rows) = (buffer.columns(), buffer.rows());
         assert!(cursor.is_none_or(|(row, column)| row < rows && column < columns), "{cursor:?}");
         self.frame = self.painter.frame(buffer.clone(), cursor);
         self.frames += usize::from(!self.frame.is_empty());
         self.vt.feed(&self.frame);
-        self.vt.feed(&paint::title(&self.screen.window_title()));
+        self.vt.feed(&paint::title(&title));
+        self.screen.on_drawn(wishes);
         for row in 0..rows {
             assert_eq!(self.vt.row(row), buffer.text(row), "row {row}");
         }

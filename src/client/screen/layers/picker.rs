@@ -1,47 +1,48 @@
 //! `/list`, `/who` and `/inbox`: names to pick from, with a filter. Names are fetched page by page up
-//! to a bound; where there are more, the filter is asked of the server too. Pure.
+//! to a bound; where there are more, the server is asked to filter them.
 
-use super::super::editor::keys::Key;
-use super::super::session::Request;
-use super::super::show;
-use super::super::width::text_width;
-use super::cells::{Buffer, Colour, Style};
-use super::pane::clipped;
-use super::{Mode, Screen};
+use super::super::super::cluster::text_width;
+use super::super::super::editor::keys::Key;
+use super::super::super::session::Request;
+use super::super::super::show;
+use super::super::cells::{Area, Buffer, Colour, Style};
+use super::super::pane::clipped;
+use super::super::types::Asked;
+use super::want::{Room, Took, Want};
 use crate::chat::glob::Pattern;
 use crate::limits;
 
-/// Where the names come from.
+/// The source of the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
     /// Accounts.
     List,
-    /// Who is logged in.
+    /// Accounts that are logged in.
     Who,
-    /// The conversations there are.
+    /// The user's conversations.
     Inbox,
 }
 
 /// See the module's comment.
 #[derive(Debug)]
-pub(super) struct Picker {
-    /// Answers to another one are dropped.
+pub struct Picker {
+    /// Answers to other pickers are dropped.
     number: u64,
     source: Source,
     filter: String,
-    /// The pattern that the server was asked for last.
+    /// The pattern of the last request.
     asked: Option<String>,
-    /// A page of it is awaited.
+    /// A page of names is on its way.
     is_waiting: bool,
-    /// All names that match `asked` are here.
+    /// `names` has all that match `asked`.
     is_whole: bool,
     names: Vec<(String, u64)>,
-    /// The chosen place among those that match.
+    /// The chosen one of the names that match.
     at: usize,
 }
 
 impl Picker {
-    /// A picker, and what to ask the server first.
+    /// A picker, and its first request.
     pub fn new(
         number: u64,
         source: Source,
@@ -64,7 +65,7 @@ impl Picker {
         (picker, request)
     }
 
-    /// What to ask for, when what is typed needs names that are not here.
+    /// The next request, if the filter needs names that are not here.
     fn next_request(&mut self) -> Option<Request> {
         let is_covered = |asked: &String| {
             let parts = !is_pattern(asked) && !is_pattern(&self.filter);
@@ -74,7 +75,7 @@ impl Picker {
         if self.source == Source::Inbox || self.is_waiting || same {
             return None;
         }
-        // What is half a pattern becomes one with what is typed next.
+        // Half a pattern becomes a whole one with the next key.
         if self.asked.as_ref().is_some_and(is_covered) || Pattern::parse(&self.filter).is_err() {
             return None;
         }
@@ -108,7 +109,7 @@ impl Picker {
         self.next_request()
     }
 
-    /// No page will come of what was asked.
+    /// The request was refused.
     pub fn on_refusal(&mut self, number: u64) {
         if number == self.number {
             self.is_waiting = false;
@@ -123,6 +124,50 @@ impl Picker {
             Some(Err(_)) => false,
             None => name.contains(&filter),
         })
+    }
+
+    pub fn on_key(&mut self, key: Key, room: Room) -> Took {
+        let last = self.matching().count().saturating_sub(1);
+        match key {
+            Key::Escape | Key::Ctrl('c') => return Took::Last(Want::Nothing),
+            Key::Enter => {
+                let name = self.matching().nth(self.at).map(|(name, _)| name.clone());
+                return match name {
+                    Some(name) => Took::Last(Want::OpenNamed(name)),
+                    None => Took::Yes(Want::Tell("no name matches".to_string())),
+                };
+            }
+            Key::Up | Key::Ctrl('p') | Key::BackTab | Key::WheelUp => {
+                self.at = self.at.saturating_sub(1);
+            }
+            Key::Down | Key::Ctrl('n') | Key::Tab | Key::WheelDown => {
+                self.at = (self.at + 1).min(last);
+            }
+            Key::PageUp => self.at = self.at.saturating_sub(room.page),
+            Key::PageDown => self.at = (self.at + room.page).min(last),
+            Key::Backspace | Key::Ctrl('h') => {
+                return self.on_filter(|filter| {
+                    let _ = filter.pop();
+                });
+            }
+            Key::Ctrl('u' | 'w') => return self.on_filter(String::clear),
+            Key::Char(char) | Key::Pasted(char) if !char.is_control() => {
+                let fits = self.filter.len() + char.len_utf8() <= limits::PATTERN_BYTES;
+                return self.on_filter(|filter| filter.extend(fits.then_some(char)));
+            }
+            // Another conversation can be opened whatever is shown.
+            Key::Alt('0'..='9' | 'a') => return Took::No,
+            _ => {}
+        }
+        Took::Yes(Want::Nothing)
+    }
+
+    fn on_filter(&mut self, change: impl FnOnce(&mut String)) -> Took {
+        change(&mut self.filter);
+        self.at = 0;
+        let asked = Asked::Names { picker: self.number };
+        let ask = |request| Want::Ask(request, asked);
+        Took::Yes(self.next_request().map_or(Want::Nothing, ask))
     }
 
     pub fn title(&self) -> String {
@@ -147,15 +192,14 @@ impl Picker {
         self.matching().skip(first).take(most).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Draws filter and names below `(left, top)`, and gives where the cursor is.
+    /// Draws filter and names, and returns the cursor's place.
     pub fn draw(
         &self,
         buffer: &mut Buffer,
-        (left, top): (usize, usize),
-        rows: usize,
+        area: Area,
         is_online: impl Fn(&str) -> bool,
     ) -> (usize, usize) {
-        let end = buffer.columns();
+        let (Area { top, left, rows, .. }, end) = (area, buffer.columns());
         let filter = show::line(&self.filter);
         let column = buffer.put(top, left + 1, end - 1, "type to filter: ", Style::DIM);
         buffer.put(top, column, end - 1, &filter, Style::PLAIN);
@@ -181,55 +225,7 @@ impl Picker {
     }
 }
 
-/// More than a part of a name.
+/// Returns true for a pattern, which is more than a part of a name.
 fn is_pattern(filter: &str) -> bool {
     filter.contains(['*', '?', '['])
-}
-
-impl Screen {
-    pub(super) fn on_picker_key(&mut self, key: Key) {
-        let page = self.drawn.rows.saturating_sub(2).max(1);
-        let Mode::Pick(picker) = &mut self.mode else {
-            return;
-        };
-        let last = picker.matching().count().saturating_sub(1);
-        match key {
-            Key::Escape => self.mode = Mode::Chat,
-            Key::Enter => {
-                let name = picker.matching().nth(picker.at).map(|(name, _)| name.clone());
-                match name {
-                    Some(name) => self.on_picked(&name),
-                    None => self.tell("no name matches"),
-                }
-            }
-            Key::Up | Key::Ctrl('p') | Key::BackTab => picker.at = picker.at.saturating_sub(1),
-            Key::Down | Key::Ctrl('n') | Key::Tab => picker.at = (picker.at + 1).min(last),
-            Key::PageUp => picker.at = picker.at.saturating_sub(page),
-            Key::PageDown => picker.at = (picker.at + page).min(last),
-            Key::Backspace | Key::Ctrl('h') => self.on_filter(|filter| {
-                let _ = filter.pop();
-            }),
-            Key::Ctrl('u' | 'w') => self.on_filter(String::clear),
-            Key::Char(char) | Key::Pasted(char) if !char.is_control() => {
-                self.on_filter(|filter| {
-                    if filter.len() + char.len_utf8() <= limits::PATTERN_BYTES {
-                        filter.push(char);
-                    }
-                });
-            }
-            _ => {}
-        }
-    }
-
-    fn on_filter(&mut self, change: impl FnOnce(&mut String)) {
-        let Mode::Pick(picker) = &mut self.mode else {
-            return;
-        };
-        change(&mut picker.filter);
-        picker.at = 0;
-        let number = picker.number;
-        if let Some(request) = picker.next_request() {
-            self.ask(request, super::answers::Asked::Names { picker: number });
-        }
-    }
 }

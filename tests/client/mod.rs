@@ -1,5 +1,6 @@
 //! The client from outside.
 
+mod editor;
 mod endings;
 mod fake;
 mod hostile;

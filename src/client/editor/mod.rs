@@ -15,8 +15,6 @@
 //! | `ESC [ H`, `ESC [ 2 J` | Ctrl-L: to the top, erases the screen |
 
 pub mod keys;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 

@@ -217,8 +217,7 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded_and_who_was_silent_for_longest_goes_without_changing_a_key() {
-        let mut book = Book::default();
-        book.current = Some("p11".to_string());
+        let mut book = Book { current: Some("p11".to_string()), ..Book::default() };
         for n in 0..limits::SCREEN_CONVERSATIONS as u64 + 10 {
             book.entry(&format!("p{n}")).on_inbox(0, n);
         }

@@ -26,7 +26,7 @@
 //! | module     | what it is |
 //! | ---        | --- |
 //! | `phase`    | the states of the connection, and what belongs to one |
-//! | `moving`, [`look`], `silence` | from one server to another |
+//! | `moving`, [`look`] | from one server to another |
 //! | `login`, `sync` | who it is; what happened to the account |
 //! | `outbox`, `sending`, `requests` | what the user wants |
 //! | `wire`, `replies` | frames out and in |
@@ -39,7 +39,6 @@ mod phase;
 mod replies;
 mod requests;
 mod sending;
-mod silence;
 mod sync;
 mod times;
 mod types;
@@ -168,7 +167,7 @@ impl Session {
             return;
         }
         self.phase = Phase::Attached(Box::new(Link::new(now_ms, now_ms + LOGIN_MS)));
-        self.ask_standing(now_ms);
+        self.ask_status(now_ms);
         self.log_in(now_ms);
         self.settle(now_ms);
     }

@@ -7,8 +7,7 @@
 //! list, and names the address that is missing.
 
 use super::Session;
-use super::look::Look;
-use super::phase::{Phase, Stage};
+use super::phase::{Look, Phase, Stage};
 use super::times::{
     BACKOFF_MOST_MS, BACKOFF_MS, CONNECT_FIRST_MS, CONNECT_MS, PING_IDLE_MS, PING_JITTER_MS,
     SETTLED_MS,

@@ -10,7 +10,7 @@ use crate::mutants::{Mutant, planted};
 use crate::protocol::{Message, id};
 
 /// See the module's comment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Messages that may be sent here. Those in flight come first.
     pub items: VecDeque<Item>,
@@ -49,15 +49,7 @@ fn is_for_another(draft: &Draft, cluster: u128) -> bool {
 
 impl Outbox {
     pub fn new(epoch_ms: u64) -> Outbox {
-        Outbox {
-            items: VecDeque::new(),
-            elsewhere: Vec::new(),
-            old: Vec::new(),
-            bytes: 0,
-            unsure: VecDeque::new(),
-            receivers: BTreeSet::new(),
-            epoch_ms,
-        }
+        Outbox { epoch_ms, ..Outbox::default() }
     }
 
     pub fn has_room(&self, count: usize, bytes: usize) -> bool {

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use super::look::Look;
 use super::times::{REPLY_MS, SILENCE_MS};
 use super::types::State;
 use crate::protocol::Message;
@@ -83,6 +82,25 @@ pub(super) struct Server {
     pub leave_at: Option<u64>,
 }
 
+/// Where the look for another server is.
+pub(super) enum Look {
+    /// The server answers.
+    Quiet,
+    /// It does not: another is asked at this time.
+    Due { at: u64, tried: Tried },
+    /// Another is being asked.
+    Asking { server: usize, deadline: u64, tried: Tried, incoming: Vec<u8>, scanned: usize },
+}
+
+/// What a look has tried so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tried {
+    /// How often it has waited before the next question.
+    pub waits: usize,
+    /// Servers that did not answer, since the last wait.
+    pub unanswered: usize,
+}
+
 /// Sends that were refused with "not now".
 #[derive(Default)]
 pub(super) struct Held {
@@ -103,7 +121,7 @@ pub(super) struct Pending {
 pub(super) enum PendingKind {
     Login(LoginKind),
     Logoff,
-    Standing,
+    Status,
     Token,
     Ping,
     Watch,

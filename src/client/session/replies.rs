@@ -51,7 +51,7 @@ impl Session {
         if state == Some(State::Connected) {
             link.held.until = link.held.until.and(Some(0));
             // Perhaps in a later term.
-            self.ask_standing(now_ms);
+            self.ask_status(now_ms);
         }
     }
 
@@ -94,9 +94,9 @@ impl Session {
                     self.event(Event::Token(message.body.into_owned()));
                 }
             }
-            PendingKind::Standing => {
-                if let Some(standing) = look::standing_of(&message) {
-                    self.on_standing(standing);
+            PendingKind::Status => {
+                if let Some(status) = look::status_of(&message) {
+                    self.on_status(status);
                 }
             }
             PendingKind::Ping | PendingKind::Logoff => {}

@@ -1,4 +1,9 @@
-use super::*;
+//! The line editor, at a terminal of one row.
+
+use chatctl::client::cluster;
+use chatctl::client::editor::keys::{Key, Keys};
+use chatctl::client::editor::{Action, Editor};
+use chatctl::limits;
 
 fn typed(bytes: &[u8]) -> Editor {
     let mut editor = Editor::new();

@@ -228,14 +228,10 @@ impl Screen {
         // An unread line that is further back than can be loaded is given up.
         let has_room = self.book.has_room(&talk.name);
         let unread_back = talk.reading.unread_back.filter(|_| has_room);
-        let look = Look {
-            me: &self.people.me,
-            columns: pane.columns,
-            rows: pane.rows,
-            zone: self.settings.zone,
-            selected: self.layers.selected(),
-            reading: Reading { unread_back, ..talk.reading },
-        };
+        let drawn = Drawn { columns: pane.columns, rows: pane.rows, ..self.drawn };
+        let look = drawn.look(&self.people.me, self.settings.zone, talk);
+        let reading = Reading { unread_back, ..talk.reading };
+        let look = Look { selected: self.layers.selected(), reading, ..look };
         Some(look.show(talk))
     }
 

@@ -144,9 +144,9 @@ const CONFIG: Flag = Flag {
     name: "config",
     value: "FILE",
     help: "Read flags from FILE, one line `name = value` each.",
-    more: "A # at the start of a line or after white space begins a comment. Use one line for each \
-           value of a flag that can be repeated, and true or false for a flag without a value. The \
-           command line and the environment override the file.",
+    more: "A # at the start of a line or after white space begins a comment. A flag \
+           that can be repeated has one line for each value; a flag without a value is set to true \
+           or false. The command line and the environment override the file.",
     config: false,
     ..FLAG
 };
@@ -163,8 +163,10 @@ const COLOR: Flag = Flag {
 };
 
 /// `NO_COLOR`, where something is printed in colours.
-const NO_COLOR: Variable =
-    Variable { name: "NO_COLOR", help: "If not empty, no colours, unless --color=always." };
+const NO_COLOR: Variable = Variable {
+    name: "NO_COLOR",
+    help: "If not empty, there are no colours, unless --color=always.",
+};
 
 /// `--servers`, where a command goes to the peers' port.
 const PEERS: Flag = Flag {

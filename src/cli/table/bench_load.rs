@@ -34,9 +34,9 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Number { min: 1, max: BENCH_CLIENTS as u64 },
         value: "N",
         help: "Number of clients; each sends to the next one.",
-        more: "A single client sends to a second one that sends nothing. A server limits the \
-               logins of one address, see --logins-per-minute and --max-sessions-per-address of \
-               chatctl serve; this command waits as the server asks.",
+        more: "A single client sends to a second one that sends nothing. The server limits the \
+               logins from one address: see --logins-per-minute and --max-sessions-per-address of \
+               chatctl serve. If the server refuses a login, this command waits and tries again.",
         default: Some("64"),
         config: false,
         ..FLAG
@@ -81,9 +81,10 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Number { min: 0, max: 1_000_000 },
         value: "N",
         help: "Keep N more sessions open that only ping, as idle clients do.",
-        more: "They ping before the load, every 1.5 to 2 seconds, for as long as --seconds says; \
-               with --server-pid that prints the server's processor time as percent of a core. They \
-               are of one account: see --max-sessions-per-account of chatctl serve.",
+        more: "Before the load, they ping every 1.5 to 2 seconds for the time of --seconds; with \
+               --server-pid, the command prints how much processor time the server needs for \
+               this, in percent of a core. All of them use one account: see \
+               --max-sessions-per-account of chatctl serve.",
         default: Some("0"),
         config: false,
         ..FLAG

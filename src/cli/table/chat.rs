@@ -18,13 +18,13 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         },
         Variable {
             name: "XDG_STATE_HOME",
-            help: "The client's files are in its subdirectory chatctl, unless --state-dir is \
-                   given.",
+            help: "The client keeps its files in the subdirectory chatctl of this directory, \
+                   unless --state-dir is given.",
         },
         Variable {
             name: "XDG_CONFIG_HOME",
-            help: "Settings are in its file chatctl/chat.conf, unless --config is given. The \
-                   default is ~/.config.",
+            help: "The client reads settings from chatctl/chat.conf in this directory, unless \
+                   --config is given. The default is ~/.config.",
         },
         Variable { name: "NO_COLOR", help: "If not empty, the screen has no colours." },
     ],
@@ -45,7 +45,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "user",
         value: "NAME",
-        help: "Account to log in as. On a terminal, chatctl asks for it.",
+        help: "Account to log in as. Without this flag, chatctl asks on the terminal.",
         ..FLAG
     },
     Flag {
@@ -102,10 +102,10 @@ const FLAGS: &[Flag] = &[
         operand: "TEXT",
         help: "Send TEXT to NAME. Without TEXT, send each line of standard input.",
         more: "If TEXT is -, the whole of standard input is one message, of at most 65,535 bytes. \
-               A line that is blank or not UTF-8 is refused, with its number. The exit status is 0 \
-               only if the server has stored every message. A message that could not be sent in \
-               time stays in the outbox, and the account's client sends it when it runs next, \
-               within a day; after that, see --old.",
+               chatctl refuses a line that is blank or not UTF-8, and reports its number. The exit \
+               status is 0 only if the server has stored every message. A message that could not \
+               be sent in time stays in the outbox. The account's next client sends it, if it \
+               starts within a day; for older messages, see --old.",
         config: false,
         ..FLAG
     },
@@ -113,8 +113,8 @@ const FLAGS: &[Flag] = &[
         name: "old",
         kind: Kind::Choice(&["keep", "send", "drop"]),
         value: "WHAT",
-        help: "Handling of messages that waited in the outbox for more than a day: keep, send or \
-               drop.",
+        help: "What to do with messages that waited in the outbox for more than a day: keep, \
+               send or drop.",
         more: "With keep, a line on standard error reports their number and age.",
         default: Some("keep"),
         ..FLAG
@@ -130,7 +130,8 @@ const FLAGS: &[Flag] = &[
         name: "list",
         kind: Kind::Switch,
         operand: "PATTERN",
-        help: "Print the accounts whose names match PATTERN (* ? [a-z], or a part of the name).",
+        help: "Print the accounts whose names match PATTERN: a part of the name, or a glob (*, ?, \
+               [a-z]).",
         config: false,
         ..FLAG
     },
@@ -146,7 +147,7 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Number { min: 1, max: 1000 },
         value: "N",
         help: "Maximum number of lines that --history, --list or --inbox prints.",
-        more: "Without it, --history prints 50 messages, the others all there is.",
+        more: "Without this flag, --history prints 50 messages, and the others print everything.",
         ..FLAG
     },
     Flag {
@@ -166,16 +167,16 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Number { min: 0, max: 100 },
         value: "COLUMNS",
         help: "Width of the list of conversations (full screen); 0 hides it.",
-        more: "Without this flag, a fifth of the terminal's width.",
+        more: "The default is a fifth of the terminal's width.",
         ..FLAG
     },
     Flag {
         name: "notify",
         kind: Kind::Choice(&["off", "osc9", "osc777"]),
         value: "WAY",
-        help: "Ask the terminal to notify of new messages (full screen): off, osc9 or osc777.",
-        more: "Terminals know one of the two sequences, and ignore others. The notification has \
-               the sender and the beginning of the text.",
+        help: "Ask the terminal to announce new messages (full screen): off, osc9 or osc777.",
+        more: "Most terminals support one of these two sequences and ignore the other. The \
+               notification shows the sender and the beginning of the text.",
         default: Some("off"),
         ..FLAG
     },
@@ -184,9 +185,9 @@ const FLAGS: &[Flag] = &[
         value: "FILE",
         help: "Run the program FILE for new messages (full screen).",
         more: "chatctl runs FILE without arguments and without a shell. Its environment has \
-               CHATCTL_USER, CHATCTL_FROM, CHATCTL_TEXT (at most 4096 bytes) and CHATCTL_COUNT, \
-               the number of messages that arrived together, of which this is the newest. At most \
-               four runs are active at a time.",
+               CHATCTL_USER, CHATCTL_FROM, CHATCTL_TEXT (at most 4096 bytes) and CHATCTL_COUNT. \
+               If several messages arrive together, chatctl runs FILE once, for the newest of \
+               them, and CHATCTL_COUNT is their number. At most four instances run at a time.",
         ..FLAG
     },
     Flag {

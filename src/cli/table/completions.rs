@@ -7,7 +7,7 @@ use crate::cli::completions;
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "completions",
     summary: "print completions for a shell",
-    about: "Prints a script with which a shell completes the subcommands, flags and values of \
+    about: "Prints a script that lets a shell complete the subcommands, flags and values of \
             chatctl. make install installs it for each shell.",
     operands: &[Operand {
         name: "bash|zsh|fish",

@@ -19,8 +19,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
     variables: &[
         Variable {
             name: "CHATCTL_PAGER",
-            help: "Command that pages the output on a terminal, run by the shell; empty or cat for \
-                   none.",
+            help: "Pager for output on a terminal, a shell command; empty or cat means no pager.",
         },
         Variable { name: "PAGER", help: "The same, if CHATCTL_PAGER is not set." },
         NO_COLOR,
@@ -106,15 +105,15 @@ const FLAGS: &[Flag] = &[
         name: "digest",
         kind: Kind::Number { min: 1, max: u64::MAX },
         value: "INDEX",
-        help: "Print a digest instead: that of the state after entry INDEX, which is the same on \
-               every server.",
+        help: "Print a digest of the state after entry INDEX instead; it is the same on every \
+               server.",
         config: false,
         ..FLAG
     },
     Flag {
         name: "export",
         value: "DIR",
-        help: "Export instead: write users.txt, messages_NAME.txt, server_state.txt and log.txt to \
+        help: "Export text files instead: write users.txt, messages_NAME.txt, server_state.txt and log.txt to \
                DIR, with mode 0600.",
         more: "See TEXT FILES in chatctl-wal(5).",
         config: false,

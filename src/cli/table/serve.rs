@@ -22,9 +22,9 @@ const FLAGS: &[Flag] = &[
         value: "ADDRESS",
         help: "Accept clients at ADDRESS: HOST[:PORT], :PORT for all interfaces, or unix:PATH; the \
                port is 7262 unless given.",
-        more: "A name means all of its addresses; all interfaces means IPv6 and IPv4. The server \
-               waits for addresses that do not exist yet. Connections are not encrypted, so the \
-               server warns about each address that is not loopback.",
+        more: "With a name, the server listens at all addresses of this name; with :PORT, it \
+               listens on IPv6 and IPv4. It waits for addresses that do not exist yet. Connections \
+               are not encrypted, so it warns about each address that is not loopback.",
         default: Some("127.0.0.1:7262"),
         repeatable: true,
         ..FLAG
@@ -51,7 +51,7 @@ const FLAGS: &[Flag] = &[
         name: "token-days",
         kind: Kind::Number { min: 1, max: 3650 },
         value: "DAYS",
-        help: "Validity of a token for resuming a session.",
+        help: "How long a token for resuming a session is valid.",
         default: Some("7"),
         ..FLAG
     },
@@ -86,9 +86,10 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
         help: "Maximum number of connections.",
-        more: "At the limit, a new connection replaces the oldest connection without login, from \
-               the address that has the most of them. If all are logged in, new connections wait. \
-               The server raises its limit of open files as far as the system allows.",
+        more: "At the limit, the server closes a connection without login to make room for a new \
+               one: the oldest of the address that has the most. If all are logged in, new \
+               connections wait. The server raises its limit of open files as far as the system \
+               allows.",
         default: Some("10000"),
         ..FLAG
     },
@@ -98,8 +99,7 @@ const FLAGS: &[Flag] = &[
         value: "N",
         help: "Maximum number of logged-in connections per address.",
         more: "An IPv6 /64 counts as one address, and all Unix sockets together count as one. \
-               Further \
-               logins are refused with rate-limited.",
+               Further logins are refused with rate-limited.",
         default: Some("1000"),
         ..FLAG
     },
@@ -172,7 +172,8 @@ const FLAGS: &[Flag] = &[
         name: "election-timeout-ms",
         kind: Kind::Number { min: 30, max: 60_000 },
         value: "MS",
-        help: "Shortest silence of the PRIMARY before another server starts an election.",
+        help: "Shortest time without a heartbeat of the PRIMARY before another server starts an \
+               election.",
         more: "Each server waits a random time between this value and twice as long. The value \
                must be at least three heartbeats.",
         default: Some("500"),

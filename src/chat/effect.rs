@@ -1,6 +1,6 @@
 //! What applying an entry did.
 
-use super::AccountId;
+use super::accounts::AccountId;
 
 /// What applying one entry did, as replies and pushes need it. Seqs are log indexes; times are
 /// milliseconds since the Unix epoch.

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::command::{Command, Member};
-use super::state::State;
 
 /// What is known of the servers.
 #[derive(Clone, Debug, Default)]
@@ -25,25 +24,6 @@ impl Servers {
             self.incarnations.insert(member.incarnation);
         }
         self.list = list.to_vec();
-    }
-}
-
-impl State {
-    /// The servers of the cluster, by name; none before the log has said it, and for a server that
-    /// is alone.
-    pub fn members(&self) -> &[Member] {
-        &self.servers.list
-    }
-
-    /// A number that no member ever had. A server that is alone has number 1 without being told.
-    pub fn next_number(&self) -> u32 {
-        self.servers.last_number.max(1).saturating_add(1)
-    }
-
-    /// Whether a data directory is or was a member's: it has voted, perhaps, and does not come back
-    /// as another server.
-    pub fn was_member(&self, incarnation: u64) -> bool {
-        self.servers.incarnations.contains(&incarnation)
     }
 }
 

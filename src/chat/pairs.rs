@@ -1,6 +1,6 @@
 //! The pairs of accounts that have written to each other, and what each of the two sees of it.
 
-use super::AccountId;
+use super::accounts::AccountId;
 use super::chunked::Chunked;
 use super::hash::Keys;
 use super::ordinals::Ordinals;

@@ -1,7 +1,7 @@
 //! The state, and what each command does to it.
 
 use super::accounts::{AccountId, Accounts, TakenBack};
-use super::command::{Command, CommandError, Target};
+use super::command::{Command, CommandError, Member, Target};
 use super::effect::{Effect, Gone};
 use super::hash::Keys;
 use super::members::Servers;
@@ -431,6 +431,23 @@ impl State {
             *self.pairs.get_mut(pair).side_mut(account) = Default::default();
         }
         Effect::AccountDeleted { account }
+    }
+
+    /// The servers of the cluster, by name; none before the log has said it, and for a server that
+    /// is alone.
+    pub fn members(&self) -> &[Member] {
+        &self.servers.list
+    }
+
+    /// A number that no member ever had. A server that is alone has number 1 without being told.
+    pub fn next_number(&self) -> u32 {
+        self.servers.last_number.max(1).saturating_add(1)
+    }
+
+    /// Whether a data directory is or was a member's: it has voted, perhaps, and does not come back
+    /// as another server.
+    pub fn was_member(&self, incarnation: u64) -> bool {
+        self.servers.incarnations.contains(&incarnation)
     }
 
     /// A message's sender.

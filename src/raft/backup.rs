@@ -1,18 +1,9 @@
-//! The backup's side of the log: it makes its log the PRIMARY's.
+//! The backup's side of the log: makes it the same as the PRIMARY's.
 
-use super::core::Raft;
+use super::Raft;
 use super::entry::{Entry, ServerId};
-use super::message::{Body, Known};
+use super::message::{Body, Place};
 use crate::mutants::{Mutant, planted};
-
-/// What an append follows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) index: u64,
-    pub(super) term: u64,
-    /// What the PRIMARY knows of this log.
-    pub(super) known: Known,
-}
 
 impl Raft {
     /// Entries to append after `prev`, where this log has that entry (§5.3).
@@ -48,20 +39,21 @@ impl Raft {
         if planted(Mutant::StaleAppendTruncates) && last_index < self.log.last_index() {
             self.truncate_from(last_index + 1);
         }
-        self.verified = self.verified.max(last_index);
-        self.ack_owed = Some(self.ack_owed.map_or(last_index, |owed| owed.max(last_index)));
+        self.in_term.verified = self.in_term.verified.max(last_index);
+        let owed = self.in_term.ack_owed.map_or(last_index, |owed| owed.max(last_index));
+        self.in_term.ack_owed = Some(owed);
         self.learn_commit(commit);
     }
 
-    /// Appends those that are not in the log. Entries that differ from it, and only those, cut it:
-    /// an old append says nothing about what came after it. False: this would cut what cannot be
-    /// cut, so no correct PRIMARY sent it.
+    /// Appends those that are not in the log. Only entries that differ cut it: an old append says
+    /// nothing about what follows. Returns false if this would cut what cannot be cut, which no
+    /// correct PRIMARY asks for.
     fn take_entries(&mut self, entries: Vec<Entry>) -> bool {
         for entry in entries {
             match self.log.term(entry.index) {
                 Some(term) if term == entry.term => continue,
                 Some(_) if planted(Mutant::TruncatesCommitted) => self.truncate_from(entry.index),
-                Some(_) if entry.index <= self.commit.max(self.verified) => return false,
+                Some(_) if entry.index <= self.commit.max(self.in_term.verified) => return false,
                 Some(_) => self.truncate_from(entry.index),
                 None => {}
             }
@@ -76,17 +68,18 @@ impl Raft {
         }
         self.learn_commit(commit);
         let durable_term = self.durable.term == self.hard_state.term;
-        let match_index = if durable_term { self.verified.min(self.persisted) } else { 0 };
-        self.acked = self.acked.max(match_index);
-        let verified = self.verified;
+        let verified = self.in_term.verified;
+        let match_index = if durable_term { verified.min(self.persisted) } else { 0 };
+        self.in_term.acked = self.in_term.acked.max(match_index);
         self.answer(from, Body::HeartbeatReply { round, verified, match_index });
     }
 
-    /// The PRIMARY's commit index, of which only that counts which was found to be the same here in
-    /// this term: past that, other entries may stand in this log.
+    /// Takes the PRIMARY's commit index as far as this log was compared in this term: past that it
+    /// may hold other entries.
     fn learn_commit(&mut self, commit: u64) {
+        let verified = self.in_term.verified;
         let known =
-            if planted(Mutant::CommitPastVerified) { self.log.last_index() } else { self.verified };
+            if planted(Mutant::CommitPastVerified) { self.log.last_index() } else { verified };
         self.commit = self.commit.max(commit.min(known));
     }
 }

@@ -1,107 +1,100 @@
 //! Who is PRIMARY: timers, pre-votes, votes.
 
+use super::Raft;
 use super::config::HardState;
-use super::core::Raft;
 use super::entry::ServerId;
 use super::message::Body;
 use super::output::{Role, Why};
-use super::roles::{Phase, State};
+use super::roles::{Followed, Phase, RefusedPreVote, State};
 use crate::mutants::{Mutant, planted};
-
-/// A pre-vote that was refused because the PRIMARY is heard; the newest of each server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
-    from: ServerId,
-    for_term: u64,
-    last_index: u64,
-    last_term: u64,
-}
 
 impl Raft {
     /// The timers.
     pub(super) fn on_time(&mut self) {
         match &self.state {
             State::Primary(_) => self.on_primary_time(),
-            _ if self.now_ms < self.election_deadline_ms => {}
-            // A non-voter and one that is being restored do not stand; they only forget a PRIMARY
-            // that is not heard.
-            State::Backup if !self.is_voter() || self.is_restoring() => {
+            _ if Some(self.now_ms) < self.election_deadline_ms() => {}
+            // A non-voter, or a server that is being restored, only forgets the silent PRIMARY.
+            State::Backup { .. } if !self.is_voter() || self.is_restoring() => {
                 self.become_backup(self.hard_state.term, None, Why::Timeout);
                 self.draw_election_deadline();
             }
-            // A slow disk holds the own vote up; another term would wait for it as well.
+            // The own vote waits for a slow disk; another term would wait for it as well.
             State::Candidate(candidacy)
-                if matches!(candidacy.phase, Phase::Standing { asked: false, .. }) =>
+                if matches!(candidacy.phase, Phase::Vote { asked: false, .. }) =>
             {
                 self.draw_election_deadline();
             }
-            State::Backup | State::Candidate(_) => self.ask_for_pre_votes(),
+            State::Backup { .. } | State::Candidate(_) => self.ask_for_pre_votes(),
         }
     }
 
-    /// Was a PRIMARY that may still live heard? Then an election is no good (§4.2.3, §9.6).
+    /// Returns true if a PRIMARY was heard lately: no time for an election (§4.2.3, §9.6).
     fn hears_primary(&self) -> bool {
-        let timeout = self.config.election_timeout_ms;
-        self.role() == Role::Primary
-            || self.primary_heard_ms.is_some_and(|heard| self.now_ms < heard + timeout)
+        match &self.state {
+            State::Backup { primary: Followed::Heard { at_ms, .. }, .. } => {
+                self.now_ms < at_ms + self.config.election_timeout_ms
+            }
+            State::Backup { .. } | State::Candidate(_) => false,
+            State::Primary(_) => true,
+        }
     }
 
-    /// An append or a heartbeat of this term's PRIMARY came. False: it cannot be its PRIMARY.
+    /// An append or a heartbeat of this term came from its PRIMARY. False: it cannot be.
     pub(super) fn hear_primary(&mut self, from: ServerId) -> bool {
-        let other = self.primary.is_some_and(|primary| primary != from);
+        let other = self.primary().is_some_and(|primary| primary != from);
         if other || self.role() == Role::Primary {
             self.violation("a second PRIMARY in one term");
             return false;
         }
         self.become_backup(self.hard_state.term, Some(from), Why::PrimaryHeard);
-        self.primary_heard_ms = Some(self.now_ms);
-        self.primary_lost = false;
         self.draw_election_deadline();
         true
     }
 
-    /// A closed connection says sooner than silence that the PRIMARY is gone.
+    /// A closed connection tells sooner than silence that the PRIMARY is gone.
     pub(super) fn on_peer_lost(&mut self, id: ServerId) {
-        if let Some(primacy) = self.primacy() {
-            if let Some(backup) = primacy.backups.iter_mut().find(|backup| backup.id == id) {
+        if let Some(primacy) = self.primacy_mut() {
+            if let Some(backup) = primacy.backup_mut(id) {
                 backup.begin_anew();
                 backup.lost = true;
             }
             primacy.transfer = primacy.transfer.filter(|transfer| transfer.to != id);
-        } else if self.primary == Some(id) {
+        } else if self.primary() == Some(id) {
             let stagger_ms = self.random.up_to(self.config.heartbeat_ms / 2);
             self.become_backup(self.hard_state.term, None, Why::PrimaryLost);
-            self.primary_lost = true;
-            self.election_deadline_ms = self.election_deadline_ms.min(self.now_ms + stagger_ms);
+            if let State::Backup { primary, election_deadline_ms } = &mut self.state {
+                *primary = Followed::Lost;
+                *election_deadline_ms = (self.now_ms + stagger_ms).min(*election_deadline_ms);
+            }
             self.answer_pre_votes_again();
         }
     }
 
-    /// What was said to a server that is connected from now on may never have come there: a PRIMARY
-    /// finds out anew where its log stands and repeats its newest round, a CANDIDATE asks again. A
-    /// backup has nothing to ask.
+    /// Messages sent before this connection may be lost: a PRIMARY probes the backup's log again
+    /// and repeats its newest heartbeat, a CANDIDATE asks again. A backup has nothing to ask.
     pub(super) fn on_peer_up(&mut self, id: ServerId) {
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         let body = match &mut self.state {
             State::Primary(primacy) => {
                 let (round, commit) = (primacy.round, self.commit);
-                let Some(backup) = primacy.backup(id) else { return };
+                let Some(backup) = primacy.backup_mut(id) else { return };
                 backup.begin_anew();
-                // Reads may wait for the answer of the one who could not hear the newest round.
+                // Reads may wait for the answer to the newest heartbeat.
                 let commit = backup.match_index.min(commit);
                 Body::Heartbeat { round, commit }
             }
             State::Candidate(candidacy) => match candidacy.phase {
-                Phase::Asking => {
+                Phase::PreVote => {
                     let for_term = self.hard_state.term + 1;
                     Body::PreVote { for_term, last_index, last_term }
                 }
-                Phase::Standing { asked: true, transfer } => {
+                Phase::Vote { asked: true, transfer } => {
                     Body::Vote { last_index, last_term, transfer }
                 }
-                Phase::Standing { asked: false, .. } => return,
+                Phase::Vote { asked: false, .. } => return,
             },
-            State::Backup => return,
+            State::Backup { .. } => return,
         };
         let (is_backup, is_voter) = (self.role() == Role::Primary, self.members().is_voter(id));
         if id != self.config.id && (is_backup || is_voter) {
@@ -109,21 +102,20 @@ impl Raft {
         }
     }
 
-    /// Who noticed first that the PRIMARY is gone was refused by those that had not noticed yet. Now
-    /// they have, and it need not wait for a timeout to ask again.
+    /// The first server to notice that the PRIMARY is gone was refused. Now this one has noticed
+    /// too, and answers again: the other need not wait for a timeout to ask.
     fn answer_pre_votes_again(&mut self) {
         for refused in std::mem::take(&mut self.pre_votes_refused) {
-            let Question { from, for_term, last_index, last_term } = refused;
+            let RefusedPreVote { from, for_term, last_index, last_term } = refused;
             self.on_pre_vote(from, for_term, last_index, last_term);
         }
     }
 
-    /// A message of a newer term: true when it is to be looked at, which is in that term then,
-    /// except for pre-votes, which change no term.
+    /// Enters a message's newer term, except a pre-vote's. False: the message is ignored.
     pub(super) fn take_newer_term(&mut self, from: ServerId, term: u64, body: &Body) -> bool {
         let primary = match body {
             Body::PreVote { .. } => return true,
-            // A server that was cut off does not take a working cluster's PRIMARY from it.
+            // A server that was cut off does not depose a PRIMARY that works.
             Body::Vote { transfer: false, .. } if self.hears_primary() => return false,
             Body::Append { .. } | Body::Heartbeat { .. } => Some(from),
             _ => None,
@@ -132,10 +124,12 @@ impl Raft {
         true
     }
 
-    /// Begins an election, with the question whether it makes sense.
+    /// Begins an election by asking whether it can be won.
     fn ask_for_pre_votes(&mut self) {
-        let lost = std::mem::take(&mut self.primary_lost);
-        self.become_asking(if lost { Why::PrimaryLost } else { Why::Timeout });
+        self.become_pre_candidate(match &self.state {
+            State::Backup { primary: Followed::Lost, .. } => Why::PrimaryLost,
+            _ => Why::Timeout,
+        });
         let body = Body::PreVote {
             for_term: self.hard_state.term + 1,
             last_index: self.log.last_index(),
@@ -154,21 +148,21 @@ impl Raft {
             && !self.hears_primary()
             && !self.goes_before(from, for_term, index, term)
             && !self.may_not_vote();
-        self.pre_votes_refused.retain(|question| question.from != from);
+        self.pre_votes_refused.retain(|refused| refused.from != from);
         if !granted && self.hears_primary() {
-            let question = Question { from, for_term, last_index: index, last_term: term };
-            self.pre_votes_refused.push(question);
+            let refused = RefusedPreVote { from, for_term, last_index: index, last_term: term };
+            self.pre_votes_refused.push(refused);
         }
         self.send(from, Body::PreVoteReply { for_term, granted });
     }
 
     /// Two servers that lost their PRIMARY together may ask each other at the same time. If both
-    /// said yes, both would stand, and the votes be split for a whole timeout: so of two equal
-    /// ones the first in the list goes first.
+    /// said yes, they would split the votes for a whole timeout: of two equal ones the lower id
+    /// goes first.
     fn goes_before(&self, other: ServerId, for_term: u64, index: u64, term: u64) -> bool {
         let State::Candidate(candidacy) = &self.state else { return false };
         let equal = (index, term) == (self.log.last_index(), self.log.last_term());
-        let just_asked = candidacy.phase == Phase::Asking
+        let just_asked = candidacy.phase == Phase::PreVote
             && for_term == self.hard_state.term + 1
             && self.now_ms < candidacy.since_ms + self.config.heartbeat_ms;
         just_asked && equal && self.config.id < other
@@ -176,7 +170,7 @@ impl Raft {
 
     pub(super) fn on_pre_vote_reply(&mut self, from: ServerId, for_term: u64, granted: bool) {
         let State::Candidate(candidacy) = &self.state else { return };
-        let ours = candidacy.phase == Phase::Asking && for_term == self.hard_state.term + 1;
+        let ours = candidacy.phase == Phase::PreVote && for_term == self.hard_state.term + 1;
         if ours && granted {
             self.count_grant(from);
         }
@@ -185,7 +179,7 @@ impl Raft {
     /// A request for this term's vote: one vote a term, to a log with all that may be committed.
     pub(super) fn on_vote(&mut self, from: ServerId, last_index: u64, last_term: u64) {
         let free = match self.hard_state.voted_for {
-            None => self.primary.is_none(),
+            None => self.primary().is_none(),
             Some(voted_for) => voted_for == from || planted(Mutant::SecondVote),
         };
         if !free || self.may_not_vote() || !self.log.is_matched_by(last_index, last_term) {
@@ -196,22 +190,22 @@ impl Raft {
             self.become_backup(self.hard_state.term, None, Why::Voted);
         }
         self.hard_state = HardState { voted_for: Some(from), ..self.hard_state };
-        self.vote_owed = true;
+        self.in_term.vote_owed = true;
         self.draw_election_deadline();
         self.release_votes();
     }
 
     pub(super) fn on_vote_reply(&mut self, from: ServerId, granted: bool) {
         let State::Candidate(candidacy) = &self.state else { return };
-        let standing = matches!(candidacy.phase, Phase::Standing { asked: true, .. });
-        if standing && granted {
+        let asked = matches!(candidacy.phase, Phase::Vote { asked: true, .. });
+        if asked && granted {
             self.count_grant(from);
         }
     }
 
-    /// Counts a voter's yes; the majority of them leads on.
+    /// Counts a voter's yes; a majority ends the phase.
     pub(super) fn count_grant(&mut self, from: ServerId) {
-        let quorum = self.quorum;
+        let quorum = self.memberships.quorum();
         if !self.members().is_voter(from) && !planted(Mutant::NonvoterCounted) {
             return;
         }
@@ -223,10 +217,8 @@ impl Raft {
             return;
         }
         match candidacy.phase {
-            Phase::Asking => {
-                self.become_standing(false, Why::PreVoteWon);
-            }
-            Phase::Standing { .. } => self.become_primary(),
+            Phase::PreVote => self.become_candidate(false, Why::PreVoteWon),
+            Phase::Vote { .. } => self.become_primary(),
         }
     }
 }

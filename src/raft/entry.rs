@@ -18,7 +18,7 @@ impl fmt::Display for ServerId {
 pub struct Members {
     /// Those with a vote.
     pub voters: Vec<ServerId>,
-    /// Those that are sent the log, and count for nothing.
+    /// Those that are only sent the log.
     pub nonvoters: Vec<ServerId>,
 }
 
@@ -66,7 +66,7 @@ pub struct Membership {
 pub enum Payload {
     /// Nothing: a PRIMARY begins its term with it.
     Noop,
-    /// What a client asked for; it means nothing here.
+    /// A request; its bytes mean nothing here.
     Command(Arc<[u8]>),
     /// The servers from here on.
     Members(Arc<Membership>),

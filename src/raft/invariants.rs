@@ -1,12 +1,12 @@
-//! What must hold of a state, and what may change between two. Both panic with what is broken: a
-//! core of which this does not hold must not go on.
+//! What must hold of a state, and what may change between two. Both panic: a broken core must not
+//! go on.
 
+use super::Raft;
 use super::config::HardState;
-use super::core::Raft;
 use super::entry::ServerId;
 use super::output::Role;
-use super::progress::{Flow, Progress};
-use super::roles::{Phase, Primacy, State};
+use super::progress::{Fetch, Flow, Progress};
+use super::roles::{InTerm, Phase, Primacy, State};
 use crate::mutants::{Mutant, planted};
 
 /// What two states are compared by.
@@ -82,25 +82,27 @@ impl Raft {
         assert!(self.log.last_term() <= term, "no entry is of a later term");
         assert!(self.commit <= last_index, "what is committed is in the log");
         assert!(self.persisted <= last_index, "what is durable is in the log");
-        assert!(self.verified <= last_index, "what was compared is in the log");
-        assert!(self.acked <= self.verified.min(self.persisted), "acknowledged: same and durable");
+        let InTerm { verified, acked, vote_owed, .. } = self.in_term;
+        assert!(verified <= last_index, "what was compared is in the log");
+        assert!(acked <= verified.min(self.persisted), "acknowledged: same and durable");
         assert!(self.durable.term <= term, "what is durable was the state once");
         if self.durable.term == term && self.durable.voted_for.is_some() {
             assert_eq!(self.durable.voted_for, voted_for, "a durable vote stands");
         }
-        assert!(!self.vote_owed || voted_for.is_some(), "a vote that is owed was given");
+        assert!(!vote_owed || voted_for.is_some(), "a vote that is owed was given");
         let restores = self.is_restoring() && !planted(Mutant::DamagedVotes);
         assert!(!restores || self.role() == Role::Backup, "who is being restored does not stand");
-        assert!(!restores || !self.vote_owed, "nor votes");
+        assert!(!restores || !vote_owed, "nor votes");
         match &self.state {
-            State::Backup => {
-                assert!(self.primary != Some(self.config.id), "no backup of its own");
-                assert!(self.primary_heard_ms.is_none() || self.primary.is_some());
+            State::Backup { .. } => {
+                assert!(self.primary() != Some(self.config.id), "no backup of itself");
             }
             State::Candidate(candidacy) => {
-                assert!(self.primary.is_none(), "a CANDIDATE knows no PRIMARY");
-                assert!(candidacy.granted.len() < self.quorum, "a majority ends an election");
-                if let Phase::Standing { asked, .. } = candidacy.phase {
+                assert!(
+                    candidacy.granted.len() < self.memberships.quorum(),
+                    "a majority ends an election"
+                );
+                if let Phase::Vote { asked, .. } = candidacy.phase {
                     assert_eq!(voted_for, Some(self.config.id), "who stands votes for itself");
                     assert!(!asked || self.durable == self.hard_state, "asked after it is durable");
                     assert!(asked || candidacy.granted.is_empty(), "no answer without a question");
@@ -111,8 +113,7 @@ impl Raft {
     }
 
     fn check_primacy(&self, primacy: &Primacy) {
-        assert_eq!(self.primary, Some(self.config.id), "a PRIMARY knows itself");
-        assert_eq!(self.hard_state.voted_for, Some(self.config.id), "and voted for itself");
+        assert_eq!(self.hard_state.voted_for, Some(self.config.id), "it voted for itself");
         assert_eq!(self.durable, self.hard_state, "durably");
         let first = primacy.first_of_term;
         assert_eq!(self.log.term(first), Some(self.hard_state.term), "its term's first entry");
@@ -130,7 +131,10 @@ impl Raft {
             let had = |backup: &&Progress| backup.match_index.max(backup.lost_match) >= self.commit;
             let copies = voters.filter(had).count();
             let own = usize::from(self.persisted >= self.commit);
-            assert!(copies + own >= self.quorum, "what is committed is on a majority");
+            assert!(
+                copies + own >= self.memberships.quorum(),
+                "what is committed is on a majority"
+            );
         }
     }
 
@@ -145,12 +149,13 @@ impl Raft {
         assert!(backup.in_flight.iter().all(|&last| last < backup.next));
         match backup.flow {
             Flow::Probe { sent } => {
-                assert!(backup.in_flight.is_empty() && backup.fetching.is_none());
+                assert!(backup.in_flight.is_empty() && !matches!(backup.fetch, Fetch::Asked(_)));
                 let in_log = |sent| sent + 1 >= backup.next && sent <= last_index;
                 assert!(sent.is_none_or(in_log), "a probe carries what is there");
             }
             Flow::Pipeline => {
-                assert!(backup.fetching.is_none_or(|first| first == backup.next));
+                let asked = matches!(backup.fetch, Fetch::Asked(_));
+                assert!(!asked || backup.fetch == Fetch::Asked(backup.next));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What the core knows of its log: the term of every index, run-length, and the newest entries
-//! themselves. Older ones are in the driver's write-ahead log only.
+//! What the core knows of its log: the term of every index, run-length encoded, and the newest
+//! entries. Older ones are only in the driver's write-ahead log.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ pub struct Run {
     pub term: u64,
 }
 
-/// The log: indexes 1 to `last`. `cache` is its tail: consecutive, ending at `last`, maybe empty.
+/// Indexes 1 to `last`. `cache` is the log's tail: consecutive, ending at `last`, possibly empty.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     runs: Vec<Run>,
@@ -25,7 +25,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// From what was recovered; the caller has checked that it fits together.
+    /// From what was recovered; the caller has checked it.
     pub(super) fn new(runs: Vec<Run>, last: u64, tail: Vec<Entry>) -> Log {
         let cache_bytes = tail.iter().map(Entry::size).sum();
         Log { runs, last, cache: tail.into(), cache_bytes }
@@ -37,10 +37,6 @@ impl Log {
 
     pub(super) fn last_term(&self) -> u64 {
         self.runs.last().map_or(0, |run| run.term)
-    }
-
-    pub(super) fn runs(&self) -> &[Run] {
-        &self.runs
     }
 
     /// The term at `index`: 0 for index 0, None past the end.
@@ -61,8 +57,8 @@ impl Log {
         (term, index) >= (self.last_term(), self.last) || planted(Mutant::StaleLogElected)
     }
 
-    /// The last index, `most` at most, whose term is `term` at most: where two logs that differ at
-    /// `most` can be the same at all.
+    /// The last index up to `most` whose term is at most `term`: two logs that differ at `most` can
+    /// match no later.
     pub(super) fn last_with_term_at_most(&self, most: u64, term: u64) -> u64 {
         let after = self.runs.partition_point(|run| run.term <= term);
         let end = self.runs.get(after).map_or(self.last, |run| run.first_index - 1);
@@ -105,7 +101,8 @@ impl Log {
         self.cache.get(usize::try_from(place).ok()?)
     }
 
-    /// Cached entries from `first` on: as many as `bytes` hold, but one at least when there is one.
+    /// Cached entries from `first` on: as many as fit into `bytes`, and at least one if there is
+    /// one.
     pub(super) fn gather(&self, first: u64, bytes: usize) -> Vec<Entry> {
         let mut gathered = Vec::new();
         let mut left = bytes;
@@ -150,7 +147,7 @@ impl Log {
         }
         let ordered =
             |pair: &[Run]| pair[0].first_index < pair[1].first_index && pair[0].term < pair[1].term;
-        // The newest runs are the ones that change; going over all at every call would be slow.
+        // Only the newest runs change; checking all at every call would be slow.
         let newest = &self.runs[self.runs.len().saturating_sub(8)..];
         assert!(newest.windows(2).all(ordered), "terms go up along the log");
     }

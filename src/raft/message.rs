@@ -1,14 +1,8 @@
-//! What servers say to each other, as values. Their bytes on a socket are the peers' protocol's
-//! business.
-
-use std::fmt;
+//! Messages between servers, as values; the peers' protocol defines their bytes.
 
 use super::entry::Entry;
 
-/// Bytes that a message takes beside its entries, at most.
-pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
-
-/// One message; who sent it is known by the connection it came from.
+/// One message; its connection tells the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The sender's term.
@@ -17,7 +11,7 @@ pub struct Message {
     pub body: Body,
 }
 
-/// The kinds of messages. Each request's answer stands after it.
+/// The kinds of messages, each answer after its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Would you vote for me in `for_term`? (dissertation §9.6) Changes nothing at the one asked.
@@ -50,7 +44,8 @@ pub enum Body {
         /// Yes or no.
         granted: bool,
     },
-    /// Entries that follow (`prev_index`, `prev_term`); none, to ask whether that one matches (§5.3).
+    /// Entries that follow (`prev_index`, `prev_term`); none, to ask whether that one matches
+    /// (§5.3).
     Append {
         /// The index before the first entry.
         prev_index: u64,
@@ -96,10 +91,10 @@ pub enum Body {
     },
     /// Hold an election now: the PRIMARY hands over (§3.10).
     TimeoutNow,
-    /// An answer to a PRIMARY of an older term: its time is over.
+    /// An answer to a PRIMARY of an older term.
     Behind,
-    /// An answer of a server whose log was damaged once. Those of whose log never was are of copy 0,
-    /// and come by themselves; see `restoring.rs`.
+    /// An answer of a server whose log was damaged once. Those of whose log never was are of copy
+    /// 0, and come by themselves; see `restoring.rs`.
     OfCopy {
         /// The copy of the log that it speaks of.
         copy: u64,
@@ -126,77 +121,11 @@ pub struct Known {
     pub counted: bool,
 }
 
-impl Message {
-    /// About how many bytes it takes in memory and on a socket.
-    pub fn size_estimate(&self) -> usize {
-        let entries = match &self.body {
-            Body::Append { entries, .. } => entries.iter().map(Entry::size).sum(),
-            _ => 0,
-        };
-        MESSAGE_OVERHEAD_BYTES + entries
-    }
-}
-
-/// One line for traces: the kind, the term, and what is in it; entries as `index/term`.
-impl fmt::Display for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let term = self.term;
-        match &self.body {
-            Body::PreVote { for_term, last_index, last_term } => {
-                write!(f, "pre-vote t{term} for t{for_term} last {last_index}/{last_term}")
-            }
-            Body::PreVoteReply { for_term, granted } => {
-                write!(f, "pre-vote-reply t{term} for t{for_term} {}", yes_or_no(*granted))
-            }
-            Body::Vote { last_index, last_term, transfer } => {
-                let how = if *transfer { " (transfer)" } else { "" };
-                write!(f, "vote t{term} last {last_index}/{last_term}{how}")
-            }
-            Body::VoteReply { granted } => write!(f, "vote-reply t{term} {}", yes_or_no(*granted)),
-            Body::Append { prev_index, prev_term, known, commit, entries } => {
-                write!(f, "append t{term} prev {prev_index}/{prev_term}{known} commit {commit} [")?;
-                for (place, entry) in entries.iter().enumerate() {
-                    let gap = if place == 0 { "" } else { " " };
-                    write!(f, "{gap}{}/{}", entry.index, entry.term)?;
-                }
-                write!(f, "]")
-            }
-            Body::Accepted { match_index } => write!(f, "accepted t{term} match {match_index}"),
-            Body::Rejected { prev_index, hint_index, hint_term } => {
-                write!(f, "rejected t{term} prev {prev_index} hint {hint_index}/{hint_term}")
-            }
-            Body::Heartbeat { round, commit } => {
-                write!(f, "heartbeat t{term} round {round} commit {commit}")
-            }
-            Body::HeartbeatReply { round, verified, match_index } => {
-                write!(f, "heartbeat-reply t{term} round {round} ")?;
-                write!(f, "verified {verified} match {match_index}")
-            }
-            Body::TimeoutNow => write!(f, "timeout-now t{term}"),
-            Body::Behind => write!(f, "behind t{term}"),
-            Body::OfCopy { copy, answer } => {
-                write!(f, "copy {copy}: {}", Message { term, body: answer.as_ref().clone() })
-            }
-            Body::Restore { copy, commit } => {
-                write!(f, "restore t{term} copy {copy} commit {commit}")
-            }
-        }
-    }
-}
-
-/// As an addition to the place of which it is known.
-impl fmt::Display for Known {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.counted {
-            write!(f, " counted")?;
-        }
-        match self.copy {
-            0 => Ok(()),
-            copy => write!(f, " (copy {copy})"),
-        }
-    }
-}
-
-fn yes_or_no(granted: bool) -> &'static str {
-    if granted { "yes" } else { "no" }
+/// What an append follows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) index: u64,
+    pub(super) term: u64,
+    /// What the PRIMARY knows of this log.
+    pub(super) known: Known,
 }

@@ -6,8 +6,8 @@ use super::config::HardState;
 use super::entry::{Entry, ServerId};
 use super::message::Message;
 
-/// Everything that came up since the output before, in the order in which the driver deals with it;
-/// the module's manual says how.
+/// Everything since the output before, in the order in which the driver deals with it; see the
+/// module's manual.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
     /// Save this term and vote, then say so with [`super::Raft::hard_state_persisted`].
@@ -19,29 +19,29 @@ pub struct Output {
     pub truncate_from: Option<u64>,
     /// Append these to the log on disk.
     pub append: Vec<Entry>,
-    /// Give this to [`super::Raft::persisted`] when the cut and all these entries are durable. None:
-    /// nothing is to be written.
+    /// Give this to [`super::Raft::persisted`] when the cut and all these entries are durable.
+    /// None: nothing is to be written.
     pub mark: Option<Mark>,
-    /// Send these, at once: what must wait for the disk is not among them yet.
+    /// Send these at once: none of them must wait for the disk.
     pub messages: Vec<Outgoing>,
     /// Read these entries from the log on disk, and answer with [`super::Raft::provide`].
     pub wanted: Vec<Wanted>,
     /// Apply these.
     pub committed: Option<Committed>,
-    /// [`super::Raft::members`] are others than before.
+    /// [`super::Raft::members`] changed.
     pub members_changed: bool,
-    /// [`super::Raft::memberships`] are.
+    /// [`super::Raft::memberships`] changed.
     pub memberships_changed: bool,
-    /// Reads that may be answered once all up to their index is applied.
+    /// Reads that may be answered once everything up to their index is applied.
     pub reads: Vec<ReadGrant>,
-    /// Tickets of reads that will get no answer here: this server is PRIMARY no longer.
+    /// Tickets of reads that get no answer: this server is no longer PRIMARY.
     pub reads_refused: Vec<u64>,
     /// Changes of the role or of the known PRIMARY, oldest first.
     pub changes: Vec<RoleChange>,
 }
 
 impl Output {
-    /// Nothing to do at all.
+    /// Returns true if there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.hard_state.is_none()
             && self.copy.is_none()
@@ -56,9 +56,8 @@ impl Output {
     }
 }
 
-/// A state of the log, to be given back once it is durable. A later one stands for all before it.
-/// It is more than an index, since an index can be appended, cut and appended again while the disk
-/// is busy with the first.
+/// A state of the log, given back once it is durable; a later one includes all before it. An index
+/// would not do: it can be appended, cut and appended again while the disk is busy with the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// How often the log had been cut.
@@ -106,16 +105,16 @@ pub struct Wanted {
 pub struct ReadGrant {
     /// The number it was asked under.
     pub ticket: u64,
-    /// All up to here must be applied first.
+    /// Everything up to here must be applied first.
     pub index: u64,
 }
 
-/// What a server is to its cluster at the moment.
+/// A server's role in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Keeps what the PRIMARY sends (Raft: follower).
     Backup,
-    /// Asks for votes, or whether asking would be of use (Raft: candidate).
+    /// Asks for votes or pre-votes (Raft: candidate).
     Candidate,
     /// Orders the log (Raft: leader).
     Primary,
@@ -131,7 +130,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// A new role, or a PRIMARY newly known or lost.
+/// A new role, or another PRIMARY known or lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleChange {
     /// The role now.
@@ -216,7 +215,7 @@ impl fmt::Display for Why {
     }
 }
 
-/// Why a proposal was not taken. Nothing of it is in the log.
+/// Why a proposal was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProposeError {
     /// Only the PRIMARY takes proposals.
@@ -229,7 +228,7 @@ pub enum ProposeError {
         /// To this server.
         to: ServerId,
     },
-    /// Too much waits to be committed; try again when some of it is.
+    /// Too much waits to be committed; try again later.
     Full,
 }
 
@@ -252,7 +251,7 @@ impl fmt::Display for ProposeError {
 
 impl std::error::Error for ProposeError {}
 
-/// Why a read was not taken.
+/// Why a read was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadError {
     /// Only the PRIMARY answers reads.
@@ -275,7 +274,7 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-/// Why a transfer was not begun.
+/// Why a transfer was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferError {
     /// Only the PRIMARY can hand over.

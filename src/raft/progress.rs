@@ -1,4 +1,4 @@
-//! What a PRIMARY knows of one backup, and how fast it sends to it.
+//! What a PRIMARY knows of one backup, and how it sends to it.
 //!
 //! ```text
 //!            accepted, or verified past match            loss seen, rejected, connection lost
@@ -9,8 +9,8 @@
 
 use std::collections::VecDeque;
 
-use super::entry::ServerId;
-use super::membership::CatchUp;
+use super::copy::is_damaged;
+use super::entry::{Members, ServerId};
 use super::message::Known;
 use crate::mutants::{Mutant, planted};
 
@@ -26,35 +26,52 @@ pub(super) enum Flow {
     Pipeline,
 }
 
-/// A question to find losses by: a heartbeat that left after entries up to `sent` did. Its answer
-/// says how much of them had come. It is the oldest unanswered one: with a long way to the backup,
-/// the newest always is unanswered.
+/// Finds losses: a heartbeat that left after entries up to `sent`. Its answer says how much of them
+/// arrived. It is the oldest unanswered one: on a long way the newest is always unanswered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sounding {
     round: u64,
     sent: u64,
 }
 
+/// How a non-voter catches up: in rounds, each up to where the log ended when the round began.
+/// After a round shorter than an election timeout it lacks so little that its vote would stop
+/// nobody for longer (§4.2.1).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CatchUp {
+    /// The log's last index when the round began.
+    pub(super) target: u64,
+    pub(super) since_ms: u64,
+    pub(super) done: bool,
+}
+
+/// Whether the driver is asked for entries that are no longer cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetch {
+    Idle,
+    /// From this index on.
+    Asked(u64),
+    /// The driver could not read; ask again after the next answer to a heartbeat.
+    Paused,
+}
+
 /// One backup. `match_index < next`; the log up to `match_index` is durable there.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     pub(super) id: ServerId,
-    /// Whether it counts; and how far it is on its way there, where it does not.
+    /// Whether it has a vote, and how far it has come if not.
     pub(super) votes: bool,
     pub(super) catch_up: Option<CatchUp>,
-    /// The newest copy of its log that it has spoken of; see `restoring.rs`.
+    /// The newest copy of its log heard of; see `restoring.rs`.
     pub(super) copy: u64,
-    /// How far the copies before it had come: what was counted then is committed for good.
+    /// How far earlier copies had come: what was counted then stays committed.
     pub(super) lost_match: u64,
     pub(super) match_index: u64,
     pub(super) next: u64,
     pub(super) flow: Flow,
     /// The last indexes of unanswered appends, ascending.
     pub(super) in_flight: VecDeque<u64>,
-    /// The first index of entries that the driver is asked for.
-    pub(super) fetching: Option<u64>,
-    /// The driver could not read; ask again after the next heartbeat's answer.
-    pub(super) fetch_paused: bool,
+    pub(super) fetch: Fetch,
     /// Answered since the last check of the quorum.
     pub(super) heard: bool,
     /// Answered between the two checks before.
@@ -79,8 +96,7 @@ impl Progress {
             next,
             flow: Flow::Probe { sent: None },
             in_flight: VecDeque::new(),
-            fetching: None,
-            fetch_paused: false,
+            fetch: Fetch::Idle,
             heard: false,
             was_heard: false,
             lost: false,
@@ -89,13 +105,30 @@ impl Progress {
         }
     }
 
+    /// Whether its acknowledgments count: it has a vote, and its log is whole.
+    pub(super) fn counts(&self) -> bool {
+        self.votes && (!is_damaged(self.copy) || planted(Mutant::DamagedCounted))
+    }
+
+    /// It has another copy of its log, of which nothing is known yet.
+    pub(super) fn begin_copy(&mut self, copy: u64, next: u64) {
+        self.copy = copy;
+        if planted(Mutant::LostCopyCounted) {
+            return;
+        }
+        self.lost_match = self.lost_match.max(self.match_index);
+        self.match_index = 0;
+        self.acked_round = 0;
+        self.probe(next);
+    }
+
     /// It has answered.
     pub(super) fn hear(&mut self) {
         self.heard = true;
         self.lost = false;
     }
 
-    /// Whether it has answered within the last election timeout or two, as far as is known.
+    /// Whether it has answered within the last election timeout or two.
     pub(super) fn answers(&self) -> bool {
         (self.heard || self.was_heard) && !self.lost
     }
@@ -119,12 +152,19 @@ impl Progress {
         self.next = next.max(self.match_index + 1);
         self.flow = Flow::Probe { sent: None };
         self.in_flight.clear();
-        self.fetching = None;
+        self.end_fetch();
         self.sounding = None;
     }
 
-    /// The connection was lost, or is a new one: what was under way may not have come. Where nothing
-    /// is known to match yet, the place that was to be looked at next is as good as before.
+    /// What the driver was asked for is not needed any more.
+    fn end_fetch(&mut self) {
+        if let Fetch::Asked(_) = self.fetch {
+            self.fetch = Fetch::Idle;
+        }
+    }
+
+    /// The connection was lost, or is a new one: what was under way may not have come. Where
+    /// nothing is known to match yet, the place that was to be looked at next is as good as before.
     pub(super) fn begin_anew(&mut self) {
         let next = if self.match_index == 0 { self.next } else { self.match_index + 1 };
         self.probe(next);
@@ -151,7 +191,7 @@ impl Progress {
         }
     }
 
-    /// The backup has all up to `match_index`, durably. False: that was known.
+    /// The backup has everything up to `match_index`, durably. Returns false if that was known.
     pub(super) fn on_accepted(&mut self, match_index: u64) -> bool {
         if match_index < self.match_index && !planted(Mutant::MatchGoesBack) {
             return false;
@@ -170,7 +210,7 @@ impl Progress {
         if let Flow::Probe { sent } = self.flow {
             self.flow = Flow::Pipeline;
             self.in_flight.clear();
-            // A probe past `index` whose own place matches has surely been taken, or is found lost.
+            // A probe past `index` whose own place matches was taken, or will be found lost.
             match sent.filter(|&sent| sent > index && index + 1 >= self.next) {
                 Some(sent) => {
                     self.next = sent + 1;
@@ -180,12 +220,12 @@ impl Progress {
             }
         }
         self.next = self.next.max(index + 1);
-        if self.fetching.is_some_and(|first| first != self.next) {
-            self.fetching = None;
+        if self.fetch != Fetch::Asked(self.next) {
+            self.end_fetch();
         }
     }
 
-    /// The backup has no such entry at `prev_index`; the logs may match up to `hint` at best.
+    /// The backup has another entry, or none, at `prev_index`; the logs match up to `hint` at most.
     pub(super) fn on_rejected(&mut self, prev_index: u64, hint: u64) {
         let probes_at = match self.flow {
             Flow::Probe { .. } => Some(self.next - 1),
@@ -209,14 +249,16 @@ impl Progress {
         }
         self.acked_round = round;
         self.hear();
-        self.fetch_paused = false;
+        if self.fetch == Fetch::Paused {
+            self.fetch = Fetch::Idle;
+        }
         let Some(sounding) = self.sounding.filter(|sounding| round >= sounding.round) else {
             return;
         };
         self.sounding = None;
         if verified < self.match_index {
-            // It was restarted: it has what is durable, but has not compared it in this term, and
-            // commits only what it has compared. If it has lost some of it, this finds out.
+            // It was restarted, and commits only what it has compared since. The probe also finds
+            // out whether it lost something.
             self.probe(self.match_index + 1);
         } else if verified >= sounding.sent {
             self.matches_to(verified);
@@ -227,4 +269,25 @@ impl Progress {
             self.flow = Flow::Pipeline;
         }
     }
+}
+
+/// What a PRIMARY begins with for each of the others, by id.
+pub(super) fn progress_of(
+    members: &Members,
+    own: ServerId,
+    next: u64,
+    now_ms: u64,
+) -> Vec<Progress> {
+    let voter = |&id: &ServerId| Progress::new(id, next, true);
+    let nonvoter = |&id: &ServerId| {
+        let mut backup = Progress::new(id, next, false);
+        let target = next - 1;
+        backup.catch_up = Some(CatchUp { target, since_ms: now_ms, done: false });
+        backup
+    };
+    let voters = members.voters.iter().map(voter);
+    let all = voters.chain(members.nonvoters.iter().map(nonvoter));
+    let mut backups: Vec<Progress> = all.filter(|backup| backup.id != own).collect();
+    backups.sort_unstable_by_key(|backup| backup.id);
+    backups
 }

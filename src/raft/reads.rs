@@ -1,51 +1,20 @@
 //! Reads that include all that was acknowledged before they were asked (§6.4): the commit index is
-//! noted, and a majority asked whether this still is the PRIMARY. All reads that wait share a round.
+//! noted, and a majority asked whether this still is the PRIMARY. All reads that wait share a
+//! round.
 
-use super::core::Raft;
+use super::Raft;
 use super::output::{ReadError, ReadGrant};
+use super::roles::Round;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
-
-/// Reads by their tickets.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reads {
-    /// For the next round.
-    waiting: Vec<u64>,
-    /// The round under way.
-    under_way: Option<Round>,
-}
-
-#[derive(Clone, Debug)]
-struct Round {
-    /// A heartbeat that left after all its reads were asked.
-    heartbeat: u64,
-    /// The commit index when it left.
-    index: u64,
-    tickets: Vec<u64>,
-}
-
-impl Reads {
-    pub(super) fn into_tickets(self) -> impl Iterator<Item = u64> {
-        let under_way = self.under_way.into_iter().flat_map(|round| round.tickets);
-        under_way.chain(self.waiting)
-    }
-
-    pub(super) fn check_invariants(&self, newest_round: u64, commit: u64) {
-        if let Some(round) = &self.under_way {
-            assert!(round.heartbeat <= newest_round && round.index <= commit);
-            assert!(!round.tickets.is_empty(), "a round has reads");
-        }
-        assert!(self.waiting.len() <= limits::RAFT_READS_WAITING);
-    }
-}
 
 impl Raft {
     /// Asks to answer a read; `ticket` comes back in [`super::Output::reads`], or in
     /// [`super::Output::reads_refused`].
     pub fn read(&mut self, ticket: u64) -> Result<(), ReadError> {
         self.checked(|raft| {
-            let primary = raft.primary;
-            let primacy = raft.primacy().ok_or(ReadError::NotPrimary { primary })?;
+            let primary = raft.primary();
+            let primacy = raft.primacy_mut().ok_or(ReadError::NotPrimary { primary })?;
             if primacy.reads.waiting.len() >= limits::RAFT_READS_WAITING {
                 return Err(ReadError::Full);
             }
@@ -58,14 +27,14 @@ impl Raft {
     /// then reads wait.
     pub(super) fn start_read_round(&mut self) {
         let commit = self.commit;
-        let Some(primacy) = self.primacy() else { return };
+        let Some(primacy) = self.primacy_mut() else { return };
         let ready = commit >= primacy.first_of_term && primacy.reads.under_way.is_none();
         if !ready || primacy.reads.waiting.is_empty() {
             return;
         }
         let tickets = std::mem::take(&mut primacy.reads.waiting);
         let heartbeat = self.send_heartbeats();
-        if let Some(primacy) = self.primacy() {
+        if let Some(primacy) = self.primacy_mut() {
             primacy.reads.under_way = Some(Round { heartbeat, index: commit, tickets });
         }
         self.finish_read_round();
@@ -73,8 +42,8 @@ impl Raft {
 
     /// Grants the round's reads when a majority has answered it, or a later heartbeat.
     pub(super) fn finish_read_round(&mut self) {
-        let quorum = self.quorum;
-        let Some(primacy) = self.primacy() else { return };
+        let quorum = self.memberships.quorum();
+        let Some(primacy) = self.primacy_mut() else { return };
         let Some(round) = primacy.reads.under_way.take() else { return };
         let answered = |acked_round: u64| acked_round >= round.heartbeat;
         let counted = primacy.backups.iter().filter(|backup| backup.counts());

@@ -1,19 +1,19 @@
 //! The PRIMARY's side of the log: appends, their answers, the commit index, heartbeats.
 
-use super::core::Raft;
+use super::Raft;
 use super::entry::{ENTRY_OVERHEAD_BYTES, Entry, Payload, ServerId};
 use super::message::{Body, Message};
 use super::output::{Outgoing, ProposeError, Wanted, Why};
-use super::progress::{Flow, Progress};
-use super::roles::{Primacy, State};
+use super::progress::{Fetch, Flow};
+use super::roles::State;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
 
 impl Raft {
     pub(super) fn on_propose(&mut self, payload: Payload) -> Result<u64, ProposeError> {
-        let primary = self.primary;
+        let primary = self.primary();
         let index = self.log.last_index() + 1;
-        let primacy = self.primacy().ok_or(ProposeError::NotPrimary { primary })?;
+        let primacy = self.primacy_mut().ok_or(ProposeError::NotPrimary { primary })?;
         if let Some(transfer) = &primacy.transfer {
             return Err(ProposeError::Transferring { to: transfer.to });
         }
@@ -28,8 +28,8 @@ impl Raft {
         Ok(index)
     }
 
-    /// The entries that were [`super::Output::wanted`], from its first index on, as many as there
-    /// are; none says that they could not be read now, and they are asked for again later.
+    /// The entries that were [`super::Output::wanted`], from the first index on; none if they could
+    /// not be read, and they are asked for again later.
     pub fn provide(&mut self, wanted: &Wanted, payloads: Vec<Payload>) {
         let asked = (wanted.last + 1 - wanted.first) as usize;
         assert!(payloads.len() <= asked, "no more entries than were wanted");
@@ -41,13 +41,12 @@ impl Raft {
             return;
         }
         let Raft { state: State::Primary(primacy), log, out, commit, .. } = self else { return };
-        let Some(backup) = primacy.backup(wanted.to) else { return };
-        if backup.fetching != Some(wanted.first) {
+        let Some(backup) = primacy.backup_mut(wanted.to) else { return };
+        if backup.fetch != Fetch::Asked(wanted.first) {
             return;
         }
-        backup.fetching = None;
+        backup.fetch = if payloads.is_empty() { Fetch::Paused } else { Fetch::Idle };
         if payloads.is_empty() {
-            backup.fetch_paused = true;
             return;
         }
         let mut entries = Vec::with_capacity(payloads.len());
@@ -64,7 +63,7 @@ impl Raft {
         out.messages.push(Outgoing { to: wanted.to, message });
     }
 
-    /// What a PRIMARY has to say before it hands out an output: all that has gathered, at once.
+    /// Sends what has gathered since the last output, all at once.
     pub(super) fn send_as_primary(&mut self) {
         if self.primacy().is_none() {
             return;
@@ -83,14 +82,14 @@ impl Raft {
             loop {
                 let entries = match backup.flow {
                     Flow::Probe { sent: Some(_) } => break,
-                    // Empty where it is not cached: the disk is not asked before the place is known.
+                    // Empty if not cached: the disk is only asked once the place is known.
                     Flow::Probe { sent: None } => log.gather(backup.next, config.batch_bytes),
                     Flow::Pipeline if backup.next > log.last_index() => break,
                     Flow::Pipeline if backup.in_flight.len() >= config.window => break,
                     Flow::Pipeline if backup.next < log.cache_first() => {
                         let (first, last) = (backup.next, log.cache_first() - 1);
-                        if backup.fetching.is_none() && !backup.fetch_paused {
-                            backup.fetching = Some(first);
+                        if backup.fetch == Fetch::Idle {
+                            backup.fetch = Fetch::Asked(first);
                             let bytes = config.batch_bytes;
                             out.wanted.push(Wanted { to, first, last, bytes, term });
                         }
@@ -108,12 +107,13 @@ impl Raft {
         }
     }
 
-    /// A backup has all up to `match_index`, durably. Older answers change nothing: what it had, it
-    /// has.
+    /// A backup has everything up to `match_index`, durably. Older answers change nothing.
     pub(super) fn on_accepted(&mut self, from: ServerId, match_index: u64) {
         let last_index = self.log.last_index();
-        // A PRIMARY that lost its own copy in a crash may be told of entries it no longer has.
-        let Some(backup) = self.primacy().and_then(|primacy| primacy.backup(from)) else { return };
+        let Some(backup) = self.primacy_mut().and_then(|primacy| primacy.backup_mut(from)) else {
+            return;
+        };
+        // A PRIMARY that lost its log's end in a crash may hear of entries that it no longer has.
         if match_index > last_index {
             self.violation("an acknowledgment past the log's end");
             return;
@@ -124,12 +124,14 @@ impl Raft {
         }
     }
 
-    /// A backup's log differs at `prev_index`. The first index where it can be the same is found by
-    /// both sides skipping whole terms (§5.3, the last paragraphs).
+    /// A backup's log differs at `prev`. Both sides skip whole terms to find where it can match
+    /// (§5.3, the last paragraphs).
     pub(super) fn on_rejected(&mut self, from: ServerId, prev: u64, hint: u64, hint_term: u64) {
         let known = prev <= self.log.last_index() && hint <= prev;
         let hint = self.log.last_with_term_at_most(hint, hint_term);
-        let Some(backup) = self.primacy().and_then(|primacy| primacy.backup(from)) else { return };
+        let Some(backup) = self.primacy_mut().and_then(|primacy| primacy.backup_mut(from)) else {
+            return;
+        };
         if !known {
             self.violation("a refusal of what was never sent");
             return;
@@ -146,9 +148,9 @@ impl Raft {
         match_index: u64,
     ) {
         let last_index = self.log.last_index();
-        let Some(primacy) = self.primacy() else { return };
+        let Some(primacy) = self.primacy_mut() else { return };
         let known = match_index <= verified && verified <= last_index && round <= primacy.round;
-        let Some(backup) = primacy.backup(from) else { return };
+        let Some(backup) = primacy.backup_mut(from) else { return };
         if !known {
             self.violation("a heartbeat's answer that does not fit");
             return;
@@ -169,7 +171,7 @@ impl Raft {
     /// durably (§10.2.1), and only by an entry of the present term (§5.4.2): an older one on a
     /// majority can still be overwritten.
     pub(super) fn count_commit(&mut self) {
-        let Raft { state: State::Primary(primacy), log, commit, quorum, .. } = self else { return };
+        let Raft { state: State::Primary(primacy), log, commit, .. } = self else { return };
         let mut copies = [0; limits::RAFT_VOTERS];
         let own_copy =
             if planted(Mutant::SelfCountedEarly) { log.last_index() } else { self.persisted };
@@ -181,7 +183,7 @@ impl Raft {
         }
         let copies = &mut copies[..count];
         copies.sort_unstable();
-        let on_majority = copies[copies.len() - *quorum];
+        let on_majority = copies[copies.len() - self.memberships.quorum()];
         let of_this_term = |index| log.term(index) == Some(self.hard_state.term);
         let any_term = planted(Mutant::OldTermCommit);
         if on_majority > *commit && (any_term || of_this_term(on_majority)) {
@@ -193,9 +195,9 @@ impl Raft {
     }
 
     pub(super) fn on_primary_time(&mut self) {
-        let (now_ms, quorum) = (self.now_ms, self.quorum);
+        let (now_ms, quorum) = (self.now_ms, self.memberships.quorum());
         let timeout_ms = self.config.election_timeout_ms;
-        let Some(primacy) = self.primacy() else { return };
+        let Some(primacy) = self.primacy_mut() else { return };
         if now_ms >= primacy.quorum_check_ms {
             let heard = primacy.backups.iter().filter(|backup| backup.votes && backup.heard);
             if 1 + heard.count() < quorum {
@@ -229,11 +231,5 @@ impl Raft {
         }
         self.send_restores();
         self.primacy().map_or(0, |primacy| primacy.round)
-    }
-}
-
-impl Primacy {
-    pub(super) fn backup(&mut self, id: ServerId) -> Option<&mut Progress> {
-        self.backups.iter_mut().find(|backup| backup.id == id)
     }
 }

@@ -1,61 +1,88 @@
-//! Every transition between roles, and nothing else makes one.
-//!
-//! ```text
-//!                 deadline over                     pre-vote won           votes won
-//!   BACKUP ---------------------> CANDIDATE asking -------------> standing ---------> PRIMARY
-//!     |                           (term stays)                    (term + 1)
-//!     +-------------------------------------------------------------^  TimeoutNow
-//!   any role -> BACKUP: a newer term; a CANDIDATE: a PRIMARY of its term, or its vote for another;
-//!   the PRIMARY: no majority answers
-//! ```
+//! The roles, each with what belongs to it alone.
 
 use std::collections::BTreeMap;
 
-use super::config::HardState;
-use super::core::Raft;
-use super::entry::{Payload, ServerId};
-use super::membership::Question;
-use super::output::{Role, Why};
+use super::entry::ServerId;
 use super::progress::Progress;
-use super::reads::Reads;
-use super::transfer::Transfer;
+use crate::limits;
 
-/// The role with what belongs to it alone.
+/// The role now.
 #[derive(Clone, Debug)]
 pub(super) enum State {
-    Backup,
+    Backup {
+        primary: Followed,
+        /// When it holds an election.
+        election_deadline_ms: u64,
+    },
     Candidate(Candidacy),
     Primary(Box<Primacy>),
 }
 
-/// How far an election has come.
+/// The PRIMARY as a BACKUP knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Followed {
+    /// Unknown, or silent for too long.
+    Nobody,
+    /// Its connection was lost, and none was heard since.
+    Lost,
+    Heard {
+        id: ServerId,
+        /// When last.
+        at_ms: u64,
+    },
+}
+
+/// What is valid in this term only. It outlives a phase of pre-votes, which changes no term.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InTerm {
+    /// How far the log was found to be the PRIMARY's.
+    pub(super) verified: u64,
+    /// The newest acknowledgment, and an append (its last index) that waits for one.
+    pub(super) acked: u64,
+    pub(super) ack_owed: Option<u64>,
+    /// The vote was asked for and is not answered yet.
+    pub(super) vote_owed: bool,
+}
+
+/// A pre-vote that was refused because the PRIMARY is heard; the newest of each server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RefusedPreVote {
+    pub(super) from: ServerId,
+    pub(super) for_term: u64,
+    pub(super) last_index: u64,
+    pub(super) last_term: u64,
+}
+
+/// A CANDIDATE's state.
 #[derive(Clone, Debug)]
 pub(super) struct Candidacy {
     pub(super) phase: Phase,
     /// When this phase began.
     pub(super) since_ms: u64,
-    /// Who said yes.
+    /// Voters that said yes.
     pub(super) granted: Vec<ServerId>,
+    /// When the election starts over.
+    pub(super) election_deadline_ms: u64,
 }
 
 /// The two questions of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Would you vote for me? (PreVote)
-    Asking,
+    /// Would you vote for me?
+    PreVote,
     /// Vote for me. The requests leave (`asked`) once the own vote is durable.
-    Standing { asked: bool, transfer: bool },
+    Vote { asked: bool, transfer: bool },
 }
 
-/// What a PRIMARY keeps.
+/// A PRIMARY's state.
 #[derive(Clone, Debug)]
 pub(super) struct Primacy {
     /// The other servers, by id.
     pub(super) backups: Vec<Progress>,
-    /// The newest copies of servers whose log was damaged, also when they are no members meanwhile;
-    /// up to date after a change of the members.
+    /// The newest copies of servers whose log was damaged, including former members; updated at
+    /// each change of the members.
     pub(super) copies: BTreeMap<ServerId, u64>,
-    /// The index of the empty entry that began the term.
+    /// The index of the no-op that began the term.
     pub(super) first_of_term: u64,
     /// The newest heartbeat.
     pub(super) round: u64,
@@ -63,101 +90,68 @@ pub(super) struct Primacy {
     pub(super) quorum_check_ms: u64,
     pub(super) uncommitted_bytes: usize,
     pub(super) transfer: Option<Transfer>,
-    pub(super) question: Option<Question>,
+    pub(super) answer_check: Option<AnswerCheck>,
     pub(super) reads: Reads,
 }
 
-impl Raft {
-    /// The role now.
-    pub fn role(&self) -> Role {
-        match self.state {
-            State::Backup => Role::Backup,
-            State::Candidate(_) => Role::Candidate,
-            State::Primary(_) => Role::Primary,
+impl Primacy {
+    pub(super) fn backup(&self, id: ServerId) -> Option<&Progress> {
+        self.backups.iter().find(|backup| backup.id == id)
+    }
+
+    pub(super) fn backup_mut(&mut self, id: ServerId) -> Option<&mut Progress> {
+        self.backups.iter_mut().find(|backup| backup.id == id)
+    }
+}
+
+/// A transfer under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer {
+    pub(super) to: ServerId,
+    /// When this PRIMARY gives up and takes proposals again.
+    pub(super) deadline_ms: u64,
+    /// The target was told.
+    pub(super) told: bool,
+}
+
+/// A heartbeat asks the servers that would have a vote whether they answer; see
+/// [`ChangeError::Asking`](super::ChangeError::Asking).
+#[derive(Clone, Debug)]
+pub(super) struct AnswerCheck {
+    pub(super) voters: Vec<ServerId>,
+    pub(super) round: u64,
+    pub(super) since_ms: u64,
+}
+
+/// Reads by their tickets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reads {
+    /// For the next round.
+    pub(super) waiting: Vec<u64>,
+    /// The round under way.
+    pub(super) under_way: Option<Round>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Round {
+    /// A heartbeat that left after all its reads were asked.
+    pub(super) heartbeat: u64,
+    /// The commit index when it left.
+    pub(super) index: u64,
+    pub(super) tickets: Vec<u64>,
+}
+
+impl Reads {
+    pub(super) fn into_tickets(self) -> impl Iterator<Item = u64> {
+        let under_way = self.under_way.into_iter().flat_map(|round| round.tickets);
+        under_way.chain(self.waiting)
+    }
+
+    pub(super) fn check_invariants(&self, newest_round: u64, commit: u64) {
+        if let Some(round) = &self.under_way {
+            assert!(round.heartbeat <= newest_round && round.index <= commit);
+            assert!(!round.tickets.is_empty(), "a round has reads");
         }
-    }
-
-    pub(super) fn primacy(&mut self) -> Option<&mut Primacy> {
-        match &mut self.state {
-            State::Primary(primacy) => Some(primacy),
-            _ => None,
-        }
-    }
-
-    /// BACKUP in the present term or in a newer one.
-    pub(super) fn become_backup(&mut self, term: u64, primary: Option<ServerId>, why: Why) {
-        if term > self.hard_state.term {
-            self.enter_term(HardState { term, voted_for: None });
-        }
-        let changed = self.role() != Role::Backup || self.primary != primary;
-        if let State::Primary(primacy) = std::mem::replace(&mut self.state, State::Backup) {
-            self.draw_election_deadline();
-            self.out.reads_refused.extend(primacy.reads.into_tickets());
-            // An old term's question is not worth the driver's disk.
-            self.out.wanted.clear();
-        }
-        self.primary = primary;
-        if primary.is_none() {
-            self.primary_heard_ms = None;
-        }
-        if changed {
-            self.note_change(why);
-        }
-    }
-
-    /// CANDIDATE that asks whether it would be elected; the term stays.
-    pub(super) fn become_asking(&mut self, why: Why) {
-        self.become_candidate(Phase::Asking, why);
-    }
-
-    /// CANDIDATE of the next term, with its own vote.
-    pub(super) fn become_standing(&mut self, transfer: bool, why: Why) {
-        let term = self.hard_state.term + 1;
-        self.enter_term(HardState { term, voted_for: Some(self.config.id) });
-        self.become_candidate(Phase::Standing { asked: false, transfer }, why);
-    }
-
-    fn become_candidate(&mut self, phase: Phase, why: Why) {
-        assert!(self.role() != Role::Primary, "a PRIMARY does not stand");
-        let since_ms = self.now_ms;
-        self.state = State::Candidate(Candidacy { phase, since_ms, granted: Vec::new() });
-        self.primary = None;
-        self.primary_heard_ms = None;
-        self.draw_election_deadline();
-        self.note_change(why);
-    }
-
-    /// PRIMARY of the present term.
-    pub(super) fn become_primary(&mut self) {
-        assert!(self.role() == Role::Candidate, "only a candidate is elected");
-        assert!(self.durable == self.hard_state, "an election is won with a durable vote");
-        let first_of_term = self.log.last_index() + 1;
-        let primacy = Primacy {
-            backups: self.members().progress(self.config.id, first_of_term, self.now_ms),
-            copies: BTreeMap::new(),
-            first_of_term,
-            round: 0,
-            heartbeat_due_ms: self.now_ms + self.config.heartbeat_ms,
-            quorum_check_ms: self.now_ms + self.config.election_timeout_ms,
-            uncommitted_bytes: self.log.cached_bytes_between(self.commit, first_of_term - 1),
-            transfer: None,
-            question: None,
-            reads: Reads::default(),
-        };
-        self.state = State::Primary(Box::new(primacy));
-        self.primary = Some(self.config.id);
-        self.note_change(Why::Elected);
-        // Only an entry of its own term tells a PRIMARY what is committed (§6.4).
-        self.append_own(Payload::Noop);
-    }
-
-    /// What was known of the PRIMARY's log belongs to the old term.
-    fn enter_term(&mut self, hard_state: HardState) {
-        assert!(hard_state.term > self.hard_state.term, "terms go up");
-        self.hard_state = hard_state;
-        self.verified = 0;
-        self.acked = 0;
-        self.ack_owed = None;
-        self.vote_owed = false;
+        assert!(self.waiting.len() <= limits::RAFT_READS_WAITING);
     }
 }

@@ -1,11 +1,10 @@
-//! Questions that change nothing.
+//! Getters.
 
-use super::core::Raft;
+use super::Raft;
+use super::config::{Config, HardState};
+use super::copy::is_damaged;
 use super::entry::{Entry, ServerId};
-use super::log::Run;
-use super::restoring::is_damaged;
 use super::roles::State;
-use super::{Config, HardState};
 use crate::mutants::{Mutant, planted};
 
 /// What a PRIMARY knows of one backup.
@@ -19,7 +18,7 @@ pub struct BackupStatus {
     pub next: u64,
     /// Appends under way to it.
     pub in_flight: usize,
-    /// It has answered within the last election timeout or two, and its connection stands.
+    /// It has answered within the last election timeout or two, and is connected.
     pub heard: bool,
     /// It has a vote.
     pub votes: bool,
@@ -48,18 +47,13 @@ impl Raft {
         self.hard_state
     }
 
-    /// The PRIMARY of the term, as far as it is known; itself when it is the one.
-    pub fn primary(&self) -> Option<ServerId> {
-        self.primary
-    }
-
     /// All up to here is committed.
     pub fn commit(&self) -> u64 {
         self.commit
     }
 
-    /// All up to here is committed and durable here: what may be stored as the commit index. (A
-    /// later one might come back with a log that lost the entries it was said of.)
+    /// Committed and durable here up to this index: what may be stored as the commit index. (A
+    /// later one might be read back with a log that lost its entries.)
     pub fn durable_commit(&self) -> u64 {
         if planted(Mutant::CommitHintPastLog) {
             self.commit
@@ -83,27 +77,22 @@ impl Raft {
         self.log.term(index)
     }
 
-    /// The terms of the log's entries, as [`super::Restored`] takes them.
-    pub fn runs(&self) -> &[Run] {
-        self.log.runs()
-    }
-
     /// The entry at `index`, when it is still in memory.
     pub fn entry(&self, index: u64) -> Option<&Entry> {
         self.log.entry(index)
     }
 
-    /// Messages so far that no correct server sends; they were ignored.
+    /// Number of ignored messages that no correct server sends.
     pub fn violations(&self) -> u64 {
-        self.violations
+        self.violations.count
     }
 
     /// What was wrong with the newest of them.
     pub fn last_violation(&self) -> Option<&'static str> {
-        self.violation
+        self.violations.newest
     }
 
-    /// When [`Raft::tick`] must be called at the latest; None: never, until something happens.
+    /// When [`Raft::tick`] must be called at the latest; None if nothing is due.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         match &self.state {
             State::Primary(primacy) if primacy.backups.is_empty() => None,
@@ -111,20 +100,19 @@ impl Raft {
                 let timers = primacy.heartbeat_due_ms.min(primacy.quorum_check_ms);
                 Some(primacy.transfer.map_or(timers, |t| timers.min(t.deadline_ms)))
             }
-            State::Backup if !self.is_voter() && self.primary.is_none() => None,
-            _ => Some(self.election_deadline_ms),
+            State::Backup { .. } if !self.is_voter() && self.primary().is_none() => None,
+            _ => self.election_deadline_ms(),
         }
     }
 
-    /// The server that this PRIMARY hands over to.
+    /// The server that this PRIMARY is handing over to.
     pub fn transferring_to(&self) -> Option<ServerId> {
-        let State::Primary(primacy) = &self.state else { return None };
-        primacy.transfer.map(|transfer| transfer.to)
+        self.primacy()?.transfer.map(|transfer| transfer.to)
     }
 
     /// The backups as this PRIMARY sees them, by id; none when it is not PRIMARY.
     pub fn backups(&self) -> Vec<BackupStatus> {
-        let State::Primary(primacy) = &self.state else { return Vec::new() };
+        let Some(primacy) = self.primacy() else { return Vec::new() };
         let status = primacy.backups.iter().map(|backup| BackupStatus {
             id: backup.id,
             match_index: backup.match_index,

@@ -1,32 +1,21 @@
-//! Handing over on purpose, as before a clean stop (§3.10): no new proposals, the target brought up
-//! to date, then told to hold an election at once.
+//! Hands over on purpose, as before a clean stop (§3.10): takes no proposals, brings the target up
+//! to date, then tells it to hold an election at once.
 
-use super::core::Raft;
+use super::Raft;
 use super::entry::ServerId;
 use super::message::Body;
 use super::output::{Role, TransferError, Why};
 use super::progress::Progress;
-use super::roles::State;
-
-/// A transfer under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Transfer {
-    pub(super) to: ServerId,
-    /// When this PRIMARY gives up and takes proposals again.
-    pub(super) deadline_ms: u64,
-    /// The target was told.
-    told: bool,
-}
+use super::roles::Transfer;
 
 impl Raft {
-    /// Hands over to `to`. Proposals are refused from now on, until another server is PRIMARY or,
-    /// after an election timeout, this one goes on.
+    /// Hands over to `to`. Proposals are refused until another server is PRIMARY or, after an
+    /// election timeout, this one gives up.
     pub fn transfer(&mut self, now_ms: u64, to: ServerId) -> Result<(), TransferError> {
-        self.checked(|raft| {
-            raft.now_ms = raft.now_ms.max(now_ms);
-            let primary = raft.primary;
+        self.at(now_ms, |raft| {
+            let primary = raft.primary();
             let deadline_ms = raft.now_ms + raft.config.election_timeout_ms;
-            let primacy = raft.primacy().ok_or(TransferError::NotPrimary { primary })?;
+            let primacy = raft.primacy_mut().ok_or(TransferError::NotPrimary { primary })?;
             if !primacy.backup(to).is_some_and(|backup| backup.counts()) {
                 return Err(TransferError::NoBackup { to });
             }
@@ -44,7 +33,7 @@ impl Raft {
     /// Tells the target once it has the whole log.
     pub(super) fn send_timeout_now(&mut self) {
         let last_index = self.log.last_index();
-        let Some(primacy) = self.primacy() else { return };
+        let Some(primacy) = self.primacy_mut() else { return };
         let Some(to) = primacy.transfer.filter(|transfer| !transfer.told).map(|t| t.to) else {
             return;
         };
@@ -54,22 +43,22 @@ impl Raft {
         }
     }
 
-    /// The PRIMARY hands over to this server: no question whether an election makes sense.
+    /// The PRIMARY hands over to this server, which needs no pre-votes.
     pub(super) fn on_timeout_now(&mut self, from: ServerId) {
         let stands = self.is_voter() && !self.is_restoring();
-        if self.role() == Role::Backup && self.primary == Some(from) && stands {
-            self.become_standing(true, Why::Transfer);
+        if self.role() == Role::Backup && self.primary() == Some(from) && stands {
+            self.become_candidate(true, Why::Transfer);
         }
     }
 
-    /// The backup that would need least to take over, among those that have answered lately.
+    /// The backup that needs least to take over, of those that have answered lately.
     pub fn successor(&self) -> Option<ServerId> {
         self.successors().first().copied()
     }
 
-    /// All that may take over, the one that would need least first.
+    /// All that may take over, the one that needs least first.
     pub fn successors(&self) -> Vec<ServerId> {
-        let State::Primary(primacy) = &self.state else { return Vec::new() };
+        let Some(primacy) = self.primacy() else { return Vec::new() };
         let takes_over = |backup: &&Progress| backup.counts() && backup.answers();
         let mut alive: Vec<&Progress> = primacy.backups.iter().filter(takes_over).collect();
         alive.sort_by_key(|backup| (std::cmp::Reverse(backup.match_index), backup.id));

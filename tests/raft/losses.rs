@@ -177,7 +177,7 @@ fn what_is_not_counted_or_was_counted_of_an_older_copy_may_be_missing() {
     let mut solo = backup(2);
     for known in [Known { copy: 2, counted: false }, counted(0), counted(1)] {
         solo.hear(2, 2, append_known((4, 2), known, &[], 0));
-        assert_eq!(solo.said(), [(2, of_copy(2, rejected(4)))], "{known}");
+        assert_eq!(solo.said(), [(2, of_copy(2, rejected(4)))], "{known:?}");
     }
     assert!(!solo.raft.is_restoring());
 }

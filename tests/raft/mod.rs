@@ -12,4 +12,5 @@ mod reads;
 mod replication;
 mod restoring;
 mod script;
+pub mod shown;
 mod solo;

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use chatctl::raft::{Config, Entry, Output, ServerId};
 
 use super::cluster::{Cluster, Server, propose_all};
+use super::shown::Shown;
 
 /// Adds what an output says to the story.
 pub fn tell_output(cluster: &mut Cluster, id: ServerId, output: &Output) {
@@ -60,7 +61,8 @@ pub fn tell_output(cluster: &mut Cluster, id: ServerId, output: &Output) {
     }
     for outgoing in &output.messages {
         let lost = if cluster.cut.contains(&(id, outgoing.to)) { " (lost)" } else { "" };
-        lines.push(format!("{who}->{} {}{lost}", letter(outgoing.to), outgoing.message));
+        let shown = Shown(&outgoing.message);
+        lines.push(format!("{who}->{} {shown}{lost}", letter(outgoing.to)));
     }
     for wanted in &output.wanted {
         let (to, first, last) = (letter(wanted.to), wanted.first, wanted.last);
@@ -210,7 +212,8 @@ fn logs(cluster: &mut Cluster) {
 fn wire(cluster: &mut Cluster) {
     for place in 0..cluster.wire.len() {
         let flight = &cluster.wire[place];
-        let line = format!("{}->{} {}", letter(flight.from), letter(flight.to), flight.message);
+        let shown = Shown(&flight.message);
+        let line = format!("{}->{} {shown}", letter(flight.from), letter(flight.to));
         cluster.tell(|| line);
     }
 }

@@ -10,6 +10,7 @@ use super::peers::Sender;
 use super::process::{Input, LinkId};
 use super::server::{place_of, place_of_name};
 use super::world::{Event, MS, World};
+use crate::raft::shown::Shown;
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl World {
         let server = &self.servers[place];
         let Some(boot) = server.boot() else { return };
         let from = Sender { place, name, incarnation: server.incarnation, boot };
-        self.note(format_args!("{id} to {to}: {message}"));
+        self.note(format_args!("{id} to {to}: {}", Shown(&message)));
         if self.unnoticed.is_none() && self.chance(self.faults.lose) {
             self.counts.lost += 1;
             return;

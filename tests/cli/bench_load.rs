@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,57 +10,31 @@ use chatctl::protocol::Message;
 use chatctl::protocol::framing::{self, Codec, Form};
 
 use super::{chatctl, run};
-use crate::support::TempDir;
-use crate::support::bounded::{Pipes, connected, exit_of, killed, serve};
+use crate::support::bounded::{connected, exit_of, serve};
+use crate::support::server::TestServer;
 use crate::support::sys::{Pty, spawn_on_pty};
 
-/// A server of its own, killed when dropped.
-struct Server {
-    child: Child,
-    address: String,
-    _dir: TempDir,
+fn server() -> TestServer {
+    TestServer::start("bench-load", &["--password-iterations", "1"])
 }
 
-impl Server {
-    fn start() -> Server {
-        let dir = TempDir::new("bench-load");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--trace", "error", "--data-dir"]);
-        command.arg(dir.path().join("data"));
-        command.args(["--password-iterations", "1", "--segment-mib", "1"]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        child.lines("the start line").read_line(&mut line).unwrap();
-        let address =
-            line.strip_prefix("chatctl serves at ").and_then(|rest| rest.split(' ').next());
-        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_string();
-        Server { child, address, _dir: dir }
-    }
+fn bench(server: &TestServer, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let all = [&["bench-load", "--servers", server.address(), "--seconds", "1"], arguments];
+    run(&all.concat())
+}
 
-    fn bench(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let all = [&["bench-load", "--servers", &self.address, "--seconds", "1"], arguments];
-        run(&all.concat())
-    }
-
-    /// How many accounts it has whose name begins with `bench-`.
-    fn accounts(&self) -> u64 {
-        let mut stream = connected(&self.address);
-        let name = format!("probe-{}", stream.get_ref().local_addr().unwrap().port());
-        let ask = format!(
-            "{{\"cmd\": \"create\", \"src\": \"{name}\", \"body\": \"secret\"}}\n\
+/// How many accounts it has whose name begins with `bench-`.
+fn accounts(server: &TestServer) -> u64 {
+    let mut stream = connected(server.address());
+    let name = format!("probe-{}", stream.get_ref().local_addr().unwrap().port());
+    let ask = format!(
+        "{{\"cmd\": \"create\", \"src\": \"{name}\", \"body\": \"secret\"}}\n\
              {{\"cmd\": \"list\", \"body\": \"bench-*\"}}\n"
-        );
-        stream.write_all(ask.as_bytes()).unwrap();
-        let answer = BufReader::new(stream).lines().nth(1).unwrap().unwrap();
-        assert!(answer.contains("\"cmd\": \"list\""), "{answer}");
-        number(&answer, "limit")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        killed(&mut self.child);
-    }
+    );
+    stream.write_all(ask.as_bytes()).unwrap();
+    let answer = BufReader::new(stream).lines().nth(1).unwrap().unwrap();
+    assert!(answer.contains("\"cmd\": \"list\""), "{answer}");
+    number(&answer, "limit")
 }
 
 /// The number behind `"key": ` in one line of JSON.
@@ -75,20 +48,23 @@ fn number(json: &str, key: &str) -> u64 {
 
 #[test]
 fn a_second_of_load_is_acknowledged_delivered_and_all_in_the_history() {
-    let server = Server::start();
+    let server = server();
     for codec in ["binary", "json"] {
-        let pid = server.child.id().to_string();
-        let (code, out, error) = server.bench(&[
-            "--clients=3",
-            "--pipeline=4",
-            "--size=50",
-            "--idle=5",
-            "--json",
-            "--protocol",
-            codec,
-            "--server-pid",
-            &pid,
-        ]);
+        let pid = server.pid().to_string();
+        let (code, out, error) = bench(
+            &server,
+            &[
+                "--clients=3",
+                "--pipeline=4",
+                "--size=50",
+                "--idle=5",
+                "--json",
+                "--protocol",
+                codec,
+                "--server-pid",
+                &pid,
+            ],
+        );
         assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
         assert_eq!(out.lines().count(), 1, "{out}");
         let acknowledged = number(&out, "acknowledged");
@@ -116,8 +92,8 @@ fn a_second_of_load_is_acknowledged_delivered_and_all_in_the_history() {
 
 #[test]
 fn a_lone_client_sends_the_number_of_messages_asked_for_and_people_can_read_the_figures() {
-    let server = Server::start();
-    let (code, out, error) = server.bench(&["--clients=1", "--pipeline=1", "--messages=7"]);
+    let server = server();
+    let (code, out, error) = bench(&server, &["--clients=1", "--pipeline=1", "--messages=7"]);
     assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
     assert!(out.starts_with("1 clients, 1 in flight each, 128 bytes, binary, at "), "{out}");
     for line in [
@@ -133,10 +109,10 @@ fn a_lone_client_sends_the_number_of_messages_asked_for_and_people_can_read_the_
 
 #[test]
 fn people_can_read_what_idle_sessions_cost() {
-    let server = Server::start();
-    let pid = server.child.id().to_string();
+    let server = server();
+    let pid = server.pid().to_string();
     let (code, out, error) =
-        server.bench(&["--clients=1", "--messages=1", "--idle=20", "--server-pid", &pid]);
+        bench(&server, &["--clients=1", "--messages=1", "--idle=20", "--server-pid", &pid]);
     assert_eq!((code, error.as_str()), (Some(0), ""), "{out}");
     let line = out.lines().find(|line| line.starts_with("idle ")).expect("a line of its own");
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -150,20 +126,20 @@ fn people_can_read_what_idle_sessions_cost() {
 
 #[test]
 fn the_accounts_of_a_run_are_deleted_unless_they_are_to_be_kept() {
-    let server = Server::start();
+    let server = server();
     for (arguments, left) in [(&[][..], 0), (&["--keep"], 3)] {
         let arguments = [&["--clients=3", "--messages=10"], arguments].concat();
-        assert_eq!(server.bench(&arguments).0, Some(0));
-        assert_eq!(server.accounts(), left, "{arguments:?}");
+        assert_eq!(bench(&server, &arguments).0, Some(0));
+        assert_eq!(accounts(&server), left, "{arguments:?}");
     }
 }
 
 #[test]
 fn ctrl_c_ends_the_load_early_with_the_figures_so_far() {
-    let server = Server::start();
+    let server = server();
     let mut pty = Pty::open();
     let mut command =
-        chatctl(&["bench-load", "--servers", &server.address, "--seconds=3600", "--json"]);
+        chatctl(&["bench-load", "--servers", server.address(), "--seconds=3600", "--json"]);
     let mut child = spawn_on_pty(command.args(["--clients=2", "--pipeline=1"]), &pty).unwrap();
     pty.read_until(" delivered/s, ");
     pty.type_text("\u{3}");
@@ -172,7 +148,7 @@ fn ctrl_c_ends_the_load_early_with_the_figures_so_far() {
     assert!(out.contains("\"missing\": 0, \"doubled\": 0"), "{out}");
     pty.read_until("}\r\n");
     assert_eq!(exit_of(&mut child).code(), Some(0));
-    assert_eq!(server.accounts(), 0, "they are deleted all the same");
+    assert_eq!(accounts(&server), 0, "they are deleted all the same");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::TempDir;
 use crate::support::bounded::{Pipes, RUN, Run, exit_of};
+use crate::support::{PROGRAM, TempDir};
 
 fn demo(chatctl: &str, temporary: &Path) -> Command {
     let mut command = Command::new("sh");
@@ -18,7 +18,7 @@ fn demo(chatctl: &str, temporary: &Path) -> Command {
 #[test]
 fn the_demo_ends_with_0_without_a_terminal_and_leaves_nothing_behind() {
     let dir = TempDir::new("demo");
-    let output = demo(env!("CARGO_BIN_EXE_chatctl"), dir.path()).run();
+    let output = demo(PROGRAM, dir.path()).run();
     let (out, error) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{error}");
@@ -31,7 +31,7 @@ fn the_demo_ends_with_0_without_a_terminal_and_leaves_nothing_behind() {
 #[test]
 fn a_demo_that_is_broken_off_ends_with_1_and_leaves_nothing_behind() {
     let dir = TempDir::new("demo-broken-off");
-    let mut child = demo(env!("CARGO_BIN_EXE_chatctl"), dir.path()).spawn().expect("a shell");
+    let mut child = demo(PROGRAM, dir.path()).spawn().expect("a shell");
     let mut lines = child.lines_within(RUN, "the demo's next line").lines();
     let told = lines.find(|line| line.as_ref().is_ok_and(|line| line.ends_with(" is PRIMARY")));
     assert!(told.is_some(), "it gets as far as that");

@@ -1,7 +1,7 @@
 //! `make install` and `make uninstall`, into a folder of the test's own.
 
-use crate::support::TempDir;
 use crate::support::bounded::Run;
+use crate::support::{PROGRAM, TempDir};
 use chatctl::cli::completions;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn make(target: &str, destination: &Path) {
 }
 
 fn make_with(target: &str, variables: &[&str]) {
-    let binary = format!("BINARY={}", env!("CARGO_BIN_EXE_chatctl"));
+    let binary = format!("BINARY={PROGRAM}");
     done(make_command(target).args(variables).arg(binary).run());
 }
 
@@ -89,7 +89,7 @@ fn install_puts_program_pages_and_completions_below_the_prefix_and_uninstall_tak
 #[test]
 fn what_is_installed_is_readable_by_all_under_a_strict_umask() {
     let home = TempDir::new("umask");
-    let binary = format!("BINARY={}", env!("CARGO_BIN_EXE_chatctl"));
+    let binary = format!("BINARY={PROGRAM}");
     let destination = format!("DESTDIR={}/root", home.path().display());
     let make = make_command("install");
     let mut shell = Command::new("sh");
@@ -116,7 +116,7 @@ fn a_program_that_cannot_be_installed_is_refused_and_nothing_is_installed() {
     let home = TempDir::new("refused");
     let path = |name: &str| home.path().join(name).display().to_string();
     // The machine that an ELF file is for is a number of two bytes at 18: none has this one.
-    let mut foreign = fs::read(env!("CARGO_BIN_EXE_chatctl")).unwrap();
+    let mut foreign = fs::read(PROGRAM).unwrap();
     foreign[18..20].copy_from_slice(&[0xfe, 0xca]);
     fs::write(path("foreign"), foreign).unwrap();
     fs::set_permissions(path("foreign"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -131,7 +131,7 @@ fn a_program_that_cannot_be_installed_is_refused_and_nothing_is_installed() {
         let error = refused(make_command("install").args([&binary, &destination]).run());
         assert!(error.contains(said), "{error}");
     }
-    let binary = format!("BINARY={}", env!("CARGO_BIN_EXE_chatctl"));
+    let binary = format!("BINARY={PROGRAM}");
     let destination = format!("DESTDIR={}/", path("root"));
     let relative = [binary.as_str(), &destination, "PREFIX=usr"];
     let error = refused(make_command("install").args(relative).run());
@@ -152,7 +152,7 @@ fn install_finds_the_program_where_cargo_built_it() {
     ] {
         let release = home.path().join(folder);
         fs::create_dir_all(&release).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_chatctl"), release.join("chatctl")).unwrap();
+        fs::copy(PROGRAM, release.join("chatctl")).unwrap();
         let mut make = make_command("install");
         for (name, value) in &variables {
             make.env(name, if value.is_empty() { home.path() } else { Path::new(value) });

@@ -10,20 +10,12 @@ mod man;
 mod members;
 mod recover;
 
-use crate::support::TempDir;
 use crate::support::bounded::{Pipes, Run, output_of};
+use crate::support::{TempDir, chatctl};
 use chatctl::cli::table;
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
-
-/// The built binary, with nothing of the tester's environment that it reads.
-pub fn chatctl(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(arguments).stdin(Stdio::null());
-    command.env_remove("CHATCTL_SERVERS").env_remove("CHATCTL_PASSWORD");
-    command
-}
+use std::process::{Output, Stdio};
 
 pub fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("output is UTF-8");

@@ -8,13 +8,13 @@ use std::process::{Command, Output};
 use chatctl::sys::process;
 
 use super::{chatctl, said};
-use crate::support::TempDir;
 use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, damage_text, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Launch, password_of};
 use crate::support::small_disk::SmallDisk;
 use crate::support::talker::Talker;
+use crate::support::{PROGRAM, TempDir};
 
 fn recover(flags: &[&str], directory: &Path, answer: &str) -> Output {
     let mut command = chatctl(&["recover"]);
@@ -109,11 +109,11 @@ fn a_recovered_server_forgets_the_members_it_had_and_grows_again() {
     let kept = (1..4).find(|&place| place != gone).unwrap();
     let mut old = cluster.spawn(kept);
     let added = format!("{}={}", name_of(kept), cluster.peers()[kept]);
-    old.process().wait_for_trace("another cluster");
+    old.wait_for_trace("another cluster");
     let (code, _, error) = said(&cluster.members(&[left], &["add", &added]));
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("belongs to another cluster"), "{error}");
-    old.process().kill9();
+    old.kill9();
     for place in 1..4 {
         fs::remove_dir_all(cluster.path(&name_of(place))).unwrap();
         cluster.let_in(&[left], place);
@@ -245,7 +245,7 @@ fn a_failure_leaves_nothing_behind_and_says_what_to_do() {
         assert_eq!(names(home.path()), ["data"], "{what}");
     };
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -f 32 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_chatctl")]);
+    command.args(["-c", "ulimit -f 32 && exec \"$@\"", "sh", PROGRAM]);
     command.args(["recover", "--force", "--yes"]).arg(&directory);
     let (code, _, error) = said(&run(command, ""));
     assert_eq!(code, Some(1), "{error}");

@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 
-use crate::cli::chatctl;
 use crate::support::TempDir;
 use crate::support::bounded::{Pipes, RUN, Run, exit_of, joined_within, serve};
+use crate::support::chatctl;
 use crate::support::sys::{Pty, spawn_on_pty};
 use chatctl::protocol::framing::{self, Codec, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::screen::real::in_shell;
 use crate::support::bounded::{Accept, Bound, Bounded, Pipes, Run, exit_of, output_of, serve};
+use crate::support::server::{Launch, TestServer};
 use crate::support::sys::{Pty, kill, spawn_on_pty};
-use crate::support::{Rng, TempDir, env_number};
+use crate::support::{Rng, TempDir, chatctl, env_number, text};
 use chatctl::protocol::Message;
 use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::sys::poll::{self, PollFd};
@@ -19,14 +20,21 @@ use chatctl::sys::signal;
 /// A server that can be killed and started again at the same place.
 pub struct Server {
     pub dir: TempDir,
-    child: Option<Child>,
+    launch: Launch,
+    server: Option<TestServer>,
 }
 
 impl Server {
     pub fn start(name: &str) -> Server {
-        let mut server = Server { dir: TempDir::new(name), child: None };
-        server.start_again();
-        server
+        let dir = TempDir::new(name);
+        let address = format!("unix:{}", dir.path().join("socket").display());
+        let launch = Launch::on(&dir.path().join("data")).listen(&[&address]);
+        let server = Some(launch.clone().start());
+        Server { dir, launch, server }
+    }
+
+    fn running(&self) -> &TestServer {
+        self.server.as_ref().expect("it runs")
     }
 
     pub fn address(&self) -> String {
@@ -34,26 +42,15 @@ impl Server {
     }
 
     pub fn start_again(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["serve", "--password-iterations", "1000", "--segment-mib", "1"]);
-        command.args(["--listen", &self.address()]);
-        command.arg("--data-dir").arg(self.dir.path().join("data"));
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
-        let mut line = String::new();
-        let mut stdout = child.lines("the server's start line");
-        self.child = Some(child);
-        stdout.read_line(&mut line).expect("it says where it serves");
-        assert!(line.contains("serves at"), "{line:?}");
+        self.server = Some(self.launch.clone().start());
     }
 
     pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("it runs");
-        child.kill().expect("it can be killed");
-        exit_of(&mut child);
+        self.server = None;
     }
 
     pub fn signal(&self, number: i32) {
-        kill(self.child.as_ref().expect("it runs").id(), number).expect("it runs");
+        self.running().signal(number);
     }
 
     /// A client's command, with a state folder of its own for each account.
@@ -66,9 +63,9 @@ impl Server {
     }
 
     pub fn client_of(&self, servers: &str, user: &str, state: &str, timeout_s: u32) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["chat", "--servers", servers, "--user", user]);
-        command.args(["--timeout", &timeout_s.to_string()]);
+        let timeout = timeout_s.to_string();
+        let mut command =
+            chatctl(&["chat", "--servers", servers, "--user", user, "--timeout", &timeout]);
         command.arg("--state-dir").arg(self.dir.path().join(state));
         command.env("CHATCTL_PASSWORD", "open sesame").env("NO_COLOR", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -93,14 +90,6 @@ impl Server {
         assert!(output.status.success(), "{output:?}");
         let stdout = String::from_utf8(output.stdout).expect("UTF-8");
         stdout.lines().filter_map(|line| field(line, "text")).collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.child.is_some() {
-            self.kill();
-        }
     }
 }
 
@@ -159,10 +148,6 @@ pub fn field(line: &str, key: &str) -> Option<String> {
     let at = line.find(&start)? + start.len();
     let length = line[at..].find('"')?;
     Some(line[at..at + length].to_string())
-}
-
-fn text_of(output: &[u8]) -> String {
-    String::from_utf8_lossy(output).into_owned()
 }
 
 #[test]
@@ -285,13 +270,13 @@ fn what_cannot_be_sent_in_time_stays_and_is_sent_once_by_the_next_client() {
     let mut late = server.client_with("alice", "alice", 1);
     let output = late.args(["--send", "bob", "first"]).run();
     assert_eq!(output.status.code(), Some(1));
-    let said = text_of(&output.stderr);
+    let said = text(&output.stderr);
     assert!(said.contains("do not send it again") && said.contains("outbox"), "{said}");
     let mut client = server.client_with("alice", "alice", 1).spawn().expect("it runs");
     client.input().write_all(b"/msg bob second\n").expect("it reads");
     let output = output_of(client);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text_of(&output.stderr).contains("2 messages not sent yet"), "{output:?}");
+    assert!(text(&output.stderr).contains("2 messages not sent yet"), "{output:?}");
     server.start_again();
     assert_eq!(Client::start(&server, "alice").end().0, Some(0));
     assert_eq!(server.history("bob", "alice"), ["first", "second"]);
@@ -324,7 +309,7 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
     server.create("bob");
     let run = |arguments: &[&str]| -> (Option<i32>, String, String) {
         let output = server.client("alice").args(arguments).run();
-        (output.status.code(), text_of(&output.stdout), text_of(&output.stderr))
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
     assert_eq!(run(&["--send", "bob", "hi"]), (Some(0), String::new(), String::new()));
     let (code, out, _) = run(&["--list"]);
@@ -344,7 +329,7 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
     wrong.env("CHATCTL_PASSWORD", "wrong").arg("--list");
     let output = wrong.run();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text_of(&output.stderr).contains("wrong-credentials"), "{output:?}");
+    assert!(text(&output.stderr).contains("wrong-credentials"), "{output:?}");
 }
 
 #[test]
@@ -395,7 +380,7 @@ fn a_server_that_redirects_and_closes_is_left_for_good() {
         let servers = format!("{address},{}", server.address());
         let mut client = server.client_of(&servers, "alice", "alice", 30);
         let output = client.arg("--list").run();
-        assert_eq!(text_of(&output.stdout), "alice\n", "{}", text_of(&output.stderr));
+        assert_eq!(text(&output.stdout), "alice\n", "{}", text(&output.stderr));
         // Its close was no failure of the server that it named.
         assert_eq!(count.load(Ordering::Relaxed), round);
     }
@@ -409,7 +394,7 @@ fn a_redirect_out_of_the_list_is_not_followed_but_named() {
     let (address, count) = redirecting(elsewhere.clone());
     let output = server.client_of(&address, "alice", "alice", 1).arg("--list").run();
     assert_eq!(output.status.code(), Some(1));
-    let error = text_of(&output.stderr);
+    let error = text(&output.stderr);
     let says = format!("{address} names {elsewhere} as PRIMARY, which --servers does not list");
     assert!(error.contains(&says), "{error}");
     assert!(count.load(Ordering::Relaxed) > 0);
@@ -426,12 +411,12 @@ fn commands_from_a_pipe_take_effect_in_their_order() {
     let script =
         "/to bob\none\n/msg bob two\n/history bob\n/delete last\n/history bob\n/nonsense\n";
     let output = server.piped("alice", script);
-    let texts: Vec<String> = text_of(&output.stdout)
+    let texts: Vec<String> = text(&output.stdout)
         .lines()
         .filter_map(|line| line.split_once("alice -> bob: ").map(|(_, text)| text.to_string()))
         .collect();
     assert_eq!(texts, ["one", "two", "one", "two", "one"], "sent, history, history");
-    assert!(text_of(&output.stdout).contains("there is no /nonsense"));
+    assert!(text(&output.stdout).contains("there is no /nonsense"));
     assert_eq!(output.status.code(), Some(1), "a wrong command is told by the exit code");
 }
 
@@ -442,7 +427,7 @@ fn what_is_deleted_as_the_last_is_what_the_line_before_has_sent() {
     server.create("bob");
     let script = "/delete last\n/msg bob one\n/msg bob two\n/delete last\n/delete last\n";
     let output = server.piped("alice", script);
-    assert!(text_of(&output.stdout).contains("nothing was sent from here"), "{output:?}");
+    assert!(text(&output.stdout).contains("nothing was sent from here"), "{output:?}");
     assert_eq!(server.history("alice", "bob"), ["one"]);
 }
 
@@ -456,14 +441,13 @@ fn an_output_that_nobody_reads_any_more_is_no_error() {
     input.write_all(b"/help\n").expect("it reads");
     drop(input);
     let output = output_of(child);
-    assert_eq!((output.status.code(), text_of(&output.stderr)), (Some(0), String::new()));
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
 /// A client at a terminal, logged in.
 fn at_terminal(server: &Server, user: &str) -> (Pty, Child) {
     let mut pty = Pty::open();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(["chat", "--servers", &server.address(), "--user", user]);
+    let mut command = chatctl(&["chat", "--servers", &server.address(), "--user", user]);
     command.arg("--state-dir").arg(server.dir.path().join(format!("{user}-terminal")));
     command.arg("--plain");
     command.env("NO_COLOR", "1").env("TERM", "xterm").env_remove("CHATCTL_PASSWORD");
@@ -529,8 +513,8 @@ fn the_servers_come_from_the_environment_and_the_codec_from_its_flag() {
     for (flags, is_json) in [(&[][..], false), (&["--protocol=json"], true)] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let dir = TempDir::new("client-codec");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["chat", "--user=alice", "--list", "--timeout=1"]).args(flags);
+        let mut command = chatctl(&["chat", "--user=alice", "--list", "--timeout=1"]);
+        command.args(flags);
         command.arg("--state-dir").arg(dir.path());
         command.env("CHATCTL_PASSWORD", "open sesame");
         command.env("CHATCTL_SERVERS", listener.local_addr().expect("it is bound").to_string());
@@ -551,7 +535,7 @@ fn the_servers_come_from_the_environment_and_the_codec_from_its_flag() {
     assert!(output.status.success());
     let mut command = server.client("alice");
     let output = command.args(["--protocol=json", "--history", "alice"]).run();
-    assert!(text_of(&output.stdout).ends_with("alice -> alice: as \"JSON\"\n"), "{output:?}");
+    assert!(text(&output.stdout).ends_with("alice -> alice: as \"JSON\"\n"), "{output:?}");
 }
 
 #[test]
@@ -597,7 +581,7 @@ fn a_password_is_changed_and_an_account_deleted_after_questions_at_the_terminal(
     pty.read_until("the account is deleted");
     assert!(exit_of(&mut child).success());
     let output = server.client("bob").arg("--list").run();
-    assert_eq!(text_of(&output.stdout), "bob\n");
+    assert_eq!(text(&output.stdout), "bob\n");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chatctl::client::show::OUT_OF_DATE;
 
 use crate::support::bounded::{Bound, Bounded, Gathered, Pipes, Run, exit_of, output_of};
+use crate::support::chatctl;
 use crate::support::cluster::Cluster;
 use crate::support::server::password_of;
 use crate::support::sys::{Pty, spawn_on_pty};
@@ -20,9 +21,10 @@ struct Chat {
 }
 
 fn command(cluster: &Cluster, user: &str, seconds: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
     let servers = cluster.addresses().join(",");
-    command.args(["chat", "--servers", &servers, "--user", user, "--timeout", seconds, "--json"]);
+    let flags = ["--user", user, "--timeout", seconds, "--json"];
+    let mut command = chatctl(&["chat", "--servers", &servers]);
+    command.args(flags);
     command.arg("--state-dir").arg(cluster.path(&format!("state-{user}")));
     command.env("CHATCTL_PASSWORD", password_of(user)).env("NO_COLOR", "1");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -137,8 +139,8 @@ fn every_kind_of_chat_says_at_login_that_accounts_may_be_out_of_date_without_a_m
     }
     cluster.wait("the last one does not notice", || cluster.status_of(left, "read_only") == "yes");
     let chat = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["chat", "--servers", &cluster.addresses()[left], "--user", "alice"]);
+        let mut command =
+            chatctl(&["chat", "--servers", &cluster.addresses()[left], "--user", "alice"]);
         command.arg("--state-dir").arg(cluster.path("state-alice"));
         command.env("CHATCTL_PASSWORD", password_of("alice"));
         command.env("NO_COLOR", "1").env("TERM", "xterm");

@@ -2,13 +2,13 @@
 //! The rule itself, with clocks that jump, has its tests in `tests/time` and in the simulator.
 
 use std::path::Path;
-use std::process::Command as Process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chatctl::chat::Command;
 use chatctl::wal::{self, DataDir, Identity, Options, hard_state};
 
 use crate::support::bounded::Run;
+use crate::support::chatctl;
 use crate::support::cluster::Cluster;
 use crate::support::raw_client::ask;
 use crate::support::server::TestServer;
@@ -41,10 +41,10 @@ fn poison(data_dir: &Path) -> u64 {
 
 /// The kinds and times of what `dump-log` shows with these flags.
 fn dumped(data_dir: &Path, flags: &[&str]) -> Vec<u64> {
-    let mut command = Process::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(["dump-log", "--json", "--kind", "send"]).args(flags).arg(data_dir);
+    let mut command = chatctl(&["dump-log", "--json", "--kind", "send"]);
+    command.args(flags).arg(data_dir);
     let output = command.run();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{output:?}");
     let time_of = |line: &str| {
         let (_, rest) = line.split_once("\"time\": ")?;
         rest.split(',').next()?.parse().ok()

@@ -12,6 +12,7 @@ use crate::support::cluster::{Cluster, name_of};
 use crate::support::raw_client::ask;
 use crate::support::server::{Ended, Launch, TestServer};
 use crate::support::talker::Talker;
+use crate::support::{chatctl, text};
 
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").args([from, to]).run().status;
@@ -91,7 +92,7 @@ fn an_old_directory_put_back_is_refused_by_who_met_the_later_start_and_nothing_i
     let mut old = cluster.spawn(b);
     cluster.put(third, third_starting);
     cluster.server(third).wait_for_trace("old copy: its data directory was copied or rolled back");
-    let Ended { status, stderr } = old.process().ended();
+    let Ended { status, stderr } = old.ended();
     assert_eq!(status.code(), Some(1), "{stderr}");
     let third_name = name_of(third);
     let line = format!("is an old copy of {name}'s: {third_name} has met a later start of it");
@@ -108,8 +109,8 @@ fn an_old_directory_put_back_is_refused_by_who_met_the_later_start_and_nothing_i
     alice.send("alice", 22, "two of three go on");
     // What it says brings it back.
     fs::rename(cluster.path(&name), cluster.path("marked")).unwrap();
-    let mut starting = cluster.spawn(b);
-    starting.process().wait_for_trace("chatctl members replace");
+    let starting = cluster.spawn(b);
+    starting.wait_for_trace("chatctl members replace");
     cluster.members_ok(&[primary, third], &["replace", &name]);
     cluster.put(b, starting);
     cluster.wait_until_it_votes(&[primary, third], &name);
@@ -117,11 +118,8 @@ fn an_old_directory_put_back_is_refused_by_who_met_the_later_start_and_nothing_i
     cluster.stop_and_compare_logs();
     assert_eq!(state(&cluster.path(&name)).boots.newest().unwrap().number, 1, "a new history");
     // When all others are gone for good, what it has can still be had.
-    let recover = Command::new(env!("CARGO_BIN_EXE_chatctl"))
-        .args(["recover", "--force", "--yes"])
-        .arg(cluster.path("marked"))
-        .run();
-    let said = String::from_utf8_lossy(&recover.stdout).into_owned();
+    let recover = chatctl(&["recover", "--force", "--yes"]).arg(cluster.path("marked")).run();
+    let said = text(&recover.stdout);
     assert!(recover.status.success(), "{recover:?}");
     assert!(said.contains("is marked as an old copy"), "{said}");
     let fresh = state(&cluster.path("marked"));
@@ -154,7 +152,7 @@ fn an_old_directory_put_back_beside_servers_that_go_on_is_refused_by_them() {
     cluster.kill9(b);
     put_back(&cluster, &name);
     let mut old = cluster.spawn(b);
-    let Ended { stderr, .. } = old.process().ended();
+    let Ended { stderr, .. } = old.ended();
     assert!(stderr.contains("is an old copy"), "{stderr}");
     alice.send("alice", 11, "two of three go on");
     assert_eq!(alice.history("alice").len(), 11);
@@ -164,8 +162,8 @@ fn an_old_directory_put_back_beside_servers_that_go_on_is_refused_by_them() {
 fn a_directory_copied_while_its_cluster_was_being_formed_is_refused_afterwards() {
     let mut cluster = Cluster::new("old-copy-forming", 3, &[]);
     let mut c = cluster.spawn(2);
-    c.process().wait_for_trace("waiting for a (not connected)");
-    c.process().kill9();
+    c.wait_for_trace("waiting for a (not connected)");
+    c.kill9();
     copy(&cluster.path("c"), &cluster.path("copy"));
     cluster.start_all();
     let mut alice = Talker::new(cluster.addresses(), "alice");
@@ -173,7 +171,7 @@ fn a_directory_copied_while_its_cluster_was_being_formed_is_refused_afterwards()
     cluster.kill9(2);
     put_back(&cluster, "c");
     let mut c = cluster.spawn(2);
-    let Ended { status, stderr } = c.process().ended();
+    let Ended { status, stderr } = c.ended();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("is an old copy of c's"), "{stderr}");
     does_not_start(cluster.launch(2), "is an old copy of c's");

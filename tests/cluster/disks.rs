@@ -10,6 +10,7 @@ use crate::support::bounded::Run;
 use crate::support::cluster::Cluster;
 use crate::support::eventually;
 use crate::support::raw_client::{Ask, ask};
+use crate::support::small_disk::SmallDisk;
 use crate::support::talker::Talker;
 
 /// A message of 60,000 bytes.
@@ -27,7 +28,7 @@ fn a_server_that_was_away_for_long_is_brought_up_to_date_from_the_disk() {
     cluster.kill9(away);
     // More than is kept in memory for it.
     let mut sender = cluster.server(primary).login("alice");
-    let count = 800;
+    let count = 600;
     for first in (1..=count).step_by(20) {
         let batch: Vec<Ask> = (first..first + 20).map(large).collect();
         sender.send_all(&batch);
@@ -47,31 +48,12 @@ fn a_server_that_was_away_for_long_is_brought_up_to_date_from_the_disk() {
     cluster.stop_and_compare_logs();
 }
 
-/// A small file system in memory, which needs root.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(path: PathBuf) -> Option<Small> {
-        fs::create_dir_all(&path).unwrap();
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs"]).arg(&path);
-        let mounted = command.try_run().is_ok_and(|output| output.status.success());
-        mounted.then_some(Small(path))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).try_run();
-    }
-}
-
 #[test]
 fn a_primary_whose_disk_is_full_hands_over_and_the_others_go_on() {
     let mut cluster = Cluster::new("full", 3, &[]);
-    let Some(_small) = Small::mount(cluster.path("a")) else {
-        println!("skipped: needs root for a tmpfs");
-        return;
+    let _small = match SmallDisk::mount(&cluster.path("a"), 6 << 20) {
+        Ok(small) => small,
+        Err(why) => return println!("skipped: {why}"),
     };
     cluster.start_all();
     let mut alice = Talker::new(cluster.addresses(), "alice");

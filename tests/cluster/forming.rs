@@ -11,23 +11,23 @@ use chatctl::wal::{self, DataDir, Disk, Identity};
 
 use crate::support::bounded::connected;
 use crate::support::cluster::{Cluster, list_of, make_secret, name_of};
-use crate::support::server::{Ended, Launch, Starting};
+use crate::support::server::{Ended, Launch, TestServer};
 use crate::support::talker::Talker;
 use crate::support::{Rng, env_number};
 
 #[test]
 fn servers_that_start_one_after_the_other_say_whom_they_wait_for_and_form_one_cluster() {
     let mut cluster = Cluster::new("stagger", 3, &[]);
-    let mut c = cluster.spawn(2);
+    let c = cluster.spawn(2);
     let waits = "waiting for a (not connected), b (not connected)";
-    c.process().wait_for_trace(waits);
-    c.process().wait_for_trace("a cluster of 3 servers survives one failure");
+    c.wait_for_trace(waits);
+    c.wait_for_trace("a cluster of 3 servers survives one failure");
     let mut a = cluster.spawn(0);
-    a.process().wait_for_trace("waiting for b (not connected: connection refused)");
-    assert_eq!(c.process().stderr().matches(waits).count(), 1, "said once");
+    a.wait_for_trace("waiting for b (not connected: connection refused)");
+    assert_eq!(c.stderr().matches(waits).count(), 1, "said once");
     // One is killed while it waits, and comes back.
-    a.process().kill9();
-    c.process().wait_for_trace("peer a is down");
+    a.kill9();
+    c.wait_for_trace("peer a is down");
     let (a, b) = (cluster.spawn(0), cluster.spawn(1));
     for (place, starting) in [a, b, c].into_iter().enumerate() {
         cluster.put(place, starting);
@@ -95,9 +95,9 @@ fn strangers_at_the_peers_port_cost_next_to_nothing() {
 fn one_that_is_told_to_stop_while_it_waits_stops_and_goes_on_later() {
     let mut cluster = Cluster::new("form-stop", 3, &[]);
     let mut a = cluster.spawn(0);
-    a.process().wait_for_trace("forming the cluster: waiting for");
-    a.process().signal(signal::TERM);
-    assert!(a.process().ended().status.success());
+    a.wait_for_trace("forming the cluster: waiting for");
+    a.signal(signal::TERM);
+    assert!(a.ended().status.success());
     cluster.start_all();
     Talker::new(cluster.addresses(), "alice").send("alice", 1, "formed");
 }
@@ -105,8 +105,8 @@ fn one_that_is_told_to_stop_while_it_waits_stops_and_goes_on_later() {
 #[test]
 fn a_client_that_comes_to_a_server_that_still_waits_is_turned_away_at_once() {
     let mut cluster = Cluster::new("form-turned-away", 2, &[]);
-    let mut a = cluster.spawn(0);
-    a.process().wait_for_trace("forming the cluster: waiting for");
+    let a = cluster.spawn(0);
+    a.wait_for_trace("forming the cluster: waiting for");
     for _ in 0..3 {
         let mut client = connected(&cluster.addresses()[0]);
         assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "closed");
@@ -119,8 +119,8 @@ fn a_client_that_comes_to_a_server_that_still_waits_is_turned_away_at_once() {
     let name = name_of(1);
     cluster.kill9(1);
     fs::remove_dir_all(cluster.path(&name)).unwrap();
-    let mut b = cluster.spawn(1);
-    b.process().wait_for_trace("chatctl members replace");
+    let b = cluster.spawn(1);
+    b.wait_for_trace("chatctl members replace");
     let mut client = connected(&cluster.addresses()[1]);
     assert_eq!(client.read(&mut [0; 64]).unwrap(), 0, "closed");
 }
@@ -144,11 +144,11 @@ fn without_c(name: &str) -> Cluster {
 }
 
 /// c is refused by the others, with a line on both sides, and they go on.
-fn refused(cluster: &mut Cluster, mut c: Starting, why: &str) {
-    c.process().wait_for_trace(why);
+fn refused(cluster: &mut Cluster, mut c: TestServer, why: &str) {
+    c.wait_for_trace(why);
     cluster.server(0).wait_for_trace(why);
     Talker::new(&cluster.addresses()[..2], "alice").send("alice", 2, "goes on");
-    c.process().kill9();
+    c.kill9();
 }
 
 #[test]
@@ -172,11 +172,11 @@ fn a_server_whose_directory_was_emptied_is_refused() {
     fs::remove_dir_all(cluster.path("b")).unwrap();
     fs::remove_dir_all(cluster.path("c")).unwrap();
     let (mut b, mut c) = (cluster.spawn(1), cluster.spawn(2));
-    b.process().wait_for_trace("wrong incarnation");
-    c.process().wait_for_trace("forming the cluster: waiting for a (not connected");
+    b.wait_for_trace("wrong incarnation");
+    c.wait_for_trace("forming the cluster: waiting for a (not connected");
     for starting in [&mut b, &mut c] {
-        assert!(!starting.process().stderr().contains("the cluster is formed"));
-        starting.process().kill9();
+        assert!(!starting.stderr().contains("the cluster is formed"));
+        starting.kill9();
     }
 }
 
@@ -238,10 +238,10 @@ fn whichever_is_killed_while_a_cluster_is_formed_it_is_formed_when_it_is_back() 
     let mut rng = Rng::new(seed);
     for _ in 0..kills {
         let mut cluster = Cluster::new("form-kill", 3, &[]);
-        let mut starting: Vec<Starting> = (0..3).map(|place| cluster.spawn(place)).collect();
+        let mut starting: Vec<TestServer> = (0..3).map(|place| cluster.spawn(place)).collect();
         let victim = rng.below(3) as usize;
         std::thread::sleep(Duration::from_micros(rng.below(80_000)));
-        starting[victim].process().kill9();
+        starting[victim].kill9();
         starting[victim] = cluster.spawn(victim);
         for (place, starting) in starting.into_iter().enumerate() {
             cluster.put(place, starting);

@@ -1,7 +1,7 @@
 //! Servers come and go while clients go on.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use super::Conversation;
@@ -9,14 +9,9 @@ use chatctl::limits;
 
 use crate::support::bounded::{Run, WHOLE, scope};
 use crate::support::cluster::{Cluster, name_of};
-use crate::support::server::{Ended, Launch, Starting, ask};
-use crate::support::sys;
+use crate::support::server::{Ended, Launch, TestServer, ask};
 use crate::support::talker::Talker;
-
-fn said(output: &Output) -> String {
-    let both = [&output.stdout, &output.stderr];
-    both.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
-}
+use crate::support::{chatctl, said, sys};
 
 /// It is refused, with exit code 1, and says why.
 fn refused(output: &Output, why: &str) {
@@ -93,8 +88,8 @@ fn a_wiped_server_is_refused_until_it_is_replaced_and_its_old_directory_from_the
     fs::rename(cluster.path(&name), cluster.path("old")).unwrap();
     let output = cluster.members(&others, &["replace", &name]);
     refused(&output, "does not answer");
-    let mut starting = cluster.spawn(wiped);
-    starting.process().wait_for_trace("chatctl members replace");
+    let starting = cluster.spawn(wiped);
+    starting.wait_for_trace("chatctl members replace");
     let said = cluster.members_ok(&others, &["replace", &name]);
     assert!(said.contains("without a vote until it has caught up"), "{said}");
     cluster.put(wiped, starting);
@@ -111,9 +106,9 @@ fn a_wiped_server_is_refused_until_it_is_replaced_and_its_old_directory_from_the
     // The old directory comes back, and is not let in.
     cluster.kill9(wiped);
     let mut old = cluster.launch(wiped).data_dir(&cluster.path("old")).spawn();
-    old.process().wait_for_trace("wrong incarnation");
+    old.wait_for_trace("wrong incarnation");
     conversation.wait_for(&cluster, 50);
-    old.process().kill9();
+    old.kill9();
     cluster.restart(wiped);
     conversation.stop_and_check();
     cluster.stop_and_compare_logs();
@@ -161,12 +156,12 @@ fn a_removed_server_that_is_started_again_disturbs_nobody() {
     cluster.members_ok(&[primary], &["remove", &name]);
     let term = cluster.status_of(primary, "term");
     let mut back = cluster.spawn(gone);
-    back.process().wait_for_trace("refuses this server");
-    back.process().wait_for_trace("wrong id");
-    back.process().wait_for_traces("CANDIDATE in term", 2);
+    back.wait_for_trace("refuses this server");
+    back.wait_for_trace("wrong id");
+    back.wait_for_traces("CANDIDATE in term", 2);
     conversation.wait_for(&cluster, 200);
     assert_eq!(cluster.status_of(primary, "term"), term, "{}", cluster.traces());
-    back.process().kill9();
+    back.kill9();
     // With an empty directory it may come again.
     fs::remove_dir_all(cluster.path(&name)).unwrap();
     let others: Vec<usize> = (0..4).filter(|&place| place != gone).collect();
@@ -229,8 +224,8 @@ fn the_primary_is_killed_in_the_middle_of_changes_and_they_are_finished() {
     let conversation = Conversation::start(&cluster, 2);
     for place in 3..5 {
         conversation.wait_for(&cluster, 50);
-        let mut starting = cluster.spawn(place);
-        starting.process().wait_for_trace("has a cluster already");
+        let starting = cluster.spawn(place);
+        starting.wait_for_trace("has a cluster already");
         let primary = cluster.primary();
         let added = format!("{}={}", name_of(place), cluster.peers()[place]);
         cluster.members_ok(&[primary], &["add", &added]);
@@ -249,7 +244,7 @@ fn the_primary_is_killed_in_the_middle_of_changes_and_they_are_finished() {
 #[test]
 fn a_server_that_lags_behind_helps_to_elect_one_that_it_does_not_know_yet() {
     let mut cluster = Cluster::with_spares("newer", 3, 1, &[]);
-    let starting: Vec<Starting> = (0..3).map(|place| cluster.spawn(place)).collect();
+    let starting: Vec<TestServer> = (0..3).map(|place| cluster.spawn(place)).collect();
     starting.into_iter().enumerate().for_each(|(place, starting)| cluster.put(place, starting));
     let mut alice = Talker::new(&cluster.addresses()[..3], "alice");
     alice.send("alice", 1, "known to all");
@@ -261,8 +256,8 @@ fn a_server_that_lags_behind_helps_to_elect_one_that_it_does_not_know_yet() {
     let mut client = cluster.server(primary).login("alice");
     cluster.kill9(other);
     client.send(&ask("send").to("alice").id(2).body("known to two of four"));
-    let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    dump.arg("dump-log").arg(cluster.path("d"));
+    let mut dump = chatctl(&["dump-log"]);
+    dump.arg(cluster.path("d"));
     cluster.wait("it is not sent to the new one", || {
         said(&dump.run()).contains("known to two of four")
     });
@@ -293,8 +288,8 @@ fn a_removal_that_was_never_committed_shuts_nobody_out() {
     let (name, pid) = (name_of(other), cluster.server(primary).pid());
     scope(WHOLE, "the removal is proposed and the PRIMARY killed", |scope| {
         scope.spawn(|| cluster.members(&[primary], &["remove", &name]));
-        let mut dump = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        dump.args(["dump-log", "--kind", "members"]).arg(cluster.path(&name_of(primary)));
+        let mut dump = chatctl(&["dump-log", "--kind", "members"]);
+        dump.arg(cluster.path(&name_of(primary)));
         cluster.wait("it is not in the log", || said(&dump.run()).contains("voter"));
         sys::kill(pid, sys::KILL).unwrap();
     });

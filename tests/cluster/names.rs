@@ -1,13 +1,13 @@
 //! Servers that are listed by name, where names are slow, silent, or have dead addresses.
 
 use std::net::{IpAddr, TcpListener};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::bounded::Run;
+use crate::support::chatctl;
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::names::{Dns, Rule, with_names};
-use crate::support::server::Starting;
+use crate::support::server::TestServer;
 use crate::support::talker::Talker;
 
 /// Within this a cluster has a PRIMARY again. Far above what it takes, far below a slow look-up.
@@ -90,15 +90,15 @@ fn a_name_with_an_address_that_never_answers_is_reached_at_the_other_by_servers_
         // others: they have to reach it.
         [0, 2].iter().for_each(|&place| dns.set(&host(place), Rule::Silent));
         let started = Instant::now();
-        let mut b = cluster.spawn(1);
-        b.process().wait_for_trace("forming the cluster: waiting for");
+        let b = cluster.spawn(1);
+        b.wait_for_trace("forming the cluster: waiting for");
         // Only now does its name get an address that takes connections and says nothing.
         let port = cluster.peers()[1].rsplit_once(':').expect("a port").1.to_owned();
         let _silent = TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
         dns.is(&host(1), &["127.0.0.1", "127.0.0.3"]);
         [0, 2].iter().for_each(|&place| dns.is(&host(place), &["127.0.0.1"]));
         let (a, c) = (cluster.spawn(0), cluster.spawn(2));
-        let all: Vec<Starting> = vec![a, b, c];
+        let all: Vec<TestServer> = vec![a, b, c];
         for (place, starting) in all.into_iter().enumerate() {
             cluster.put(place, starting);
         }
@@ -106,8 +106,8 @@ fn a_name_with_an_address_that_never_answers_is_reached_at_the_other_by_servers_
         let elapsed = started.elapsed();
         assert!(elapsed < SOON, "b was not reached, {elapsed:?}:\n{}", cluster.traces());
         for arguments in [&["status"][..], &["members", "list"]] {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-            command.args(arguments).args(["--servers", &format!("{}:{port}", host(1))]);
+            let mut command = chatctl(arguments);
+            command.args(["--servers", &format!("{}:{port}", host(1))]);
             let output = command.arg("--cluster-secret-file").arg(cluster.secret()).run();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -121,11 +121,11 @@ fn a_server_whose_name_is_looked_up_late_joins_the_others_then() {
     with_names(|dns| {
         let mut cluster = by_name(&dns, "late-name", Duration::ZERO);
         dns.set(&host(2), Rule::Unknown);
-        let (mut a, mut c) = (cluster.spawn(0), cluster.spawn(2));
+        let (a, c) = (cluster.spawn(0), cluster.spawn(2));
         let b = cluster.spawn(1);
-        c.process().wait_for_trace("yet: the name cannot be looked up");
-        a.process().wait_for_trace("not connected to c at c.test:");
-        a.process().wait_for_trace("its name cannot be looked up");
+        c.wait_for_trace("yet: the name cannot be looked up");
+        a.wait_for_trace("not connected to c at c.test:");
+        a.wait_for_trace("its name cannot be looked up");
         dns.is(&host(2), &["127.0.0.1"]);
         for (place, starting) in [a, b, c].into_iter().enumerate() {
             cluster.put(place, starting);

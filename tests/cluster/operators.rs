@@ -4,23 +4,18 @@ use std::fs;
 use std::io::BufRead;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
-use crate::support::TempDir;
 use crate::support::bounded::{Pipes, killed, output_of};
 use crate::support::cluster::{Cluster, name_of};
 use crate::support::server::{Launch, TestServer};
+use crate::support::{TempDir, chatctl, said};
 
 fn ask(data_dir: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(arguments).arg("--data-dir").arg(data_dir);
+    let mut command = chatctl(arguments);
+    command.arg("--data-dir").arg(data_dir);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     output_of(command.spawn().unwrap())
-}
-
-fn said(output: &Output) -> String {
-    let (out, error) = (&output.stdout, &output.stderr);
-    format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(error))
 }
 
 fn row<'a>(table: &'a str, id: &str) -> Vec<&'a str> {
@@ -116,8 +111,8 @@ fn through_any_server_of_a_cluster_all_are_asked_and_its_members_are_changed() {
 #[test]
 fn a_server_that_waits_for_the_others_is_asked_too() {
     let cluster = Cluster::new("operator-forming", 2, &[]);
-    let mut a = cluster.spawn(0);
-    a.process().wait_for_trace("waiting for b");
+    let a = cluster.spawn(0);
+    a.wait_for_trace("waiting for b");
     let status = ask(&cluster.path("a"), &["status"]);
     assert_eq!(row(&said(&status), "a")[1], "forming", "{}", said(&status));
     assert_eq!(status.status.code(), Some(1));
@@ -126,8 +121,8 @@ fn a_server_that_waits_for_the_others_is_asked_too() {
 #[test]
 fn a_status_that_is_watched_is_shown_again_and_again() {
     let server = TestServer::start("operator-watch", &[]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(["status", "--watch", "1", "--data-dir"]).arg(server.data_dir());
+    let mut command = chatctl(&["status", "--watch", "1", "--data-dir"]);
+    command.arg(server.data_dir());
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = child.lines("the watched status");
     let mut seen = 0;

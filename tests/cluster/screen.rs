@@ -4,13 +4,14 @@
 use std::process::Command;
 
 use crate::support::bounded::Run;
+use crate::support::chatctl;
 use crate::support::cluster::Cluster;
 use crate::support::server::password_of;
 use crate::support::tmux::Tmux;
 
 fn client(cluster: &Cluster, user: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(["chat", "--servers", &cluster.addresses().join(","), "--user", user]);
+    let mut command =
+        chatctl(&["chat", "--servers", &cluster.addresses().join(","), "--user", user]);
     command.arg("--state-dir").arg(cluster.path(&format!("state-{user}")));
     command.env("CHATCTL_PASSWORD", password_of(user)).env("TZ", "UTC");
     command

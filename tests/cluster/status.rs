@@ -1,22 +1,18 @@
 //! What an operator sees.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use chatctl::limits;
 
-use crate::support::TempDir;
 use crate::support::bounded::Run;
 use crate::support::cluster::{Cluster, free_port, make_secret, name_of};
+use crate::support::{TempDir, chatctl, text};
 
 pub(super) fn status(servers: &str, secret: &Path, flags: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(["status", "--servers", servers, "--cluster-secret-file"]).arg(secret);
+    let mut command = chatctl(&["status", "--servers", servers, "--cluster-secret-file"]);
+    command.arg(secret);
     command.args(flags).run()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 #[test]
@@ -73,8 +69,8 @@ fn nobody_is_told_anything_without_the_secret() {
 #[test]
 fn a_cluster_that_is_not_formed_yet_says_so() {
     let cluster = Cluster::new("status-forming", 2, &[]);
-    let mut a = cluster.spawn(0);
-    a.process().wait_for_trace("waiting for b");
+    let a = cluster.spawn(0);
+    a.wait_for_trace("waiting for b");
     let output = status(&cluster.peers()[0], &cluster.secret(), &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("forming"), "{}", text(&output.stdout));

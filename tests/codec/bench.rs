@@ -3,8 +3,8 @@
 use chatctl::cli::bench_codec::{self, Look, Options};
 
 use crate::support::bounded::exit_of;
+use crate::support::chatctl;
 use crate::support::sys::{Pty, spawn_on_pty};
-use std::process::Command;
 
 const KINDS: [&str; 6] = ["small", "typical", "4KiB", "non-ascii", "escape-heavy", "history-page"];
 
@@ -129,8 +129,8 @@ fn a_terminal_gets_bars_as_wide_as_it_is_in_colours_unless_they_are_refused() {
     for (columns, no_color, flag) in [(100, "", ""), (60, "1", ""), (60, "", "--color=never")] {
         let mut pty = Pty::open();
         pty.set_size(columns, 24);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["bench-codec", "--runs=1"]).env("TERM", "xterm").env("NO_COLOR", no_color);
+        let mut command = chatctl(&["bench-codec", "--runs=1"]);
+        command.env("TERM", "xterm").env("NO_COLOR", no_color);
         command.args(Some(flag).filter(|flag| !flag.is_empty()));
         let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
         let shown = pty.read_until("in nanoseconds");

@@ -3,25 +3,13 @@
 use chatctl::protocol::framing::{self, Codec, Form};
 use chatctl::protocol::{Message, MsgIds, binary, json};
 
-use super::{ID, reference_message, samples};
+use super::{ID, binary_of, json_of, reference_message, samples};
 
 const JSON: &[u8] = b"{\"cmd\": \"login\", \"src\": \"alice\", \"to\": \"server\", \
     \"body\": \"This is a test message\", \"error\": false, \
     \"msg_ids\": \"8d4a8912-5776-4438-ac14-8b791cfc63f2\", \"limit\": 10}";
 const BINARY: &[u8] = b"\x05login\x05alice\x06server\x00\x16This is a test message\x00\
     \x00&\"8d4a8912-5776-4438-ac14-8b791cfc63f2\"\x00\n";
-
-fn json_of(message: &Message) -> Vec<u8> {
-    let mut out = Vec::new();
-    json::encode(message, &mut out);
-    out
-}
-
-fn binary_of(message: &Message) -> Vec<u8> {
-    let mut out = Vec::new();
-    binary::encode(message, &mut out);
-    out
-}
 
 #[test]
 fn the_reference_message_is_its_162_bytes_of_json_both_ways() {

@@ -13,6 +13,18 @@ use chatctl::protocol::{Message, MsgIds};
 
 pub const ID: &str = "8d4a8912-5776-4438-ac14-8b791cfc63f2";
 
+pub fn json_of(message: &Message) -> Vec<u8> {
+    let mut out = Vec::new();
+    chatctl::protocol::json::encode(message, &mut out);
+    out
+}
+
+pub fn binary_of(message: &Message) -> Vec<u8> {
+    let mut out = Vec::new();
+    chatctl::protocol::binary::encode(message, &mut out);
+    out
+}
+
 /// The reference message.
 pub fn reference_message() -> Message<'static> {
     Message {

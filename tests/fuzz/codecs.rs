@@ -5,19 +5,8 @@ use std::borrow::Cow;
 use chatctl::protocol::{DecodeError, Message, MsgIds, binary, json};
 
 use super::{fuzz, generate, model, mutate};
+use crate::codec::{binary_of, json_of};
 use crate::support::Rng;
-
-fn json_of(message: &Message) -> Vec<u8> {
-    let mut out = Vec::new();
-    json::encode(message, &mut out);
-    out
-}
-
-fn binary_of(message: &Message) -> Vec<u8> {
-    let mut out = Vec::new();
-    binary::encode(message, &mut out);
-    out
-}
 
 #[test]
 fn what_is_encoded_is_decoded_to_the_same() {

@@ -26,7 +26,7 @@ fn each_has_a_name_of_its_own_and_a_test() {
 #[cfg(not(mutants))]
 #[test]
 fn nothing_of_them_is_in_the_program() {
-    let program = std::fs::read(env!("CARGO_BIN_EXE_chatctl")).expect("the program is built");
+    let program = std::fs::read(crate::support::PROGRAM).expect("the program is built");
     // The texts alone: searching in all of it for each takes ten seconds.
     let texts: Vec<&[u8]> = program.split(|byte| !(b' '..=b'~').contains(byte)).collect();
     let texts = String::from_utf8(texts.join(&b'\n')).expect("it is ASCII");

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use chatctl::protocol::id::parse;
-use chatctl::sys::{process, signal};
+use chatctl::sys::signal;
 
-use crate::support::bounded::{Rounds, Run, Sender, WHOLE, channel, next_of, scope};
+use crate::support::bounded::{Rounds, Sender, WHOLE, channel, next_of, scope};
 use crate::support::server::{Ask, Launch, RawClient, TestServer, ask, code};
+use crate::support::small_disk::SmallDisk;
 use crate::support::{Rng, TempDir, env_number};
 
 /// All that `name` can see, oldest first: who sent it, its id, its seq.
@@ -332,38 +332,15 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     launch(4_096).expect("it has room again").create("alice");
 }
 
-/// A small file system, unmounted when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(path: &Path, size: &str) -> Option<Small> {
-        if !process::is_root() {
-            return None;
-        }
-        std::fs::create_dir_all(path).unwrap();
-        let options = format!("size={size}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path);
-        mount.try_run().is_ok_and(|output| output.status.success()).then(|| Small(path.to_owned()))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).try_run();
-    }
-}
-
 #[test]
 fn on_a_full_disk_sends_are_refused_reads_and_deletions_go_on_and_it_heals() {
     let home = TempDir::new("full");
-    let Some(small) = Small::mount(&home.path().join("small"), "6m") else {
-        println!("skipped: needs root for a tmpfs");
-        return;
+    let small = match SmallDisk::mount(home.path(), 6 << 20) {
+        Ok(small) => small,
+        Err(why) => return println!("skipped: {why}"),
     };
-    let filler = small.0.join("filler");
-    std::fs::write(&filler, vec![1; 2 << 20]).unwrap();
-    let server = Launch::on(&small.0.join("data")).start();
+    small.fill(4 << 20);
+    let server = Launch::on(&home.path().join("data")).start();
     let mut alice = server.create("alice");
     let text = "full".repeat(4_000);
     let mut stored = 0;
@@ -386,7 +363,7 @@ fn on_a_full_disk_sends_are_refused_reads_and_deletions_go_on_and_it_heals() {
     assert_eq!(alice.pages(&ask("history").limit(5)).0.len(), 5, "reads go on");
     assert_eq!(alice.done(&ask("delete_msgs").id(1)).limit, 1, "and deletions");
     alice.done(&ask("token"));
-    std::fs::remove_file(&filler).unwrap();
+    small.free();
     server.wait_for_trace("there is room for the log again");
     let send = ask("send").to("alice").body("healed").id(refused + 2);
     assert_eq!(alice.refused(&send), "disk-full", "until the next ping");

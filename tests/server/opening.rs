@@ -78,9 +78,9 @@ fn an_address_that_is_given_twice_is_warned_of_and_served_once() {
 /// It waits, says why, and ends at once when it is told to.
 fn waits_and_stops(launch: Launch, why: &str) {
     let mut starting = launch.spawn();
-    starting.process().wait_for_trace(why);
-    starting.process().signal(signal::TERM);
-    let ended = starting.process().ended();
+    starting.wait_for_trace(why);
+    starting.signal(signal::TERM);
+    let ended = starting.ended();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("signal 15: stopping"), "{}", ended.stderr);
 }
@@ -104,12 +104,12 @@ fn a_server_serves_once_its_address_and_its_name_are_there() {
     with_names(|dns| {
         let (port, other) = (free_port(), free_port());
         let addresses = [format!("10.55.0.1:{port}"), format!("late.test:{other}")];
-        let mut starting = at(&home, &addresses.each_ref().map(String::as_str)).spawn();
-        starting.process().wait_for_trace("yet: the address is not on this machine");
-        starting.process().wait_for_trace("yet: the name cannot be looked up");
+        let starting = at(&home, &addresses.each_ref().map(String::as_str)).spawn();
+        starting.wait_for_trace("yet: the address is not on this machine");
+        starting.wait_for_trace("yet: the name cannot be looked up");
         run_tool("ip", &["addr", "add", "10.55.0.1/32", "dev", "lo"], "")
             .expect("an address can be added");
-        starting.process().wait_for_trace(&format!("listening at 10.55.0.1:{port} now"));
+        starting.wait_for_trace(&format!("listening at 10.55.0.1:{port} now"));
         // The rest is waited for; who comes meanwhile is sent away at once.
         let mut early = connected(&addresses[0]);
         assert_eq!(early.read(&mut [0; 64]).expect("it is closed"), 0);
@@ -132,8 +132,8 @@ fn a_server_waits_for_its_address_among_the_peers_too() {
         let list = format!("a=a.test:{peer}");
         let flags = ["--id", "a", "--cluster", &list];
         let secret = ["--cluster-secret-file", secret.to_str().unwrap()];
-        let mut starting = at(&home, &[&client]).flags(&flags).flags(&secret).spawn();
-        starting.process().wait_for_trace(&format!("cannot listen at a.test:{peer} yet"));
+        let starting = at(&home, &[&client]).flags(&flags).flags(&secret).spawn();
+        starting.wait_for_trace(&format!("cannot listen at a.test:{peer} yet"));
         let mut early = connected(&client);
         assert_eq!(early.read(&mut [0; 64]).expect("it is closed"), 0);
         dns.is("a.test", &["127.0.0.1"]);
@@ -157,8 +157,7 @@ fn peer_addresses_that_cannot_be_right_are_warned_of() {
         let flags = ["--id", "a", "--cluster", &list];
         let secret = ["--cluster-secret-file", secret.to_str().unwrap()];
         let launch = at(&home, &["127.0.0.1:0"]).flags(&flags).flags(&secret);
-        let mut starting = launch.spawn();
-        let server = starting.process();
+        let mut server = launch.spawn();
         server.wait_for_trace(&format!("a.test:{port} of a is 127.0.1.1:{port} on this machine"));
         server.wait_for_trace("b and c have the same address");
         let said = server.terminate().stderr;
@@ -172,7 +171,7 @@ fn peer_addresses_that_cannot_be_right_are_warned_of() {
         let secret = ["--cluster-secret-file", secret.to_str().unwrap()];
         let data = home.path().join("nowhere");
         let launch = Launch::on(&data).listen(&["127.0.0.1:0"]).flags(&flags).flags(&secret);
-        launch.spawn().process().wait_for_trace("of a names no machine");
+        launch.spawn().wait_for_trace("of a names no machine");
     });
 }
 

@@ -11,7 +11,7 @@ use super::sender::{Outcome, Sent, text};
 use super::tally::{Alarm, Stage, Tally};
 use crate::support::bounded::{Bounded, Pipes, RUN, Run, joined_scoped, output_of, scope};
 use crate::support::server::password_of;
-use crate::support::{Rng, number_field, text_field};
+use crate::support::{Rng, chatctl, number_field, text_field};
 
 /// A chat that has printed nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(180);
@@ -50,8 +50,7 @@ impl<'a> Chatter<'a> {
         tally: &'a Tally,
     ) -> Chatter<'a> {
         let command = || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-            command.args(["chat", "--json", "--timeout", "60", "--user", name]);
+            let mut command = chatctl(&["chat", "--json", "--timeout", "60", "--user", name]);
             command.args(["--servers", &servers.join(",")]);
             command.arg("--state-dir").arg(home.join(format!("{name}.state")));
             command.env("CHATCTL_PASSWORD", password_of(name));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::bounded::{Bounded, Inbox, Pipes, channel, exit_of, joined, received};
 use crate::support::fleet::Fleet;
 use crate::support::hosts::{self, Hosts, on_hosts};
-use crate::support::{Rng, TempDir, env_number};
+use crate::support::{Rng, TempDir, chatctl, env_number};
 
 /// Failovers of each kind, where nothing else is asked for: enough to see that it works.
 const ROUNDS: u64 = 1;
@@ -212,8 +212,7 @@ impl People {
 }
 
 fn client(states: &TempDir, servers: &str, user: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    command.args(["chat", "--servers", servers, "--user", user, "--timeout", "20"]);
+    let mut command = chatctl(&["chat", "--servers", servers, "--user", user, "--timeout", "20"]);
     command.arg("--state-dir").arg(states.path().join(user));
     command.env("CHATCTL_PASSWORD", "open sesame").env("NO_COLOR", "1");
     command

@@ -5,11 +5,11 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io::BufRead;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::receiver::Seen;
 use crate::support::bounded::{Pipes, exit_of};
-use crate::support::{number_field, text_field};
+use crate::support::{chatctl, number_field, text_field};
 
 /// A server's log.
 #[derive(Default)]
@@ -27,8 +27,8 @@ pub struct Log {
 impl Log {
     /// Reads a data directory, of a server that runs or not.
     pub fn read(data_dir: &Path) -> Log {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["dump-log", "--json"]).arg(data_dir).stdout(Stdio::piped());
+        let mut command = chatctl(&["dump-log", "--json"]);
+        command.arg(data_dir).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program runs");
         let mut log = Log::default();
         for line in child.lines("the next line of the log").lines() {

@@ -1,6 +1,7 @@
 //! Several servers as real processes that form a cluster on loopback.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,9 +11,9 @@ use std::time::{Duration, Instant};
 use chatctl::protocol::framing::{Codec, Form};
 
 use super::bounded::Run;
-use super::raw_client::{RawClient, ask};
-use super::server::{Launch, PATIENCE, Starting, TestServer};
-use super::{Rng, TempDir};
+use super::raw_client::{RawClient, ask, is_push};
+use super::server::{Launch, PATIENCE, TestServer};
+use super::{Rng, TempDir, chatctl, said, text};
 
 /// A port that nobody has, below those that the system gives to outgoing connections: one of these
 /// could otherwise take it while its server is down. No other test of this process gets it.
@@ -30,13 +31,18 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// A place on loopback for a server that starts later.
+pub fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
 /// The cluster. Servers are named a, b, c and so on; they are told apart by their places.
 pub struct Cluster {
-    home: TempDir,
     servers: Vec<Option<TestServer>>,
     launches: Vec<Launch>,
     addresses: Vec<String>,
     peers: Vec<String>,
+    home: TempDir,
 }
 
 /// The name of the server in this place.
@@ -50,22 +56,29 @@ impl Cluster {
         Cluster::with_spares(name, count, 0, flags)
     }
 
-    /// The same, and so many more, each of which is to be let in: it is given the list of the others
-    /// and itself.
+    /// The same, and spares, each of which can be let in: its list has the others and itself.
     pub fn with_spares(name: &str, formed: usize, spares: usize, flags: &[&str]) -> Cluster {
-        let count = formed + spares;
+        let local = || (0..formed + spares).map(|_| free_address()).collect();
+        Cluster::at(name, formed, local(), local(), flags)
+    }
+
+    /// The same, where clients and peers reach them at these places.
+    pub fn at(
+        name: &str,
+        formed: usize,
+        addresses: Vec<String>,
+        peers: Vec<String>,
+        flags: &[&str],
+    ) -> Cluster {
         let home = TempDir::new(name);
         let secret = home.path().join("secret");
         make_secret(&secret);
-        let local = || format!("127.0.0.1:{}", free_port());
-        let peers: Vec<String> = (0..count).map(|_| local()).collect();
-        let addresses: Vec<String> = (0..count).map(|_| local()).collect();
         let first = list_of(&peers[..formed]);
-        let launches = (0..count).map(|place| {
+        let launches = peers.iter().enumerate().map(|(place, peer)| {
             let name = name_of(place);
             let list = match place < formed {
                 true => first.clone(),
-                false => format!("{first},{name}={}", peers[place]),
+                false => format!("{first},{name}={peer}"),
             };
             Launch::on(&home.path().join(&name))
                 .listen(&[&addresses[place]])
@@ -73,28 +86,31 @@ impl Cluster {
                 .flags(&["--cluster-secret-file", secret.to_str().unwrap()])
                 .flags(flags)
         });
-        let launches = launches.collect();
-        let servers = (0..count).map(|_| None).collect();
-        Cluster { home, servers, launches, addresses, peers }
+        let (launches, servers) = (launches.collect(), peers.iter().map(|_| None).collect());
+        Cluster { servers, launches, addresses, peers, home }
     }
 
-    /// The same servers under other hosts' names, before they are started.
+    /// From its next start on, each is started as `change` says.
+    pub fn relaunch(&mut self, change: impl Fn(usize, Launch) -> Launch) {
+        for (place, launch) in self.launches.iter_mut().enumerate() {
+            *launch = change(place, launch.clone());
+        }
+    }
+
+    /// The same servers under other hosts' names.
     pub fn at_hosts(mut self, host: impl Fn(usize) -> String) -> Cluster {
         let named = self.peers.iter().enumerate().map(|(place, peer)| {
             let (_, port) = peer.rsplit_once(':').expect("it has a port");
             format!("{}:{port}", host(place))
         });
         let list = list_of(&named.collect::<Vec<String>>());
-        let relist = |launch: Launch| launch.replace_flag(["--cluster", &list]);
-        self.launches = self.launches.into_iter().map(relist).collect();
+        self.relaunch(|_, launch| launch.replace_flag(["--cluster", &list]));
         self
     }
 
     /// The same servers, each started after a shell command of its own.
     pub fn after_shell(mut self, command: impl Fn(usize) -> String) -> Cluster {
-        let launches = self.launches.into_iter().enumerate();
-        let after = |(place, launch): (usize, Launch)| launch.shell(&command(place));
-        self.launches = launches.map(after).collect();
+        self.relaunch(|place, launch| launch.shell(&command(place)));
         self
     }
 
@@ -109,19 +125,19 @@ impl Cluster {
     pub fn start_all(&mut self) {
         let down: Vec<usize> =
             (0..self.servers.len()).filter(|&place| self.servers[place].is_none()).collect();
-        let starting: Vec<Starting> = down.iter().map(|&place| self.spawn(place)).collect();
+        let starting: Vec<TestServer> = down.iter().map(|&place| self.spawn(place)).collect();
         for (place, starting) in down.into_iter().zip(starting) {
             self.put(place, starting);
         }
     }
 
     /// Starts one and does not wait.
-    pub fn spawn(&self, place: usize) -> Starting {
+    pub fn spawn(&self, place: usize) -> TestServer {
         self.launches[place].clone().spawn()
     }
 
     /// One that was spawned serves from now on.
-    pub fn put(&mut self, place: usize, starting: Starting) {
+    pub fn put(&mut self, place: usize, starting: TestServer) {
         match starting.ready() {
             Ok(server) => self.servers[place] = Some(server),
             Err(ended) => panic!("server {} did not start: {ended:?}", name_of(place)),
@@ -150,12 +166,17 @@ impl Cluster {
 
     /// The file with the secret.
     pub fn secret(&self) -> PathBuf {
-        self.home.path().join("secret")
+        self.path("secret")
+    }
+
+    /// The directory that goes with it.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// A path for something that belongs to it.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
+        self.home().join(name)
     }
 
     /// One that runs.
@@ -163,9 +184,19 @@ impl Cluster {
         self.servers[place].as_mut().unwrap_or_else(|| panic!("{} runs", name_of(place)))
     }
 
+    /// The process of one, if there is one; it may not serve yet.
+    pub fn running(&self, place: usize) -> Option<&TestServer> {
+        self.servers[place].as_ref()
+    }
+
     /// Whether it runs.
     pub fn runs(&self, place: usize) -> bool {
-        self.servers[place].is_some()
+        self.running(place).is_some()
+    }
+
+    /// The same, to be changed.
+    pub fn process(&mut self, place: usize) -> &mut Option<TestServer> {
+        &mut self.servers[place]
     }
 
     /// Takes one that runs out of the cluster's hands.
@@ -184,26 +215,31 @@ impl Cluster {
         self.put(place, starting);
     }
 
-    /// Runs `chatctl members` with these arguments, and asks these servers.
-    pub fn members(&self, ask: &[usize], arguments: &[&str]) -> Output {
+    /// `chatctl members` with these arguments, which asks these servers.
+    pub fn members_command(&self, ask: &[usize], arguments: &[&str]) -> Command {
         let peers: Vec<&str> = ask.iter().map(|&place| self.peers[place].as_str()).collect();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-        command.args(["members", "--servers", &peers.join(","), "--cluster-secret-file"]);
-        command.arg(self.secret()).args(arguments).run()
+        let mut command = chatctl(&["members", "--servers", &peers.join(",")]);
+        command.arg("--cluster-secret-file").arg(self.secret()).args(arguments);
+        command
+    }
+
+    /// Runs it.
+    pub fn members(&self, ask: &[usize], arguments: &[&str]) -> Output {
+        self.members_command(ask, arguments).run()
     }
 
     /// The same; it does what it is asked.
     pub fn members_ok(&self, ask: &[usize], arguments: &[&str]) -> String {
         let output = self.members(ask, arguments);
-        let (out, error) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{arguments:?}: {out}{error}\n{}", self.traces());
-        out
+        let all = said(&output);
+        assert!(output.status.success(), "{arguments:?}: {all}\n{}", self.traces());
+        text(&output.stdout)
     }
 
     /// Starts one that is empty, lets it in, and waits until it has a vote.
     pub fn let_in(&mut self, ask: &[usize], place: usize) {
-        let mut starting = self.spawn(place);
-        starting.process().wait_for_trace("has a cluster already");
+        let starting = self.spawn(place);
+        starting.wait_for_trace("has a cluster already");
         let name = name_of(place);
         let added = format!("{name}={}", self.peers[place]);
         self.members_ok(ask, &["add", &added]);
@@ -220,30 +256,12 @@ impl Cluster {
         });
     }
 
-    /// What one answers to `server_status`, by key.
-    pub fn status(&self, place: usize) -> Option<Vec<(String, String)>> {
-        self.servers[place].as_ref()?;
-        let address = &self.addresses[place];
-        let mut client = RawClient::try_connect(address, Form::Frames, Codec::Binary).ok()?;
-        client.try_write_raw(&client.encoded(&ask("server_status"))).ok()?;
-        loop {
-            let message = client.try_read().ok()?;
-            // Both a push and the answer have this `cmd`; the answer has lines.
-            if message.body.starts_with("id ") {
-                let pairs = message.body.lines().map(|line| {
-                    let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-                    (key.to_owned(), value.to_owned())
-                });
-                return Some(pairs.collect());
-            }
-        }
-    }
-
     /// One value of what one answers to `server_status`; empty when it does not answer.
     pub fn status_of(&self, place: usize, key: &str) -> String {
-        let status = self.status(place).unwrap_or_default();
-        let found = status.into_iter().find(|(name, _)| name == key);
-        found.map(|(_, value)| value).unwrap_or_default()
+        let asked = self.runs(place).then(|| status(&self.addresses[place], PATIENCE).ok());
+        let status = asked.flatten().unwrap_or_default();
+        let found = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        found.unwrap_or_default().to_owned()
     }
 
     /// Waits until a server is PRIMARY and has said so, and gives its place.
@@ -293,7 +311,7 @@ impl Cluster {
         for server in self.servers.iter_mut().flatten() {
             assert!(server.ended().status.success());
         }
-        let of = |place| self.home.path().join(name_of(place));
+        let of = |place| self.path(&name_of(place));
         let all = (0..self.len()).filter(|&place| of(place).join("wal").exists());
         let logs: Vec<Vec<String>> = all.map(|place| entries(&of(place))).collect();
         let shortest = logs.iter().map(Vec::len).min().unwrap_or(0);
@@ -307,8 +325,17 @@ impl Cluster {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// What a server answers to `server_status`, a key and its value a line; an error when it does not
+/// within `patience`.
+pub fn status(address: &str, patience: Duration) -> io::Result<String> {
+    let mut client = RawClient::connect_within(address, Form::Frames, Codec::Binary, patience)?;
+    client.try_write_raw(&client.encoded(&ask("server_status")))?;
+    loop {
+        let message = client.try_read()?;
+        if !is_push(&message) {
+            return Ok(message.body.into_owned());
+        }
+    }
 }
 
 /// The list that is given to every server.
@@ -319,16 +346,14 @@ pub fn list_of(peers: &[String]) -> String {
 
 /// Makes a secret as an operator does.
 pub fn make_secret(path: &Path) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    let output = command.args(["serve", "--new-secret"]).arg(path).run();
-    assert!(output.status.success());
+    let output = chatctl(&["serve", "--new-secret"]).arg(path).run();
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 /// The entries that count of a data directory's log: what was cut does not.
 fn entries(data_dir: &Path) -> Vec<String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chatctl"));
-    let output = command.args(["dump-log", "--json"]).arg(data_dir).run();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = chatctl(&["dump-log", "--json"]).arg(data_dir).run();
+    assert!(output.status.success(), "{}", text(&output.stderr));
     let mut entries: Vec<String> = Vec::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         if let Some((_, from)) = line.split_once("\"from_index\": ") {

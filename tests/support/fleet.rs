@@ -1,39 +1,23 @@
-//! Several servers as real processes: started, killed, stopped, continued, each at a place of its
-//! own. A fleet of one is a server that is alone.
+//! A cluster whose servers are killed, stopped, continued, wiped, added and removed all the time, each
+//! on a host of its own where there are hosts. A fleet of one is a server that is alone.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use chatctl::protocol::framing::{Codec, Form};
 use chatctl::sys::signal;
 
-use super::bounded::{Run, exit_of, killed};
+use super::cluster::{self, Cluster};
 use super::hosts::{self, Hosts};
-use super::raw_client::{RawClient, ask, is_push};
+use super::server::{Ended, Launch, PATIENCE, TestServer};
 use super::small_disk::{self, SmallDisk};
-use super::{TempDir, eventually, sys};
+use super::{eventually, sys};
 
-/// How long a server may take for what it does by itself.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What every server is told, unless the test says otherwise (a later flag wins).
-const FLAGS: [&str; 10] = [
-    "--password-iterations",
-    "1",
-    "--logins-per-minute",
-    "0",
-    "--segment-mib",
-    "1",
-    "--max-sessions-per-address",
-    "100000",
-    "--idle-timeout",
-    "600",
-];
+/// Where clients reach servers on hosts.
+const CLIENT_PORT: u16 = 7_262;
+/// The flags of every server, unless the test gives others.
+const FLAGS: [&str; 4] = ["--password-iterations", "1", "--idle-timeout", "600"];
 
 /// What a server says of itself to anybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,14 +57,7 @@ impl Status {
 
 /// Asks a server how it is; an error when it does not say so within `patience`.
 pub fn status_of(address: &str, patience: Duration) -> io::Result<Status> {
-    let mut client = RawClient::connect_within(address, Form::Frames, Codec::Binary, patience)?;
-    client.try_write_raw(&client.encoded(&ask("server_status")))?;
-    loop {
-        let message = client.try_read()?;
-        if !is_push(&message) {
-            return Ok(Status::parse(&message.body));
-        }
-    }
+    cluster::status(address, patience).map(|body| Status::parse(&body))
 }
 
 /// What a server is to its cluster, as its operator sees it.
@@ -96,16 +73,6 @@ pub enum Standing {
     Out,
 }
 
-/// One server.
-struct Node {
-    name: String,
-    address: String,
-    peer_address: String,
-    process: Option<Child>,
-    is_stopped: bool,
-    standing: Standing,
-}
-
 /// How many servers, the first of all, have small disks, and how small.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SmallDisks {
@@ -115,14 +82,22 @@ pub struct SmallDisks {
 
 /// Some servers. All are killed when it is dropped; what they said is shown when a test fails.
 pub struct Fleet {
+    cluster: Cluster,
     nodes: Vec<Node>,
-    flags: Vec<String>,
     /// Of the first servers; the others keep their data where there is room.
     disks: Vec<SmallDisk>,
     without_room: u64,
-    home: TempDir,
     /// Last, so that the hosts go when nothing runs there any more.
     hosts: Option<Hosts>,
+}
+
+/// What the fleet knows of a server beside its process.
+struct Node {
+    name: String,
+    standing: Standing,
+    is_stopped: bool,
+    /// What earlier processes said on standard error.
+    said: String,
 }
 
 impl Fleet {
@@ -154,47 +129,37 @@ impl Fleet {
         flags: &[&str],
         small: SmallDisks,
     ) -> Fleet {
-        let places: Vec<(String, String)> = match &hosts {
-            Some(_) => (0..servers + spares).map(on_host).collect(),
-            None => on_loopback(servers + spares),
-        };
-        let nodes = places.into_iter().zip('a'..).map(|((address, peer_address), name)| Node {
-            name: name.to_string(),
-            address,
-            peer_address,
-            process: None,
-            is_stopped: false,
-            standing: Standing::Member,
+        let flags = [&FLAGS, flags].concat();
+        let [addresses, peers] = [CLIENT_PORT, hosts::PEER_PORT].map(|port| {
+            let at = |place| match &hosts {
+                Some(_) => format!("{}:{port}", hosts::address(place)),
+                None => cluster::free_address(),
+            };
+            (0..servers + spares).map(at).collect()
         });
-        let mut fleet = Fleet {
-            nodes: nodes.collect(),
-            flags: flags.iter().map(|flag| flag.to_string()).collect(),
-            disks: Vec::new(),
-            without_room: 0,
-            home: TempDir::new(name),
-            hosts,
-        };
-        (servers..fleet.size()).for_each(|spare| fleet.set_standing(spare, Standing::Out));
+        let mut cluster = Cluster::at(name, servers, addresses, peers, &flags);
+        if cluster.len() == 1 {
+            let (data_dir, address) = (cluster.path("a"), cluster.addresses()[0].clone());
+            cluster.relaunch(|_, _| Launch::on(&data_dir).listen(&[&address]).flags(&flags));
+        }
+        if let Some(hosts) = &hosts {
+            cluster.relaunch(|place, launch| launch.host(hosts.file(place)));
+        }
+        let nodes = (0..cluster.len()).map(|place| Node {
+            name: cluster::name_of(place),
+            standing: if place < servers { Standing::Member } else { Standing::Out },
+            is_stopped: false,
+            said: String::new(),
+        });
+        let nodes = nodes.collect();
+        let mut fleet = Fleet { cluster, nodes, disks: Vec::new(), without_room: 0, hosts };
         for place in 0..small.servers {
             let disk = SmallDisk::mount(&fleet.data_dir(place), small.bytes);
             fleet.disks.push(disk.expect("root mounts what it likes"));
         }
-        if fleet.size() > 1 {
-            let mut make = fleet.program();
-            make.args(["serve", "--new-secret"]).arg(fleet.secret());
-            assert!(make.run().status.success());
-        }
         fleet.start_all();
         fleet.wait_for_primary();
         fleet
-    }
-
-    fn program(&self) -> Command {
-        Command::new(env!("CARGO_BIN_EXE_chatctl"))
-    }
-
-    fn secret(&self) -> PathBuf {
-        self.home.path().join("secret")
     }
 
     /// How many servers there are, running or not, members or not.
@@ -230,25 +195,22 @@ impl Fleet {
 
     /// Where clients reach each of them.
     pub fn addresses(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| node.address.clone()).collect()
+        self.cluster.addresses().to_vec()
     }
 
-    /// From its next start on, a server is told this.
-    pub fn set_flag(&mut self, flag: &str, value: &str) {
-        match self.flags.iter().position(|text| text == flag) {
-            Some(place) => self.flags[place + 1] = value.to_owned(),
-            None => self.flags.extend([flag.to_owned(), value.to_owned()]),
-        }
+    /// From its next start on, a server has this flag.
+    pub fn add_flag(&mut self, flag: &str, value: &str) {
+        self.cluster.relaunch(|_, launch| launch.flags(&[flag, value]));
     }
 
     /// A directory that goes with it.
     pub fn home(&self) -> &Path {
-        self.home.path()
+        self.cluster.home()
     }
 
     /// A server's data directory.
     pub fn data_dir(&self, place: usize) -> PathBuf {
-        self.home.path().join(&self.nodes[place].name)
+        self.cluster.path(&self.nodes[place].name)
     }
 
     /// A server's name.
@@ -273,52 +235,31 @@ impl Fleet {
 
     /// The members with a running process that is not stopped.
     pub fn live(&self) -> Vec<usize> {
-        let live =
-            |place: &usize| self.nodes[*place].process.is_some() && !self.nodes[*place].is_stopped;
+        let live = |place: &usize| self.runs(*place) && !self.nodes[*place].is_stopped;
         self.places().into_iter().filter(live).collect()
     }
 
     /// Starts a server that does not run, and does not wait for it.
     pub fn start_one(&mut self, place: usize) {
-        assert!(self.nodes[place].process.is_none(), "it runs already");
-        let mut command = self.program();
-        let node = &self.nodes[place];
-        command.args(["serve", "--listen", &node.address]).args(FLAGS).args(&self.flags);
-        command.arg("--data-dir").arg(self.data_dir(place));
+        assert!(!self.runs(place), "it runs already");
+        let mut launch = self.cluster.launch(place);
         if self.size() > 1 {
             let mut listed = self.places();
             listed.extend((!listed.contains(&place)).then_some(place));
             let list: Vec<String> = listed.into_iter().map(|place| self.listed(place)).collect();
-            command.args(["--id", &node.name, "--cluster", &list.join(",")]);
-            command.args(["--advertise", &node.address]);
-            command.arg("--cluster-secret-file").arg(self.secret());
+            launch = launch.replace_flag(["--cluster", &list.join(",")]);
         }
-        let file = |kind: &str| {
-            let path = self.output(place, kind);
-            OpenOptions::new().append(true).create(true).open(path).expect("a file can be made")
-        };
-        let (out, error): (File, File) = (file("out"), file("err"));
-        command.stdin(Stdio::null()).stdout(out).stderr(error);
-        let child = match &self.hosts {
-            None => command.spawn(),
-            Some(hosts) => sys::in_namespace(&hosts.file(place), || command.spawn()),
-        };
-        self.nodes[place].process = Some(child.expect("the program can be started"));
+        *self.cluster.process(place) = Some(launch.spawn());
     }
 
     /// A server as it is listed in `--cluster` and let in.
     pub fn listed(&self, place: usize) -> String {
-        let Node { name, peer_address, .. } = &self.nodes[place];
-        format!("{name}={peer_address}")
+        format!("{}={}", self.nodes[place].name, self.cluster.peers()[place])
     }
 
     /// `chatctl members`, which asks all members.
     pub fn members(&self, arguments: &[&str]) -> Command {
-        let asked = self.places().into_iter().map(|place| self.nodes[place].peer_address.as_str());
-        let mut command = self.program();
-        command.args(["members", "--servers", &asked.collect::<Vec<_>>().join(",")]);
-        command.arg("--cluster-secret-file").arg(self.secret()).args(arguments);
-        command
+        self.cluster.members_command(&self.places(), arguments)
     }
 
     /// Kills a server and takes all that its data directory has, but not the room on a full disk.
@@ -340,38 +281,36 @@ impl Fleet {
     pub fn start_all(&mut self) {
         let stays = |standing| matches!(standing, Standing::Member | Standing::Coming);
         for place in self.standing_as(stays) {
-            if self.nodes[place].process.is_none() {
+            if !self.runs(place) {
                 self.start_one(place);
             }
         }
     }
 
-    fn output(&self, place: usize, kind: &str) -> PathBuf {
-        self.home.path().join(format!("{}.{kind}", self.nodes[place].name))
-    }
-
     /// What a server has said on standard error, through all its starts.
     pub fn stderr(&self, place: usize) -> String {
-        std::fs::read_to_string(self.output(place, "err")).unwrap_or_default()
+        let now = self.cluster.running(place).map(TestServer::stderr).unwrap_or_default();
+        self.nodes[place].said.clone() + &now
+    }
+
+    /// Takes note that a process has ended, or is about to.
+    fn over(&mut self, place: usize) -> Ended {
+        let ended = self.cluster.take(place).ended();
+        self.nodes[place].said += &ended.stderr;
+        self.nodes[place].is_stopped = false;
+        ended
     }
 
     /// kill -9, and it is gone.
     pub fn kill(&mut self, place: usize) {
-        let node = &mut self.nodes[place];
-        let Some(mut child) = node.process.take() else { return };
-        node.is_stopped = false;
-        child.kill().expect("it is ours");
-        exit_of(&mut child);
+        self.kill_all(&[place]);
     }
 
     /// kill -9 of several, as much at once as can be.
     pub fn kill_all(&mut self, places: &[usize]) {
-        for place in places {
-            if let Some(child) = &mut self.nodes[*place].process {
-                child.kill().expect("it is ours");
-            }
-        }
-        places.iter().for_each(|place| self.kill(*place));
+        let running: Vec<usize> = places.iter().copied().filter(|&it| self.runs(it)).collect();
+        running.iter().for_each(|place| self.signal(*place, sys::KILL));
+        running.iter().for_each(|place| drop(self.over(*place)));
     }
 
     /// Stops a process where it stands.
@@ -387,8 +326,7 @@ impl Fleet {
     }
 
     fn signal(&self, place: usize, number: i32) {
-        let child = self.nodes[place].process.as_ref().expect("it runs");
-        sys::kill(child.id(), number).expect("it is ours");
+        self.cluster.running(place).expect("it runs").signal(number);
     }
 
     /// Asks a server to end (SIGTERM) and does not wait for it.
@@ -404,27 +342,23 @@ impl Fleet {
 
     /// Waits until a process has ended.
     pub fn wait(&mut self, place: usize) -> ExitStatus {
-        let node = &mut self.nodes[place];
-        let what = format!("server {} ends", node.name);
-        let child = node.process.as_mut().expect("it was started");
-        let status = eventually(&what, PATIENCE, || child.try_wait().expect("it is ours"));
-        node.process = None;
-        status
+        self.over(place).status
     }
 
     /// Takes note of servers that have ended though nobody asked them to: a failure, but of those that
     /// were taken out, and of those whose full disk has not even room for a start.
     pub fn check_alive(&mut self) {
-        for place in 0..self.nodes.len() {
-            let Some(child) = &mut self.nodes[place].process else { continue };
-            let Some(status) = child.try_wait().expect("it is ours") else { continue };
-            let node = &self.nodes[place];
-            let has_no_room = place < self.disks.len()
-                && self.stderr(place).ends_with("make room, then start again\n");
-            let may_end = matches!(node.standing, Standing::Leaving | Standing::Out) || has_no_room;
-            assert!(may_end, "server {} has ended: {status:?}", node.name);
+        for place in 0..self.size() {
+            if self.cluster.process(place).as_mut().and_then(TestServer::has_ended).is_none() {
+                continue;
+            }
+            let Ended { status, stderr } = self.over(place);
+            let has_no_room =
+                place < self.disks.len() && stderr.ends_with("make room, then start again\n");
+            let Node { name, standing, .. } = &self.nodes[place];
+            let may_end = matches!(standing, Standing::Leaving | Standing::Out) || has_no_room;
+            assert!(may_end, "server {name} has ended: {status:?}");
             self.without_room += u64::from(has_no_room);
-            self.nodes[place].process = None;
         }
     }
 
@@ -435,8 +369,8 @@ impl Fleet {
 
     /// What a server says of itself, if it does so at once.
     pub fn status(&self, place: usize) -> Option<Status> {
-        self.nodes[place].process.as_ref()?;
-        status_of(&self.nodes[place].address, Duration::from_millis(500)).ok()
+        self.cluster.running(place)?;
+        status_of(&self.cluster.addresses()[place], Duration::from_millis(500)).ok()
     }
 
     /// The PRIMARY of the newest term, among those that say so and run.
@@ -453,14 +387,14 @@ impl Fleet {
             self.check_alive();
             self.live().into_iter().find(|place| {
                 let status = self.status(*place);
-                status.is_some_and(|status| status.primary == self.nodes[*place].address)
+                status.is_some_and(|status| status.primary == self.cluster.addresses()[*place])
             })
         })
     }
 
     /// Whether a server has a process.
     pub fn runs(&self, place: usize) -> bool {
-        self.nodes[place].process.is_some()
+        self.cluster.runs(place)
     }
 
     /// Waits until a server is PRIMARY or knows who is.
@@ -515,11 +449,10 @@ impl Fleet {
 
     /// Prints what every server said last.
     fn show(&self) {
-        for node in &self.nodes {
-            let place = self.nodes.iter().position(|other| other.name == node.name).unwrap_or(0);
+        for (place, node) in self.nodes.iter().enumerate() {
+            println!("-- server {} at {}:", node.name, self.cluster.addresses()[place]);
             let text = self.stderr(place);
             let lines: Vec<&str> = text.lines().collect();
-            println!("-- server {} at {}:", node.name, node.address);
             for line in &lines[lines.len().saturating_sub(40)..] {
                 println!("   {line}");
             }
@@ -532,39 +465,8 @@ impl Drop for Fleet {
         if std::thread::panicking() {
             self.show();
         }
-        for node in &mut self.nodes {
-            if let Some(child) = &mut node.process {
-                killed(child);
-            }
-        }
-    }
-}
-
-/// Where clients and peers reach a server that has a host of its own.
-fn on_host(place: usize) -> (String, String) {
-    let address = hosts::address(place);
-    (format!("{address}:7262"), format!("{address}:{}", hosts::PEER_PORT))
-}
-
-/// Where they reach servers of this host.
-fn on_loopback(servers: usize) -> Vec<(String, String)> {
-    let (address, port) = free_ports(servers);
-    let at = |port: u16| format!("{address}:{port}");
-    (0..servers as u16).map(|place| (at(port + 2 * place), at(port + 2 * place + 1))).collect()
-}
-
-/// Ports for some servers at a loopback address that is this process's alone, below those that the
-/// system gives away: nobody else takes them between now and the servers' start.
-fn free_ports(servers: usize) -> (String, u16) {
-    static NEXT: AtomicU16 = AtomicU16::new(7_000);
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let address = format!("127.{}.{middle}.{low}", 64 | high & 63);
-    let needed = 2 * servers as u16;
-    loop {
-        let first = NEXT.fetch_add(needed, Ordering::Relaxed);
-        let is_free = |port| TcpListener::bind((address.as_str(), port)).is_ok();
-        if (first..first + needed).all(is_free) {
-            return (address, first);
-        }
+        // Nothing runs any more when the disks go, and the disks go before the home that they are in.
+        (0..self.size()).for_each(|place| *self.cluster.process(place) = None);
+        self.disks.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! What several tests need: a directory that goes away, a seeded generator of numbers.
+//! What several tests need: the program, a directory that goes away, a seeded generator of numbers.
 #![allow(dead_code)]
 
 pub mod bounded;
@@ -22,10 +22,31 @@ pub use bounded::eventually;
 use bounded::{Run, WHOLE};
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+
+/// The built program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_chatctl");
+
+/// A command of the built program, without what it would read of the tester's environment.
+pub fn chatctl(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).stdin(Stdio::null());
+    command.env_remove("CHATCTL_SERVERS").env_remove("CHATCTL_PASSWORD");
+    command
+}
+
+/// What a program wrote.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// All that a program wrote, standard output first.
+pub fn said(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
 
 /// A fresh directory under the system's temporary one, removed when dropped.
 pub struct TempDir {
@@ -126,10 +147,7 @@ pub fn run_tool(program: &str, arguments: &[&str], script: &str) -> Result<(), S
     let output = output.map_err(|error| format!("{program} cannot be run: {error}"))?;
     match output.status.success() {
         true => Ok(()),
-        false => {
-            let error = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{program} {}: {}", arguments.join(" "), error.trim()))
-        }
+        false => Err(format!("{program} {}: {}", arguments.join(" "), text(&output.stderr).trim())),
     }
 }
 

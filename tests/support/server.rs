@@ -12,9 +12,9 @@ use chatctl::sys::signal;
 pub use super::bounded::PATIENCE;
 use super::bounded::{Bounded, Gathered, Pipes, eventually_or, killed};
 pub use super::raw_client::{Ask, RawClient, ask, code, id, is_push};
-use super::{TempDir, sys};
+use super::{PROGRAM, TempDir, chatctl, sys};
 
-/// What every test's server is told, unless the test says otherwise (a later flag wins).
+/// The flags of every test's server, unless the test gives others.
 const FLAGS: [&str; 12] = [
     "--password-iterations",
     "1000",
@@ -30,13 +30,14 @@ const FLAGS: [&str; 12] = [
     "100000",
 ];
 
-/// How to start a server.
+/// How to start a server. All that tests start, alone or of a cluster, are started by it.
 #[derive(Clone)]
 pub struct Launch {
     data_dir: PathBuf,
     listen: Vec<String>,
     flags: Vec<String>,
     shell: Option<String>,
+    host: Option<PathBuf>,
     config_only: bool,
 }
 
@@ -48,6 +49,7 @@ impl Launch {
             listen: vec!["127.0.0.1:0".to_owned()],
             flags: Vec::new(),
             shell: None,
+            host: None,
             config_only: false,
         }
     }
@@ -62,6 +64,12 @@ impl Launch {
     pub fn replace_flag(mut self, [flag, value]: [&str; 2]) -> Launch {
         let at = self.flags.iter().position(|given| given == flag).expect("it was given");
         self.flags[at + 1] = value.to_owned();
+        self
+    }
+
+    /// On a host of its own, whose network namespace this file is.
+    pub fn host(mut self, file: PathBuf) -> Launch {
+        self.host = Some(file);
         self
     }
 
@@ -91,12 +99,11 @@ impl Launch {
     }
 
     fn command(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_chatctl");
         let mut command = match &self.shell {
-            None => Command::new(program),
+            None => chatctl(&[]),
             Some(shell) => {
                 let mut command = Command::new("sh");
-                command.args(["-c", &format!("{shell} && exec \"$@\""), "sh", program]);
+                command.args(["-c", &format!("{shell} && exec \"$@\""), "sh", PROGRAM]);
                 command
             }
         };
@@ -128,50 +135,24 @@ impl Launch {
     }
 
     /// Starts it and does not wait.
-    pub fn spawn(self) -> Starting {
+    pub fn spawn(self) -> TestServer {
         self.spawn_to(Stdio::piped())
     }
 
     /// The same, with this for its standard error. Where that is no new pipe, its traces are not
     /// gathered.
-    pub fn spawn_to(self, stderr: Stdio) -> Starting {
-        let mut child = self.command().stderr(stderr).spawn().expect("the program can be started");
+    pub fn spawn_to(self, stderr: Stdio) -> TestServer {
+        let mut command = self.command();
+        command.stderr(stderr);
+        let child = match &self.host {
+            None => command.spawn(),
+            Some(host) => sys::in_namespace(host, || command.spawn()),
+        };
+        let mut child = child.expect("the program can be started");
         let traces = Gathered::errors(&mut child);
         let stdout = child.lines("the server's start line");
-        Starting(TestServer {
-            child,
-            traces,
-            addresses: Vec::new(),
-            start_line: String::new(),
-            launch: self,
-            stdout,
-            home: None,
-        })
-    }
-}
-
-/// A server that was started and may not serve yet.
-pub struct Starting(TestServer);
-
-impl Starting {
-    /// Waits until it serves or has ended.
-    pub fn ready(mut self) -> Result<TestServer, Ended> {
-        let server = &mut self.0;
-        let mut start_line = String::new();
-        server.stdout.read_line(&mut start_line).expect("the start line is text");
-        if start_line.is_empty() {
-            return Err(server.ended());
-        }
-        server.start_line = start_line.trim_end().to_owned();
-        server.addresses = addresses_in(&server.start_line);
-        // A restart is at the same place.
-        server.launch.listen = server.addresses.clone();
-        Ok(self.0)
-    }
-
-    /// The process, which may not serve yet.
-    pub fn process(&mut self) -> &mut TestServer {
-        &mut self.0
+        let (addresses, start_line) = (Vec::new(), String::new());
+        TestServer { child, traces, addresses, start_line, launch: self, stdout, home: None }
     }
 }
 
@@ -193,7 +174,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// A running server. It is killed when dropped.
+/// A server that was started; [`TestServer::ready`] waits until it serves. It is killed when dropped.
 pub struct TestServer {
     child: Child,
     traces: Arc<Gathered>,
@@ -211,6 +192,19 @@ impl TestServer {
         let mut server = Launch::on(&home.path().join("data")).flags(flags).start();
         server.home = Some(home);
         server
+    }
+
+    /// Waits until it serves or has ended.
+    pub fn ready(mut self) -> Result<TestServer, Ended> {
+        self.stdout.read_line(&mut self.start_line).expect("the start line is text");
+        if self.start_line.is_empty() {
+            return Err(self.ended());
+        }
+        self.start_line.truncate(self.start_line.trim_end().len());
+        self.addresses = addresses_in(&self.start_line);
+        // A restart is at the same place.
+        self.launch.listen = self.addresses.clone();
+        Ok(self)
     }
 
     /// Where it listens first, `HOST:PORT` or `unix:PATH`.
@@ -272,22 +266,21 @@ impl TestServer {
         sys::kill(self.pid(), number).expect("it runs");
     }
 
-    /// Waits until it has ended by itself.
-    pub fn ended(&mut self) -> Ended {
-        let ended = eventually_or("the server ends", PATIENCE, || {
-            self.child.try_wait().expect("it was started")
-        });
-        let status = ended.unwrap_or_else(|sentence| panic!("{sentence}:\n{}", self.stderr()));
-        Ended { status, stderr: self.traces.until("the end of standard error", |_, ended| ended) }
+    /// How it has ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it was started")
     }
 
-    /// Waits until it has ended by itself, so long at most.
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> Ended {
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same, so long at most.
     pub fn wait_within(&mut self, time: Duration) -> Ended {
-        let ended = eventually_or("the server ends", time, || {
-            self.child.try_wait().expect("it was started")
-        });
-        ended.unwrap_or_else(|sentence| panic!("{sentence}"));
-        self.ended()
+        let ended = eventually_or("the server ends", time, || self.has_ended());
+        let status = ended.unwrap_or_else(|sentence| panic!("{sentence}:\n{}", self.stderr()));
+        Ended { status, stderr: self.traces.until("the end of standard error", |_, ended| ended) }
     }
 
     /// SIGTERM, and how it ended.

@@ -13,7 +13,7 @@ use chatctl::wal::{Disk, Options, RealDisk, recover};
 
 use crate::support::bounded::Run;
 use crate::support::log::{CLUSTER, TestLog, bench_directory, median};
-use crate::support::{TempDir, env_number};
+use crate::support::{PROGRAM, TempDir, env_number};
 
 /// Records of one sync.
 const BATCH: usize = 64;
@@ -104,7 +104,7 @@ fn scan(directory: &Path) -> f64 {
 fn dump_log(directory: &Path, flags: &[&str]) -> f64 {
     let begin = Instant::now();
     let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -v 24576 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_chatctl")]);
+    shell.args(["-c", "ulimit -v 24576 && exec \"$0\" \"$@\"", PROGRAM]);
     shell.arg("dump-log").args(flags).arg(directory).stdout(Stdio::null());
     assert!(shell.run().status.success(), "{flags:?}");
     begin.elapsed().as_secs_f64()

@@ -3,6 +3,7 @@
 use super::super::run;
 use super::{Segment, TIME, TOKEN_SECRET, VERIFIER};
 use crate::support::TempDir;
+use crate::support::server::Launch;
 use chatctl::chat::{Command as Change, Target};
 use chatctl::wal::format::Kind;
 use std::fs;
@@ -213,7 +214,7 @@ fn a_server_state_that_is_there_is_exported() {
     let export = Export::new("dump-export-state");
     let home = TempDir::new("dump-export-server");
     let data = home.path().join("data");
-    drop(super::server(&data));
+    drop(Launch::on(&data).start());
     let into = export.into.to_str().unwrap();
     let (code, _, error) = run(&["dump-log", "--export", into, data.to_str().unwrap()]);
     assert_eq!((code, error.as_str()), (Some(0), ""));

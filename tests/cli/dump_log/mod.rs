@@ -8,9 +8,10 @@ mod judgement;
 mod stats;
 mod terminal;
 
-use super::{chatctl, run};
-use crate::support::bounded::{Pipes, Run, connected, killed};
-use crate::support::{TempDir, segment};
+use super::run;
+use crate::support::bounded::{Run, connected};
+use crate::support::server::Launch;
+use crate::support::{PROGRAM, TempDir, segment};
 use chatctl::chat::Command as Change;
 use chatctl::wal::RealDisk;
 use chatctl::wal::boots::Boots;
@@ -20,7 +21,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const TIME: u64 = 1_700_000_000_123;
 const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHQ=$c3RvcmVk:c2VydmVy";
@@ -171,7 +172,7 @@ fn a_log_larger_than_its_memory_is_shown_and_checked() {
     for flags in ["--verify", "--json", "--from=0", "--user=bob", "--kind=mark", "--since=9w"] {
         let limit = format!("ulimit -v {} && exec \"$0\" \"$@\"", MEMORY_MIB << 10);
         let mut shell = Command::new("sh");
-        shell.args(["-c", &limit, env!("CARGO_BIN_EXE_chatctl"), "dump-log", flags, shown]);
+        shell.args(["-c", &limit, PROGRAM, "dump-log", flags, shown]);
         let output = shell.run();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), error.as_ref()), (Some(0), ""), "{flags}");
@@ -271,32 +272,11 @@ fn what_is_no_log_is_a_failure() {
     }
 }
 
-/// A server that is killed when dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        killed(&mut self.0);
-    }
-}
-
-/// Starts a server; it and its address.
-fn server(directory: &Path) -> (Server, String) {
-    let flags = ["serve", "--listen=127.0.0.1:0", "--segment-mib=1", "--password-iterations=10"];
-    let mut command = chatctl(&flags);
-    command.arg("--data-dir").arg(directory).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let mut line = String::new();
-    child.lines("the start line").read_line(&mut line).unwrap();
-    let address = line.split_whitespace().nth(3).expect("the server says where it is").to_string();
-    (Server(child), address)
-}
-
 #[test]
 fn the_log_of_a_running_server_is_read_without_its_secrets_or_its_lock() {
     let dir = TempDir::new("dump-running");
-    let (_server, address) = server(dir.path());
-    let mut stream = connected(&address);
+    let server = Launch::on(dir.path()).start();
+    let mut stream = connected(server.address());
     let requests = "{\"cmd\": \"create\", \"src\": \"alice\", \"body\": \"open sesame\"}\n\
                     {\"cmd\": \"send\", \"to\": \"alice\", \"body\": \"a note\"}\n";
     stream.write_all(requests.as_bytes()).unwrap();

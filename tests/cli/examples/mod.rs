@@ -19,8 +19,8 @@
 mod page;
 mod stage;
 
-use crate::support::TempDir;
 use crate::support::bounded::Run;
+use crate::support::{PROGRAM, TempDir};
 use chatctl::sys::process;
 use page::Example;
 use std::fs;
@@ -51,7 +51,7 @@ opened() {
 }
 serve() {
     opened
-    chatctl serve "$@" >&$said 2>>../said/servers &
+    chatctl serve --password-iterations 1 "$@" >&$said 2>>../said/servers &
     pids[$servers]=$!
 }
 served() {
@@ -187,7 +187,7 @@ fn faults(page: &str, examples: &[Example], mut command: Command) -> Vec<String>
     for moved in MOVED {
         fs::create_dir_all(format!("{}{moved}", dir.path().display())).unwrap();
     }
-    let binary = Path::new(env!("CARGO_BIN_EXE_chatctl")).parent().unwrap();
+    let binary = Path::new(PROGRAM).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let output = command
         .args(["bash", "-c", &script(page, examples, dir.path())])

@@ -188,7 +188,7 @@ impl Found {
     /// Hands over the entries that are known to be committed; those behind them are in the answer.
     fn read<'v>(
         &mut self,
-        visit: &'v mut wal::recovery::Visit<'v>,
+        visit: &'v mut wal::Visit<'v>,
     ) -> Result<wal::Examined, wal::RecoverError> {
         let mut progress = |_: usize, _: usize, _: u64| {};
         let look = Look { visit, readable: chat::readable, progress: &mut progress };

@@ -18,14 +18,4 @@ pub use listener::Listener;
 pub use network::Network;
 pub use resolver::{LookUp, Resolver};
 pub use slots::{Key, Slots};
-pub use stream::Stream;
-
-use std::io;
-
-/// What went wrong with a socket, for people: without the number that the system has for it.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let (what, _) = text.split_once(" (os error").unwrap_or((&text, ""));
-    let first = what.chars().next().map(|first| first.to_lowercase());
-    first.into_iter().flatten().chain(what.chars().skip(1)).collect()
-}
+pub use stream::{Stream, reason};

@@ -68,3 +68,11 @@ impl Source for Stream {
         }
     }
 }
+
+/// What went wrong with a socket, for people: without the number that the system has for it.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let (what, _) = text.split_once(" (os error").unwrap_or((&text, ""));
+    let first = what.chars().next().map(|first| first.to_lowercase());
+    first.into_iter().flatten().chain(what.chars().skip(1)).collect()
+}

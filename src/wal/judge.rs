@@ -5,20 +5,12 @@
 use super::Location;
 use super::bookkeeping::MARK_BYTES;
 use super::disk::Disk;
+use super::error::{RecoverError, io_error};
 use super::format::{Identity, Parsed, RECORD_BYTES, RECORDS_START, padded};
-use super::recovery::{Entry, RecoverError, Visit, io_error};
-use super::replay::{Refused, Replay};
+use super::replay::{Entry, Readable, Refused, Replay, Visit, any_payload};
 use super::survey::{Segment, Survey, segment_alone, survey};
 use super::window::Window;
 use crate::mutants::{Mutant, planted};
-
-/// Says whether the payload of an entry can be read, or why not.
-pub type Readable = fn(&[u8]) -> Result<(), String>;
-
-/// Takes whatever an entry holds.
-pub fn any_payload(_: &[u8]) -> Result<(), String> {
-    Ok(())
-}
 
 /// Records between two calls of [`Look::progress`].
 const TELL_EVERY: u64 = 4_096;

@@ -1,6 +1,15 @@
 //! Where every entry of the log is: 8 bytes an entry, its term and segment in runs.
 
-use super::Location;
+/// A record's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The segment's number.
+    pub segment: u64,
+    /// Where in the segment the record begins, bytes.
+    pub offset: u32,
+    /// Bytes of the record with its header, without padding.
+    pub length: u32,
+}
 
 /// Entries in a chunk: growing never copies what is there, and wastes 32 KiB at most.
 const CHUNK_ENTRIES: usize = 4096;

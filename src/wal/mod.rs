@@ -47,11 +47,13 @@ mod bookkeeping;
 pub mod boots;
 pub mod data_dir;
 mod disk;
+mod error;
 mod follow;
 pub mod format;
 pub mod hard_state;
 mod judge;
 mod locations;
+mod names;
 mod perform;
 mod reader;
 pub mod recovery;
@@ -67,60 +69,17 @@ mod writer;
 pub use bookkeeping::Wal;
 pub use data_dir::DataDir;
 pub use disk::{Disk, RealDisk};
+pub use error::RecoverError;
 pub use follow::{Follower, Whole};
 pub use format::Identity;
-pub use judge::{Examined, Look, Readable, any_payload, examine, examine_segment};
-pub use perform::{SpareRequest, SpareState, make_spare, perform};
+pub use judge::{Examined, Look, examine, examine_segment};
+pub use locations::Location;
+pub use names::{segment_name, segment_number};
+pub use perform::{Batch, SpareRequest, SpareState, make_spare, perform};
 pub use reader::{Full, ReadDone, ReadError, Reader};
-pub use recovery::{Entry, Options, RecoverError, Report, recover, recover_readable};
+pub use recovery::{Report, recover, recover_readable};
+pub use replay::{Entry, Readable, Visit, any_payload};
+pub use restart::Options;
 pub use set_aside::{check_there, has_segments, set_aside};
 pub use sound_part::SoundPart;
 pub use writer::{Done, Writer};
-
-use crate::limits::WAL_SEGMENTS;
-
-/// A record's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The segment's number.
-    pub segment: u64,
-    /// Where in the segment the record begins, bytes.
-    pub offset: u32,
-    /// Bytes of the record with its header, without padding.
-    pub length: u32,
-}
-
-/// What one fsync covers, laid out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Its number, from 1.
-    pub number: u64,
-    /// The segment it goes to.
-    pub segment: u64,
-    /// Where it begins there, bytes.
-    pub offset: u32,
-    /// Its records, and zeros up to the end of a block, so that a block that is not in the system's
-    /// memory need not be read before it is written.
-    pub bytes: Vec<u8>,
-}
-
-/// The file name of segment `number`.
-pub fn segment_name(number: u64) -> String {
-    format!("{number:08}.wal")
-}
-
-/// The number of the segment that a file name names.
-pub fn segment_number(name: &str) -> Option<u64> {
-    let number = name.strip_suffix(".wal")?.parse().ok()?;
-    ((1..=WAL_SEGMENTS).contains(&number) && segment_name(number) == name).then_some(number)
-}
-
-/// The file name of segment `number` while it is being made.
-fn unfinished_name(number: u64) -> String {
-    format!("{number:08}.new")
-}
-
-fn unfinished_number(name: &str) -> Option<u64> {
-    let number = name.strip_suffix(".new")?.parse().ok()?;
-    ((1..=WAL_SEGMENTS).contains(&number) && unfinished_name(number) == name).then_some(number)
-}

@@ -3,11 +3,24 @@
 
 use std::io;
 
-use super::Batch;
 use super::disk::Disk;
 use super::format::{Header, RECORDS_START};
-use super::{segment_name, unfinished_name};
+use super::names::{segment_name, unfinished_name};
 use crate::mutants::{Mutant, planted};
+
+/// What one fsync covers, laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its number, from 1.
+    pub number: u64,
+    /// The segment it goes to.
+    pub segment: u64,
+    /// Where it begins there, bytes.
+    pub offset: u32,
+    /// Its records, and zeros up to the end of a block, so that a block that is not in the system's
+    /// memory need not be read before it is written.
+    pub bytes: Vec<u8>,
+}
 
 /// Writes a batch and waits until it is durable. After an error nothing is known about the batch:
 /// it is never written again, and the process ends.

@@ -89,40 +89,14 @@
 //! until it has its name, nothing has changed; then the old place is behind the end that its
 //! header names, and no longer looked at. A crash at any moment of recovery is one of the two.
 
-use std::fmt;
-use std::io;
-
 use super::bookkeeping::{Cursor, Start, Wal};
 use super::disk::Disk;
-use super::format::{Identity, RECORDS_START};
-use super::judge::{Judged, Readable, Reading, Stop, any_payload, judge};
-use super::replay::Replay;
-use super::restart::Plan;
+use super::error::{RecoverError, io_error};
+use super::format::RECORDS_START;
+use super::judge::{Judged, Reading, Stop, judge};
+use super::replay::{Entry, Readable, Replay, Visit, any_payload};
+use super::restart::{Options, Plan};
 use super::survey::survey;
-use crate::sys::file::is_full;
-
-/// What entries are handed to, in order: index, term, payload. An error stops the recovery.
-pub type Visit<'v> = dyn FnMut(u64, u64, &[u8]) -> Result<(), String> + 'v;
-
-/// What recovery has to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Whose log it must be. `None`: whosever it is, but then there must be one.
-    pub expect: Option<Identity>,
-    /// Bytes of the segments that are made from now on.
-    pub segment_bytes: u32,
-}
-
-/// An entry of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The election epoch it was proposed in.
-    pub term: u64,
-    /// Its place in the log, from 1.
-    pub index: u64,
-    /// Opaque.
-    pub payload: Vec<u8>,
-}
 
 /// What a recovery came to.
 #[derive(Debug, Default)]
@@ -141,119 +115,6 @@ pub struct Report {
     pub torn_tail: Option<String>,
     /// What else an operator may want to know, a line each.
     pub notes: Vec<String>,
-}
-
-/// Why a log cannot be recovered. Nothing was changed, but for `Io` while writing.
-#[derive(Debug)]
-pub enum RecoverError {
-    /// What was durable is damaged or gone.
-    Corrupt {
-        /// The file's name, in the log's directory.
-        file: String,
-        /// Where in it the first damage is, bytes.
-        offset: u64,
-        /// What is wrong there.
-        why: String,
-    },
-    /// A segment belongs to another cluster.
-    Identity {
-        /// The file's name.
-        file: String,
-        /// Whose it is.
-        found: Identity,
-        /// Whose it should be.
-        expected: Identity,
-    },
-    /// A segment has a format that this program does not know.
-    Version {
-        /// The file's name.
-        file: String,
-        /// What the header says.
-        why: String,
-    },
-    /// The directory has no log, and whose to make was not said.
-    Empty,
-    /// The disk failed.
-    Io {
-        /// The file's name, or the directory.
-        file: String,
-        /// What it said.
-        error: io::Error,
-    },
-    /// An entry cannot be read.
-    Visit {
-        /// The entry.
-        index: u64,
-        /// The file's name.
-        file: String,
-        /// Where in it the entry begins, bytes.
-        offset: u64,
-        /// Why.
-        why: String,
-    },
-}
-
-impl fmt::Display for RecoverError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecoverError::Corrupt { file, offset, why } => write!(
-                f,
-                "the log is damaged in {file} at byte {offset}: {why}. Nothing was changed. \
-                 Restore the directory from a copy; `chatctl dump-log` shows what can be read"
-            ),
-            RecoverError::Identity { file, found, expected } => write!(
-                f,
-                "{file} belongs to cluster {}, not to {}: this is another cluster's directory",
-                Hex(&found.cluster),
-                Hex(&expected.cluster)
-            ),
-            RecoverError::Version { file, why } => {
-                write!(f, "{file}: {why}. Use the version of chatctl that wrote it")
-            }
-            RecoverError::Empty => write!(f, "there is no log in this directory"),
-            RecoverError::Io { file, error } if is_full(error) => {
-                write!(f, "{file}: {error}. Nothing is lost: make room, then start again")
-            }
-            RecoverError::Io { file, error } => write!(f, "{file}: {error}"),
-            RecoverError::Visit { index, file, offset, why } => {
-                write!(f, "entry {index} of the log, in {file} at byte {offset}: {why}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for RecoverError {}
-
-impl RecoverError {
-    /// The file that is not as it should be, where in it, and what is wrong, in that order.
-    pub fn place(&self) -> (&str, u64, String) {
-        match self {
-            RecoverError::Corrupt { file, offset, why } => (file, *offset, why.clone()),
-            RecoverError::Visit { index, file, offset, why } => {
-                (file, *offset, format!("entry {index}: {why}"))
-            }
-            RecoverError::Version { file, why } => (file, 0, why.clone()),
-            RecoverError::Identity { file, found, expected } => {
-                let (found, expected) = (Hex(&found.cluster), Hex(&expected.cluster));
-                (file, 0, format!("it belongs to cluster {found}, not to {expected}"))
-            }
-            RecoverError::Io { file, error } => (file, 0, error.to_string()),
-            RecoverError::Empty => ("", 0, self.to_string()),
-        }
-    }
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-pub(super) fn io_error(file: &str) -> impl FnOnce(io::Error) -> RecoverError {
-    let file = file.to_owned();
-    move |error| RecoverError::Io { file, error }
 }
 
 /// Recovers the log of a directory, or makes a new one where there is none. `visit` gets the

@@ -3,10 +3,30 @@
 
 use super::Location;
 use super::format::{Kind, Record};
-use super::judge::Readable;
 use super::locations::Locations;
-use super::recovery::{Entry, Visit};
 use crate::limits;
+
+/// What entries are handed to, in order: index, term, payload. An error stops the recovery.
+pub type Visit<'v> = dyn FnMut(u64, u64, &[u8]) -> Result<(), String> + 'v;
+
+/// Says whether the payload of an entry can be read, or why not.
+pub type Readable = fn(&[u8]) -> Result<(), String>;
+
+/// Takes whatever an entry holds.
+pub fn any_payload(_: &[u8]) -> Result<(), String> {
+    Ok(())
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The election epoch it was proposed in.
+    pub term: u64,
+    /// Its place in the log, from 1.
+    pub index: u64,
+    /// Opaque.
+    pub payload: Vec<u8>,
+}
 
 /// The batch of the last record read.
 #[derive(Clone, Copy, Debug)]

@@ -5,17 +5,26 @@ use std::io;
 
 use super::bookkeeping::{BLOCK_BYTES, MARK_BYTES, salt};
 use super::disk::Disk;
-use super::format::{Header, Kind, Parsed, RECORDS_START, Record};
+use super::error::{RecoverError, io_error};
+use super::format::{Header, Identity, Kind, Parsed, RECORDS_START, Record};
 use super::judge::Read;
 use super::locations::Locations;
 use super::perform::{make_segment, remake_segment};
-use super::recovery::{Options, RecoverError, io_error};
 use super::replay::LastBatch;
 use super::survey::{Segment, Survey};
 use super::window::Window;
 use super::{Location, segment_name};
 use crate::mutants::{Mutant, planted};
 use crate::sys::file::is_full as is_full_disk;
+
+/// What recovery has to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whose log it must be. `None`: whosever it is, but then there must be one.
+    pub expect: Option<Identity>,
+    /// Bytes of the segments that are made from now on.
+    pub segment_bytes: u32,
+}
 
 /// The fresh segment, thought out.
 pub(super) struct Plan<'s> {

@@ -24,17 +24,15 @@
 //! each time some segment is shorter or gone.
 
 use super::disk::Disk;
+use super::error::{RecoverError, io_error};
 use super::format::{HEADER_BYTES, Header, RECORDS_START};
 use super::hard_state::{self, HardState};
 use super::judge::is_sound;
-use super::recovery::{Options, RecoverError, io_error};
-use super::{segment_name, segment_number, unfinished_name};
+use super::names::{DAMAGED, segment_name, segment_number, unfinished_name};
+use super::restart::Options;
 
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 1 << 20;
-/// What is behind a segment's name when it is set aside.
-const DAMAGED: &str = ".damaged";
-
 /// Sets aside what is damaged, until the rest is sound. Gives the lines to tell the operator: what
 /// was damaged, and what became of each file.
 pub fn set_aside(disk: &mut impl Disk, options: &Options) -> Result<Vec<String>, RecoverError> {
@@ -69,12 +67,6 @@ pub fn check_there(disk: &mut impl Disk, saved: &HardState) -> Result<(), Recove
     }
     let why = format!("all segments are missing, though {} is there", hard_state::FILE);
     Err(RecoverError::Corrupt { file: segment_name(1), offset: 0, why })
-}
-
-/// The number of a segment that was set aside, from its name.
-pub(super) fn set_aside_number(name: &str) -> Option<u64> {
-    let (segment, _) = name.split_once(DAMAGED)?;
-    segment_number(segment)
 }
 
 /// The segments' numbers, rising.

@@ -4,9 +4,9 @@
 use std::io;
 
 use super::disk::Disk;
+use super::error::{RecoverError, io_error};
 use super::format::{HEADER_BYTES, Header, Identity, RECORDS_START};
 use super::judge::is_sound;
-use super::recovery::{RecoverError, io_error};
 use super::{segment_name, segment_number};
 
 /// A log's directory, of which only what comes before the first damage is shown. Read-only.

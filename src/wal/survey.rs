@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::disk::Disk;
+use super::error::{RecoverError, io_error};
 use super::format::{
     BadHeader, HEADER_BYTES, Header, Identity, RECORD_HEADER_BYTES, RECORDS_START,
 };
-use super::recovery::{RecoverError, io_error};
-use super::set_aside::set_aside_number;
+use super::names::{segment_name, segment_number, set_aside_number, unfinished_number};
 use super::window::Window;
-use super::{segment_name, segment_number, unfinished_number};
 use crate::limits::WAL_SEGMENTS;
 
 /// A segment of the log.

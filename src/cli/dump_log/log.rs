@@ -10,8 +10,8 @@ use crate::chat;
 use crate::cli::error::Error;
 use crate::cli::parse::Parsed;
 use crate::cli::progress::Progress;
+use crate::wal::Visit;
 use crate::wal::hard_state;
-use crate::wal::recovery::Visit;
 use crate::wal::scan::{Item, Scanner};
 use crate::wal::{self, Examined, Identity, Look, RealDisk, RecoverError};
 

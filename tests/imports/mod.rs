@@ -1,17 +1,22 @@
-//! What the sources may say: imports run strictly downward, `unsafe` stands in one place, and the
-//! program has three packages.
+//! What the sources may say: imports run strictly downward and in no circle, pure parts reach nothing
+//! outside, `unsafe` stands in one place, and the program has three packages.
 
+mod circles;
+mod graph;
+mod node;
+mod pure;
 mod source;
 mod waits;
 
-use source::{layer_faults, names_unsafe};
+use graph::{Graph, is_package, module_of};
+use source::names_unsafe;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers, highest first; a module may name only those below its own.
-const LAYERS: [&str; 12] = [
-    "cli", "server", "client", "net", "wal", "chat", "raft", "protocol", "auth", "sys", "limits",
-    "mutants",
+const LAYERS: [&str; 13] = [
+    "cli", "server", "node", "client", "net", "wal", "chat", "raft", "protocol", "auth", "sys",
+    "limits", "mutants",
 ];
 /// Layers that may name less than all that is below them: the log knows nothing of what it keeps,
 /// and the pure ones reach no clock, file or socket. The exception is `mutants`, in which nothing
@@ -22,9 +27,6 @@ const NARROWER: [(&str, &[&str]); 4] = [
     ("raft", &["limits", "mutants"]),
     ("protocol", &["sys", "limits"]),
 ];
-/// What those that reach no clock, file or socket may name of `sys`: what only computes. Their
-/// tests may name more.
-const COMPUTES: [&str; 3] = ["memory", "sha", "text"];
 /// The packages the program may have, no other.
 const PACKAGES: [&str; 3] = ["crc32fast", "libc", "mio"];
 
@@ -62,34 +64,41 @@ pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.iter().map(|path| path.strip_prefix(folder).unwrap().to_path_buf()).collect()
 }
 
-/// The module path of a source file: `wal/mod.rs` is `[wal]`, `cli/table.rs` is `[cli, table]`.
-fn module_of(file: &Path) -> Vec<String> {
-    let mut path: Vec<String> =
-        file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    if matches!(path.last().map(String::as_str), Some("mod" | "lib" | "main")) {
-        path.pop();
+/// Every source file of `src`, with its path below that and its text.
+fn sources() -> Vec<(String, String)> {
+    let folder = root().join("src");
+    let read = |file: PathBuf| {
+        let text = fs::read_to_string(folder.join(&file)).unwrap();
+        (file.display().to_string(), text)
+    };
+    rust_files(&folder).into_iter().map(read).collect()
+}
+
+/// Where a file names a module of a layer that it may not name, each as `FILE:LINE: names NAME`.
+fn layer_faults(graph: &Graph) -> Vec<String> {
+    let mut faults = Vec::new();
+    // The program's own file is not of the library; it has its own test below.
+    for file in graph.files().filter(|file| *file != "main.rs") {
+        let module = module_of(file);
+        for named in graph.named(file) {
+            let name = named.path[0].as_str();
+            let is_outside = is_package(name) && name != "chatctl";
+            if !is_outside && !may_name(module.first().map(String::as_str), name) {
+                faults.push(format!("src/{file}:{}: names {name}", named.line));
+            }
+        }
     }
-    path
+    faults.dedup();
+    faults
 }
 
 #[test]
 fn every_module_imports_only_from_the_layers_below_it() {
-    let mut faults = Vec::new();
-    let mut seen = 0;
-    for file in rust_files(&root().join("src")) {
-        if file == Path::new("main.rs") {
-            continue; // It is not of the library; it has its own test below.
-        }
-        let module = module_of(&file);
-        let text = fs::read_to_string(root().join("src").join(&file)).unwrap();
-        if let Some(top) = module.first() {
-            assert!(LAYERS.contains(&top.as_str()), "{}: no layer has this name", file.display());
-        }
-        for fault in layer_faults(&may_name, &module, &text) {
-            faults.push(format!("src/{}:{fault}", file.display()));
-        }
-        seen += 1;
-    }
+    let graph = Graph::of_all(&sources());
+    let tops = graph.files().filter_map(|file| file.split_once('/'));
+    let unknown = tops.filter(|(top, _)| !LAYERS.contains(top));
+    assert_eq!(unknown.collect::<Vec<_>>(), [], "no layer has this name");
+    let (faults, seen) = (layer_faults(&graph), graph.files().count());
     assert!(seen > LAYERS.len(), "only {seen} files found");
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
@@ -116,11 +125,15 @@ const PLANTED: [(&str, &str, &str); 18] = [
     ("sys", "use chatctl::net;", "chatctl"),
 ];
 
+/// One planted source, in a module.
+fn planted(module: &str, text: &str) -> Graph {
+    Graph::of_all(&[(format!("{}.rs", module.replace("::", "/")), text.to_owned())])
+}
+
 #[test]
 fn a_planted_import_of_a_higher_layer_is_found() {
     for (module, text, layer) in PLANTED {
-        let module: Vec<String> = module.split("::").map(str::to_string).collect();
-        let faults = layer_faults(&may_name, &module, text);
+        let faults = layer_faults(&planted(module, text));
         assert_eq!(faults.len(), 1, "{text}: {faults:?}");
         assert!(faults[0].ends_with(&format!("names {layer}")), "{text}: {faults:?}");
     }
@@ -138,41 +151,16 @@ fn imports_downward_and_words_in_comments_and_strings_are_no_faults() {
         ("cli", "use crate::{server, client, net, wal, chat, raft, protocol, auth, sys, limits};"),
         ("cli", "use std::net::crate_like; use super_thing::x;"),
     ] {
-        let module: Vec<String> = module.split("::").map(str::to_string).collect();
-        assert_eq!(layer_faults(&may_name, &module, text), Vec::<String>::new(), "{text}");
+        assert_eq!(layer_faults(&planted(module, text)), Vec::<String>::new(), "{text}");
     }
-}
-
-#[test]
-fn the_pure_layers_take_from_sys_only_what_computes() {
-    let of_sys = |text: &str| -> Vec<String> {
-        let words = source::words(text);
-        let named = words.windows(4).filter(|words| words[0].1 == "sys" && words[1].1 == ":");
-        named.map(|words| words[3].1.to_string()).collect()
-    };
-    assert_eq!(of_sys("use crate::sys::{clock, text}; crate::sys::file::sync();"), ["{", "file"]);
-    let mut seen = 0;
-    for layer in ["auth", "protocol"] {
-        for file in rust_files(&root().join("src").join(layer)) {
-            let text = fs::read_to_string(root().join("src").join(layer).join(&file)).unwrap();
-            let program = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for name in of_sys(program) {
-                let file = file.display();
-                assert!(COMPUTES.contains(&name.as_str()), "src/{layer}/{file} names sys::{name}");
-                seen += 1;
-            }
-        }
-    }
-    assert!(seen > COMPUTES.len(), "only {seen} names found");
 }
 
 #[test]
 fn main_names_only_the_command_line() {
-    let text = fs::read_to_string(root().join("src/main.rs")).unwrap();
-    let words = source::words(&text);
-    let named = words.windows(4).filter(|words| words[0].1 == "chatctl" && words[1].1 == ":");
-    let named: Vec<&str> = named.map(|words| words[3].1).collect();
-    assert!(!named.is_empty() && named.iter().all(|name| *name == "cli"), "{named:?}");
+    let graph = Graph::of_program(&sources());
+    let named = graph.named("main.rs").into_iter().filter(|named| named.path[0] == "chatctl");
+    let named: Vec<String> = named.map(|named| named.path[1].clone()).collect();
+    assert!(!named.is_empty() && named.iter().all(|name| name == "cli"), "{named:?}");
 }
 
 #[test]

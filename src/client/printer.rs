@@ -27,6 +27,7 @@
 use super::session::{Draft, Incoming, Refusal, State};
 use super::show;
 use crate::protocol::id;
+use crate::protocol::json::Object;
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Printer {
     }
 
     fn object(&mut self, object: Object) {
-        self.line(&object.end());
+        self.line(&object.to_string());
     }
 
     fn painted(&self, colour: &str, text: &str) -> String {
@@ -111,7 +112,7 @@ impl Printer {
     /// Logged in.
     pub fn login(&mut self, name: &str, unread: u16, server: &str) {
         if self.is_json() {
-            let object = Object::new("login").text("name", name).number("unread", unread.into());
+            let object = event("login").text("name", name).number("unread", unread.into());
             return self.object(object.text("server", server));
         }
         let text = format!("logged in as {name} at {server}");
@@ -121,7 +122,7 @@ impl Printer {
     /// The connection's state changed.
     pub fn state(&mut self, state: State, waiting: usize, reason: &str) {
         if self.is_json() {
-            let object = Object::new("state").text("state", &state.to_string());
+            let object = event("state").text("state", &state.to_string());
             return self.object(object.number("waiting", waiting as u64).text("reason", reason));
         }
         let mut text = state.to_string();
@@ -138,7 +139,7 @@ impl Printer {
     pub fn message(&mut self, message: &Incoming, me: &str, history: bool) {
         if self.is_json() {
             let Incoming { id, from, to, body, time, seq } = message;
-            let object = Object::new("message").text("from", from).text("to", to);
+            let object = event("message").text("from", from).text("to", to);
             let object = object.text("text", body).text("id", id).number("time", *time);
             return self.object(object.number("seq", *seq).flag("history", history));
         }
@@ -149,7 +150,7 @@ impl Printer {
     /// A message of ours is stored.
     pub fn sent(&mut self, draft_id: u128, to: &str, text: &str, time: u64, seq: u64, me: &str) {
         if self.is_json() {
-            let object = Object::new("sent").text("to", to).text("text", text);
+            let object = event("sent").text("to", to).text("text", text);
             let object = object.text("id", &id::format(draft_id)).number("time", time);
             return self.object(object.number("seq", seq));
         }
@@ -193,7 +194,7 @@ impl Printer {
     /// A message of ours was refused.
     pub fn failed(&mut self, draft: &Draft, refusal: &Refusal) {
         if self.is_json() {
-            let object = Object::new("failed").text("to", &draft.to).text("text", &draft.body);
+            let object = event("failed").text("to", &draft.to).text("text", &draft.body);
             let object = object.text("id", &id::format(draft.id)).text("code", &refusal.code);
             return self.object(object.text("reason", &refusal.text));
         }
@@ -210,7 +211,7 @@ impl Printer {
     /// Messages in the outbox have waited for long.
     pub fn old(&mut self, count: usize, since_ms: u64) {
         if self.is_json() {
-            let object = Object::new("old").number("count", count as u64);
+            let object = event("old").number("count", count as u64);
             return self.object(object.number("since", since_ms));
         }
         self.notice(&format!("{}; {}", show::old_messages(count, since_ms), show::OLD_COMMANDS));
@@ -221,7 +222,7 @@ impl Printer {
         if !self.is_json() {
             return;
         }
-        let mut object = Object::new("failed").text("command", command);
+        let mut object = event("failed").text("command", command);
         if let Some((to, text)) = &sending.message {
             object = object.text("to", to).text("text", text);
             if let Some(id) = sending.id {
@@ -235,7 +236,7 @@ impl Printer {
     /// A message that has waited for long.
     pub fn waiting(&mut self, draft: &Draft) {
         if self.is_json() {
-            let object = Object::new("waiting").text("to", &draft.to).text("text", &draft.body);
+            let object = event("waiting").text("to", &draft.to).text("text", &draft.body);
             let object = object.text("id", &id::format(draft.id));
             return self.object(object.number("time", draft.written_ms));
         }
@@ -247,7 +248,7 @@ impl Printer {
     /// Messages wait for the server.
     pub fn held(&mut self, refusal: &Refusal) {
         if self.is_json() {
-            let object = Object::new("held").text("code", &refusal.code);
+            let object = event("held").text("code", &refusal.code);
             return self.object(object.text("reason", &refusal.text));
         }
         self.notice(&format!("the server takes no messages now, they wait: {refusal}"));
@@ -256,7 +257,7 @@ impl Printer {
     /// Messages were taken back.
     pub fn taken_back(&mut self, ids: &[String]) {
         if self.is_json() {
-            return self.object(Object::new("taken_back").texts("ids", ids));
+            return self.object(event("taken_back").texts("ids", ids));
         }
         match ids.len() {
             1 => self.notice("a message was taken back"),
@@ -267,14 +268,14 @@ impl Printer {
     /// Another session has read on. Only scripts care.
     pub fn read_moved(&mut self, name: &str, seq: u64) {
         if self.is_json() {
-            self.object(Object::new("read_moved").text("name", name).number("seq", seq));
+            self.object(event("read_moved").text("name", name).number("seq", seq));
         }
     }
 
     /// A line of `/list` and `/who`.
     pub fn name(&mut self, name: &str) {
         match self.is_json() {
-            true => self.object(Object::new("name").text("name", name)),
+            true => self.object(event("name").text("name", name)),
             false => self.line(&show::line(name)),
         }
     }
@@ -284,7 +285,7 @@ impl Printer {
         let shown = show::line(name);
         match self.style {
             Style::Json => {
-                let object = Object::new("conversation").text("name", name);
+                let object = event("conversation").text("name", name);
                 let object = object.number("unread", unread).number("seq", seq);
                 self.object(object.number("time", time));
             }
@@ -305,7 +306,7 @@ impl Printer {
     /// A line of `/status`.
     pub fn status(&mut self, key: &str, value: &str) {
         match self.is_json() {
-            true => self.object(Object::new("status").text("key", key).text("value", value)),
+            true => self.object(event("status").text("key", key).text("value", value)),
             false => self.line(&show::line(&format!("{key:>10}  {value}"))),
         }
     }
@@ -313,9 +314,7 @@ impl Printer {
     /// The end of a command's lines.
     pub fn done(&mut self, command: &str, more: bool) {
         match self.style {
-            Style::Json => {
-                self.object(Object::new("done").text("command", command).flag("more", more))
-            }
+            Style::Json => self.object(event("done").text("command", command).flag("more", more)),
             Style::Terminal { .. } if more => self.notice("/more shows more"),
             _ => {}
         }
@@ -324,7 +323,7 @@ impl Printer {
     /// A command failed.
     pub fn error(&mut self, command: &str, refusal: &Refusal) {
         if self.is_json() {
-            let object = Object::new("error").text("command", command);
+            let object = event("error").text("command", command);
             let object = object.text("code", &refusal.code).text("reason", &refusal.text);
             return self.object(object);
         }
@@ -340,7 +339,7 @@ impl Printer {
     /// Anything else.
     pub fn notice(&mut self, text: &str) {
         if self.is_json() {
-            return self.object(Object::new("notice").text("text", text));
+            return self.object(event("notice").text("text", text));
         }
         if self.is_quiet() {
             return;
@@ -353,78 +352,16 @@ impl Printer {
     pub fn lines(&mut self, lines: &[String]) {
         for line in lines {
             match self.is_json() {
-                true => self.object(Object::new("notice").text("text", line)),
+                true => self.object(event("notice").text("text", line)),
                 false => self.line(line),
             }
         }
     }
 }
 
-/// A JSON object of one line.
-struct Object(String);
-
-impl Object {
-    fn new(event: &str) -> Object {
-        Object(String::from("{\"event\": ")).put_text(event)
-    }
-
-    fn put_text(mut self, text: &str) -> Object {
-        self.0.push('"');
-        for char in text.chars() {
-            match char {
-                '"' => self.0.push_str("\\\""),
-                '\\' => self.0.push_str("\\\\"),
-                '\n' => self.0.push_str("\\n"),
-                // Also what is harmless to JSON but not to a terminal on which it may be looked at.
-                _ if show::is_harmful(char) => {
-                    for unit in char.encode_utf16(&mut [0; 2]) {
-                        self.0.push_str(&format!("\\u{unit:04x}"));
-                    }
-                }
-                _ => self.0.push(char),
-            }
-        }
-        self.0.push('"');
-        self
-    }
-
-    fn key(mut self, key: &str) -> Object {
-        self.0.push_str(", \"");
-        self.0.push_str(key);
-        self.0.push_str("\": ");
-        self
-    }
-
-    fn text(self, key: &str, text: &str) -> Object {
-        self.key(key).put_text(text)
-    }
-
-    fn number(self, key: &str, number: u64) -> Object {
-        let mut object = self.key(key);
-        object.0.push_str(&number.to_string());
-        object
-    }
-
-    fn flag(self, key: &str, flag: bool) -> Object {
-        let mut object = self.key(key);
-        object.0.push_str(if flag { "true" } else { "false" });
-        object
-    }
-
-    fn texts(self, key: &str, texts: &[String]) -> Object {
-        let mut object = self.key(key);
-        for (place, text) in texts.iter().enumerate() {
-            object.0.push_str(if place == 0 { "[" } else { ", " });
-            object = object.put_text(text);
-        }
-        object.0.push_str(if texts.is_empty() { "[]" } else { "]" });
-        object
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
+/// The object of an event. What a terminal must not get is escaped: a user may look at it there.
+fn event(name: &str) -> Object {
+    Object::new(|c| c != '\n' && show::is_harmful(c)).text("event", name)
 }
 
 pub(super) const DAY_MS: u64 = 86_400_000;

@@ -111,8 +111,8 @@ fn put_escaped(bytes: &[u8], mut special: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// How `"`, `\` and the controls are written.
-fn escape_of(special: u8) -> &'static str {
+/// The escapes of `"`, `\` and the controls.
+pub(super) fn escape_of(special: u8) -> &'static str {
     match special {
         b'"' => "\\\"",
         b'\\' => "\\\\",

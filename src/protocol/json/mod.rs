@@ -1,4 +1,4 @@
-//! The JSON form of a message.
+//! The JSON form of a message, and [`Object`] for other JSON that the program writes.
 //!
 //! ```text
 //! {"cmd": "login", "src": "alice", "to": "server", "body": "hi", "error": false,
@@ -20,10 +20,12 @@
 
 mod decode;
 mod encode;
+mod object;
 mod reader;
 
 pub use decode::decode;
 pub use encode::encode;
+pub use object::Object;
 
 pub(super) use decode::{ids_from_text, is_plain, plain_ids};
 pub(super) use encode::{ids_text_bytes, put_ids};

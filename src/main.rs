@@ -1,20 +1,19 @@
-//! The program: arguments to [`chatctl::cli`], and the only exit codes.
+//! The program: passes the arguments to [`chatctl::cli`] and exits with its code.
 
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-/// The commit this is built from, as the Makefile tells the compiler. It stands here, and not in the
-/// library, so that another commit alone makes nothing else anew.
+/// The commit that this is built from, set by the Makefile. It is here and not in the library, so that
+/// a new commit alone does not rebuild the library.
 const COMMIT: Option<&str> = option_env!("CHATCTL_COMMIT");
 
 fn main() -> ExitCode {
     end_on_panic();
-    ExitCode::from(chatctl::cli::main(COMMIT))
+    ExitCode::from(chatctl::cli::main(std::env::args_os().skip(1).collect(), COMMIT))
 }
 
-/// Makes a panic of any thread end the process with one line and exit code 1, and
-/// the terminal as it was: a server that has
-/// lost a thread must not go on as if nothing had happened, and a stack trace tells a user nothing.
+/// Makes a panic in any thread restore the terminal, print one line and end the process with exit code
+/// 1: a server must not continue after it lost a thread, and a stack trace does not help a user.
 fn end_on_panic() {
     std::panic::set_hook(Box::new(|info| {
         chatctl::cli::restore_terminal();

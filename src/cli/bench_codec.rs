@@ -9,11 +9,13 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use super::error::Error;
-use super::parse::{Environment, Parsed};
-use super::terminal;
+use super::parse::Environment;
+use super::terminal::{self, object};
+use super::values::BenchCodec;
 use crate::limits;
 use crate::protocol::framing::{self, Codec, Form, Split};
-use crate::protocol::{Message, MsgIds, binary, json};
+use crate::protocol::json::{self, Object};
+use crate::protocol::{Message, MsgIds, binary};
 use fields::{Cost, costs};
 use picture::Bytes;
 pub use picture::Look;
@@ -42,7 +44,7 @@ const CODECS: [(Codec, &str); 2] = [(Codec::Json, "json"), (Codec::Binary, "bina
 
 /// Runs `chatctl bench-codec`.
 pub fn command(
-    parsed: &Parsed,
+    values: &BenchCodec,
     environment: Environment<'_>,
     out: &mut dyn Write,
 ) -> Result<u8, Error> {
@@ -50,9 +52,9 @@ pub fn command(
     let look = Look {
         columns: columns.unwrap_or(Look::default().columns),
         blocks: columns.is_some(),
-        colour: terminal::colour(parsed, environment),
+        colour: terminal::colour(values.colour, environment),
     };
-    let options = Options { runs: parsed.number_as("runs"), json: parsed.flag("json"), look };
+    let options = Options { runs: values.runs, json: values.json, look };
     run(&options, out)?;
     Ok(0)
 }
@@ -142,53 +144,44 @@ fn print_times(
 
 fn print_json(runs: u32, clock_ns: &mut dyn FnMut() -> u64, out: &mut dyn Write) -> io::Result<()> {
     let method = method(runs).replace('\n', " ");
-    writeln!(out, r#"{{"runs": {runs}, "method": "{method}"}}"#)?;
+    writeln!(out, "{}", object().raw("runs", runs).text("method", &method))?;
     for Size { form, payload, wire } in reference_sizes() {
-        write!(out, r#"{{"kind": "reference", "form": "{form}", "#)?;
-        writeln!(out, r#""payload_bytes": {payload}, "wire_bytes": {wire}}}"#)?;
+        let object = object().text("kind", "reference").text("form", form);
+        writeln!(out, "{}", object.raw("payload_bytes", payload).raw("wire_bytes", wire))?;
     }
     for (kind, (_, message)) in ["reference", "delivered"].into_iter().zip(field_messages()) {
         for Cost { field, json, binary } in costs(&message) {
-            write!(
-                out,
-                r#"{{"kind": "{kind}", "field": "{field}", "json_content": {}, "#,
-                json.content
-            )?;
-            write!(
-                out,
-                r#""json_around": {}, "binary_content": {}, "#,
-                json.around, binary.content
-            )?;
-            writeln!(out, r#""binary_around": {}}}"#, binary.around)?;
+            let object = object().text("kind", kind).text("field", field);
+            let object = object.raw("json_content", json.content).raw("json_around", json.around);
+            let object = object.raw("binary_content", binary.content);
+            writeln!(out, "{}", object.raw("binary_around", binary.around))?;
         }
     }
     for kind in kinds() {
         for (codec, codec_name) in CODECS {
             let Row { bytes, encode, decode } = measure_row(&kind, codec, runs, clock_ns);
-            let name = kind.name;
-            write!(out, r#"{{"kind": "{name}", "codec": "{codec_name}", "bytes": {bytes}"#)?;
-            put_json_time("encode", bytes, encode, out)?;
-            put_json_time("decode", bytes, decode, out)?;
-            writeln!(out, "}}")?;
+            let object = object().text("kind", kind.name).text("codec", codec_name);
+            let object = object.raw("bytes", bytes).raw("encode", time_object(bytes, encode));
+            writeln!(out, "{}", object.raw("decode", time_object(bytes, decode)))?;
         }
         if kind.name == COPIED {
             let (bytes, time) = measure_copy(&kind, runs, clock_ns);
-            write!(out, r#"{{"kind": "{COPIED}", "codec": "memcpy", "bytes": {bytes}"#)?;
-            put_json_time("copy", bytes, time, out)?;
-            writeln!(out, "}}")?;
+            let object = object().text("kind", COPIED).text("codec", "memcpy").raw("bytes", bytes);
+            writeln!(out, "{}", object.raw("copy", time_object(bytes, time)))?;
         }
     }
     Ok(())
 }
 
-fn put_json_time(what: &str, bytes: usize, time: Time, out: &mut dyn Write) -> io::Result<()> {
-    let Time { min_ns, median_ns, iterations } = time;
-    let rate = megabytes_a_second(bytes, time);
-    write!(out, r#", "{what}": {{"min_ns": {min_ns:.2}, "median_ns": {median_ns:.2}, "#)?;
-    write!(out, r#""mb_per_s": {rate:.1}, "iterations": {iterations}}}"#)
+fn time_object(bytes: usize, time: Time) -> Object {
+    object()
+        .raw("min_ns", format_args!("{:.2}", time.min_ns))
+        .raw("median_ns", format_args!("{:.2}", time.median_ns))
+        .raw("mb_per_s", format_args!("{:.1}", megabytes_a_second(bytes, time)))
+        .number("iterations", time.iterations)
 }
 
-/// How it was measured. Without quotes and backslashes: it stands in a JSON string too.
+/// How it was measured.
 fn method(runs: u32) -> String {
     format!(
         "Method: {runs} runs of each measurement, one thread, monotonic clock. A run repeats the \

@@ -1,122 +1,57 @@
-//! `chatctl chat`: from checked values to [`client::Options`].
-
-use std::io::Write;
+//! `chatctl chat`.
 
 use super::error::Error;
-use super::parse::{Environment, Parsed};
-use crate::client::commands::Old;
-use crate::client::{self, Action, Notify, PasswordFrom, ScreenOptions};
-use crate::net::address;
-use crate::protocol::framing::Codec;
+use super::parse::Environment;
+use super::values::Chat;
+use crate::client::{self, Action, PasswordFrom};
 
-/// The variable that holds the password where no file is given.
+/// The variable with the password if no file is given.
 const PASSWORD: &str = "CHATCTL_PASSWORD";
 
 /// Runs `chatctl chat`.
-pub fn run(parsed: &Parsed, environment: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
-    client::run(options(parsed, environment)?).map_err(|error| match error.exit_code() {
-        2 => parsed.wrong(error.to_string()),
-        _ => Error::failed(parsed.subcommand().name, error),
+pub fn run(values: Chat, environment: Environment<'_>) -> Result<u8, Error> {
+    client::run(options(values, environment)?).map_err(|error| match error.exit_code() {
+        2 => Error::usage(error.to_string()),
+        _ => Error::failed(error),
     })
 }
 
-/// The options of the client that the values ask for.
-pub fn options(parsed: &Parsed, environment: Environment<'_>) -> Result<client::Options, Error> {
-    let servers = server_list(parsed)?;
-    let mut codec = parsed.read_values("protocol", |name| match name {
-        "json" => Ok(Codec::Json),
-        "binary" => Ok(Codec::Binary),
-        _ => Err("expected json or binary"),
-    })?;
-    Ok(client::Options {
-        servers,
-        user: parsed.value("user").map(str::to_string),
-        create: parsed.flag("create"),
-        password: password(parsed, environment)?,
-        codec: codec.pop().unwrap_or(Codec::Binary),
-        state_dir: parsed.path("state-dir"),
-        json: parsed.flag("json"),
-        timeout_ms: parsed.number_as::<u64>("timeout") * 1000,
-        action: action(parsed)?,
-        old: match parsed.value("old") {
-            Some("send") => Old::Send,
-            Some("drop") => Old::Drop,
-            _ => Old::Show,
-        },
-        limit: parsed.value("limit").map_or(0, |_| parsed.number_as("limit")),
-        plain: parsed.flag("plain"),
-        screen: ScreenOptions {
-            bell: parsed.flag("bell"),
-            sidebar: parsed.value("sidebar").map(|_| parsed.number_as("sidebar")),
-            mouse: parsed.value("mouse") == Some("on"),
-            notify: match parsed.value("notify") {
-                Some("osc9") => Notify::Osc9,
-                Some("osc777") => Notify::Osc777,
-                _ => Notify::Off,
-            },
-            notify_command: parsed.path("notify-command"),
-        },
-    })
-}
-
-/// The value of `--servers`, where clients reach servers.
-pub fn server_list(parsed: &Parsed) -> Result<Vec<String>, Error> {
-    let lists = parsed.read_values("servers", |list| {
-        list.split(',').map(|server| server_address(server.trim())).collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(lists.into_iter().flatten().collect())
-}
-
-/// `HOST`, `HOST:PORT` or `unix:PATH`, with the default port where it names none. Whether there is such
-/// a server is found out by connecting.
-fn server_address(text: &str) -> Result<String, String> {
-    let address = address::with_port(text, address::CLIENT_PORT);
-    match address::client_address(&address) {
-        Ok(()) => Ok(address),
-        Err(why) => {
-            Err(format!("'{}' is not HOST[:PORT] or unix:PATH: {why}", text.escape_debug()))
-        }
+/// The options of the client.
+pub fn options(values: Chat, environment: Environment<'_>) -> Result<client::Options, Error> {
+    let action = action(&values)?;
+    let mut options = values.options;
+    if let PasswordFrom::Ask = options.password {
+        options.password = password(environment)?;
     }
+    Ok(client::Options { action, ..options })
 }
 
-fn password(parsed: &Parsed, environment: Environment<'_>) -> Result<PasswordFrom, Error> {
-    if let Some(path) = parsed.path("password-file") {
-        return Ok(PasswordFrom::File(path));
-    }
+fn password(environment: Environment<'_>) -> Result<PasswordFrom, Error> {
     let Some(value) = environment(PASSWORD).filter(|value| !value.is_empty()) else {
         return Ok(PasswordFrom::Ask);
     };
     match value.into_string() {
         Ok(password) => Ok(PasswordFrom::Value(password)),
-        Err(_) => Err(parsed.wrong(format!("{PASSWORD} in the environment is not UTF-8"))),
+        Err(_) => Err(Error::usage(format!("{PASSWORD} in the environment is not UTF-8"))),
     }
 }
 
-fn action(parsed: &Parsed) -> Result<Action, Error> {
-    let operand = parsed.positionals().first().cloned();
-    let mut actions = Vec::new();
-    if let Some(to) = parsed.value("send") {
-        let (to, text) = (to.to_string(), operand.clone());
-        actions.push(match text.as_deref() {
-            Some("-") => ("send", Action::SendInput { to }),
-            _ => ("send", Action::Send { to, text }),
-        });
-    }
-    if let Some(with) = parsed.value("history") {
-        actions.push(("history", Action::History { with: with.to_string() }));
-    }
-    if parsed.flag("list") {
-        actions.push(("list", Action::List { pattern: operand.unwrap_or_default() }));
-    }
-    if parsed.flag("inbox") {
-        actions.push(("inbox", Action::Inbox));
-    }
-    match <[_; 1]>::try_from(actions) {
-        Ok([(_, action)]) => Ok(action),
-        Err(actions) if actions.is_empty() => Ok(Action::Chat),
-        Err(actions) => {
-            let (first, second) = (actions[0].0, actions[1].0);
-            Err(parsed.wrong(format!("--{first} and --{second} cannot be given together")))
+fn action(values: &Chat) -> Result<Action, Error> {
+    let Chat { send, history, list, inbox, operand, .. } = values;
+    let send = send.clone().map(|to| match operand.as_deref() {
+        Some("-") => Action::SendInput { to },
+        _ => Action::Send { to, text: operand.clone() },
+    });
+    let history = history.clone().map(|with| Action::History { with });
+    let list = list.then(|| Action::List { pattern: operand.clone().unwrap_or_default() });
+    let inbox = inbox.then_some(Action::Inbox);
+    let mut actions = [send, history, list, inbox].into_iter().flatten();
+    match (actions.next(), actions.next()) {
+        (None, _) => Ok(Action::Chat),
+        (Some(action), None) => Ok(action),
+        (Some(one), Some(other)) => {
+            let (one, other) = (one.name(), other.name());
+            Err(Error::usage(format!("{one} and {other} cannot be given together")))
         }
     }
 }
@@ -124,18 +59,19 @@ fn action(parsed: &Parsed) -> Result<Action, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::parse::{Request, parse};
+    use crate::cli::parse::parse;
     use crate::cli::table::find;
+    use crate::client::Notify;
+    use crate::client::commands::Old;
+    use crate::protocol::framing::Codec;
     use std::ffi::OsString;
     use std::path::PathBuf;
 
     fn options_of(arguments: &[&str]) -> Result<client::Options, Error> {
         let arguments: Vec<String> = arguments.iter().map(|text| text.to_string()).collect();
         let environment = |name: &str| (name == PASSWORD).then(|| OsString::from("sesame"));
-        match parse(find("chat").unwrap(), &arguments, &environment)? {
-            Request::Run(parsed) => options(&parsed, &environment),
-            Request::Help => panic!("help was not asked for"),
-        }
+        let values = parse(find("chat").unwrap(), &arguments, &environment)?;
+        options(values.expect("help was not asked for").chat, &environment)
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::io::Read;
 use std::path::Path;
 
 use super::suggest::nearest;
-use super::table::{Flag, Subcommand};
+use super::table::row::{Flag, Subcommand};
 use crate::limits::CONFIG_FILE_BYTES;
 
 /// One line that sets a flag.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Setting {
-    /// The flag's long name.
-    pub name: &'static str,
-    /// What it is set to, without white space around it.
+    /// The flag.
+    pub flag: &'static Flag,
+    /// Its value, without white space around it.
     pub value: String,
     /// The line, from 1.
     pub line: usize,
@@ -54,10 +54,10 @@ fn parse(text: &str, subcommand: &Subcommand) -> Result<Vec<Setting>, (usize, St
             let (value, expected) = (value.escape_debug(), flag.expects());
             return Err((line, format!("{key}: '{value}' is invalid; expected {expected}")));
         }
-        if !flag.repeatable && settings.iter().any(|setting| setting.name == flag.name) {
+        if !flag.repeatable && settings.iter().any(|setting| setting.flag.name == flag.name) {
             return Err((line, format!("{key} is set twice")));
         }
-        settings.push(Setting { name: flag.name, value: value.to_string(), line });
+        settings.push(Setting { flag, value: value.to_string(), line });
     }
     Ok(settings)
 }
@@ -94,7 +94,7 @@ mod tests {
 
     fn serve(text: &str) -> Result<Vec<(&'static str, String)>, (usize, String)> {
         let settings = parse(text, find("serve").unwrap())?;
-        Ok(settings.into_iter().map(|setting| (setting.name, setting.value)).collect())
+        Ok(settings.into_iter().map(|setting| (setting.flag.name, setting.value)).collect())
     }
 
     #[test]

@@ -1,46 +1,53 @@
-//! What can go wrong before and around a subcommand, and the exit code for it.
+//! Errors of the command line and of subcommands, and their exit codes.
 
 use std::fmt;
 use std::io;
 
 use crate::client::show;
 
-/// Why `chatctl` does not do what it was asked.
+/// Why `chatctl` failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The command line, the environment or the configuration file asks for what does not exist.
+    /// The command line, the environment or the configuration file is wrong.
     Usage {
         /// The subcommand, empty for `chatctl` itself.
         subcommand: &'static str,
         /// What is wrong, where, and what to write instead.
         what: String,
     },
-    /// The subcommand was understood and could not do its work.
+    /// The subcommand failed.
     Failed {
         /// The subcommand.
         subcommand: &'static str,
         /// What happened, where, and what to do.
         what: String,
     },
-    /// The subcommand has said itself, on standard error, why it failed.
+    /// The subcommand failed, and has written the reason to standard error.
     Told,
-    /// Output could not be written; a closed pipe is not one of these to the user.
+    /// The output could not be written. A closed pipe is not an error to the user.
     Output(io::Error),
 }
 
 impl Error {
-    /// A wrong use of `subcommand`.
-    pub fn usage(subcommand: &'static str, what: impl Into<String>) -> Error {
-        Error::Usage { subcommand, what: what.into() }
+    /// A wrong command line.
+    pub fn usage(what: impl Into<String>) -> Error {
+        Error::Usage { subcommand: "", what: what.into() }
     }
 
-    /// A failure of `subcommand`.
-    pub fn failed(subcommand: &'static str, what: impl fmt::Display) -> Error {
-        Error::Failed { subcommand, what: what.to_string() }
+    /// A failure.
+    pub fn failed(what: impl fmt::Display) -> Error {
+        Error::Failed { subcommand: "", what: what.to_string() }
     }
 
-    /// The exit code: 2 for wrong usage, 1 for a failure, 0 where only the reader of the output
-    /// went away.
+    /// The same error, of this subcommand.
+    pub fn of(mut self, name: &'static str) -> Error {
+        if let Error::Usage { subcommand, .. } | Error::Failed { subcommand, .. } = &mut self {
+            *subcommand = name;
+        }
+        self
+    }
+
+    /// The exit code: 2 for wrong usage, 1 for a failure, 0 if the reader of the output went away.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => 2,
@@ -77,12 +84,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The text, as a terminal may have it: parts of it may be what a server said.
+/// The text without characters that harm a terminal: a server may have sent parts of it.
 fn harmless(text: &str) -> String {
     text.split('\n').map(show::line).collect::<Vec<_>>().join("\n")
 }
 
-/// `chatctl` or `chatctl SUBCOMMAND`, as an error line begins.
+/// The beginning of an error line: `chatctl` or `chatctl SUBCOMMAND`.
 fn command(subcommand: &str) -> String {
     if subcommand.is_empty() { "chatctl".to_string() } else { format!("chatctl {subcommand}") }
 }
@@ -94,7 +101,7 @@ mod tests {
     #[test]
     fn what_a_server_said_reaches_the_terminal_harmless_in_every_error() {
         let said = "a: \u{1b}]0;x\u{7}\u{202e}\u{9b}2J\rb";
-        for error in [Error::failed("members", said), Error::usage("chat", said)] {
+        for error in [Error::failed(said), Error::usage(said).of("chat")] {
             let shown = error.to_string();
             let is_bad = |c: char| c != '\n' && c.is_control() || c == '\u{202e}';
             assert!(!shown.contains(is_bad), "{shown:?}");

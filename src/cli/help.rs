@@ -1,6 +1,7 @@
 //! The help texts, rendered from the table.
 
-use super::table::{Flag, HELP, SUBCOMMANDS, Subcommand, VERSION};
+use super::table::SUBCOMMANDS;
+use super::table::row::{Flag, HELP, Subcommand, VERSION};
 
 /// Width that help is wrapped to, columns.
 const COLUMNS: usize = 80;

@@ -23,7 +23,8 @@ use crate::limits::{
     SENDS_IN_FLIGHT, server_bytes,
 };
 
-use super::table::{Flag, Kind, SUBCOMMANDS, Subcommand, find};
+use super::table::row::{Flag, Kind, Subcommand};
+use super::table::{SUBCOMMANDS, find};
 
 const BEGIN: &str = ".\\\" begin ";
 const END: &str = ".\\\" end";
@@ -192,8 +193,8 @@ fn put_item(out: &mut String, flag: &Flag) {
     if flag.takes_value() {
         out.push_str(&format!(" Ar {}", escaped(flag.value)));
     }
-    if !flag.operand.is_empty() {
-        out.push_str(&format!(" Op Ar {}", flag.operand));
+    if let Some(operand) = &flag.operand {
+        out.push_str(&format!(" Op Ar {}", operand.name));
     }
     out.push('\n');
 }

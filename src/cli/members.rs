@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::dump_log::text::put_json;
 use super::error::Error;
 use super::operator::{self, Server};
-use super::parse::{Environment, Parsed};
+use super::terminal;
+use super::values::{Members, Target};
 use crate::auth::hmac;
 use crate::limits;
 use crate::server::Listed;
@@ -18,25 +18,23 @@ use crate::server::peers::wire::Frame;
 /// What a server says, `key value` by `key value`.
 type Pairs = Vec<(String, String)>;
 
-/// Whom to ask, and how long.
+/// The servers to ask, and until when.
 struct Operator {
-    name: &'static str,
     servers: Vec<Server>,
     secret: hmac::Key,
     by: Instant,
 }
 
 /// Runs `chatctl members`.
-pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
-    let change = change(parsed)?;
-    let (servers, secret) = operator::reads(parsed)?;
-    let patience = Duration::from_millis(parsed.number_as("timeout-ms"));
-    let name = parsed.subcommand().name;
-    let operator = Operator { name, servers, secret, by: Instant::now() + patience };
+pub fn run(values: &Members, target: &Target, out: &mut dyn Write) -> Result<u8, Error> {
+    let change = change(values)?;
+    let (servers, secret) = operator::servers(target)?;
+    let by = Instant::now() + Duration::from_millis(target.timeout_ms);
+    let operator = Operator { servers, secret, by };
     let Some(change) = change else {
         let (_, answer) = operator.primary()?;
         let rows = rows(&answer);
-        let text = if parsed.flag("json") { json(&rows) } else { table(&rows) };
+        let text = if values.json { json(&rows) } else { table(&rows) };
         out.write_all(text.as_bytes())?;
         return Ok(0);
     };
@@ -51,42 +49,29 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
     Ok(0)
 }
 
-/// The change that the arguments ask for; none for the list.
-fn change(parsed: &Parsed) -> Result<Option<Change>, Error> {
-    let [action, rest @ ..] = parsed.positionals() else { return Ok(None) };
-    let verb = match action.as_str() {
-        "list" => {
-            return match rest {
-                [] => Ok(None),
-                _ => Err(parsed.wrong("list takes no NAME")),
-            };
-        }
-        "add" => Verb::Add,
-        "remove" => Verb::Remove,
-        "replace" => Verb::Replace,
-        other => {
-            let other = other.escape_debug();
-            let wrong = format!("unknown action '{other}': use list, add, remove or replace");
-            return Err(parsed.wrong(wrong));
-        }
+/// The change to ask for; `None`: only the list is wanted.
+fn change(values: &Members) -> Result<Option<Change>, Error> {
+    let wrong = |what: &str| Err(Error::usage(what));
+    let (verb, server) = match (values.verb, &values.server) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return wrong("list takes no NAME"),
+        (Some(Verb::Add), None) => return wrong("add needs the server's NAME"),
+        (Some(Verb::Remove), None) => return wrong("remove needs the server's NAME"),
+        (Some(Verb::Replace), None) => return wrong("replace needs the server's NAME"),
+        (Some(_), Some(_)) if values.json => return wrong("--json works only with list"),
+        (Some(verb), Some(server)) => (verb, server),
     };
-    let Some(server) = rest.first() else {
-        return Err(parsed.wrong(format!("{action} needs the server's NAME")));
-    };
-    if parsed.flag("json") {
-        return Err(parsed.wrong("--json works only with list"));
-    }
     let with_address = server.contains('=');
     match verb {
-        Verb::Add if !with_address => return Err(parsed.wrong("add needs NAME=HOST[:PORT]")),
-        Verb::Remove if with_address => return Err(parsed.wrong("remove needs a NAME only")),
+        Verb::Add if !with_address => return wrong("add needs NAME=HOST[:PORT]"),
+        Verb::Remove if with_address => return wrong("remove needs a NAME only"),
         _ => {}
     }
     if with_address {
-        let Listed { name, address } = server.parse().map_err(|why: String| parsed.wrong(why))?;
+        let Listed { name, address } = server.parse().map_err(Error::usage)?;
         return Ok(Some(Change { verb, name, address }));
     }
-    let name = server_name(server).map_err(|why| parsed.wrong(format!("'{server}': {why}")))?;
+    let name = server_name(server).map_err(|why| Error::usage(format!("'{server}': {why}")))?;
     Ok(Some(Change { verb, name, address: String::new() }))
 }
 
@@ -137,7 +122,7 @@ impl Operator {
             let answer = operator::ask(&server, &frame, &self.secret, self.by);
             let answer = answer.map_err(|why| {
                 let what = "what became of it is not known, look with chatctl members list";
-                Error::failed(self.name, format!("{server}: {why}; {what}"))
+                Error::failed(format!("{server}: {why}; {what}"))
             })?;
             let value = |key: &str| operator::value(&answer, key).unwrap_or_default();
             let why = value("why");
@@ -146,9 +131,9 @@ impl Operator {
                 "later" | "elsewhere" => self.wait(why)?,
                 "unknown" => {
                     let what = "it is not known whether that was done";
-                    return Err(Error::failed(self.name, format!("{what}: {why}")));
+                    return Err(Error::failed(format!("{what}: {why}")));
                 }
-                _ => return Err(Error::failed(self.name, format!("refused: {why}"))),
+                _ => return Err(Error::failed(format!("refused: {why}"))),
             }
         }
     }
@@ -157,7 +142,7 @@ impl Operator {
     fn wait(&self, why: &str) -> Result<(), Error> {
         let again = Instant::now() + Duration::from_millis(limits::MEMBERS_AGAIN_MS);
         if again >= self.by {
-            return Err(Error::failed(self.name, format!("timed out: {why}")));
+            return Err(Error::failed(format!("timed out: {why}")));
         }
         std::thread::sleep(again - Instant::now());
         Ok(())
@@ -225,18 +210,15 @@ fn table(rows: &[Row]) -> String {
 
 /// A JSON object a line.
 fn json(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        for ((_, key), cell) in COLUMNS.iter().zip(row) {
-            text.push_str(if *key == "name" { "{" } else { ", " });
-            put_json(&mut text, key);
-            text.push_str(": ");
-            let is_number = *key != "directory" && cell.parse::<u64>().is_ok();
-            if is_number { text.push_str(cell) } else { put_json(&mut text, cell) }
-        }
-        text.push_str("}\n");
-    }
-    text
+    let object = |row: &Row| {
+        let cells = COLUMNS.iter().zip(row);
+        let object = cells.fold(terminal::object(), |object, ((_, key), cell)| match *key {
+            "directory" => object.text(key, cell),
+            key => operator::put(object, key, cell),
+        });
+        format!("{object}\n")
+    };
+    rows.iter().map(object).collect()
 }
 
 #[cfg(test)]

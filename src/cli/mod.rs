@@ -1,8 +1,8 @@
-//! The command line: one table of subcommands and flags ([`table`]) drives the parser
-//! ([`parse`]), the help ([`help`]), the man pages ([`man`]) and the completions for shells
-//! ([`completions`]), and says what runs.
+//! The command line. One table of subcommands and flags ([`table`]) drives the parser ([`parse`]),
+//! the help ([`help`]), the man pages ([`man`]) and the completions for shells ([`completions`]).
+//! The parser fills a subcommand's struct of [`values`], and [`run`] hands it to the subcommand.
 //!
-//! Exit codes: 0 it did what was asked, 1 it could not, 2 the arguments are wrong.
+//! Exit codes: 0 success, 1 failure, 2 wrong arguments.
 
 pub mod bench_codec;
 pub mod bench_load;
@@ -20,23 +20,27 @@ pub mod parse;
 mod progress;
 pub mod recover;
 pub mod serve;
+mod socket;
 pub mod status;
 pub mod suggest;
 pub mod table;
 mod terminal;
+mod values;
+mod when;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 
 use error::Error;
-use parse::{Environment, Request};
+use parse::Environment;
 use suggest::nearest;
 use table::SUBCOMMANDS;
+use table::row::{Runs, Subcommand};
+use values::Values;
 
-/// Runs the program with the process's arguments and gives its exit code. `commit` is what it was
-/// built from, where that is known.
-pub fn main(commit: Option<&str>) -> u8 {
-    let arguments = std::env::args_os().skip(1).collect();
+/// Runs the program and returns its exit code. `arguments` exclude the program's name; `commit` is
+/// the one it was built from, if known.
+pub fn main(arguments: Vec<OsString>, commit: Option<&str>) -> u8 {
     let environment = |name: &str| std::env::var_os(name);
     let mut out = io::stdout();
     let outcome = run(arguments, &environment, commit, &mut out).and_then(|code| {
@@ -46,27 +50,26 @@ pub fn main(commit: Option<&str>) -> u8 {
     outcome.unwrap_or_else(|error| {
         let code = error.exit_code();
         if code != 0 && !matches!(error, Error::Told) {
-            // Where even this cannot be written, the exit code is all that is left to say it.
+            // If this cannot be written either, the exit code still reports the error.
             let _ = writeln!(io::stderr(), "{error}");
         }
         code
     })
 }
 
-/// Gives the terminal back as it was found, whatever was being done to it.
+/// Restores the terminal to its state at the start.
 pub fn restore_terminal() {
     crate::sys::terminal::restore_now();
 }
 
-/// Writes a last line to standard error, unless nobody reads it.
+/// Writes a last line to standard error, without waiting long for a reader.
 pub fn last_words(line: &str) {
     if let Ok(output) = crate::sys::output::Output::stderr() {
         output.write_within(format!("{line}\n").into_bytes(), crate::limits::TRACE_FLUSH_MS);
     }
 }
 
-/// Runs the program: `arguments` without its own name, what it prints to `out`; `commit` as for
-/// [`main`].
+/// Runs the program, which prints to `out`. `arguments` and `commit` are those of [`main`].
 pub fn run(
     arguments: Vec<OsString>,
     environment: Environment<'_>,
@@ -88,19 +91,41 @@ pub fn run(
         ("--version" | "-V", []) => print(out, &version(commit)),
         ("--help" | "-h" | "--version" | "-V", [next, ..]) | ("help", [_, next, ..]) => {
             let next = next.escape_debug();
-            Err(Error::usage("", format!("unexpected argument '{next}' after {first}")))
+            Err(Error::usage(format!("unexpected argument '{next}' after {first}")))
         }
         (name, rest) => {
             let subcommand = table::find(name).ok_or_else(|| no_subcommand(name))?;
-            match parse::parse(subcommand, rest, environment)? {
-                Request::Help => print(out, &help::of(subcommand)),
-                Request::Run(parsed) => (subcommand.run)(&parsed, environment, out),
-            }
+            let done = match parse::parse(subcommand, rest, environment) {
+                Ok(Some(values)) => run_with(subcommand.runs, values, environment, out),
+                Ok(None) => print(out, &help::of(subcommand)),
+                Err(error) => Err(error),
+            };
+            done.map_err(|error| error.of(subcommand.name))
         }
     }
 }
 
-/// What `--version` says. A commit that is empty is as good as none.
+/// Runs a subcommand.
+fn run_with(
+    runs: Runs,
+    values: Values,
+    environment: Environment<'_>,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    match runs {
+        Runs::Serve => serve::run(values.serve),
+        Runs::Chat => chat::run(values.chat, environment),
+        Runs::Status => status::run(&values.status, &values.target, out),
+        Runs::Members => members::run(&values.members, &values.target, out),
+        Runs::Recover => recover::run(&values.recover, out),
+        Runs::DumpLog => dump_log::run(values.dump_log, environment, out),
+        Runs::BenchCodec => bench_codec::command(&values.bench_codec, environment, out),
+        Runs::BenchLoad => bench_load::run(&values.bench_load, out),
+        Runs::Completions => print(out, &completions::script(values.completions.shell)),
+    }
+}
+
+/// The text of `--version`. An empty commit counts as unknown.
 fn version(commit: Option<&str>) -> String {
     let commit = commit.filter(|commit| !commit.is_empty());
     let from = commit.unwrap_or("commit unknown: not built by make in a clone");
@@ -112,7 +137,7 @@ fn print(out: &mut dyn Write, text: &str) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// The flags that stand without a subcommand.
+/// The flags that need no subcommand.
 const ALONE: [&str; 2] = ["help", "version"];
 
 fn no_subcommand(name: &str) -> Error {
@@ -120,36 +145,24 @@ fn no_subcommand(name: &str) -> Error {
     if name.starts_with('-') {
         let flag = name.trim_start_matches('-').split('=').next().unwrap_or_default();
         let having = SUBCOMMANDS.iter().find(|subcommand| subcommand.flag(flag).is_some());
-        return Error::usage(
-            "",
-            match having {
-                Some(subcommand) => {
-                    format!(
-                        "'{shown}' comes after a subcommand, such as chatctl {}",
-                        subcommand.name
-                    )
-                }
-                None => match nearest(flag, ALONE.into_iter()) {
-                    Some(word) => format!("unknown flag '{shown}'; did you mean '--{word}'?"),
-                    None => format!("unknown flag '{shown}'"),
-                },
+        return Error::usage(match having {
+            Some(Subcommand { name, .. }) => {
+                format!("'{shown}' comes after a subcommand, such as chatctl {name}")
+            }
+            None => match nearest(flag, ALONE.into_iter()) {
+                Some(word) => format!("unknown flag '{shown}'; did you mean '--{word}'?"),
+                None => format!("unknown flag '{shown}'"),
             },
-        );
+        });
     }
     if ALONE.contains(&name) {
-        return Error::usage(
-            "",
-            format!("unknown subcommand '{shown}'; did you mean '--{shown}'?"),
-        );
+        return Error::usage(format!("unknown subcommand '{shown}'; did you mean '--{shown}'?"));
     }
     let names = SUBCOMMANDS.iter().map(|subcommand| subcommand.name).chain(["help"]);
-    Error::usage(
-        "",
-        match nearest(name, names) {
-            Some(word) => format!("unknown subcommand '{shown}'; did you mean '{word}'?"),
-            None => format!("unknown subcommand '{shown}'"),
-        },
-    )
+    Error::usage(match nearest(name, names) {
+        Some(word) => format!("unknown subcommand '{shown}'; did you mean '{word}'?"),
+        None => format!("unknown subcommand '{shown}'"),
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::error::Error;
-use super::parse::Parsed;
+use super::socket::Socket;
+use super::values::Target;
 use crate::auth::hmac;
 use crate::limits;
-use crate::net::{address, connect, reason, resolver};
+use crate::net::{connect, reason, resolver};
+use crate::protocol::json::Object;
 use crate::server::peers::handshake::{Dialing, Identity, Session};
 use crate::server::peers::secret;
 use crate::server::peers::session::{Block, LENGTH_BYTES};
@@ -53,30 +55,31 @@ impl Server {
     }
 }
 
-/// Whom the flags say to ask, and the key to do it with.
-pub fn reads(parsed: &Parsed) -> Result<(Vec<Server>, hmac::Key), Error> {
-    if let Some(directory) = parsed.path("data-dir") {
-        let socket = Server::Through(operator_socket(&directory), String::new());
+/// The servers to ask, and the key for that.
+pub fn servers(target: &Target) -> Result<(Vec<Server>, hmac::Key), Error> {
+    if let Some(directory) = &target.data_dir {
+        let socket = Server::Through(operator_socket(directory), String::new());
         return Ok((vec![socket], secret::local()));
     }
-    let file = parsed.path("cluster-secret-file").ok_or_else(|| {
-        parsed.wrong(
-            "give --data-dir DIR to ask the server on this machine, or --cluster-secret-file FILE \
-             with --servers",
-        )
-    })?;
-    let failed = |error| Error::failed(parsed.subcommand().name, error);
-    let secret = secret::read(&file).map_err(failed)?;
-    let servers = parsed.value("servers").unwrap_or_default();
-    let servers: Vec<Server> = servers
-        .split(',')
-        .map(|at| Server::At(address::with_port(at.trim(), address::PEER_PORT)))
-        .collect();
-    if servers.len() > limits::STATUS_SERVERS {
+    let Some(file) = &target.cluster_secret_file else {
+        let what = "give --data-dir DIR to ask the server on this machine, or \
+                    --cluster-secret-file FILE with --servers";
+        return Err(Error::usage(what));
+    };
+    let secret = secret::read(file).map_err(Error::failed)?;
+    if target.servers.len() > limits::STATUS_SERVERS {
         let most = limits::STATUS_SERVERS;
-        return Err(parsed.wrong(format!("--servers: {most} servers at most")));
+        return Err(Error::usage(format!("--servers: {most} servers at most")));
     }
-    Ok((servers, secret))
+    Ok((target.servers.iter().cloned().map(Server::At).collect(), secret))
+}
+
+/// Adds what a server said to an object: as a number if it is one.
+pub fn put(object: Object, key: &str, said: &str) -> Object {
+    match said.parse::<u64>() {
+        Ok(_) => object.raw(key, said),
+        Err(_) => object.text(key, said),
+    }
 }
 
 /// The first value of a key.
@@ -144,31 +147,33 @@ fn ask_over((mut stream, mut session): Opened, frame: &Frame, by: Instant) -> An
 }
 
 /// A connection whose two sides have proven the secret.
-type Opened = (Stream, Session);
+type Opened = (Socket, Session);
 
 /// Connects to one address.
 fn open(address: SocketAddr, secret: &hmac::Key, by: Instant) -> Result<Opened, String> {
-    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let stream = TcpStream::connect_timeout(&address, patience).map_err(failed)?;
-    stream.set_write_timeout(Some(patience)).map_err(failed)?;
-    prove(Stream::Tcp(stream), "", secret, by)
+    let stream = TcpStream::connect_timeout(&address, left(by)).map_err(failed)?;
+    prove(Socket::Tcp(stream), "", secret, by)
 }
 
 /// Connects to the server on this machine that has this socket, and through it to the one meant.
 fn open_local(path: &Path, meant: &str, secret: &hmac::Key, by: Instant) -> Result<Opened, String> {
-    let patience = by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let stream = UnixStream::connect(path).map_err(|error| no_socket(path, &error))?;
-    stream.set_write_timeout(Some(patience)).map_err(failed)?;
-    prove(Stream::Unix(stream), meant, secret, by)
+    prove(Socket::Unix(stream), meant, secret, by)
+}
+
+/// The time until `by`, at least a millisecond.
+fn left(by: Instant) -> Duration {
+    by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
 /// Both sides prove the secret.
 fn prove(
-    mut stream: Stream,
+    mut stream: Socket,
     meant: &str,
     secret: &hmac::Key,
     by: Instant,
 ) -> Result<Opened, String> {
+    stream.set_write_timeout(left(by)).map_err(failed)?;
     let me = Identity::operator();
     let mut out = Vec::new();
     let dialing = Dialing::new(&me, meant, entropy::array().map_err(failed)?, &mut out);
@@ -198,12 +203,6 @@ pub fn pair(line: &str) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
-/// A connection to a server.
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// Why the socket in a data directory cannot be used.
 fn no_socket(path: &Path, error: &io::Error) -> String {
     let directory = path.parent().unwrap_or(path);
@@ -220,39 +219,8 @@ fn no_socket(path: &Path, error: &io::Error) -> String {
     }
 }
 
-impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(into),
-            Stream::Unix(stream) => stream.read(into),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream {
-    fn set_read_timeout(&self, patience: Duration) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
-            Stream::Unix(stream) => stream.set_read_timeout(Some(patience)),
-        }
-    }
-}
-
 /// A frame without the length before it.
-fn read(stream: &mut Stream, most: usize, by: Instant) -> io::Result<Vec<u8>> {
+fn read(stream: &mut Socket, most: usize, by: Instant) -> io::Result<Vec<u8>> {
     let mut length = [0; LENGTH_BYTES];
     read_exact(stream, &mut length, by)?;
     let length = u32::from_be_bytes(length) as usize;
@@ -264,7 +232,7 @@ fn read(stream: &mut Stream, most: usize, by: Instant) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-fn read_exact(stream: &mut Stream, mut buffer: &mut [u8], by: Instant) -> io::Result<()> {
+fn read_exact(stream: &mut Socket, mut buffer: &mut [u8], by: Instant) -> io::Result<()> {
     while !buffer.is_empty() {
         let left = by.saturating_duration_since(Instant::now());
         if left.is_zero() {

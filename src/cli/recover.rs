@@ -23,7 +23,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::parse::{Environment, Parsed};
+use super::values::Recover;
+use crate::auth::hex;
 use crate::chat::{self, Command, State};
 use crate::limits;
 use crate::server::{LONE, LONE_NAME};
@@ -41,31 +42,30 @@ const BEFORE: &str = "before-recover-";
 const WAL: &str = "wal";
 
 /// Runs `chatctl recover`.
-pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = parsed.subcommand().name;
-    let path = PathBuf::from(&parsed.positionals()[0]);
-    if !parsed.flag("force") {
-        return Err(parsed.wrong(
+pub fn run(values: &Recover, out: &mut dyn Write) -> Result<u8, Error> {
+    let path = &values.path;
+    if !values.force {
+        return Err(Error::usage(
             "this discards entries that only the other servers have, and makes a new cluster of \
              this one; if the others can be repaired, start them instead. Give --force if they \
              are lost for good",
         ));
     }
     // A limit on the size of files is then an error like a full disk.
-    let failed = |what: String| Error::failed(name, what);
+    let failed = |what: String| Error::failed(what);
     signal::ignore(signal::XFSZ).map_err(|error| failed(format!("cannot set signals: {error}")))?;
     let shown = path.display();
     if !path.join(hard_state::FILE).is_file() {
         return Err(failed(format!("{shown} is not the data directory of a server")));
     }
-    let (directory, is_new_lock) = DataDir::lock_existing(&path).map_err(|error| match error {
+    let (directory, is_new_lock) = DataDir::lock_existing(path).map_err(|error| match error {
         data_dir::Error::InUse(_) => failed(format!("{error}: stop the server that runs on it")),
         error => failed(error.to_string()),
     })?;
-    let done = locked(&path, &directory, parsed.flag("yes"), out);
+    let done = locked(path, &directory, values.yes, out);
     if matches!(done, Ok(Ok(()))) {
         // What a server has left that was killed, and maybe another user's.
-        let _ = fs::remove_file(data_dir::operator_socket(&path));
+        let _ = fs::remove_file(data_dir::operator_socket(path));
     }
     if is_new_lock && !matches!(done, Ok(Ok(()))) {
         // What fails leaves nothing behind.
@@ -117,7 +117,7 @@ fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
 /// What may be lost.
 fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> io::Result<()> {
     let Found { last_index, commit, damage, .. } = found;
-    let (path, id, cluster) = (path.display(), &saved.id, Hex(&saved.cluster));
+    let (path, id, cluster) = (path.display(), &saved.id, hex::encode(&saved.cluster));
     writeln!(out, "{path} belongs to server {id} of cluster {cluster}.")?;
     writeln!(out, "It has entries 1 to {last_index}; {commit} are known to be committed.")?;
     if !saved.old_copy.is_empty() {
@@ -426,12 +426,4 @@ fn check(disk: &mut impl Disk, options: &wal::Options, last_index: u64) -> io::R
         return Err(io::Error::other("the new log failed its check: nothing was replaced"));
     }
     Ok(())
-}
-
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

@@ -1,67 +1,37 @@
-//! `chatctl serve`: from checked values to [`server::Options`].
-
-use std::io::Write;
-use std::path::PathBuf;
+//! `chatctl serve`.
 
 use super::error::Error;
-use super::parse::{Environment, Parsed};
+use super::values::Serve;
 use crate::server;
 
 /// Runs `chatctl serve`.
-pub fn run(parsed: &Parsed, _: Environment<'_>, _: &mut dyn Write) -> Result<u8, Error> {
-    if let Some(file) = parsed.path("new-secret") {
-        server::peers::secret::make(&file)
-            .map_err(|error| Error::failed(parsed.subcommand().name, error))?;
+pub fn run(values: Serve) -> Result<u8, Error> {
+    if let Some(file) = &values.new_secret {
+        server::peers::secret::make(file).map_err(Error::failed)?;
         return Ok(0);
     }
-    server::run(options(parsed)?).map(|()| 0).map_err(|_| Error::Told)
+    server::run(options(values)?).map(|()| 0).map_err(|_| Error::Told)
 }
 
-/// The options of the server that the values ask for.
-pub fn options(parsed: &Parsed) -> Result<server::Options, Error> {
-    let mut trace = parsed.read_values("trace", str::parse)?;
-    let mut id = parsed.read_values("id", server::cluster::server_name)?;
-    let mut cluster = parsed.read_values("cluster", server::cluster::parse_list)?;
-    let options = server::Options {
-        listen: parsed.read_values("listen", str::parse)?,
-        data_dir: parsed.path("data-dir").unwrap_or_else(|| PathBuf::from(".")),
-        password_iterations: parsed.number_as("password-iterations"),
-        token_days: parsed.number_as("token-days"),
-        idle_timeout_ms: parsed.number_as::<u64>("idle-timeout") * 1000,
-        login_timeout_ms: parsed.number_as::<u64>("login-timeout") * 1000,
-        segment_mib: parsed.number_as("segment-mib"),
-        max_connections: parsed.number_as("max-connections"),
-        max_sessions_per_address: parsed.number_as("max-sessions-per-address"),
-        max_unauthenticated_per_address: parsed.number_as("max-unauthenticated-per-address"),
-        max_sessions_per_account: parsed.number_as("max-sessions-per-account"),
-        read_only_logins: !parsed.flag("no-read-only-logins"),
-        logins_per_minute: parsed.number_as("logins-per-minute"),
-        trace: trace.pop().unwrap_or(server::TraceLevel::Info),
-        id: id.pop(),
-        cluster: cluster.pop().unwrap_or_default(),
-        advertise: parsed.value("advertise").map(str::to_owned),
-        cluster_secret_file: parsed.path("cluster-secret-file"),
-        election_timeout_ms: parsed.number_as("election-timeout-ms"),
-        heartbeat_ms: parsed.number_as("heartbeat-ms"),
-        read_only_after_ms: parsed.number_as("read-only-after-ms"),
-    };
-    let wrong = |why| Error::usage(parsed.subcommand().name, why);
-    server::cluster::check_flags(&options).map_err(wrong)?;
+/// The options of the server.
+pub fn options(values: Serve) -> Result<server::Options, Error> {
+    let Serve { options, no_read_only_logins, .. } = values;
+    let options = server::Options { read_only_logins: !no_read_only_logins, ..options };
+    server::cluster::check_flags(&options).map_err(Error::usage)?;
     Ok(options)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::parse::{Request, parse};
+    use crate::cli::parse::parse;
     use crate::cli::table::find;
+    use std::path::PathBuf;
 
     fn options_of(arguments: &[&str]) -> Result<server::Options, Error> {
         let arguments: Vec<String> = arguments.iter().map(|text| text.to_string()).collect();
-        match parse(find("serve").unwrap(), &arguments, &|_| None)? {
-            Request::Run(parsed) => options(&parsed),
-            Request::Help => panic!("help was not asked for"),
-        }
+        let values = parse(find("serve").unwrap(), &arguments, &|_| None)?;
+        options(values.expect("help was not asked for").serve)
     }
 
     #[test]

@@ -4,14 +4,14 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::dump_log::text::{put_json, utc};
 use super::error::Error;
 use super::operator::{self, Answer, Server};
-use super::parse::{Environment, Parsed};
+use super::terminal;
+use super::values::{Status, Target};
 use crate::auth::hmac;
 use crate::limits;
 use crate::server::peers::wire::Frame;
-use crate::sys::clock;
+use crate::sys::clock::{unix_ms, utc};
 
 /// A row of the table.
 struct Row {
@@ -23,23 +23,22 @@ struct Row {
 }
 
 /// Runs `chatctl status`.
-pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, Error> {
-    let name = parsed.subcommand().name;
-    let (servers, secret) = operator::reads(parsed)?;
-    let patience = Duration::from_millis(parsed.number_as("timeout-ms"));
-    let Some(seconds) = parsed.number("watch") else {
+pub fn run(values: &Status, target: &Target, out: &mut dyn Write) -> Result<u8, Error> {
+    let (servers, secret) = operator::servers(target)?;
+    let patience = Duration::from_millis(target.timeout_ms);
+    let Some(seconds) = values.watch else {
         let rows = gather(servers, &secret, patience);
-        out.write_all(shown(parsed, &rows).as_bytes())?;
-        return no_primary(&rows).map_or(Ok(0), |why| Err(Error::failed(name, why)));
+        out.write_all(shown(values, &rows).as_bytes())?;
+        return no_primary(&rows).map_or(Ok(0), |why| Err(Error::failed(why)));
     };
-    // Until a signal, or until nobody reads it any more.
+    // Until a signal arrives, or the reader of the output goes away.
     loop {
         let rows = gather(servers.clone(), &secret, patience);
-        let mut text = shown(parsed, &rows);
-        if !parsed.flag("json") {
+        let mut text = shown(values, &rows);
+        if !values.json {
             let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
             let why = no_primary(&rows).map(|why| format!("{why}\n")).unwrap_or_default();
-            text = format!("{clear}{}\n{text}{why}\n", utc(clock::unix_ms()));
+            text = format!("{clear}{}\n{text}{why}\n", utc(unix_ms()));
         }
         out.write_all(text.as_bytes())?;
         out.flush()?;
@@ -50,8 +49,8 @@ pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u
 /// Clears a terminal's screen, and puts the cursor at its top.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-fn shown(parsed: &Parsed, rows: &[Row]) -> String {
-    if parsed.flag("json") { json(rows) } else { table(rows) }
+fn shown(values: &Status, rows: &[Row]) -> String {
+    if values.json { json(rows) } else { table(rows) }
 }
 
 /// A sentence where no server is PRIMARY.
@@ -117,8 +116,7 @@ fn ask_all(
 
 impl Row {
     fn get(&self, key: &str) -> Option<&str> {
-        let pairs = self.answer.as_ref().ok()?;
-        pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        operator::value(self.answer.as_ref().ok()?, key)
     }
 
     fn value(&self, key: &str) -> &str {
@@ -261,28 +259,20 @@ fn cut(text: &mut String, width: usize) {
 
 /// A JSON object a line.
 fn json(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let mut put = |key: &str, value: &str, bare: bool| {
-            text.push_str(if key == "id" { "{" } else { ", " });
-            put_json(&mut text, key);
-            text.push_str(": ");
-            if bare { text.push_str(value) } else { put_json(&mut text, value) }
-        };
-        put("id", &row.id, false);
-        put("address", &row.address, false);
-        match &row.answer {
+    let object = |row: &Row| {
+        let object = terminal::object().text("id", &row.id).text("address", &row.address);
+        let object = match &row.answer {
             Ok(_) => {
-                for (key, value) in VALUES.iter().zip(values(row, rows)) {
-                    put(key, &value, value.parse::<u64>().is_ok());
-                }
-                put("primary", row.value("primary"), false);
+                let values = VALUES.iter().zip(values(row, rows));
+                let object =
+                    values.fold(object, |object, (key, value)| operator::put(object, key, &value));
+                object.text("primary", row.value("primary"))
             }
-            Err(why) => put("unreachable", why, false),
-        }
-        text.push_str("}\n");
-    }
-    text
+            Err(why) => object.text("unreachable", why),
+        };
+        format!("{object}\n")
+    };
+    rows.iter().map(object).collect()
 }
 
 #[cfg(test)]

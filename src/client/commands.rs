@@ -170,9 +170,10 @@ pub const COMMANDS: &[Spec] = &[
 ];
 
 /// What is to become of messages that have waited for more than a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Old {
     /// They are shown.
+    #[default]
     Show,
     /// They go out.
     Send,

@@ -8,7 +8,7 @@ use super::{show, store};
 use crate::protocol::framing::Codec;
 
 /// What `chatctl chat` was asked to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `HOST:PORT` or `unix:PATH`, tried in this order; not empty.
     pub servers: Vec<String>,
@@ -66,9 +66,10 @@ pub enum Notify {
 }
 
 /// Where the password comes from.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub enum PasswordFrom {
     /// Asked for on the terminal, where a kept token does not do.
+    #[default]
     Ask,
     /// The first line of a file.
     File(PathBuf),
@@ -87,9 +88,10 @@ impl std::fmt::Debug for PasswordFrom {
 }
 
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Action {
     /// Chat on the terminal, or take commands from a pipe.
+    #[default]
     Chat,
     /// Send one message.
     Send {

@@ -26,11 +26,12 @@ pub enum Form {
 }
 
 /// How a payload is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Codec {
     /// [`super::json`].
     Json,
     /// [`super::binary`].
+    #[default]
     Binary,
 }
 

@@ -8,13 +8,14 @@ use super::cluster::Listed;
 use crate::net::Listen;
 
 /// How much a line on standard error matters, and how much a server tells there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TraceLevel {
     /// Something failed, and an operator must act.
     Error,
     /// Something may need an operator, or is worse than it should be.
     Warning,
     /// Something changed: start, stop, roles, members.
+    #[default]
     Info,
     /// Details, such as every connection.
     Debug,
@@ -45,8 +46,8 @@ impl FromStr for TraceLevel {
     }
 }
 
-/// The options of `chatctl serve`.
-#[derive(Clone, Debug)]
+/// The options of `chatctl serve`, whose table of flags has the defaults.
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Where clients come; at least one.
     pub listen: Vec<Listen>,

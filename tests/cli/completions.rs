@@ -8,14 +8,18 @@ use chatctl::cli::completions;
 use std::fs;
 use std::process::Command;
 
+fn script(shell: &str) -> String {
+    completions::script(shell.parse().expect("a known shell"))
+}
+
 /// What the shell prints for `program`, run where the scripts for it are; where there is no such
 /// shell, says so and gives nothing.
 fn asked(shell: &str, arguments: &[&str], program: &str) -> Option<String> {
     let dir = TempDir::new("completions");
     let path = |name: &str| dir.path().join(name);
-    fs::write(path(&format!("chatctl.{shell}")), completions::script(shell).unwrap()).unwrap();
+    fs::write(path(&format!("chatctl.{shell}")), script(shell)).unwrap();
     fs::create_dir_all(path("functions")).unwrap();
-    fs::write(path("functions/_chatctl"), completions::script("zsh").unwrap()).unwrap();
+    fs::write(path("functions/_chatctl"), script("zsh")).unwrap();
     fs::create_dir_all(path("folder/data")).unwrap();
     fs::write(path("folder/dated"), "").unwrap();
     let output = Command::new(shell)
@@ -152,7 +156,7 @@ fn the_subcommand_prints_the_script_of_a_shell_and_refuses_another() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, out, error) = said(&chatctl(&["completions", shell]).run());
         assert_eq!((code, error.as_str()), (Some(0), ""));
-        assert_eq!(out, completions::script(shell).unwrap());
+        assert_eq!(out, script(shell));
     }
     let (code, out, error) = said(&chatctl(&["completions", "csh"]).run());
     assert_eq!((code, out.as_str()), (Some(2), ""));

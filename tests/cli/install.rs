@@ -76,7 +76,7 @@ fn install_puts_program_pages_and_completions_below_the_prefix_and_uninstall_tak
         ("fish", "fish/vendor_completions.d/chatctl.fish"),
     ] {
         let installed = fs::read_to_string(prefix.join("share").join(place)).unwrap();
-        assert_eq!(installed, completions::script(shell).unwrap(), "{place}");
+        assert_eq!(installed, completions::script(shell.parse().unwrap()), "{place}");
     }
     let unit = prefix.join("lib/systemd/system/chatctl.service");
     let unit = fs::read_to_string(unit).expect("the unit is installed");

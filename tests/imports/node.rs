@@ -20,7 +20,7 @@ fn faults(texts: &[(String, String)]) -> Vec<String> {
         let named = graph.named(file).into_iter();
         let paths: Vec<_> = named.map(|named| named.path).chain([module_of(file)]).collect();
         let knows = |side: &&str| paths.iter().any(|path| path[..].starts_with(&of_node(side)));
-        if SIDES.iter().all(|side| knows(side)) {
+        if SIDES.iter().all(knows) {
             faults.push(format!("{file} knows node::clients and node::peers"));
         }
         if [false, true].iter().any(|of_trait| graph.implements(file, "Node", *of_trait)) {

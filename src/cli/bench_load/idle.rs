@@ -11,9 +11,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use super::error::Error;
-use super::progress::Progress;
 use super::usage::Usage;
 use super::wire::{ReadEnd, Space, Wire};
+use crate::cli::progress::Progress;
 use crate::client::session::{PING_IDLE_MS, PING_JITTER_MS};
 use crate::protocol::Message;
 use crate::sys::clock;
@@ -88,7 +88,7 @@ impl<'a> Pinging<'a> {
         let cannot = |error| Error::System("cannot make a poll", error);
         let poll = Poll::new().map_err(cannot)?;
         for (place, wire) in wires.iter().enumerate() {
-            wire.socket.set_waiting(false).map_err(|error| wire.lost(error))?;
+            wire.set_waiting(false)?;
             let fd = wire.socket.as_raw_fd();
             poll.registry()
                 .register(&mut SourceFd(&fd), Token(place), Interest::READABLE)
@@ -193,8 +193,7 @@ impl<'a> Pinging<'a> {
         let is_due: std::collections::BTreeSet<usize> =
             self.due.iter().map(|Reverse((_, place))| *place).collect();
         for place in 0..self.wires.len() {
-            let socket = &self.wires[place].socket;
-            socket.set_waiting(true).map_err(|error| self.wires[place].lost(error))?;
+            self.wires[place].set_waiting(true)?;
             if !is_due.contains(&place) {
                 self.read(place)?;
             }

@@ -14,12 +14,12 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::Options;
 use super::error::Error;
 use super::histogram::Histogram;
 use super::ledger::{Ids, Ledger, MESSAGES};
-use super::progress::Progress;
 use super::wire::{ReadEnd, Space, Wire};
+use crate::cli::progress::Progress;
+use crate::cli::values::BenchLoad;
 use crate::protocol::{Message, MsgIds, id};
 use crate::sys::clock;
 use crate::sys::signal::Signals;
@@ -98,7 +98,7 @@ struct Tally {
 
 /// All clients, and what they have seen.
 pub struct Load<'a> {
-    options: &'a Options,
+    options: &'a BenchLoad,
     clients: Vec<Client>,
     tally: Tally,
     poll: Poll,
@@ -122,7 +122,7 @@ impl<'a> Load<'a> {
     /// Takes over clients that are logged in. With one sender there are two: the second only
     /// receives.
     pub fn new(
-        options: &'a Options,
+        options: &'a BenchLoad,
         ids: Ids,
         wires: Vec<Wire>,
         signals: &'a mut Signals,
@@ -134,7 +134,7 @@ impl<'a> Load<'a> {
         let names: Vec<String> = wires.iter().map(|wire| wire.name.clone()).collect();
         let mut clients = Vec::with_capacity(wires.len());
         for (number, wire) in wires.into_iter().enumerate() {
-            wire.socket.set_waiting(false).map_err(|error| wire.lost(error))?;
+            wire.set_waiting(false)?;
             let fd = wire.socket.as_raw_fd();
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry()
@@ -202,7 +202,7 @@ impl<'a> Load<'a> {
     pub fn into_parts(self) -> Result<(Vec<Wire>, Ledger, Figures), Error> {
         let wires: Vec<Wire> = self.clients.into_iter().map(|client| client.wire).collect();
         for wire in &wires {
-            wire.socket.set_waiting(true).map_err(|error| wire.lost(error))?;
+            wire.set_waiting(true)?;
         }
         Ok((wires, self.tally.ledger, self.tally.figures))
     }
@@ -237,7 +237,7 @@ impl<'a> Load<'a> {
             client.put(message);
             client.track.in_flight.push_back(now_us);
             self.sent += 1;
-            self.sending = self.sent < self.options.messages && message + 1 < MESSAGES;
+            self.sending = Some(self.sent) != self.options.messages && message + 1 < MESSAGES;
         }
         client.write()
     }
@@ -282,7 +282,7 @@ impl<'a> Load<'a> {
 }
 
 impl Client {
-    fn new(wire: Wire, track: Track, to: &str, options: &Options, ids: Ids) -> Client {
+    fn new(wire: Wire, track: Track, to: &str, options: &BenchLoad, ids: Ids) -> Client {
         let text = id::format(ids.id(track.number, 0));
         let body = body(options.size);
         let request = Message {

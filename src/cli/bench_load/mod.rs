@@ -16,12 +16,10 @@ mod wire;
 
 use std::io::Write;
 
-use super::chat::server_list;
 use super::error::Error as CliError;
-use super::parse::{Environment, Parsed};
-use super::progress::{self, Progress};
+use super::progress::Progress;
+use super::values::BenchLoad;
 use crate::auth::hex;
-use crate::protocol::framing::Codec;
 use crate::sys::signal::{self, Signals};
 use crate::sys::{clock, entropy, process};
 use error::Error;
@@ -33,63 +31,17 @@ use setup::Setup;
 use usage::Usage;
 use wire::Space;
 
-/// What is asked for.
-pub struct Options {
-    /// `HOST:PORT` or `unix:PATH`, to try in turn.
-    pub servers: Vec<String>,
-    /// Clients that send.
-    pub clients: usize,
-    /// Sends that each keeps in flight.
-    pub pipeline: usize,
-    /// Bytes of a message's text.
-    pub size: usize,
-    /// How long it is sent.
-    pub seconds: u64,
-    /// How many messages are sent at most.
-    pub messages: u64,
-    /// Further sessions that only ping, before the load.
-    pub idle: usize,
-    /// What the clients speak.
-    pub codec: Codec,
-    /// One JSON object in the place of the text.
-    pub json: bool,
-    /// The accounts and their messages stay.
-    pub keep: bool,
-    /// The server's process, to be measured.
-    pub server_pid: Option<u32>,
-}
-
 /// Runs `chatctl bench-load`.
-pub fn run(parsed: &Parsed, _: Environment<'_>, out: &mut dyn Write) -> Result<u8, CliError> {
-    let options = options(parsed)?;
-    measure(&options, out).map_err(|error| match error {
+pub fn run(values: &BenchLoad, out: &mut dyn Write) -> Result<u8, CliError> {
+    measure(values, out).map_err(|error| match error {
         Error::Output(error) => CliError::Output(error),
-        error => CliError::failed(parsed.subcommand().name, error),
-    })
-}
-
-fn options(parsed: &Parsed) -> Result<Options, CliError> {
-    Ok(Options {
-        servers: server_list(parsed)?,
-        clients: parsed.number_as("clients"),
-        pipeline: parsed.number_as("pipeline"),
-        size: parsed.number_as("size"),
-        seconds: parsed.number_as("seconds"),
-        messages: parsed.number("messages").unwrap_or(u64::MAX),
-        idle: parsed.number_as("idle"),
-        codec: match parsed.value("protocol") {
-            Some("json") => Codec::Json,
-            _ => Codec::Binary,
-        },
-        json: parsed.flag("json"),
-        keep: parsed.flag("keep"),
-        server_pid: parsed.number("server-pid").and_then(|pid| u32::try_from(pid).ok()),
+        error => CliError::failed(error),
     })
 }
 
 /// Measures, prints, and gives the exit code: 1 when anything that was acknowledged is not just where
 /// it belongs, or was refused.
-fn measure(options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
+fn measure(options: &BenchLoad, out: &mut dyn Write) -> Result<u8, Error> {
     let system = |what| move |error| Error::System(what, error);
     signal::ignore(signal::PIPE).map_err(system("cannot ignore SIGPIPE"))?;
     let mut signals =
@@ -150,7 +102,7 @@ fn measure(options: &Options, out: &mut dyn Write) -> Result<u8, Error> {
 }
 
 /// What the server has used until now; nothing where nobody asked.
-fn server_usage(options: &Options) -> Result<Usage, Error> {
+fn server_usage(options: &BenchLoad) -> Result<Usage, Error> {
     match options.server_pid {
         None => Ok(Usage::default()),
         Some(pid) => Usage::of(pid).ok_or(Error::NoProcess(pid)),

@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::Options;
 use super::idle::Idleness;
 use super::ledger::Verdict;
 use super::load::Figures;
 use super::usage::Usage;
+use crate::cli::terminal::object;
+use crate::cli::values::BenchLoad;
 use crate::protocol::framing::Codec;
+use crate::protocol::json::Object;
 
 /// What the server had used at each point of the run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +31,7 @@ pub struct Memory {
 /// Everything that a run found out.
 pub struct Report<'a> {
     /// What was asked for.
-    pub options: &'a Options,
+    pub options: &'a BenchLoad,
     /// The server's address.
     pub address: String,
     /// Under load.
@@ -59,7 +61,7 @@ impl Report<'_> {
 
     /// For people.
     pub fn print_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Options { clients, pipeline, size, idle, .. } = *self.options;
+        let BenchLoad { clients, pipeline, size, idle, .. } = *self.options;
         let figures = &self.figures;
         let (codec, address) = (self.codec(), self.address.escape_debug());
         write!(out, "{clients} clients, {pipeline} in flight each, {size} bytes, {codec}")?;
@@ -129,56 +131,73 @@ impl Report<'_> {
 
     /// One object, one line.
     pub fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Options { clients, pipeline, size, idle, .. } = *self.options;
+        let BenchLoad { clients, pipeline, size, idle, .. } = *self.options;
+        let Figures { acknowledged, delivered, .. } = self.figures;
         let figures = &self.figures;
         let latency = &figures.latency;
-        write!(out, r#"{{"clients": {clients}, "pipeline": {pipeline}, "size": {size}"#)?;
-        write!(out, r#", "protocol": "{}", "idle": {idle}"#, self.codec())?;
-        write!(out, r#", "interrupted": {}"#, figures.interrupted)?;
-        write!(out, r#", "sending_us": {}"#, figures.sending_us)?;
-        write!(out, r#", "acknowledged": {}"#, figures.acknowledged)?;
-        let acknowledged_rate = rate(figures.acknowledged, figures.sending_us);
-        write!(out, r#", "acknowledged_per_s": {acknowledged_rate}"#)?;
-        write!(out, r#", "delivered": {}"#, figures.delivered)?;
-        let delivered_rate = rate(figures.delivered, figures.delivering_us);
-        write!(out, r#", "delivered_per_s": {delivered_rate}"#)?;
-        write!(out, r#", "refused": {}, "disordered": {}"#, figures.refused, figures.disordered)?;
-        write!(out, r#", "lagging": {}"#, figures.lagging)?;
-        write!(out, r#", "latency_us": {{"p50": {}"#, latency.percentile(50.0))?;
-        write!(
-            out,
-            r#", "p90": {}, "p99": {}"#,
-            latency.percentile(90.0),
-            latency.percentile(99.0)
-        )?;
-        write!(out, r#", "max": {}, "mean": {}}}"#, latency.max(), latency.mean())?;
-        write!(out, r#", "histogram": ["#)?;
-        for (place, (low, high, count)) in latency.octaves().into_iter().enumerate() {
-            let comma = if place == 0 { "" } else { ", " };
-            write!(out, r#"{comma}{{"from_us": {low}, "to_us": {high}, "count": {count}}}"#)?;
-        }
+        let percentile = |percent| latency.percentile(percent);
+        let latency_us = object()
+            .number("p50", percentile(50.0))
+            .number("p90", percentile(90.0))
+            .number("p99", percentile(99.0))
+            .number("max", latency.max())
+            .number("mean", latency.mean());
+        let octave = |(low, high, count)| {
+            object().number("from_us", low).number("to_us", high).number("count", count)
+        };
         let Verdict { checked, missing, doubled, damaged } = self.verdict;
-        write!(out, r#"], "checked": {checked}, "missing": {missing}, "doubled": {doubled}"#)?;
-        write!(out, r#", "damaged": {damaged}, "history_read": {}"#, self.read)?;
-        write!(out, r#", "history_per_s": {}"#, rate(self.read, self.reading_us))?;
-        write!(out, r#", "client_cpu_ms": {}"#, self.own_cpu_ms)?;
+        let mut report = object()
+            .raw("clients", clients)
+            .raw("pipeline", pipeline)
+            .raw("size", size)
+            .text("protocol", self.codec())
+            .raw("idle", idle)
+            .flag("interrupted", figures.interrupted)
+            .number("sending_us", figures.sending_us)
+            .number("acknowledged", acknowledged)
+            .number("acknowledged_per_s", rate(acknowledged, figures.sending_us))
+            .number("delivered", delivered)
+            .number("delivered_per_s", rate(delivered, figures.delivering_us))
+            .number("refused", figures.refused)
+            .number("disordered", figures.disordered)
+            .number("lagging", figures.lagging)
+            .raw("latency_us", latency_us)
+            .list("histogram", latency.octaves().into_iter().map(octave))
+            .number("checked", checked)
+            .number("missing", missing)
+            .number("doubled", doubled)
+            .number("damaged", damaged)
+            .number("history_read", self.read)
+            .number("history_per_s", rate(self.read, self.reading_us))
+            .number("client_cpu_ms", self.own_cpu_ms);
         if idle > 0 {
-            write!(out, r#", "idle_pings_per_s": {:.0}"#, self.idleness.pings_per_s())?;
+            let each = self.idleness.pings_per_s();
+            report = report.raw("idle_pings_per_s", format_args!("{each:.0}"));
         }
         if self.options.server_pid.is_some() {
-            write!(out, r#", "server": {{"cpu_ms": {}"#, self.server_cpu_ms())?;
-            if idle > 0 {
-                let percent = self.idleness.percent_of_a_core();
-                write!(out, r#", "idle_cpu_percent": {percent:.2}"#)?;
-            }
-            let Memory { start, clients, idle, load, end, .. } = self.memory;
-            write!(out, r#", "cpu_us_per_message": {:.3}"#, self.server_us())?;
-            write!(out, r#", "resident_kib": {{"start": {}"#, start.resident_kib)?;
-            write!(out, r#", "clients": {}, "idle": {}"#, clients.resident_kib, idle.resident_kib)?;
-            write!(out, r#", "load": {}, "end": {}}}"#, load.resident_kib, end.resident_kib)?;
-            write!(out, r#", "bytes_per_idle_session": {}}}"#, self.idle_bytes())?;
+            report = report.raw("server", self.server());
         }
-        writeln!(out, r#", "method": "{}"}}"#, METHOD.replace('\n', " "))
+        writeln!(out, "{}", report.text("method", &METHOD.replace('\n', " ")))
+    }
+
+    /// What the server used.
+    fn server(&self) -> Object {
+        let mut server = object().raw("cpu_ms", self.server_cpu_ms());
+        if self.options.idle > 0 {
+            let percent = self.idleness.percent_of_a_core();
+            server = server.raw("idle_cpu_percent", format_args!("{percent:.2}"));
+        }
+        let Memory { start, clients, idle, load, end, .. } = self.memory;
+        let resident_kib = object()
+            .number("start", start.resident_kib)
+            .number("clients", clients.resident_kib)
+            .number("idle", idle.resident_kib)
+            .number("load", load.resident_kib)
+            .number("end", end.resident_kib);
+        server
+            .raw("cpu_us_per_message", format_args!("{:.3}", self.server_us()))
+            .raw("resident_kib", resident_kib)
+            .number("bytes_per_idle_session", self.idle_bytes())
     }
 
     fn codec(&self) -> &'static str {
@@ -207,7 +226,7 @@ fn rate(count: u64, us: u64) -> u64 {
     (count as f64 * 1e6 / us.max(1) as f64) as u64
 }
 
-/// How it was measured. Without quotes and backslashes: it stands in a JSON string too.
+/// How it was measured.
 const METHOD: &str = "\
 Method: one process, one thread, one connection a client; each client keeps its sends in flight to
 the next client, which gets every message as a push (a lone client sends to a second, silent one).
@@ -224,8 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_method_can_stand_in_a_json_string_and_rates_are_whole_numbers_a_second() {
-        assert!(!METHOD.contains(['"', '\\']));
+    fn rates_are_whole_numbers_a_second() {
         assert_eq!(rate(10, 2_000_000), 5);
         assert_eq!(rate(0, 0), 0);
     }

@@ -3,11 +3,11 @@
 
 use std::os::fd::AsRawFd;
 
-use super::Options;
 use super::error::Error;
-use super::progress::Progress;
-use super::wire::{Socket, Space, Wire};
+use super::wire::{Space, Wire, connect};
 use crate::auth::hex;
+use crate::cli::progress::Progress;
+use crate::cli::values::BenchLoad;
 use crate::limits;
 use crate::protocol::Message;
 use crate::sys::clock;
@@ -21,7 +21,7 @@ const BACK_OFF_MS: (u64, u64) = (50, 2_000);
 
 /// What the clients are made with.
 pub struct Setup<'a> {
-    options: &'a Options,
+    options: &'a BenchLoad,
     /// The server's address: one of the list, or the one that a redirect named.
     pub address: String,
     run: [u8; 6],
@@ -35,7 +35,7 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// Finds the first server of the list that takes a connection.
     pub fn new(
-        options: &'a Options,
+        options: &'a BenchLoad,
         run: [u8; 6],
         password: String,
         signals: &'a mut Signals,
@@ -43,7 +43,7 @@ impl<'a> Setup<'a> {
     ) -> Result<Setup<'a>, Error> {
         let mut last = None;
         for address in &options.servers {
-            match Socket::connect(address) {
+            match connect(address) {
                 Ok(_) => {
                     let (address, idle) = (address.clone(), Vec::new());
                     return Ok(Setup { options, address, run, password, idle, signals, progress });
@@ -104,7 +104,7 @@ impl<'a> Setup<'a> {
     }
 
     fn connect(&self, name: &str) -> Result<Wire, Error> {
-        let socket = Socket::connect(&self.address)
+        let socket = connect(&self.address)
             .map_err(|error| Error::Unreachable(self.address.clone(), error))?;
         Wire::new(socket, name.to_string(), self.options.codec)
     }

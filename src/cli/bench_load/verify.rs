@@ -4,8 +4,8 @@
 use super::error::Error;
 use super::ledger::{Ids, Ledger, Side};
 use super::load::receiver_of;
-use super::progress::Progress;
 use super::wire::{Space, Wire};
+use crate::cli::progress::Progress;
 use crate::limits;
 use crate::protocol::Message;
 

@@ -4,93 +4,36 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::ops::ControlFlow;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::error::Error;
+use crate::cli::socket::Socket;
 use crate::limits;
 use crate::protocol::framing::{self, Codec, Form, Split};
 use crate::protocol::{DecodeError, Message};
 
-/// How long a connection or an answer is waited for.
+/// How long to wait for a connection or an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes asked of a socket at once.
 pub const READ_BYTES: usize = 128 << 10;
 
-/// A stream socket.
-pub enum Socket {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a Unix socket.
-    Unix(UnixStream),
-}
-
-impl Socket {
-    /// Connects to `HOST:PORT` or `unix:PATH`, trying every address that HOST has.
-    pub fn connect(address: &str) -> io::Result<Socket> {
-        if let Some(path) = address.strip_prefix("unix:") {
-            return UnixStream::connect(path).map(Socket::Unix);
-        }
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
-        for candidate in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&candidate, ANSWER_TIMEOUT) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Socket::Tcp(stream));
-                }
-                Err(error) => last = error,
+/// Connects to `HOST:PORT` or `unix:PATH`, trying every address that HOST has.
+pub fn connect(address: &str) -> io::Result<Socket> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return UnixStream::connect(path).map(Socket::Unix);
+    }
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
+    for candidate in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&candidate, ANSWER_TIMEOUT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(Socket::Tcp(stream));
             }
-        }
-        Err(last)
-    }
-
-    /// Whether reads and writes wait, and at most how long.
-    pub fn set_waiting(&self, waiting: bool) -> io::Result<()> {
-        match self {
-            Socket::Tcp(stream) => {
-                stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_nonblocking(!waiting)
-            }
-            Socket::Unix(stream) => {
-                stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_nonblocking(!waiting)
-            }
+            Err(error) => last = error,
         }
     }
-}
-
-impl Read for Socket {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) => stream.read(buf),
-            Socket::Unix(stream) => stream.read(buf),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) => stream.write(buf),
-            Socket::Unix(stream) => stream.write(buf),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Socket::Tcp(stream) => stream.as_raw_fd(),
-            Socket::Unix(stream) => stream.as_raw_fd(),
-        }
-    }
+    Err(last)
 }
 
 /// A socket, whose it is, and what was read and does not make a frame yet.
@@ -107,8 +50,17 @@ impl Wire {
     /// Takes over a connected socket.
     pub fn new(socket: Socket, name: String, codec: Codec) -> Result<Wire, Error> {
         let wire = Wire { socket, name, codec, rest: Vec::new() };
-        wire.socket.set_waiting(true).map_err(|error| wire.lost(error))?;
+        wire.set_waiting(true)?;
         Ok(wire)
+    }
+
+    /// Sets whether reads and writes wait, for at most [`ANSWER_TIMEOUT`].
+    pub fn set_waiting(&self, waiting: bool) -> Result<(), Error> {
+        let socket = &self.socket;
+        let set = socket.set_read_timeout(ANSWER_TIMEOUT);
+        set.and_then(|()| socket.set_write_timeout(ANSWER_TIMEOUT))
+            .and_then(|()| socket.set_nonblocking(!waiting))
+            .map_err(|error| self.lost(error))
     }
 
     /// The connection broke.

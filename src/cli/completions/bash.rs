@@ -1,7 +1,8 @@
 //! Completions for bash: one function, which bash asks for words.
 
-use super::{Hint, spellings, spellings_of};
-use crate::cli::table::{SUBCOMMANDS, Subcommand};
+use super::hint::{Hint, spellings, spellings_of};
+use crate::cli::table::SUBCOMMANDS;
+use crate::cli::table::row::Subcommand;
 
 /// How the function begins. bash takes an equals sign for a word of its own, so `--trace=info` is
 /// three words.

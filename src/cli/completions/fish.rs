@@ -1,8 +1,9 @@
 //! Completions for fish: a line for each subcommand, flag and operand, with the condition under
 //! which it is offered.
 
-use super::{Hint, first_sentence};
-use crate::cli::table::{Flag, HELP, SUBCOMMANDS, Subcommand, VERSION};
+use super::hint::{Hint, first_sentence};
+use crate::cli::table::SUBCOMMANDS;
+use crate::cli::table::row::{Flag, HELP, Subcommand, VERSION};
 
 /// The conditions: that no subcommand is there yet, or that it is the one of this name.
 const BEGIN: &str = "# fish completion for chatctl, made by: chatctl completions fish

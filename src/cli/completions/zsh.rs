@@ -1,7 +1,8 @@
 //! Completions for zsh: a function for its completion system, in terms of `_arguments`.
 
-use super::{Hint, first_sentence};
-use crate::cli::table::{Flag, HELP, Operand, SUBCOMMANDS, Subcommand, VERSION};
+use super::hint::{Hint, first_sentence, spellings};
+use crate::cli::table::SUBCOMMANDS;
+use crate::cli::table::row::{Flag, HELP, Operand, Subcommand, VERSION};
 
 /// The whole script.
 pub fn script() -> String {
@@ -61,7 +62,7 @@ fn put_subcommand(out: &mut String, subcommand: &Subcommand) {
 
 /// A specification for each spelling; one excludes the other unless the flag can be repeated.
 fn put_flag(out: &mut String, indent: &str, flag: &Flag) {
-    let spellings: Vec<String> = super::spellings(flag).collect();
+    let spellings: Vec<String> = spellings(flag).collect();
     for spelling in &spellings {
         let before = match flag.repeatable {
             true => "*".to_string(),

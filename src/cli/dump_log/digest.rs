@@ -3,10 +3,10 @@
 
 use std::io::Write;
 
-use super::Flow;
-use super::log::Log;
+use super::log::{Flow, Log};
 use crate::chat::State;
 use crate::cli::error::Error;
+use crate::cli::terminal;
 
 /// Prints the digest at entry `wanted`.
 pub fn run(log: &mut Log, wanted: u64, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
@@ -20,7 +20,7 @@ pub fn run(log: &mut Log, wanted: u64, json: bool, out: &mut dyn Write) -> Resul
     })?;
     if state.applied() != wanted {
         let (last, commit) = examined.map_or((0, 0), |found| (found.last_index, found.commit));
-        return Err(log.failed(match wanted > last {
+        return Err(Error::failed(match wanted > last {
             true => format!("entry {wanted} is past the log's end, entry {last}"),
             false => format!(
                 "entry {wanted} is in the log, but not known here to be committed: entries up to \
@@ -30,7 +30,14 @@ pub fn run(log: &mut Log, wanted: u64, json: bool, out: &mut dyn Write) -> Resul
     }
     let digest = state.digest();
     match json {
-        true => writeln!(out, "{{\"index\": {wanted}, \"digest\": \"{digest:016x}\"}}")?,
+        true => {
+            let digest = format!("{digest:016x}");
+            writeln!(
+                out,
+                "{}",
+                terminal::object().number("index", wanted).text("digest", &digest)
+            )?;
+        }
         false => writeln!(out, "entry {wanted}: {digest:016x}")?,
     }
     Ok(0)

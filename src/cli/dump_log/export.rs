@@ -9,15 +9,15 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use super::folder::Folder;
-use super::log::Log;
-use super::text::utc;
-use super::{Flow, render};
+use super::log::{Flow, Log};
+use super::render;
 use crate::chat::{AccountId, Command, Sight, State};
 use crate::cli::error::Error;
-use crate::cli::parse::Parsed;
+use crate::cli::terminal;
 use crate::client::show;
 use crate::limits::EXPORT_BUFFER_BYTES;
 use crate::protocol::id;
+use crate::sys::clock::utc;
 use crate::wal::RealDisk;
 use crate::wal::hard_state::{self, HardState};
 
@@ -27,28 +27,19 @@ const LOG: &str = "log.txt";
 /// What stands where there is nothing to say, and in place of a verifier.
 const NOTHING: &str = "-";
 
-/// What is to be exported.
+/// An export.
 pub struct Order {
-    directory: PathBuf,
-    force: bool,
-    secrets: bool,
-}
-
-impl Order {
-    /// What the flags ask for.
-    pub fn of(parsed: &Parsed) -> Order {
-        Order {
-            directory: parsed.path("export").unwrap_or_default(),
-            force: parsed.flag("force"),
-            secrets: parsed.flag("with-secrets"),
-        }
-    }
+    /// Where the files go.
+    pub directory: PathBuf,
+    /// Whether to replace files that exist.
+    pub force: bool,
+    /// Whether to export verifiers.
+    pub secrets: bool,
 }
 
 /// Writes the files, and says what is in them.
 pub fn run(log: &mut Log, order: &Order, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
     let mut state = State::new();
-    let name = log.subcommand;
     let examined = log.committed(&mut |index, _, payload| {
         let applied = state.apply(index, payload);
         Ok(applied.map_or_else(|error| Flow::Refused(error.error.to_string()), |_| Flow::On))
@@ -56,7 +47,7 @@ pub fn run(log: &mut Log, order: &Order, json: bool, out: &mut dyn Write) -> Res
     let examined = examined.filter(|examined| examined.segments > 0);
     let last = examined.ok_or_else(|| log.no_log(""))?.last_index;
     let server = server_state(log, &state, last)?;
-    let failed = |what: String| Error::failed(name, what);
+    let failed = |what: String| Error::failed(what);
     let folder = Folder::open(&order.directory, order.force).map_err(failed)?;
     let accounts: Vec<AccountId> = state.live_accounts().collect();
     let files: Vec<String> = accounts.iter().map(|&one| messages_file(&state, one)).collect();
@@ -86,10 +77,11 @@ pub fn run(log: &mut Log, order: &Order, json: bool, out: &mut dyn Write) -> Res
     let (directory, users) = (order.directory.display(), accounts.len());
     let messages = state.message_count();
     match json {
-        true => writeln!(
-            out,
-            "{{\"accounts\": {users}, \"messages\": {messages}, \"commit\": {applied}}}"
-        )?,
+        true => {
+            let object = terminal::object().number("accounts", users as u64);
+            let object = object.number("messages", messages as u64).number("commit", applied);
+            writeln!(out, "{object}")?;
+        }
         false => writeln!(
             out,
             "exported to {directory}: {users} accounts, {messages} messages, entries up to \
@@ -121,7 +113,7 @@ fn server_state(log: &Log, state: &State, last: u64) -> Result<String, Error> {
         true => hard_state::load(&mut RealDisk::read_only(&log.path)),
         false => Ok(None),
     };
-    let found = loaded.map_err(|error| log.failed(error))?;
+    let found = loaded.map_err(Error::failed)?;
     let cluster = state.cluster().map(|cluster| id::format(u128::from_be_bytes(cluster)));
     let cluster = cluster.unwrap_or_else(|| NOTHING.to_owned());
     let of = |text: &dyn Fn(&HardState) -> String| {

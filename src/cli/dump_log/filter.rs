@@ -3,12 +3,9 @@
 use std::ops::RangeInclusive;
 
 use super::render::Content;
-use super::when;
 use crate::chat::Command;
 use crate::cli::error::Error;
-use crate::cli::parse::Parsed;
-use crate::protocol::name;
-use crate::sys::clock;
+use crate::cli::values::Records;
 
 /// What the flags ask for. A record is shown when all of them let it through.
 #[derive(Clone, Debug)]
@@ -27,30 +24,24 @@ pub struct Filter {
 
 impl Filter {
     /// The filter that the flags make.
-    pub fn of(parsed: &Parsed) -> Result<Filter, Error> {
-        let number = |name, default| parsed.number(name).unwrap_or(default);
-        let indexes = number("from", 0)..=number("to", u64::MAX);
+    pub fn of(records: &Records) -> Result<Filter, Error> {
+        let Records { from, to, since_ms, until_ms, user, kinds } = records;
+        let indexes = from.unwrap_or(0)..=to.unwrap_or(u64::MAX);
         if indexes.is_empty() {
             let (from, to) = (indexes.start(), indexes.end());
-            return Err(parsed.wrong(format!("--from {from} is above --to {to}")));
+            return Err(Error::usage(format!("--from {from} is above --to {to}")));
         }
-        let now_ms = clock::unix_ms();
-        let time = |name| parsed.read_values(name, |text| when::parse(text, now_ms));
-        let since = time("since")?.pop();
-        let until = time("until")?.pop();
-        let times = since.unwrap_or(0)..=until.unwrap_or(u64::MAX);
+        let times = since_ms.unwrap_or(0)..=until_ms.unwrap_or(u64::MAX);
         if times.is_empty() {
-            return Err(parsed.wrong("--since is later than --until"));
+            return Err(Error::usage("--since is later than --until"));
         }
-        let fold = |text: &str| name::fold(text).ok_or("no account can have that name");
-        let user = parsed.read_values("user", fold)?.pop();
-        let is_of_content = user.is_some() || since.is_some() || until.is_some();
-        let is_of_places = parsed.value("from").is_some() || parsed.value("to").is_some();
+        let is_of_content = user.is_some() || since_ms.is_some() || until_ms.is_some();
+        let is_of_places = from.is_some() || to.is_some();
         Ok(Filter {
             indexes,
             times,
-            user,
-            kinds: parsed.values("kind").into_iter().map(str::to_owned).collect(),
+            user: user.clone(),
+            kinds: kinds.clone(),
             is_of_entries: is_of_content || is_of_places,
             is_of_content,
         })

@@ -5,18 +5,29 @@ use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Flow, TELL_EVERY, Take};
 use crate::chat;
 use crate::cli::error::Error;
-use crate::cli::parse::Parsed;
 use crate::cli::progress::Progress;
 use crate::wal::Visit;
 use crate::wal::hard_state;
 use crate::wal::scan::{Item, Scanner};
 use crate::wal::{self, Examined, Identity, Look, RealDisk, RecoverError};
 
+/// Records between two updates of the progress.
+const TELL_EVERY: u64 = 4_096;
 /// How often a log is judged, at most, until two judgements agree.
 const JUDGE_TIMES: usize = 5;
+
+/// Whether to go on with a log.
+pub(super) enum Flow {
+    On,
+    Stop,
+    /// The entry cannot be applied, and why.
+    Refused(String),
+}
+
+/// Takes a committed entry: index, term, payload.
+type Take<'t> = dyn FnMut(u64, u64, &[u8]) -> Result<Flow, Error> + 't;
 
 /// What a server that starts would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +93,6 @@ fn examine_directory(path: &Path, look: Look<'_>) -> Result<Examined, Fault> {
 pub(super) struct Log {
     pub(super) path: PathBuf,
     kind: LogKind,
-    pub(super) subcommand: &'static str,
     progress: Progress,
 }
 
@@ -109,9 +119,8 @@ impl LogKind {
 }
 
 impl Log {
-    pub(super) fn new(parsed: &Parsed, progress: Progress) -> Log {
-        let path = PathBuf::from(&parsed.positionals()[0]);
-        Log { kind: LogKind::of(&path), path, subcommand: parsed.subcommand().name, progress }
+    pub(super) fn new(path: PathBuf, progress: Progress) -> Log {
+        Log { kind: LogKind::of(&path), path, progress }
     }
 
     /// Goes over all of it in order, until `take` has had enough.
@@ -198,13 +207,13 @@ impl Log {
     /// server would refuse is an error. `None`: `take` has had enough before the log's end.
     pub(super) fn committed(&mut self, take: &mut Take<'_>) -> Result<Option<Examined>, Error> {
         let (mut stopped, mut is_first) = (None, true);
-        let (name, path) = (self.subcommand, self.path.display().to_string());
+        let path = self.path.display().to_string();
         let result = self.examine(&mut |index, term, payload| {
             let flow = match std::mem::take(&mut is_first) && index > 1 {
                 false => take(index, term, payload),
                 true => {
                     let what = format!("{path} begins with entry {index}");
-                    Err(Error::failed(name, format!("{what}: all of a log is needed here")))
+                    Err(Error::failed(format!("{what}: all of a log is needed here")))
                 }
             };
             match flow {
@@ -225,7 +234,7 @@ impl Log {
             (Some(Ok(())), _) => Ok(None),
             (None, Ok(examined)) => Ok(Some(examined)),
             (None, Err(fault)) => Err(match self.judge() {
-                Ok(_) => self.failed(format!("{fault}: a server has written there; try again")),
+                Ok(_) => Error::failed(format!("{fault}: a server has written there; try again")),
                 Err(fault) => self.faulty(&fault),
             }),
         }
@@ -241,19 +250,15 @@ impl Log {
             true => ("is damaged", "; restore it from a copy"),
             false => ("cannot be served", ""),
         };
-        self.failed(format!("{} {what}: {fault}{advice}", self.path.display()))
+        Error::failed(format!("{} {what}: {fault}{advice}", self.path.display()))
     }
 
     pub(super) fn no_log(&self, why: &str) -> Error {
         let shown = self.path.display();
-        self.failed(format!("{shown} is neither a data directory with a log nor a segment{why}"))
+        Error::failed(format!("{shown} is neither a data directory with a log nor a segment{why}"))
     }
 
     pub(super) fn unreadable(&self, error: io::Error) -> Error {
-        self.failed(format!("cannot read the log in {}: {error}", self.path.display()))
-    }
-
-    pub(super) fn failed(&self, what: impl Display) -> Error {
-        Error::failed(self.subcommand, what)
+        Error::failed(format!("cannot read the log in {}: {error}", self.path.display()))
     }
 }

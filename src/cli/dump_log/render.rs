@@ -6,10 +6,12 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::text::{put_json, ranges, utc};
 use crate::chat::{Command, CommandError, Member};
+use crate::cli::terminal;
 use crate::client::show;
 use crate::protocol::id;
+use crate::protocol::json::Object;
+use crate::sys::clock::utc;
 use crate::wal::format::{Kind, Record};
 
 /// What a line without a long text takes, about: a hint for the allocation.
@@ -186,34 +188,34 @@ fn write_command(command: &Command<'_>, f: &mut Formatter<'_>) -> fmt::Result {
             write!(f, ": \"{}\"", show::field(body))
         }
         Command::Take { name, seqs, .. } => {
-            write!(f, "{name} takes {}: {}", count(seqs.len()), ranges(seqs.iter().copied()))
+            write!(
+                f,
+                "{name} takes {}: {}",
+                show::messages(seqs.len()),
+                ranges(seqs.iter().copied())
+            )
         }
         Command::Read { name, from, upto, .. } => {
             write!(f, "{name} has read what {from} sent up to {upto}")
         }
         Command::DeleteMsgs { name, targets, .. } => {
             let seqs = ranges(targets.iter().map(|target| target.seq));
-            write!(f, "{name} deletes {}: {seqs}", count(targets.len()))
+            write!(f, "{name} deletes {}: {seqs}", show::messages(targets.len()))
         }
     }
 }
 
-fn count(messages: usize) -> String {
-    if messages == 1 { "1 message".to_string() } else { format!("{messages} messages") }
-}
-
-/// A record as a JSON object on a line, without its end.
+/// A record as a JSON object.
 pub fn json(place: &Place<'_>, content: Content<'_>) -> String {
-    let mut object = Object::at(place.file, place.offset);
-    object.number("batch", place.batch);
-    match content {
+    let object = object_at(place.file, place.offset).number("batch", place.batch);
+    let object = match content {
         Content::Mark => object.text("kind", "mark").number("commit", place.index),
         Content::Truncate => object.text("kind", "truncate").number("from_index", place.index),
         Content::Entry(payload) => {
-            object.number("term", place.term).number("index", place.index);
+            let object = object.number("term", place.term).number("index", place.index);
             match Command::decode(payload) {
                 _ if payload.is_empty() => object.text("kind", "no-op"),
-                Ok(command) => put_command(&mut object, &command),
+                Ok(command) => put_command(object, &command),
                 Err(error) => object
                     .text("kind", "unreadable")
                     .number("bytes", payload.len() as u64)
@@ -221,32 +223,32 @@ pub fn json(place: &Place<'_>, content: Content<'_>) -> String {
             }
         }
     };
-    object.end()
+    object.to_string()
 }
 
-/// A damaged place as a JSON object on a line, without its end.
+/// A damaged place as a JSON object.
 pub fn damage_json(file: &str, offset: u64, why: &str) -> String {
-    let mut object = Object::at(file, offset);
-    object.text("kind", "damaged").text("why", why);
-    object.end()
+    object_at(file, offset).text("kind", "damaged").text("why", why).to_string()
 }
 
-/// The log's end, where a batch is not whole, as a JSON object on a line, without its end.
+/// The log's end, where a batch is not whole, as a JSON object.
 pub fn torn_json(file: &str, offset: u64, why: &str) -> String {
-    let mut object = Object::at(file, offset);
-    object.text("kind", "torn").text("why", why);
-    object.end()
+    object_at(file, offset).text("kind", "torn").text("why", why).to_string()
 }
 
-fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Object {
-    object.number("time", command.time()).text("kind", command.kind());
+fn object_at(file: &str, offset: u64) -> Object {
+    terminal::object().text("file", file).number("offset", offset)
+}
+
+fn put_command(object: Object, command: &Command<'_>) -> Object {
+    let mut object = object.number("time", command.time()).text("kind", command.kind());
     match command {
         Command::Found { cluster, members, .. } => {
-            object
+            object = object
                 .text("cluster", &id::format(u128::from_be_bytes(*cluster)))
                 .text("token_secret", HIDDEN);
             for member in members {
-                object.text(&format!("member_{}", member.name), &member.address);
+                object = object.text(&format!("member_{}", member.name), &member.address);
             }
             object
         }
@@ -255,7 +257,7 @@ fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Obj
                 let votes = if member.votes { "voter" } else { "nonvoter" };
                 let Member { name, address, number, incarnation, .. } = member;
                 let value = format!("{address} {number} {votes} {incarnation:016x}");
-                object.text(&format!("member_{name}"), &value);
+                object = object.text(&format!("member_{name}"), &value);
             }
             object
         }
@@ -269,9 +271,7 @@ fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Obj
             .text("id", &id::format(*id))
             .number("known", *known)
             .text("body", body),
-        Command::Take { name, seqs, .. } => {
-            object.text("name", name).list("seqs", seqs.iter().copied())
-        }
+        Command::Take { name, seqs, .. } => object.text("name", name).list("seqs", seqs.iter()),
         Command::Read { name, from, upto, .. } => {
             object.text("name", name).text("from", from).number("upto", *upto)
         }
@@ -281,48 +281,20 @@ fn put_command<'o>(object: &'o mut Object, command: &Command<'_>) -> &'o mut Obj
     }
 }
 
-/// A JSON object in the making.
-struct Object(String);
-
-impl Object {
-    fn at(file: &str, offset: u64) -> Object {
-        let mut object = Object(String::with_capacity(LINE_BYTES));
-        object.0.push('{');
-        object.text("file", file).number("offset", offset);
-        object
-    }
-
-    fn key(&mut self, key: &str) {
-        if self.0.len() > 1 {
-            self.0.push_str(", ");
+/// Rising numbers, with runs of neighbours drawn together: `5-7, 9`.
+fn ranges(numbers: impl Iterator<Item = u64>) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => runs.push((number, number)),
         }
-        put_json(&mut self.0, key);
-        self.0.push_str(": ");
     }
-
-    fn text(&mut self, key: &str, text: &str) -> &mut Object {
-        self.key(key);
-        put_json(&mut self.0, text);
-        self
-    }
-
-    fn number(&mut self, key: &str, number: u64) -> &mut Object {
-        self.key(key);
-        let _ = write!(self.0, "{number}"); // writing to a String cannot fail
-        self
-    }
-
-    fn list(&mut self, key: &str, numbers: impl Iterator<Item = u64>) -> &mut Object {
-        self.key(key);
-        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
-        let _ = write!(self.0, "[{}]", numbers.join(", ")); // as above
-        self
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
+    let shown = runs.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

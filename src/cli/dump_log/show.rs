@@ -4,9 +4,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use super::Flow;
 use super::filter::Filter;
-use super::log::Log;
+use super::log::{Flow, Log};
 use super::render::{self, Content, Place};
 use crate::cli::error::Error;
 use crate::limits::{DUMP_BUFFER_BYTES, FOLLOW_LOOK_MS};
@@ -48,11 +47,11 @@ pub fn run(log: &mut Log, look: Look, filter: Filter, out: &mut dyn Write) -> Re
     if look.follow {
         let Some(directory) = directory else {
             let what = format!("{} is a file: --follow needs a directory", log.path.display());
-            return Err(log.failed(what));
+            return Err(Error::failed(what));
         };
         // What is left is of a batch that is not whole yet: it comes again.
         show.held.clear();
-        show.follow(log, &directory)?;
+        show.follow(&directory)?;
     }
     show.out.write_all(&show.held)?;
     show.out.flush()?;
@@ -112,9 +111,9 @@ impl Show<'_> {
     }
 
     /// Shows batches as they become whole, until Ctrl-C, SIGTERM, or until nobody reads any more.
-    fn follow(&mut self, log: &Log, directory: &Path) -> Result<(), Error> {
+    fn follow(&mut self, directory: &Path) -> Result<(), Error> {
         let cannot = |error: io::Error| {
-            log.failed(format!("cannot follow the log in {}: {error}", directory.display()))
+            Error::failed(format!("cannot follow the log in {}: {error}", directory.display()))
         };
         let mut signals = Signals::new(&[signal::INT, signal::TERM]).map_err(cannot)?;
         let mut watch = Watch::directory(directory).map_err(cannot)?;

@@ -5,11 +5,11 @@
 
 use std::io::{self, Write};
 
-use super::Flow;
-use super::log::{Fault, Log};
-use super::tally::{Dead, KINDS, Sum, Tally};
+use super::log::{Fault, Flow, Log};
+use super::tally::{self, Dead, Sum, Tally};
 use crate::chat::State;
 use crate::cli::error::Error;
+use crate::cli::terminal::object;
 use crate::wal::Examined;
 use crate::wal::scan::Item;
 
@@ -132,7 +132,7 @@ impl Stats {
             writeln!(out, "DAMAGED   {} places, the first at {fault}", self.damaged.max(1))?;
         }
         writeln!(out, "\n{:<14}{:>12}{:>16}{:>8}", "KIND", "RECORDS", "BYTES", "SHARE")?;
-        for (kind, sum) in KINDS.iter().zip(self.tally.kinds).filter(|(_, sum)| sum.records > 0) {
+        for (kind, sum) in tally::kinds().zip(self.tally.kinds).filter(|(_, sum)| sum.records > 0) {
             self.row(kind, sum, out)?;
         }
         self.row("all", *all, out)?;
@@ -189,34 +189,34 @@ impl Stats {
     }
 
     fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Tally { all, largest, batches, .. } = &self.tally;
-        let sum = |sum: Sum| format!("{{\"records\": {}, \"bytes\": {}}}", sum.records, sum.bytes);
-        let joined = |fields: Vec<String>| format!("{{{}}}", fields.join(", "));
-        let kinds = KINDS.iter().zip(self.tally.kinds).filter(|(_, sum)| sum.records > 0);
-        let kinds = kinds.map(|(kind, of_kind)| format!("\"{kind}\": {}", sum(of_kind)));
-        let sizes = self.tally.sizes.iter().enumerate().filter(|(_, count)| **count > 0);
-        let sizes = sizes.map(|(power, count)| format!("\"{}\": {count}", 1u64 << power));
-        let dead = self.dead().map_or("null".to_owned(), |dead| {
-            let fields = dead.iter().map(|(name, of_it, _)| format!("\"{name}\": {}", sum(*of_it)));
-            joined(fields.collect())
+        let Tally { all, largest, batches, kinds, sizes, .. } = &self.tally;
+        let sum = |sum: &Sum| object().number("records", sum.records).number("bytes", sum.bytes);
+        let kinds = tally::kinds().zip(kinds).filter(|(_, sum)| sum.records > 0);
+        let kinds = kinds.fold(object(), |object, (kind, of_it)| object.raw(kind, sum(of_it)));
+        let sizes = sizes.iter().enumerate().filter(|(_, count)| **count > 0);
+        let sizes = sizes.fold(object(), |object, (power, count)| {
+            object.number(&(1u64 << power).to_string(), *count)
         });
-        writeln!(
-            out,
-            "{{\"segments\": {}, \"segment_bytes\": {}, \"replaced_segments\": {}, \
-             \"damaged\": {}, \"first_index\": {}, \"last_index\": {}, \"commit\": {}, \
-             \"all\": {}, \"kinds\": {}, \"batches\": {batches}, \"largest_batch\": {}, \
-             \"batch_bytes_from\": {}, \"dead\": {dead}}}",
-            self.segments,
-            self.segment_bytes,
-            self.replaced,
-            if self.fault.is_some() { self.damaged.max(1) } else { 0 },
-            self.examined.first_index,
-            self.examined.last_index,
-            self.examined.commit,
-            sum(*all),
-            joined(kinds.collect()),
-            sum(*largest),
-            joined(sizes.collect()),
-        )
+        let dead = self.dead().map_or("null".to_owned(), |dead| {
+            let all = dead.iter().fold(object(), |all, (name, of_it, _)| all.raw(name, sum(of_it)));
+            all.to_string()
+        });
+        let damaged = if self.fault.is_some() { self.damaged.max(1) } else { 0 };
+        let Examined { first_index, last_index, commit, .. } = self.examined;
+        let object = object()
+            .number("segments", self.segments)
+            .number("segment_bytes", self.segment_bytes)
+            .number("replaced_segments", self.replaced)
+            .number("damaged", damaged)
+            .number("first_index", first_index)
+            .number("last_index", last_index)
+            .number("commit", commit)
+            .raw("all", sum(all))
+            .raw("kinds", kinds)
+            .number("batches", *batches)
+            .raw("largest_batch", sum(largest))
+            .raw("batch_bytes_from", sizes)
+            .raw("dead", dead);
+        writeln!(out, "{object}")
     }
 }

@@ -4,27 +4,18 @@ use std::collections::VecDeque;
 
 use super::render::Content;
 use crate::chat::{Command, Effect, State};
+use crate::cli::table::dump_log::KINDS;
 use crate::wal::format::{self, Kind, RECORD_HEADER_BYTES, Record};
 
-/// The kinds of records, in the order in which they are told: those that can be asked for, and then
-/// [`UNREADABLE`].
-pub const KINDS: [&str; 13] = [
-    "found",
-    "members",
-    "create",
-    "send",
-    "take",
-    "read",
-    "delete_msgs",
-    "passwd",
-    "delete",
-    "no-op",
-    "truncate",
-    "mark",
-    UNREADABLE,
-];
-/// An entry that is no command known here.
+/// An entry that this program cannot read as a command.
 const UNREADABLE: &str = "unreadable";
+
+/// The kinds of records, in the order of [`Tally::kinds`]: those that can be asked for, and then
+/// `unreadable`.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().chain([UNREADABLE])
+}
+
 /// Sizes are told by powers of two.
 const BUCKETS: usize = 40;
 
@@ -54,8 +45,8 @@ impl Sum {
 /// What can be told from the records alone.
 #[derive(Debug)]
 pub struct Tally {
-    /// By the place in [`KINDS`].
-    pub kinds: [Sum; KINDS.len()],
+    /// In the order of [`kinds`].
+    pub kinds: [Sum; KINDS.len() + 1],
     /// All of them.
     pub all: Sum,
     /// Entries that a truncation cut.
@@ -110,7 +101,7 @@ impl Tally {
             }
         };
         let place = KINDS.iter().position(|name| *name == kind);
-        self.kinds[place.unwrap_or(KINDS.len() - 1)].add(bytes);
+        self.kinds[place.unwrap_or(KINDS.len())].add(bytes);
         match record.kind {
             Kind::Entry => {
                 self.last = record.index;

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::log::{Fault, Log};
-use super::text::put_json;
 use crate::cli::error::Error;
+use crate::cli::terminal;
 use crate::wal::Examined;
 
 /// Judges the log and says where the first fault is, or that all is whole.
@@ -15,20 +15,19 @@ pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> 
         Ok(found) => found,
         Err(fault) => {
             if json {
-                writeln!(out, "{}", fault_json(fault))?;
+                let Fault { file, offset, why, .. } = fault;
+                let object = terminal::object().flag("whole", false).text("file", file);
+                writeln!(out, "{}", object.number("offset", *offset).text("why", why))?;
             }
             return Err(log.faulty(fault));
         }
     };
     let Examined { segments, records, first_index, last_index, commit, torn, .. } = found;
     if json {
-        let torn = torn.is_some();
-        writeln!(
-            out,
-            "{{\"whole\": true, \"segments\": {segments}, \"records\": {records}, \
-             \"first_index\": {first_index}, \"last_index\": {last_index}, \
-             \"commit\": {commit}, \"torn\": {torn}}}"
-        )?;
+        let object = terminal::object().flag("whole", true).raw("segments", segments);
+        let object = object.raw("records", records).raw("first_index", first_index);
+        let object = object.raw("last_index", last_index).raw("commit", commit);
+        writeln!(out, "{}", object.flag("torn", torn.is_some()))?;
         return Ok(0);
     }
     let plural = if *segments == 1 { "" } else { "s" };
@@ -45,14 +44,4 @@ pub fn run(log: &mut Log, json: bool, out: &mut dyn Write) -> Result<u8, Error> 
         )?;
     }
     Ok(0)
-}
-
-fn fault_json(fault: &Fault) -> String {
-    let Fault { file, offset, why, .. } = fault;
-    let mut text = String::from("{\"whole\": false, \"file\": ");
-    put_json(&mut text, file);
-    text.push_str(&format!(", \"offset\": {offset}, \"why\": "));
-    put_json(&mut text, why);
-    text.push('}');
-    text
 }

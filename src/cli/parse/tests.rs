@@ -1,7 +1,8 @@
 //! The parser, case by case.
 
 use super::*;
-use crate::cli::table::find;
+use crate::cli::table::row::{Kind, Set};
+use crate::cli::table::{SUBCOMMANDS, find};
 use crate::limits;
 
 fn no_environment(_: &str) -> Option<OsString> {
@@ -12,64 +13,74 @@ fn outcome(
     subcommand: &str,
     arguments: &[&str],
     environment: Environment<'_>,
-) -> Result<Request, Error> {
+) -> Result<Option<Values>, Error> {
     let arguments: Vec<String> = arguments.iter().map(|argument| argument.to_string()).collect();
     parse(find(subcommand).unwrap(), &arguments, environment)
 }
 
-fn good(subcommand: &str, arguments: &[&str]) -> Parsed {
-    match outcome(subcommand, arguments, &no_environment) {
-        Ok(Request::Run(parsed)) => parsed,
+fn good_in(subcommand: &str, arguments: &[&str], environment: Environment<'_>) -> Values {
+    match outcome(subcommand, arguments, environment) {
+        Ok(Some(values)) => values,
         other => panic!("{arguments:?}: {other:?}"),
     }
+}
+
+fn good(subcommand: &str, arguments: &[&str]) -> Values {
+    good_in(subcommand, arguments, &no_environment)
+}
+
+fn listened(values: Values) -> Vec<String> {
+    values.serve.options.listen.iter().map(ToString::to_string).collect()
 }
 
 fn bad(subcommand: &str, arguments: &[&str]) -> String {
     match outcome(subcommand, arguments, &no_environment) {
         Err(error) => {
             assert_eq!(error.exit_code(), 2, "{error}");
-            error.to_string()
+            error.of(find(subcommand).unwrap().name).to_string()
         }
-        Ok(request) => panic!("{arguments:?}: {request:?}"),
+        Ok(values) => panic!("{arguments:?}: {values:?}"),
     }
 }
 
 #[test]
 fn a_value_stands_after_the_flag_or_after_its_equals_sign() {
-    let parsed = good("serve", &["--token-days", "3", "--data-dir=a=b", "--listen=:1"]);
-    assert_eq!(parsed.number("token-days"), Some(3));
-    assert_eq!(parsed.value("data-dir"), Some("a=b"));
-    assert_eq!(parsed.values("listen"), [":1"]);
+    let values = good("serve", &["--token-days", "3", "--data-dir=a=b", "--listen=:1"]);
+    assert_eq!(values.serve.options.token_days, 3);
+    assert_eq!(values.serve.options.data_dir, PathBuf::from("a=b"));
+    assert_eq!(listened(values), [":1"]);
 }
 
 #[test]
 fn what_is_not_given_has_the_tables_default_or_none() {
-    let parsed = good("chat", &[]);
-    assert_eq!(parsed.value("servers"), Some("127.0.0.1:7262"));
-    assert_eq!(parsed.value("user"), None);
-    assert_eq!(parsed.number_as::<u16>("timeout"), 10);
-    assert!(!parsed.flag("json"));
+    let options = good("chat", &[]).chat.options;
+    assert_eq!(options.servers, ["127.0.0.1:7262"]);
+    assert_eq!(options.user, None);
+    assert_eq!(options.timeout_ms, 10_000);
+    assert!(!options.json);
 }
 
 #[test]
 fn a_repeatable_flag_keeps_its_values_in_order_and_replaces_the_default() {
-    let parsed = good("serve", &["--listen", ":1", "--listen=unix:/s"]);
-    assert_eq!(parsed.values("listen"), [":1", "unix:/s"]);
+    let values = good("serve", &["--listen", ":1", "--listen=unix:/s"]);
+    assert_eq!(listened(values), [":1", "unix:/s"]);
 }
 
 #[test]
 fn two_dashes_end_the_flags_and_one_is_an_operand() {
-    assert_eq!(good("dump-log", &["--json", "--", "--verify"]).positionals(), ["--verify"]);
-    assert_eq!(good("dump-log", &["-"]).positionals(), ["-"]);
-    assert_eq!(good("chat", &["--send", "bob", "--", "-5"]).positionals(), ["-5"]);
+    let path = |arguments: &[&str]| good("dump-log", arguments).dump_log.path;
+    assert_eq!(path(&["--json", "--", "--verify"]), PathBuf::from("--verify"));
+    assert_eq!(path(&["-"]), PathBuf::from("-"));
+    let values = good("chat", &["--send", "bob", "--", "-5"]);
+    assert_eq!(values.chat.operand.as_deref(), Some("-5"));
 }
 
 #[test]
 fn help_is_asked_for_by_both_forms_wherever_it_stands_before_two_dashes() {
     for arguments in [&["--help"][..], &["-h"], &["--json", "-h", "--nonsense"]] {
-        assert!(matches!(outcome("chat", arguments, &no_environment), Ok(Request::Help)));
+        assert!(matches!(outcome("chat", arguments, &no_environment), Ok(None)));
     }
-    assert_eq!(good("dump-log", &["--", "-h"]).positionals(), ["-h"]);
+    assert_eq!(good("dump-log", &["--", "-h"]).dump_log.path, PathBuf::from("-h"));
 }
 
 #[test]
@@ -119,15 +130,10 @@ fn a_tilde_is_the_home_directory_wherever_a_file_is_named() {
         ("/x~", "/x~"),
     ] {
         let flag = format!("--state-dir={given}");
-        match outcome("chat", &[&flag], &environment) {
-            Ok(Request::Run(parsed)) => assert_eq!(parsed.path("state-dir"), Some(path.into())),
-            other => panic!("{given}: {other:?}"),
-        }
+        let values = good_in("chat", &[&flag], &environment);
+        assert_eq!(values.chat.options.state_dir, Some(path.into()));
         // Without a home it is a name like any other.
-        match outcome("chat", &[&flag], &no_environment) {
-            Ok(Request::Run(parsed)) => assert_eq!(parsed.path("state-dir"), Some(given.into())),
-            other => panic!("{given}: {other:?}"),
-        }
+        assert_eq!(good("chat", &[&flag]).chat.options.state_dir, Some(given.into()));
     }
 }
 
@@ -148,10 +154,8 @@ fn settings_are_found_where_the_desktop_keeps_them() {
             }),
             _ => None,
         };
-        match outcome("chat", arguments, &environment)? {
-            Request::Run(parsed) => Ok(parsed.value("user").map(str::to_owned)),
-            Request::Help => panic!("help was not asked for"),
-        }
+        let values = outcome("chat", arguments, &environment)?;
+        Ok(values.expect("help was not asked for").chat.options.user)
     };
     assert_eq!(user(&[], None).unwrap(), None, "a file that is not there is none");
     write(".config", "user = homely");
@@ -183,13 +187,11 @@ fn the_command_line_wins_over_the_environment_and_that_over_file_and_default() {
         (&[], "127.0.0.1:7262", None, 10, &no_environment),
     ];
     for (arguments, servers, user, timeout, environment) in cases {
-        let Ok(Request::Run(parsed)) = outcome("chat", arguments, environment) else {
-            panic!("{arguments:?} is good");
-        };
-        assert_eq!(parsed.value("servers"), Some(servers), "{arguments:?}");
-        assert_eq!(parsed.value("user"), user, "{arguments:?}");
-        assert_eq!(parsed.number("timeout"), Some(timeout), "{arguments:?}");
-        assert_eq!(parsed.flag("json"), arguments.contains(&file.as_str()));
+        let options = good_in("chat", arguments, environment).chat.options;
+        assert_eq!(options.servers, [servers], "{arguments:?}");
+        assert_eq!(options.user.as_deref(), user, "{arguments:?}");
+        assert_eq!(options.timeout_ms, timeout * 1000, "{arguments:?}");
+        assert_eq!(options.json, arguments.contains(&file.as_str()));
     }
     std::fs::remove_file(&path).unwrap();
 }
@@ -199,8 +201,8 @@ fn repeated_lines_of_the_file_repeat_the_flag_unless_the_command_line_gives_it()
     let path = std::env::temp_dir().join(format!("chatctl-lines-{}.conf", std::process::id()));
     std::fs::write(&path, "listen = :1\nlisten = :2\n").unwrap();
     let file = format!("--config={}", path.display());
-    assert_eq!(good("serve", &[&file]).values("listen"), [":1", ":2"]);
-    assert_eq!(good("serve", &[&file, "--listen=:3"]).values("listen"), [":3"]);
+    assert_eq!(listened(good("serve", &[&file])), [":1", ":2"]);
+    assert_eq!(listened(good("serve", &[&file, "--listen=:3"])), [":3"]);
     std::fs::remove_file(&path).unwrap();
 }
 
@@ -208,21 +210,61 @@ fn repeated_lines_of_the_file_repeat_the_flag_unless_the_command_line_gives_it()
 fn a_variable_that_is_empty_counts_as_not_set_and_one_that_is_not_text_is_an_error() {
     use std::os::unix::ffi::OsStringExt;
     let empty = |_: &str| Some(OsString::new());
-    let Ok(Request::Run(parsed)) = outcome("chat", &[], &empty) else { panic!("empty is unset") };
-    assert_eq!(parsed.value("servers"), Some("127.0.0.1:7262"));
+    assert_eq!(good_in("chat", &[], &empty).chat.options.servers, ["127.0.0.1:7262"]);
     let broken = |_: &str| Some(OsString::from_vec(vec![0xff]));
     let error = outcome("chat", &[], &broken).unwrap_err().to_string();
     assert!(error.contains("CHATCTL_SERVERS in the environment is not text in UTF-8"), "{error}");
 }
 
 #[test]
-fn a_value_refused_by_the_subcommand_is_named_with_where_it_came_from() {
-    let set = |_: &str| Some(OsString::from("nowhere"));
-    let Ok(Request::Run(parsed)) = outcome("chat", &[], &set) else { panic!("any text parses") };
-    let refuse = |_: &str| Err::<(), _>("expected HOST:PORT");
-    let error = parsed.read_values("servers", refuse).unwrap_err().to_string();
-    let said = "CHATCTL_SERVERS in the environment: 'nowhere' is invalid; expected HOST:PORT";
+fn a_value_that_its_field_refuses_is_named_with_where_it_came_from() {
+    let set = |name: &str| (name == "CHATCTL_SERVERS").then(|| OsString::from("::1"));
+    let error = outcome("chat", &[], &set).unwrap_err().to_string();
+    let said = "CHATCTL_SERVERS in the environment: '::1' is invalid; '::1' is not HOST[:PORT]";
     assert!(error.contains(said), "{error}");
+    let path = std::env::temp_dir().join(format!("chatctl-refused-{}.conf", std::process::id()));
+    std::fs::write(&path, "\nlisten = 7262\n").unwrap();
+    let error = bad("serve", &["--config", path.to_str().unwrap()]);
+    let said = format!("{}:2: listen: '7262' is invalid; ", path.display());
+    assert!(error.contains(&said), "{error}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn every_flag_and_operand_sets_a_field_which_every_value_of_its_kind_fits() {
+    for subcommand in SUBCOMMANDS {
+        let of_flags = subcommand.flags.iter().filter_map(|flag| flag.operand.as_ref());
+        for operand in subcommand.operands.iter().chain(of_flags) {
+            let words = operand.name.split('|').filter(|_| operand.name.contains('|'));
+            let texts: Vec<String> = words.map(str::to_owned).chain(["zsh".to_owned()]).collect();
+            assert!(texts.iter().any(|text| is_set(operand.set, text) == Ok(true)), "{operand:?}");
+        }
+        for flag in subcommand.flags {
+            let texts = match flag.kind {
+                Kind::Switch => vec!["true".to_owned()],
+                Kind::Number { min, max } => vec![min.to_string(), max.to_string()],
+                Kind::Choice(words) => words.iter().map(|&word| word.to_owned()).collect(),
+                Kind::Text => match flag.name {
+                    "since" | "until" => vec!["2026-11-24".to_owned()],
+                    "cluster" => vec!["a=h:1".to_owned()],
+                    "listen" => vec![":1".to_owned()],
+                    _ => vec!["name".to_owned()],
+                },
+            };
+            let set: Result<Vec<bool>, String> =
+                texts.iter().map(|text| is_set(flag.set, text)).collect();
+            let set =
+                set.unwrap_or_else(|why| panic!("{} --{}: {why}", subcommand.name, flag.name));
+            assert!(set.contains(&true), "{} --{}", subcommand.name, flag.name);
+        }
+    }
+}
+
+/// Whether the text changes a value from its default.
+fn is_set(set: Set, text: &str) -> Result<bool, String> {
+    let mut values = Values::default();
+    let before = format!("{values:?}");
+    set(&mut values, text).map(|()| format!("{values:?}") != before)
 }
 
 #[test]
@@ -235,10 +277,9 @@ fn an_argument_that_is_not_text_is_refused_by_its_place() {
 
 #[test]
 fn the_defaults_of_serve_are_those_of_the_limits() {
-    let parsed = good("serve", &[]);
-    let number = |flag| parsed.number(flag).expect("it has a default");
-    assert_eq!(number("segment-mib") << 20, u64::from(limits::WAL_SEGMENT_BYTES));
-    assert_eq!(number("read-only-after-ms"), limits::READ_ONLY_AFTER_MS);
-    assert_eq!(number("election-timeout-ms"), limits::RAFT_ELECTION_TIMEOUT_MS);
-    assert_eq!(number("heartbeat-ms"), limits::RAFT_HEARTBEAT_MS);
+    let options = good("serve", &[]).serve.options;
+    assert_eq!(options.segment_mib << 20, limits::WAL_SEGMENT_BYTES);
+    assert_eq!(options.read_only_after_ms, limits::READ_ONLY_AFTER_MS);
+    assert_eq!(options.election_timeout_ms, limits::RAFT_ELECTION_TIMEOUT_MS);
+    assert_eq!(options.heartbeat_ms, limits::RAFT_HEARTBEAT_MS);
 }

@@ -1,11 +1,14 @@
 //! `chatctl chat` in the table.
 
-use super::{CONFIG, FLAG, Flag, Kind, Subcommand, Variable};
-use crate::cli::chat;
+use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, Variable, choose, put};
+use super::shared::{CONFIG, SERVERS, client_addresses, codec, path};
+use crate::client::commands::Old;
+use crate::client::{Notify, PasswordFrom};
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "chat",
+    runs: Runs::Chat,
     summary: "chat, or send and read from a script",
     about: "Logs in and chats, on a terminal or with commands from a pipe. With --send, --history, \
             --list or --inbox it does only that and exits.",
@@ -29,28 +32,21 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         Variable { name: "NO_COLOR", help: "If not empty, the screen has no colours." },
     ],
     settings: "chat.conf",
-    run: chat::run,
 };
 
 const FLAGS: &[Flag] = &[
-    Flag {
-        name: "servers",
-        value: "ADDRESS,...",
-        help: "Servers to try in turn, separated by commas: HOST[:PORT] or unix:PATH; the default \
-               port is 7262.",
-        default: Some("127.0.0.1:7262"),
-        env: Some("CHATCTL_SERVERS"),
-        ..FLAG
-    },
+    Flag { set: |v, text| put(&mut v.chat.options.servers, client_addresses(text)), ..SERVERS },
     Flag {
         name: "user",
         value: "NAME",
+        set: |v, text| put(&mut v.chat.options.user, text.parse().map(Some)),
         help: "Account to log in as. Without this flag, chatctl asks on the terminal.",
         ..FLAG
     },
     Flag {
         name: "create",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.chat.options.create, text.parse()),
         help: "Create the account first if it does not exist.",
         config: false,
         ..FLAG
@@ -58,6 +54,9 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "password-file",
         value: "FILE",
+        set: |v, text| {
+            put(&mut v.chat.options.password, path(&v.home, text).map(PasswordFrom::File))
+        },
         help: "Read the password from the first line of FILE.",
         more: "Without this flag, chatctl uses CHATCTL_PASSWORD or asks on the terminal. No flag \
                takes the password itself, because every process on the machine can read the \
@@ -68,6 +67,7 @@ const FLAGS: &[Flag] = &[
         name: "protocol",
         kind: Kind::Choice(&["json", "binary"]),
         value: "CODEC",
+        set: |v, text| put(&mut v.chat.options.codec, codec(text)),
         help: "Codec to use with the server: json or binary.",
         default: Some("binary"),
         ..FLAG
@@ -75,6 +75,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "state-dir",
         value: "DIR",
+        set: |v, text| put(&mut v.chat.options.state_dir, path(&v.home, text).map(Some)),
         help: "Directory for outbox, token, drafts and the position in the message stream.",
         more: "Without this flag: chatctl in $XDG_STATE_HOME, or in ~/.local/state.",
         ..FLAG
@@ -82,6 +83,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "json",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.chat.options.json, text.parse()),
         help: "Print JSON, one object per line, for scripts.",
         ..FLAG
     },
@@ -89,6 +91,7 @@ const FLAGS: &[Flag] = &[
         name: "timeout",
         kind: Kind::Number { min: 1, max: 86_400 },
         value: "SECONDS",
+        set: |v, text| put(&mut v.chat.options.timeout_ms, text.parse().map(|s: u64| s * 1000)),
         help: "Timeout of --send, --history, --list and --inbox, retries included.",
         more: "In a chat with input from a pipe, it limits the time from the end of the input \
                until everything is sent; with --send also the time that a line waits for room in \
@@ -99,7 +102,8 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "send",
         value: "NAME",
-        operand: "TEXT",
+        set: |v, text| put(&mut v.chat.send, text.parse().map(Some)),
+        operand: Some(Operand { name: "TEXT", ..OPERAND }),
         help: "Send TEXT to NAME. Without TEXT, send each line of standard input.",
         more: "If TEXT is -, the whole of standard input is one message, of at most 65,535 bytes. \
                chatctl refuses a line that is blank or not UTF-8, and reports its number. The exit \
@@ -113,6 +117,12 @@ const FLAGS: &[Flag] = &[
         name: "old",
         kind: Kind::Choice(&["keep", "send", "drop"]),
         value: "WHAT",
+        set: |v, text| {
+            put(
+                &mut v.chat.options.old,
+                choose(text, &[("keep", Old::Show), ("send", Old::Send), ("drop", Old::Drop)]),
+            )
+        },
         help: "What to do with messages that waited in the outbox for more than a day: keep, \
                send or drop.",
         more: "With keep, a line on standard error reports their number and age.",
@@ -122,6 +132,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "history",
         value: "NAME",
+        set: |v, text| put(&mut v.chat.history, text.parse().map(Some)),
         help: "Print the newest messages of the conversation with NAME.",
         config: false,
         ..FLAG
@@ -129,7 +140,8 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "list",
         kind: Kind::Switch,
-        operand: "PATTERN",
+        set: |v, text| put(&mut v.chat.list, text.parse()),
+        operand: Some(Operand { name: "PATTERN", ..OPERAND }),
         help: "Print the accounts whose names match PATTERN: a part of the name, or a glob (*, ?, \
                [a-z]).",
         config: false,
@@ -138,6 +150,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "inbox",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.chat.inbox, text.parse()),
         help: "Print the conversations, newest first, with the number of unread messages.",
         config: false,
         ..FLAG
@@ -146,6 +159,7 @@ const FLAGS: &[Flag] = &[
         name: "limit",
         kind: Kind::Number { min: 1, max: 1000 },
         value: "N",
+        set: |v, text| put(&mut v.chat.options.limit, text.parse()),
         help: "Maximum number of lines that --history, --list or --inbox prints.",
         more: "Without this flag, --history prints 50 messages, and the others print everything.",
         ..FLAG
@@ -153,12 +167,14 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "plain",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.chat.options.plain, text.parse()),
         help: "Use lines instead of the full screen on a terminal.",
         ..FLAG
     },
     Flag {
         name: "bell",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.chat.options.screen.bell, text.parse()),
         help: "Ring the terminal's bell for new messages (full screen).",
         ..FLAG
     },
@@ -166,6 +182,7 @@ const FLAGS: &[Flag] = &[
         name: "sidebar",
         kind: Kind::Number { min: 0, max: 100 },
         value: "COLUMNS",
+        set: |v, text| put(&mut v.chat.options.screen.sidebar, text.parse().map(Some)),
         help: "Width of the list of conversations (full screen); 0 hides it.",
         more: "The default is a fifth of the terminal's width.",
         ..FLAG
@@ -174,6 +191,15 @@ const FLAGS: &[Flag] = &[
         name: "notify",
         kind: Kind::Choice(&["off", "osc9", "osc777"]),
         value: "WAY",
+        set: |v, text| {
+            put(
+                &mut v.chat.options.screen.notify,
+                choose(
+                    text,
+                    &[("off", Notify::Off), ("osc9", Notify::Osc9), ("osc777", Notify::Osc777)],
+                ),
+            )
+        },
         help: "Ask the terminal to announce new messages (full screen): off, osc9 or osc777.",
         more: "Most terminals support one of these two sequences and ignore the other. The \
                notification shows the sender and the beginning of the text.",
@@ -183,6 +209,9 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "notify-command",
         value: "FILE",
+        set: |v, text| {
+            put(&mut v.chat.options.screen.notify_command, path(&v.home, text).map(Some))
+        },
         help: "Run the program FILE for new messages (full screen).",
         more: "chatctl runs FILE without arguments and without a shell. Its environment has \
                CHATCTL_USER, CHATCTL_FROM, CHATCTL_TEXT (at most 4096 bytes) and CHATCTL_COUNT. \
@@ -194,6 +223,9 @@ const FLAGS: &[Flag] = &[
         name: "mouse",
         kind: Kind::Choice(&["on", "off"]),
         value: "WHEN",
+        set: |v, text| {
+            put(&mut v.chat.options.screen.mouse, choose(text, &[("on", true), ("off", false)]))
+        },
         help: "Whether the mouse wheel scrolls the conversation (full screen): on or off.",
         more: "With on, hold Shift to select text in most terminals. With off, the terminal keeps \
                the mouse.",
@@ -202,3 +234,11 @@ const FLAGS: &[Flag] = &[
     },
     CONFIG,
 ];
+
+/// The operand of `--send` and `--list`.
+const OPERAND: Operand = Operand {
+    name: "",
+    required: false,
+    help: "",
+    set: |v, text| put(&mut v.chat.operand, text.parse().map(Some)),
+};

@@ -1,11 +1,15 @@
 //! `chatctl dump-log` in the table.
 
-use super::{COLOR, FLAG, Flag, Kind, NO_COLOR, Operand, Subcommand, Variable};
-use crate::cli::dump_log;
+use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, Variable, push, put};
+use super::shared::{COLOR, JSON, NO_COLOR, colour, path};
+use crate::cli::when;
+use crate::protocol::name;
+use crate::sys::clock::unix_ms;
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "dump-log",
+    runs: Runs::DumpLog,
     summary: "print, check or export a server's log",
     about: "Prints the log of a data directory, or of one segment file, one record per line; or \
             checks it, counts its records, or exports it as text files. It only reads, so the \
@@ -14,6 +18,7 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         name: "PATH",
         required: true,
         help: "Data directory, or one segment file of its wal directory.",
+        set: |v, text| put(&mut v.dump_log.path, text.parse()),
     }],
     flags: FLAGS,
     variables: &[
@@ -25,123 +30,147 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         NO_COLOR,
     ],
     settings: "",
-    run: dump_log::run,
 };
 
+/// The kinds of records that can be asked for.
+pub const KINDS: [&str; 12] = [
+    "found",
+    "members",
+    "create",
+    "send",
+    "take",
+    "read",
+    "delete_msgs",
+    "passwd",
+    "delete",
+    "no-op",
+    "truncate",
+    "mark",
+];
+
 const FLAGS: &[Flag] = &[
-    Flag {
-        name: "json",
-        kind: Kind::Switch,
-        help: "Print JSON, one object per line.",
-        config: false,
-        ..FLAG
-    },
+    Flag { set: |v, text| put(&mut v.dump_log.json, text.parse()), ..JSON },
     Flag {
         name: "from",
         kind: Kind::Number { min: 0, max: u64::MAX },
         value: "INDEX",
+        set: |v, text| put(&mut v.dump_log.records.from, text.parse().map(Some)),
         help: "Start at this index.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "to",
         kind: Kind::Number { min: 0, max: u64::MAX },
         value: "INDEX",
+        set: |v, text| put(&mut v.dump_log.records.to, text.parse().map(Some)),
         help: "Stop at this index.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "since",
         value: "TIME",
+        set: |v, text| {
+            put(&mut v.dump_log.records.since_ms, when::parse(text, unix_ms()).map(Some))
+        },
         help: "Only entries since TIME: in UTC, like 2026-11-24T03:31:02Z or 2026-11-24, or an \
                age, like 90s, 2h or 1d12h.",
-        config: false,
         ..FLAG
     },
-    Flag { name: "until", value: "TIME", help: "Only entries until TIME.", config: false, ..FLAG },
+    Flag {
+        name: "until",
+        value: "TIME",
+        set: |v, text| {
+            put(&mut v.dump_log.records.until_ms, when::parse(text, unix_ms()).map(Some))
+        },
+        help: "Only entries until TIME.",
+        ..FLAG
+    },
     Flag {
         name: "user",
         value: "NAME",
+        set: |v, text| put(&mut v.dump_log.records.user, account(text).map(Some)),
         help: "Only entries that concern the account NAME.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "kind",
-        kind: Kind::Choice(dump_log::KINDS),
+        kind: Kind::Choice(&KINDS),
         value: "KIND",
+        set: |v, text| push(&mut v.dump_log.records.kinds, text.parse()),
         help: "Only records of this kind: found, members, create, send, take, \
                read, delete_msgs, passwd, delete, no-op, truncate or mark.",
         repeatable: true,
-        config: false,
         ..FLAG
     },
     Flag {
         name: "follow",
         short: Some('f'),
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.dump_log.follow, text.parse()),
         help: "Keep printing what the server writes, until Ctrl-C.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "verify",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.dump_log.verify, text.parse()),
         help: "Check all records instead of printing them, and report the first damage.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "stats",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.dump_log.stats, text.parse()),
         help: "Print statistics instead: records and bytes by kind, segments, batch sizes, dead \
                bytes.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "digest",
         kind: Kind::Number { min: 1, max: u64::MAX },
         value: "INDEX",
+        set: |v, text| put(&mut v.dump_log.digest, text.parse().map(Some)),
         help: "Print a digest of the state after entry INDEX instead; it is the same on every \
                server.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "export",
         value: "DIR",
+        set: |v, text| put(&mut v.dump_log.export, path(&v.home, text).map(Some)),
         help: "Export text files instead: write users.txt, messages_NAME.txt, server_state.txt and log.txt to \
                DIR, with mode 0600.",
         more: "See TEXT FILES in chatctl-wal(5).",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "force",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.dump_log.force, text.parse()),
         help: "With --export: replace existing files.",
-        config: false,
         ..FLAG
     },
     Flag {
         name: "with-secrets",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.dump_log.with_secrets, text.parse()),
         help: "With --export: write the password verifiers into users.txt.",
-        config: false,
         ..FLAG
     },
-    COLOR,
+    Flag { set: |v, text| put(&mut v.dump_log.colour, colour(text)), ..COLOR },
     Flag {
         name: "no-pager",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.dump_log.no_pager, text.parse()),
         help: "Do not use a pager.",
-        config: false,
         ..FLAG
     },
 ];
+
+/// The folded name of an account.
+fn account(text: &str) -> Result<String, &'static str> {
+    name::fold(text).ok_or("no account can have that name")
+}
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +179,7 @@ mod tests {
     #[test]
     fn the_help_names_all_kinds_of_records_that_can_be_asked_for() {
         let kind = FLAGS.iter().find(|flag| flag.name == "kind").expect("there is the flag");
-        let (last, others) = dump_log::KINDS.split_last().expect("there are kinds");
+        let (last, others) = KINDS.split_last().expect("there are kinds");
         let list = format!(": {} or {last}.", others.join(", "));
         assert!(kind.help.ends_with(&list), "{}, without {list}", kind.help);
     }

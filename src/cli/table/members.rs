@@ -1,20 +1,28 @@
 //! `chatctl members` in the table.
 
-use super::{CONFIG, FLAG, Flag, Kind, OPERATED, Operand, PEERS, SECRET, Subcommand};
-use crate::cli::members;
+use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, put};
+use super::shared::{CONFIG, JSON, OPERATED, PEERS, SECRET};
+use crate::server::peers::change::Verb;
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "members",
+    runs: Runs::Members,
     summary: "list, add, remove and replace the servers of a cluster",
     about: "Lists the servers of a cluster, adds or removes one, or replaces one that lost its \
             data directory. The PRIMARY writes each change to the log, one server at a time.",
     operands: &[
-        Operand { name: "list|add|remove|replace", required: true, help: "Action to perform." },
+        Operand {
+            name: "list|add|remove|replace",
+            required: true,
+            help: "Action to perform.",
+            set: |v, text| put(&mut v.members.verb, verb(text)),
+        },
         Operand {
             name: "NAME[=HOST[:PORT]]",
             required: false,
             help: "Server to add, remove or replace; add needs its address.",
+            set: |v, text| put(&mut v.members.server, text.parse().map(Some)),
         },
     ],
     flags: &[
@@ -26,19 +34,31 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             name: "timeout-ms",
             kind: Kind::Number { min: 1, max: 3_600_000 },
             value: "MS",
+            set: |v, text| put(&mut v.target.timeout_ms, text.parse()),
             help: "Timeout of the command.",
             default: Some("10000"),
             ..FLAG
         },
         Flag {
-            name: "json",
-            kind: Kind::Switch,
+            set: |v, text| put(&mut v.members.json, text.parse()),
             help: "Print JSON, one object per line (only with list).",
-            config: false,
-            ..FLAG
+            ..JSON
         },
     ],
     variables: &[],
     settings: "",
-    run: members::run,
 };
+
+/// The change that an action makes; `list` makes none.
+fn verb(action: &str) -> Result<Option<Verb>, String> {
+    match action {
+        "list" => Ok(None),
+        "add" => Ok(Some(Verb::Add)),
+        "remove" => Ok(Some(Verb::Remove)),
+        "replace" => Ok(Some(Verb::Replace)),
+        other => {
+            let other = other.escape_debug();
+            Err(format!("unknown action '{other}': use list, add, remove or replace"))
+        }
+    }
+}

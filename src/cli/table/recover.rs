@@ -1,11 +1,11 @@
 //! `chatctl recover` in the table.
 
-use super::{FLAG, Flag, Kind, Operand, Subcommand};
-use crate::cli::recover;
+use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, put};
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "recover",
+    runs: Runs::Recover,
     summary: "make a new cluster of one server from a lost cluster's data directory",
     about: "For use when the majority of a cluster is lost for good. Prints what may be lost, asks \
             for confirmation, and makes a new cluster of one server from a data directory. The old \
@@ -14,25 +14,25 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         name: "DIR",
         required: true,
         help: "Data directory of the server with the most entries.",
+        set: |v, text| put(&mut v.recover.path, text.parse()),
     }],
     flags: &[
         Flag {
             name: "force",
             kind: Kind::Switch,
+            set: |v, text| put(&mut v.recover.force, text.parse()),
             help: "Confirm that the other servers are lost for good; without this flag, nothing is \
                    changed.",
-            config: false,
             ..FLAG
         },
         Flag {
             name: "yes",
             kind: Kind::Switch,
+            set: |v, text| put(&mut v.recover.yes, text.parse()),
             help: "Do not ask for confirmation, for scripts.",
-            config: false,
             ..FLAG
         },
     ],
     variables: &[],
     settings: "",
-    run: recover::run,
 };

@@ -1,11 +1,13 @@
 //! `chatctl serve` in the table.
 
-use super::{CONFIG, FLAG, Flag, Kind, Subcommand};
-use crate::cli::serve;
+use super::row::{FLAG, Flag, Kind, Runs, Subcommand, push, put};
+use super::shared::{CONFIG, path};
+use crate::server::cluster::{parse_list, server_name};
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "serve",
+    runs: Runs::Serve,
     summary: "run a chat server",
     about: "Runs a chat server on a data directory until SIGINT or SIGTERM. Every change is synced \
             to disk before its reply is sent.",
@@ -13,13 +15,13 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
     flags: FLAGS,
     variables: &[],
     settings: "",
-    run: serve::run,
 };
 
 const FLAGS: &[Flag] = &[
     Flag {
         name: "listen",
         value: "ADDRESS",
+        set: |v, text| push(&mut v.serve.options.listen, text.parse()),
         help: "Accept clients at ADDRESS: HOST[:PORT], :PORT for all interfaces, or unix:PATH; the \
                port is 7262 unless given.",
         more: "With a name, the server listens at all addresses of this name; with :PORT, it \
@@ -32,6 +34,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "data-dir",
         value: "DIR",
+        set: |v, text| put(&mut v.serve.options.data_dir, path(&v.home, text)),
         help: "Data directory; created with mode 0700 if missing.",
         more: "Only one server at a time can use a directory.",
         default: Some("./chatctl-data"),
@@ -42,6 +45,7 @@ const FLAGS: &[Flag] = &[
         name: "password-iterations",
         kind: Kind::Number { min: 1, max: 10_000_000 },
         value: "N",
+        set: |v, text| put(&mut v.serve.options.password_iterations, text.parse()),
         help: "PBKDF2 iterations of new password verifiers.",
         more: "RFC 7677 requires at least 4096. Stored verifiers are not changed.",
         default: Some("100000"),
@@ -51,6 +55,7 @@ const FLAGS: &[Flag] = &[
         name: "token-days",
         kind: Kind::Number { min: 1, max: 3650 },
         value: "DAYS",
+        set: |v, text| put(&mut v.serve.options.token_days, text.parse()),
         help: "How long a token for resuming a session is valid.",
         default: Some("7"),
         ..FLAG
@@ -59,6 +64,9 @@ const FLAGS: &[Flag] = &[
         name: "idle-timeout",
         kind: Kind::Number { min: 1, max: 31_536_000 },
         value: "SECONDS",
+        set: |v, text| {
+            put(&mut v.serve.options.idle_timeout_ms, text.parse().map(|s: u64| s * 1000))
+        },
         help: "Close a connection that sends nothing for this long.",
         default: Some("600"),
         ..FLAG
@@ -67,6 +75,9 @@ const FLAGS: &[Flag] = &[
         name: "login-timeout",
         kind: Kind::Number { min: 1, max: 86_400 },
         value: "SECONDS",
+        set: |v, text| {
+            put(&mut v.serve.options.login_timeout_ms, text.parse().map(|s: u64| s * 1000))
+        },
         help: "Close a connection that does not log in within this time.",
         default: Some("60"),
         ..FLAG
@@ -75,6 +86,7 @@ const FLAGS: &[Flag] = &[
         name: "segment-mib",
         kind: Kind::Number { min: 1, max: 1024 },
         value: "MIB",
+        set: |v, text| put(&mut v.serve.options.segment_mib, text.parse()),
         help: "Size of new log segments, in mebibytes.",
         more: "Segments are preallocated, and there is always a spare one: a new data directory \
                uses twice this size.",
@@ -85,6 +97,7 @@ const FLAGS: &[Flag] = &[
         name: "max-connections",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
+        set: |v, text| put(&mut v.serve.options.max_connections, text.parse()),
         help: "Maximum number of connections.",
         more: "At the limit, the server closes a connection without login to make room for a new \
                one: the oldest of the address that has the most. If all are logged in, new \
@@ -97,6 +110,7 @@ const FLAGS: &[Flag] = &[
         name: "max-sessions-per-address",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
+        set: |v, text| put(&mut v.serve.options.max_sessions_per_address, text.parse()),
         help: "Maximum number of logged-in connections per address.",
         more: "An IPv6 /64 counts as one address, and all Unix sockets together count as one. \
                Further logins are refused with rate-limited.",
@@ -107,6 +121,7 @@ const FLAGS: &[Flag] = &[
         name: "max-unauthenticated-per-address",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
+        set: |v, text| put(&mut v.serve.options.max_unauthenticated_per_address, text.parse()),
         help: "Maximum number of connections without login per address.",
         more: "At the limit, a new connection replaces the oldest of them.",
         default: Some("1000"),
@@ -116,6 +131,7 @@ const FLAGS: &[Flag] = &[
         name: "max-sessions-per-account",
         kind: Kind::Number { min: 1, max: 1_000_000 },
         value: "N",
+        set: |v, text| put(&mut v.serve.options.max_sessions_per_account, text.parse()),
         help: "Maximum number of sessions per account.",
         more: "At the limit, a login with the password ends the session that was idle longest, and \
                a login with a token is refused with rate-limited.",
@@ -126,6 +142,7 @@ const FLAGS: &[Flag] = &[
         name: "logins-per-minute",
         kind: Kind::Number { min: 0, max: 1_000_000 },
         value: "N",
+        set: |v, text| put(&mut v.serve.options.logins_per_minute, text.parse()),
         help: "Maximum number of password checks per address and minute; 0 means unlimited.",
         more: "Further logins are refused with rate-limited. See SECURITY CONSIDERATIONS.",
         default: Some("60"),
@@ -134,6 +151,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "id",
         value: "NAME",
+        set: |v, text| put(&mut v.serve.options.id, server_name(text).map(Some)),
         help: "Name of this server in its cluster: up to 32 of a-z, 0-9, '.', '_', '-'.",
         more: "A data directory belongs to one name. Without --cluster, the default is the name \
                stored in the directory, or lone for a new one.",
@@ -142,6 +160,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "cluster",
         value: "NAME=HOST[:PORT],...",
+        set: |v, text| put(&mut v.serve.options.cluster, parse_list(text)),
         help: "All servers of the cluster and their addresses for each other; every server gets \
                the same list.",
         more: "Used only to form the cluster; later, the member list in the log applies. See \
@@ -151,12 +170,14 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "cluster-secret-file",
         value: "FILE",
+        set: |v, text| put(&mut v.serve.options.cluster_secret_file, path(&v.home, text).map(Some)),
         help: "File with the cluster's secret, the same for every server; must have mode 0600.",
         ..FLAG
     },
     Flag {
         name: "new-secret",
         value: "FILE",
+        set: |v, text| put(&mut v.serve.new_secret, path(&v.home, text).map(Some)),
         help: "Write a new secret to FILE, which must not exist, and exit.",
         config: false,
         ..FLAG
@@ -164,6 +185,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "advertise",
         value: "HOST[:PORT]",
+        set: |v, text| put(&mut v.serve.options.advertise, text.parse().map(Some)),
         help: "Address at which clients reach this server when it is PRIMARY.",
         more: "The default is its first --listen address.",
         ..FLAG
@@ -172,6 +194,7 @@ const FLAGS: &[Flag] = &[
         name: "election-timeout-ms",
         kind: Kind::Number { min: 30, max: 60_000 },
         value: "MS",
+        set: |v, text| put(&mut v.serve.options.election_timeout_ms, text.parse()),
         help: "Shortest time without a heartbeat of the PRIMARY before another server starts an \
                election.",
         more: "Each server waits a random time between this value and twice as long. The value \
@@ -183,6 +206,7 @@ const FLAGS: &[Flag] = &[
         name: "heartbeat-ms",
         kind: Kind::Number { min: 1, max: 10_000 },
         value: "MS",
+        set: |v, text| put(&mut v.serve.options.heartbeat_ms, text.parse()),
         help: "Interval of the PRIMARY's heartbeats.",
         default: Some("100"),
         ..FLAG
@@ -191,6 +215,7 @@ const FLAGS: &[Flag] = &[
         name: "read-only-after-ms",
         kind: Kind::Number { min: 0, max: 3_600_000 },
         value: "MS",
+        set: |v, text| put(&mut v.serve.options.read_only_after_ms, text.parse()),
         help: "How long requests wait for a PRIMARY before the server serves history read-only.",
         default: Some("2000"),
         ..FLAG
@@ -198,6 +223,7 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "no-read-only-logins",
         kind: Kind::Switch,
+        set: |v, text| put(&mut v.serve.no_read_only_logins, text.parse()),
         help: "Refuse logins while a majority of the servers is unreachable.",
         more: "Without this flag, a server without a majority accepts logins to read, and warns \
                that its passwords and accounts may be out of date: a password that was changed or \
@@ -209,6 +235,7 @@ const FLAGS: &[Flag] = &[
         name: "trace",
         kind: Kind::Choice(&["error", "warning", "info", "debug"]),
         value: "LEVEL",
+        set: |v, text| put(&mut v.serve.options.trace, text.parse()),
         help: "Lowest level of the lines on standard error.",
         more: "Repeated lines are folded, except at debug. See TRACES.",
         default: Some("info"),

@@ -96,3 +96,16 @@ fn what_is_no_command_is_told_by_its_size_and_not_shown() {
         assert!(!line.contains("SCRAM") && !json.contains("SCRAM"), "{line}");
     }
 }
+
+#[test]
+fn runs_of_numbers_are_drawn_together() {
+    for (numbers, shown) in [
+        (&[][..], ""),
+        (&[3], "3"),
+        (&[5, 6, 7, 9], "5-7, 9"),
+        (&[1, 3, 4], "1, 3-4"),
+        (&[u64::MAX], "18446744073709551615"),
+    ] {
+        assert_eq!(ranges(numbers.iter().copied()), shown);
+    }
+}

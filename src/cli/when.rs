@@ -1,6 +1,6 @@
-//! Times as they are typed: a UTC time of RFC 3339, or how long ago. Pure.
+//! Times as users type them: a UTC time of RFC 3339, or an age. Pure.
 
-use super::text::DAY_MS;
+use crate::sys::clock::DAY_MS;
 
 /// Milliseconds since the start of 1970.
 pub fn parse(text: &str, now_ms: u64) -> Result<u64, String> {
@@ -84,8 +84,8 @@ fn days_to(year: u64, month: u64, day: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::utc;
     use super::*;
+    use crate::sys::clock::utc;
 
     #[test]
     fn a_time_that_is_shown_is_read_back() {

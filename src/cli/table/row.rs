@@ -1,0 +1,226 @@
+//! What the table consists of: subcommands with their flags, operands and variables.
+
+use std::fmt::Display;
+
+use crate::cli::values::Values;
+
+/// A subcommand of `chatctl`.
+#[derive(Debug)]
+pub struct Subcommand {
+    /// The word after `chatctl`.
+    pub name: &'static str,
+    /// The code to run.
+    pub runs: Runs,
+    /// One line for the list of subcommands: lower case, no full stop.
+    pub summary: &'static str,
+    /// What it does, as sentences, for its own help.
+    pub about: &'static str,
+    /// Its arguments besides flags, in order.
+    pub operands: &'static [Operand],
+    /// Its flags, in the order in which help shows them.
+    pub flags: &'static [Flag],
+    /// Environment variables that do not set a flag.
+    pub variables: &'static [Variable],
+    /// A file in `$XDG_CONFIG_HOME/chatctl` that is read if it exists and `--config` is not given;
+    /// empty: none.
+    pub settings: &'static str,
+}
+
+/// The code of a subcommand; `cli::run` matches on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    Serve,
+    Chat,
+    Status,
+    Members,
+    Recover,
+    DumpLog,
+    BenchCodec,
+    BenchLoad,
+    Completions,
+}
+
+/// Sets a field of the values from an argument's text. The error says what is wrong with the text.
+pub type Set = fn(&mut Values, &str) -> Result<(), String>;
+
+/// An argument that is not a flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand {
+    /// Its name in usage lines, upper case; or its possible words, separated by bars.
+    pub name: &'static str,
+    /// Whether it is an error to omit it.
+    pub required: bool,
+    /// What it is, as sentences.
+    pub help: &'static str,
+    /// Sets its field.
+    pub set: Set,
+}
+
+/// An environment variable that does not set a flag.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, as sentences.
+    pub help: &'static str,
+}
+
+/// The values that a flag accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No value: given or not.
+    Switch,
+    /// Any text.
+    Text,
+    /// A whole number within these bounds, both included.
+    Number {
+        /// The smallest.
+        min: u64,
+        /// The largest.
+        max: u64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// A flag of a subcommand.
+#[derive(Debug)]
+pub struct Flag {
+    /// The long name, without dashes; also its key in a configuration file.
+    pub name: &'static str,
+    /// The letter of its short form.
+    pub short: Option<char>,
+    /// The values it accepts.
+    pub kind: Kind,
+    /// The value's name in usage lines, upper case; empty for a switch.
+    pub value: &'static str,
+    /// Sets its field. The text is one that `kind` accepts; a switch gets `true` or `false`.
+    pub set: Set,
+    /// An optional operand that comes with this flag.
+    pub operand: Option<Operand>,
+    /// What it does, as sentences: `--help` and the man page.
+    pub help: &'static str,
+    /// Further details, as sentences: the man page only.
+    pub more: &'static str,
+    /// The value if nothing else gives one.
+    pub default: Option<&'static str>,
+    /// The environment variable that gives the value if the command line does not.
+    pub env: Option<&'static str>,
+    /// Whether a configuration file may set it.
+    pub config: bool,
+    /// Whether it may be given more than once.
+    pub repeatable: bool,
+}
+
+/// A flag with nothing set: the base of every flag.
+pub const FLAG: Flag = Flag {
+    name: "",
+    short: None,
+    kind: Kind::Text,
+    value: "",
+    set: |_, _| Ok(()),
+    operand: None,
+    help: "",
+    more: "",
+    default: None,
+    env: None,
+    config: true,
+    repeatable: false,
+};
+
+/// `--help`, which every subcommand has.
+pub const HELP: Flag = Flag {
+    name: "help",
+    short: Some('h'),
+    kind: Kind::Switch,
+    help: "Show this help and exit.",
+    config: false,
+    ..FLAG
+};
+
+/// `--version`, which `chatctl` itself has.
+pub const VERSION: Flag = Flag {
+    name: "version",
+    short: Some('V'),
+    kind: Kind::Switch,
+    help: "Show the version and exit.",
+    config: false,
+    ..FLAG
+};
+
+/// Sets a field to a value that was read from text.
+pub fn put<T, E: Display>(field: &mut T, value: Result<T, E>) -> Result<(), String> {
+    *field = value.map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Appends a value that was read from text.
+pub fn push<T, E: Display>(field: &mut Vec<T>, value: Result<T, E>) -> Result<(), String> {
+    field.push(value.map_err(|error| error.to_string())?);
+    Ok(())
+}
+
+/// The meaning of a word of a [`Kind::Choice`].
+pub fn choose<T: Copy>(word: &str, meanings: &[(&str, T)]) -> Result<T, String> {
+    let meaning = meanings.iter().find(|(known, _)| *known == word);
+    meaning.map(|(_, meaning)| *meaning).ok_or_else(|| format!("unknown word '{word}'"))
+}
+
+impl Subcommand {
+    /// Its flags, with `--help` as the last.
+    pub fn all_flags(&self) -> impl Iterator<Item = &'static Flag> + use<> {
+        self.flags.iter().chain(std::iter::once(&HELP))
+    }
+
+    /// The flag of this long name.
+    pub fn flag(&self, name: &str) -> Option<&'static Flag> {
+        self.all_flags().find(|flag| flag.name == name)
+    }
+}
+
+impl Flag {
+    /// Whether it takes a value.
+    pub fn takes_value(&self) -> bool {
+        self.kind != Kind::Switch
+    }
+
+    /// How it is written in usage lines, such as `--send NAME [TEXT]`.
+    pub fn usage(&self) -> String {
+        let mut usage = format!("--{}", self.name);
+        if self.takes_value() {
+            usage = format!("{usage} {}", self.value);
+        }
+        if let Some(operand) = &self.operand {
+            usage = format!("{usage} [{}]", operand.name);
+        }
+        usage
+    }
+
+    /// The values it accepts, to follow "expected".
+    pub fn expects(&self) -> String {
+        match self.kind {
+            Kind::Switch => "true or false".to_string(),
+            Kind::Text => format!("{}, not empty", self.value),
+            Kind::Number { min, max: u64::MAX } => format!("a whole number from {min} up"),
+            Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Choice(words) => match words.split_last() {
+                Some((last, [])) => (*last).to_string(),
+                Some((last, others)) => format!("{} or {last}", others.join(", ")),
+                None => "nothing".to_string(),
+            },
+        }
+    }
+
+    /// Whether its kind accepts `value`.
+    pub fn accepts(&self, value: &str) -> bool {
+        match self.kind {
+            Kind::Switch => matches!(value, "true" | "false"),
+            Kind::Text => !value.is_empty(),
+            Kind::Number { min, max } => {
+                value.bytes().all(|byte| byte.is_ascii_digit())
+                    && value.parse().is_ok_and(|number: u64| (min..=max).contains(&number))
+            }
+            Kind::Choice(words) => words.contains(&value),
+        }
+    }
+}

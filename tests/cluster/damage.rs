@@ -255,7 +255,7 @@ fn a_server_whose_log_is_damaged_before_others_were_let_in_is_restored_by_them()
     assert!(stderr.contains("Nothing was changed"), "{stderr}");
     // So its flags do.
     let list = list_of(cluster.peers());
-    let starting = cluster.launch(0).replace_flag(["--cluster", &list]).spawn();
+    let starting = cluster.launch(0).set_flag(["--cluster", &list]).spawn();
     cluster.put(0, starting);
     cluster.server(0).wait_for_trace("neither votes nor acknowledges until the PRIMARY");
     cluster.server(0).wait_for_trace(RESTORED);

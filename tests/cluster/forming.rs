@@ -157,7 +157,7 @@ fn a_server_with_another_secret_is_refused() {
     let other = cluster.path("other");
     make_secret(&other);
     let flags = ["--cluster-secret-file", other.to_str().unwrap()];
-    let c = cluster.launch(2).replace_flag(flags).spawn();
+    let c = cluster.launch(2).set_flag(flags).spawn();
     refused(&mut cluster, c, "wrong secret");
 }
 
@@ -209,7 +209,7 @@ fn fails(launch: Launch) -> String {
 #[test]
 fn flags_that_do_not_fit_the_directory_or_each_other_are_refused_with_what_to_do() {
     let mut cluster = without_c("flags");
-    let error = fails(cluster.launch(2).replace_flag(["--id", "b"]));
+    let error = fails(cluster.launch(2).set_flag(["--id", "b"]));
     assert!(error.contains("belongs to server c, not to b"), "{error}");
     let secret = cluster.secret();
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -222,7 +222,7 @@ fn flags_that_do_not_fit_the_directory_or_each_other_are_refused_with_what_to_do
     let list = list_of(cluster.peers()).replace("c=", "lone=");
     let flags = [["--cluster", &list], ["--id", "lone"]];
     let launch = cluster.launch(2).data_dir(&lone);
-    let error = fails(flags.into_iter().fold(launch, Launch::replace_flag));
+    let error = fails(flags.into_iter().fold(launch, Launch::set_flag));
     assert!(error.contains("is of a server that is alone"), "{error}");
     // The rest has gone on all the time.
     cluster.restart(2);

@@ -196,7 +196,7 @@ fn a_server_is_added_only_when_it_answers_and_only_with_a_directory_that_is_its_
     refused(&cluster.members(&[0], &["replace", "a"]), "it runs, and needs no replacement");
     // One of another cluster.
     let list = b.clone();
-    let mut alone = cluster.launch(1).replace_flag(["--cluster", &list]).start();
+    let mut alone = cluster.launch(1).set_flag(["--cluster", &list]).start();
     refused(&cluster.members(&[0], &["add", &b]), "belongs to another cluster");
     alone.signal(chatctl::sys::signal::TERM);
     assert!(alone.ended().status.success());

@@ -266,7 +266,7 @@ fn check_histories(
 ) {
     let all: Vec<usize> = (0..fleet.size()).collect();
     fleet.kill_all(&all);
-    fleet.add_flag("--read-only-after-ms", "50");
+    fleet.set_flag("--read-only-after-ms", "50");
     let tally = Tally::default();
     for &(place, commit) in commits {
         fleet.start_one(place);

@@ -104,7 +104,7 @@ impl Cluster {
             format!("{}:{port}", host(place))
         });
         let list = list_of(&named.collect::<Vec<String>>());
-        self.relaunch(|_, launch| launch.replace_flag(["--cluster", &list]));
+        self.relaunch(|_, launch| launch.set_flag(["--cluster", &list]));
         self
     }
 

@@ -199,8 +199,8 @@ impl Fleet {
     }
 
     /// From its next start on, a server has this flag.
-    pub fn add_flag(&mut self, flag: &str, value: &str) {
-        self.cluster.relaunch(|_, launch| launch.flags(&[flag, value]));
+    pub fn set_flag(&mut self, flag: &str, value: &str) {
+        self.cluster.relaunch(|_, launch| launch.set_flag([flag, value]));
     }
 
     /// A directory that goes with it.
@@ -247,7 +247,7 @@ impl Fleet {
             let mut listed = self.places();
             listed.extend((!listed.contains(&place)).then_some(place));
             let list: Vec<String> = listed.into_iter().map(|place| self.listed(place)).collect();
-            launch = launch.replace_flag(["--cluster", &list.join(",")]);
+            launch = launch.set_flag(["--cluster", &list.join(",")]);
         }
         *self.cluster.process(place) = Some(launch.spawn());
     }

@@ -60,10 +60,12 @@ impl Launch {
         self
     }
 
-    /// With another value of a flag that was given.
-    pub fn replace_flag(mut self, [flag, value]: [&str; 2]) -> Launch {
-        let at = self.flags.iter().position(|given| given == flag).expect("it was given");
-        self.flags[at + 1] = value.to_owned();
+    /// With this value of a flag, whether another was given or none.
+    pub fn set_flag(mut self, [flag, value]: [&str; 2]) -> Launch {
+        match self.flags.iter().position(|given| given == flag) {
+            Some(at) => self.flags[at + 1] = value.to_owned(),
+            None => self.flags.extend([flag, value].map(str::to_owned)),
+        }
         self
     }
 

@@ -126,16 +126,16 @@ const HELD_BY: &[(&str, &str)] = &[
     ),
     (
         "VISIT_WORK",
-        "one_ping_among_two_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask",
+        "one_ping_among_a_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask",
     ),
     ("SHARE_WORK", "who_asks_for_much_one_request_at_a_time_is_served_behind_those_who_do_not"),
     (
         "TURN_WORK",
-        "one_ping_among_two_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask",
+        "one_ping_among_a_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask",
     ),
     (
         "TURN_REST_WORK",
-        "one_ping_among_two_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask",
+        "one_ping_among_a_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask",
     ),
     ("TURN_APPLY_WORK", "applying_much_is_spread_over_turns_and_others_are_answered_meanwhile"),
     ("HASH_JOBS", "when_too_many_passwords_wait_for_their_hash_logins_are_busy_and_nothing_else"),

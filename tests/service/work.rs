@@ -23,8 +23,8 @@ const CONVERSATIONS: usize = 1_000;
 /// Messages with the same id, of as many senders, and how many such ids there are.
 const SAME_ID: usize = 20;
 const IDS: usize = 1_000;
-/// Sessions that flood.
-const HOSTILE: usize = 200;
+/// Sessions that flood: one visit to each takes several turns' work.
+const HOSTILE: usize = 100;
 
 fn name(number: usize) -> String {
     // As long as may be, and alike up to the end.
@@ -157,7 +157,7 @@ fn expect_honest_ping(world: &mut World, hostile: &[Key], honest: Key, what: &st
 }
 
 #[test]
-fn one_ping_among_two_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask() {
+fn one_ping_among_a_hundred_floods_is_answered_after_a_bounded_work_whatever_they_ask() {
     let mut world = rich_world();
     let honest = world.session(ip(1), "honest");
     let mut floods: Vec<(&str, Vec<u8>, Option<&str>)> = TABLE

@@ -19,13 +19,14 @@
 mod page;
 mod stage;
 
-use crate::support::bounded::Run;
+use crate::support::bounded::{Run, WHOLE, scope};
 use crate::support::{PROGRAM, TempDir};
 use chatctl::sys::process;
 use page::Example;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 /// Directories of the pages' machines that are made below the test's own.
 const MOVED: [&str; 5] = [
@@ -224,13 +225,25 @@ fn faults(page: &str, examples: &[Example], mut command: Command) -> Vec<String>
 
 #[test]
 fn the_commands_of_every_page_and_of_readme_do_what_the_page_says() {
-    let mut wrong = Vec::new();
-    for (page, examples) in pages() {
-        match apart() {
-            Ok(command) => wrong.extend(faults(&page, &examples, command)),
-            Err(why) => println!("skipped: {page}: {why}"),
+    let (pages, wrong) = (Mutex::new(pages()), Mutex::new(Vec::new()));
+    let next = || pages.lock().unwrap().pop();
+    let run = || {
+        while let Some((page, examples)) = next() {
+            match apart() {
+                Ok(command) => {
+                    let faults = faults(&page, &examples, command);
+                    wrong.lock().unwrap().extend(faults);
+                }
+                Err(why) => println!("skipped: {page}: {why}"),
+            }
         }
-    }
+    };
+    // Most of the time they wait.
+    scope(WHOLE, "the examples of every page have run", |scope| {
+        scope.spawn(run);
+        run();
+    });
+    let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -1,4 +1,4 @@
-//! Who is PRIMARY: timers, pre-votes, votes.
+//! Elections: timers, pre-votes, votes.
 
 use super::Raft;
 use super::config::HardState;
@@ -56,7 +56,7 @@ impl Raft {
     pub(super) fn on_peer_lost(&mut self, id: ServerId) {
         if let Some(primacy) = self.primacy_mut() {
             if let Some(backup) = primacy.backup_mut(id) {
-                backup.begin_anew();
+                backup.probe_again();
                 backup.lost = true;
             }
             primacy.transfer = primacy.transfer.filter(|transfer| transfer.to != id);
@@ -79,7 +79,7 @@ impl Raft {
             State::Primary(primacy) => {
                 let (round, commit) = (primacy.round, self.commit);
                 let Some(backup) = primacy.backup_mut(id) else { return };
-                backup.begin_anew();
+                backup.probe_again();
                 // Reads may wait for the answer to the newest heartbeat.
                 let commit = backup.match_index.min(commit);
                 Body::Heartbeat { round, commit }

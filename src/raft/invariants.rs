@@ -45,9 +45,9 @@ pub fn check_between(before: &Outline, after: &Outline) {
             assert!(same_term, "a PRIMARY is one of one term");
             assert!(same_log, "a PRIMARY never cuts its log");
         }
-        (Role::Candidate, Role::Primary) => assert!(same_term, "one is elected in one's term"),
+        (Role::Candidate, Role::Primary) => assert!(same_term, "elected in its own term"),
         (Role::Backup, Role::Primary) => panic!("only a CANDIDATE is elected"),
-        (Role::Primary, Role::Candidate) => panic!("a PRIMARY steps down before it stands"),
+        (Role::Primary, Role::Candidate) => panic!("a PRIMARY steps down before it is a CANDIDATE"),
         (_, Role::Backup) | (Role::Backup | Role::Candidate, Role::Candidate) => {}
     }
 }
@@ -91,8 +91,8 @@ impl Raft {
         }
         assert!(!vote_owed || voted_for.is_some(), "a vote that is owed was given");
         let restores = self.is_restoring() && !planted(Mutant::DamagedVotes);
-        assert!(!restores || self.role() == Role::Backup, "who is being restored does not stand");
-        assert!(!restores || !vote_owed, "nor votes");
+        assert!(!restores || self.role() == Role::Backup, "no candidate is being restored");
+        assert!(!restores || !vote_owed, "nor owes a vote");
         match &self.state {
             State::Backup { .. } => {
                 assert!(self.primary() != Some(self.config.id), "no backup of itself");
@@ -103,7 +103,7 @@ impl Raft {
                     "a majority ends an election"
                 );
                 if let Phase::Vote { asked, .. } = candidacy.phase {
-                    assert_eq!(voted_for, Some(self.config.id), "who stands votes for itself");
+                    assert_eq!(voted_for, Some(self.config.id), "a CANDIDATE votes for itself");
                     assert!(!asked || self.durable == self.hard_state, "asked after it is durable");
                     assert!(asked || candidacy.granted.is_empty(), "no answer without a question");
                 }

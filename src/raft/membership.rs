@@ -147,8 +147,7 @@ impl Raft {
         id == self.config.id || self.backup(id).is_some_and(since) && self.answers(id)
     }
 
-    /// Those that would have a vote after the change for which this PRIMARY asks whether they
-    /// answer.
+    /// The voters after the change for which this PRIMARY waits for answers.
     pub fn asking(&self) -> Option<&[ServerId]> {
         self.primacy()?.answer_check.as_ref().map(|check| check.voters.as_slice())
     }

@@ -20,7 +20,7 @@ pub struct Output {
     /// Append these to the log on disk.
     pub append: Vec<Entry>,
     /// Give this to [`super::Raft::persisted`] when the cut and all these entries are durable.
-    /// None: nothing is to be written.
+    /// None if there is nothing to write.
     pub mark: Option<Mark>,
     /// Send these at once: none of them must wait for the disk.
     pub messages: Vec<Outgoing>,

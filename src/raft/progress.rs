@@ -163,9 +163,9 @@ impl Progress {
         }
     }
 
-    /// The connection was lost, or is a new one: what was under way may not have come. Where
-    /// nothing is known to match yet, the place that was to be looked at next is as good as before.
-    pub(super) fn begin_anew(&mut self) {
+    /// The connection was lost or replaced: appends may be lost. If nothing is known to match yet,
+    /// the next index to probe is still right.
+    pub(super) fn probe_again(&mut self) {
         let next = if self.match_index == 0 { self.next } else { self.match_index + 1 };
         self.probe(next);
     }

@@ -209,7 +209,7 @@ impl Raft {
             if let Body::HeartbeatReply { round, .. } = body
                 && round > backup.acked_round
             {
-                backup.begin_anew();
+                backup.probe_again();
             }
             return None;
         }

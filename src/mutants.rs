@@ -136,8 +136,8 @@ mutants! {
         "the majority of members that were cut from the log goes on being needed",
         ["raft::members::s4_1_a_configuration_that_is_cut"];
     CutMembersStay "cut-members-stay":
-        "the peers' port goes on with members that were cut from the log",
-        ["cluster::members::a_removal_that_was_never_committed", "sim::every"];
+        "members that were cut from the log go on counting, and the peers' port is open to them",
+        ["raft::members::s4_1_a_configuration_that_is_cut", "sim::every"];
     NonvoterCounted "nonvoter-counted":
         "a non-voter's copies and votes count",
         ["raft::members::s4_2_1_a_non_voter_counts_for_nothing"];

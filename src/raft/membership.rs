@@ -196,7 +196,6 @@ impl Raft {
         if let Payload::Members(membership) = &entry.payload {
             self.memberships.forget(self.commit);
             self.memberships.push(entry.index, membership.clone());
-            self.tell_members();
             self.on_members();
         }
     }
@@ -206,20 +205,14 @@ impl Raft {
         if !self.memberships.truncate_from(index) {
             return;
         }
-        if !planted(Mutant::CutMembersStay) {
-            self.tell_members();
-        }
         if !planted(Mutant::CutQuorumStays) {
             self.on_members();
         }
     }
 
-    fn tell_members(&mut self) {
+    fn on_members(&mut self) {
         self.out.members_changed = true;
         self.out.memberships_changed = true;
-    }
-
-    fn on_members(&mut self) {
         let members = self.members().clone();
         self.memberships.count_quorum();
         let (id, now_ms, next) = (self.config.id, self.now_ms, self.log.last_index() + 1);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{Entry, Members, Membership, Payload};
+use crate::mutants::{Mutant, planted};
 
 /// The configurations of the log, each from its entry's index on: the newest that is committed, and
 /// those after it.
@@ -56,7 +57,7 @@ impl Memberships {
     /// Cuts the log from `index` on. Returns false if no configuration is cut.
     pub(super) fn truncate_from(&mut self, index: u64) -> bool {
         let before = self.known.len();
-        self.known.retain(|(of, _)| *of < index);
+        self.known.retain(|(of, _)| *of < index || planted(Mutant::CutMembersStay));
         self.known.len() < before
     }
 

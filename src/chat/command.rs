@@ -205,8 +205,8 @@ impl fmt::Display for CommandError {
             ),
             CommandError::NoMessage => write!(
                 f,
-                "it holds no message, though one was looked for there: check the log with `chatctl \
-                 dump-log --verify`"
+                "it holds no message, although one was expected there: check the log with \
+                 `chatctl dump-log --verify`"
             ),
         }
     }

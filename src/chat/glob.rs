@@ -184,7 +184,7 @@ fn parse_steps(text: &[u8]) -> Result<Vec<Step>, BadPattern> {
 /// A class, from behind its `[` to behind its `]`.
 fn parse_class(rest: &mut &[u8]) -> Result<Class, BadPattern> {
     let Some(end) = rest.iter().position(|&byte| byte == b']') else {
-        return Err(BadPattern("a [ has no ] after it"));
+        return Err(BadPattern("[ has no closing ]"));
     };
     let (inner, after) = (&rest[..end], &rest[end + 1..]);
     *rest = after;
@@ -193,7 +193,7 @@ fn parse_class(rest: &mut &[u8]) -> Result<Class, BadPattern> {
         _ => (false, inner),
     };
     if inner.is_empty() {
-        return Err(BadPattern("a [] is empty"));
+        return Err(BadPattern("[] is empty"));
     }
     let mut class = Class([0; 4]);
     loop {

@@ -91,7 +91,7 @@ fn print_pictures(look: Look, out: &mut dyn Write) -> io::Result<()> {
         Bytes { kind: kind.name, json, binary }
     };
     let kinds: Vec<Bytes> = kinds().iter().map(of_kind).collect();
-    writeln!(out, "\nBytes of one message of each kind, and the share of JSON's\n")?;
+    writeln!(out, "\nBytes of one message of each kind, and binary as a share of JSON\n")?;
     look.kinds(&kinds, out)?;
     for (name, message) in field_messages() {
         writeln!(out, "\n{name}, field by field: bytes of content + bytes around it\n")?;
@@ -186,12 +186,13 @@ fn method(runs: u32) -> String {
     format!(
         "Method: {runs} runs of each measurement, one thread, monotonic clock. A run repeats the \
          work until it takes\nat least {} us (the count is found by doubling, which also warms \
-         up); its time is divided by the count. min\nand median are those of the runs; MB/s is \
-         the bytes of that row by the median. Encode: the shipping encoder\ninto one buffer that \
-         is cleared and used again. Decode: the shipping decoder, UTF-8 checked, texts borrowed, \
-         the\nmessage dropped. Inputs and results go through black_box. history-page is \
-         {PAGE_MESSAGES} deliver messages as\nframes, with the framing written and cut; its \
-         times are for the whole page. memcpy: the\nbytes of the binary row, copied into that buffer.",
+         up); its time is divided by the count. min\nand median are taken over the runs; MB/s is \
+         the bytes of the row divided by the median. Encode: the encoder\nof the server writes \
+         into one buffer, which is cleared and reused. Decode: the decoder of the server checks\n\
+         UTF-8 and borrows the texts; the message is dropped. Inputs and results go through \
+         black_box. history-page\nis {PAGE_MESSAGES} deliver messages as frames; their framing is \
+         written and parsed too, and the times are for\nthe whole page. memcpy copies the bytes of \
+         the binary row into the same buffer.",
         RUN_NS / 1_000
     )
 }

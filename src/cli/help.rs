@@ -23,15 +23,15 @@ pub fn overview() -> String {
          Usage: chatctl SUBCOMMAND [FLAG...]\n\n",
     );
     put_subcommands(&mut text);
-    put_row(&mut text, "help [SUBCOMMAND]", "show this help, or that of a subcommand");
+    put_row(&mut text, "help [SUBCOMMAND]", "show this help, or the help of a subcommand");
     text.push_str("\nFlags:\n");
     for flag in [&HELP, &VERSION] {
         put_row(&mut text, &left_of(flag), flag.help);
     }
     text.push_str(
-        "\nExit status: 0 when it did what was asked, 1 when it could not, 2 when the arguments\n\
-         are wrong. Where several give a flag's value, the command line wins over the\n\
-         environment, that over the file of --config, and that over the default.\n",
+        "\nExit status: 0 for success, 1 for failure, 2 for invalid arguments. A flag's value\n\
+         comes from the command line, else from the environment, else from the file of\n\
+         --config, else it is the default.\n",
     );
     text
 }

@@ -43,7 +43,7 @@ pub fn run(values: &Members, target: &Target, out: &mut dyn Write) -> Result<u8,
     match change.verb {
         Verb::Remove => writeln!(out, "{name} is no longer a member")?,
         Verb::Add | Verb::Replace => {
-            writeln!(out, "{name} is a member, without a vote until it has caught up")?;
+            writeln!(out, "{name} is a member now; it gets a vote when it has caught up")?;
         }
     }
     Ok(0)
@@ -104,13 +104,13 @@ impl Operator {
         let primary = operator::value(&answer, "primary").unwrap_or("-").to_owned();
         let members = operator::members(&answer);
         let Some((_, address)) = members.into_iter().find(|(name, _)| *name == primary) else {
-            return Err(format!("no server is PRIMARY, this one is {}", role(&answer)));
+            return Err(format!("it is {} and knows no PRIMARY", role(&answer)));
         };
         let there = server.other(&primary, &address);
         let answer = ask(&there)?;
         match role(&answer).as_str() {
             "PRIMARY" => Ok((there, answer)),
-            other => Err(format!("{primary} is {other}")),
+            other => Err(format!("it names {primary} as PRIMARY, but {primary} is {other}")),
         }
     }
 
@@ -121,7 +121,7 @@ impl Operator {
             let frame = Frame::Change(change.clone());
             let answer = operator::ask(&server, &frame, &self.secret, self.by);
             let answer = answer.map_err(|why| {
-                let what = "what became of it is not known, look with chatctl members list";
+                let what = "the result is unknown, check with chatctl members list";
                 Error::failed(format!("{server}: {why}; {what}"))
             })?;
             let value = |key: &str| operator::value(&answer, key).unwrap_or_default();
@@ -130,7 +130,7 @@ impl Operator {
                 "done" => return Ok(()),
                 "later" | "elsewhere" => self.wait(why)?,
                 "unknown" => {
-                    let what = "it is not known whether that was done";
+                    let what = "the result is unknown";
                     return Err(Error::failed(format!("{what}: {why}")));
                 }
                 _ => return Err(Error::failed(format!("refused: {why}"))),

@@ -69,7 +69,7 @@ pub fn servers(target: &Target) -> Result<(Vec<Server>, hmac::Key), Error> {
     let secret = secret::read(file).map_err(Error::failed)?;
     if target.servers.len() > limits::STATUS_SERVERS {
         let most = limits::STATUS_SERVERS;
-        return Err(Error::usage(format!("--servers: {most} servers at most")));
+        return Err(Error::usage(format!("--servers takes at most {most} servers")));
     }
     Ok((target.servers.iter().cloned().map(Server::At).collect(), secret))
 }

@@ -56,8 +56,8 @@ impl Pager {
             Error::Output(io::Error::new(error.kind(), what))
         })?;
         if status.code().is_some_and(|code| NOT_STARTED.contains(&code)) {
-            let what = "the pager could not be started: check CHATCTL_PAGER and PAGER, or say \
-                        PAGER=cat";
+            let what =
+                "the pager could not be started: check CHATCTL_PAGER and PAGER, or set PAGER=cat";
             return Err(Error::Output(io::Error::other(what)));
         }
         match result {

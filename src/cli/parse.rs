@@ -120,7 +120,7 @@ impl Parser {
         if let Some(extra) = operands.get(rows.len()) {
             let extra = extra.escape_debug();
             let hint = match of_flag.map(|operand| operand.name) {
-                Some(operand) => format!("; quote a {operand} of several words"),
+                Some(operand) => format!("; quote a {operand} that has spaces"),
                 None => String::new(),
             };
             return Err(Error::usage(format!("unexpected argument '{extra}'{hint}")));
@@ -202,9 +202,9 @@ fn value_of<'a>(
         (false, Some(_)) => Err(Error::usage(format!("--{name} takes no value"))),
         (true, None) => match rest.next() {
             Some(next) if next.starts_with('-') && next != "-" => Err(Error::usage(format!(
-                "--{name} needs a value, {}; if '{}' is meant, write it after a =",
+                "--{name} needs a value: {}; to give '{next}' as the value, write --{name}={next}",
                 flag.value,
-                next.escape_debug()
+                next = next.escape_debug()
             ))),
             Some(next) => Ok(next),
             None => Err(Error::usage(format!("--{name} needs a value: {}", flag.usage()))),

@@ -46,9 +46,9 @@ pub fn run(values: &Recover, out: &mut dyn Write) -> Result<u8, Error> {
     let path = &values.path;
     if !values.force {
         return Err(Error::usage(
-            "this discards entries that only the other servers have, and makes a new cluster of \
-             this one; if the others can be repaired, start them instead. Give --force if they \
-             are lost for good",
+            "this discards entries that only the other servers have, and turns this server into a \
+             new cluster. If the others can be repaired, start them instead; if they are lost for \
+             good, give --force",
         ));
     }
     // A limit on the size of files is then an error like a full disk.
@@ -109,7 +109,7 @@ fn locked(
 fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
     let saved = hard_state::load(&mut directory.disk()).map_err(|error| error.to_string())?;
     let saved = saved.filter(|saved| saved.term > 0);
-    let saved = saved.ok_or("its cluster was never formed, so it is empty")?;
+    let saved = saved.ok_or("its cluster was never formed: there is nothing to recover")?;
     let found = Found::of(directory, &saved)?;
     Ok((saved, found))
 }
@@ -123,8 +123,8 @@ fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> i
     if !saved.old_copy.is_empty() {
         writeln!(
             out,
-            "It is marked as an old copy: {} has met a later start of {id}, and what {id} \
-             acknowledged since the copy was made is not here.",
+            "It is marked as an old copy: {} has seen a later start of {id}. Entries that {id} \
+             acknowledged after the copy was made are missing here.",
             saved.old_copy
         )?;
     }
@@ -134,8 +134,8 @@ fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> i
     writeln!(
         out,
         "Entries that the other servers acknowledged and this server lacks are lost. Entries that \
-         were never acknowledged may become valid. chatctl makes a new cluster of this server \
-         alone: clients fetch everything again, and no old server can join with its data. Never \
+         were never acknowledged may become valid. This server becomes a new cluster of one: \
+         clients fetch everything again, and no old server can join with its old data. Never \
          start a server of the old cluster again."
     )
 }

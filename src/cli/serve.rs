@@ -99,9 +99,9 @@ mod tests {
         let cluster = "--cluster=a=h:1,b=h:2";
         for (flags, what) in [
             (&[cluster][..], "as in --id a"),
-            (&[cluster, "--id=c"], "--id c is not in --cluster, which has a, b"),
+            (&[cluster, "--id=c"], "--id c is not in --cluster, which lists a, b"),
             (&[cluster, "--id=b"], "--new-secret"),
-            (&["--election-timeout-ms=200", "--heartbeat-ms=70"], "three heartbeats or more"),
+            (&["--election-timeout-ms=200", "--heartbeat-ms=70"], "at least three heartbeats"),
         ] {
             let error = options_of(flags).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -60,7 +60,7 @@ fn no_primary(rows: &[Row]) -> Option<String> {
         return None;
     }
     let answered = rows.iter().filter(|row| row.answer.is_ok()).count();
-    Some(format!("no server is PRIMARY; {answered} of {} answer", rows.len()))
+    Some(format!("no server is PRIMARY; {answered} of {} answered", rows.len()))
 }
 
 /// Asks these, then those of whom they tell, and sorts the rows by name.

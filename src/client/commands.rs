@@ -21,7 +21,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/msg",
         args: "NAME [TEXT]",
-        summary: "send TEXT to NAME; without TEXT, as /to",
+        summary: "send TEXT to NAME; without TEXT, the same as /to",
         parse: |rest| {
             let (to, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             match text.trim().is_empty() {
@@ -33,13 +33,13 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/to",
         args: "NAME",
-        summary: "talk to NAME: lines without a slash go there",
+        summary: "talk to NAME: text without a slash goes there",
         parse: |rest| Ok(Command::To(to_name(one(rest)?)?)),
     },
     Spec {
         name: "/close",
         args: "[NAME]",
-        summary: "take NAME off the list until a new message (full screen)",
+        summary: "hide NAME until a new message arrives (full screen)",
         parse: |rest| match at_most_one(rest)? {
             "" => Ok(Command::Close(None)),
             name => Ok(Command::Close(Some(to_name(name)?))),
@@ -48,34 +48,34 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/move",
         args: "N",
-        summary: "put this conversation at place N of the list (full screen)",
+        summary: "move this conversation to place N (full screen)",
         parse: |rest| match one(rest)?.parse() {
             Ok(number) if number > 0 => Ok(Command::Move(number)),
-            _ => Err("N is a number from 1".to_string()),
+            _ => Err("N must be a number, 1 or more".to_string()),
         },
     },
     Spec {
         name: "/inbox",
         args: "",
-        summary: "show the conversations, newest first, with what is unread",
+        summary: "list conversations and their unread counts, newest first",
         parse: |rest| none(rest).map(|()| Command::Inbox),
     },
     Spec {
         name: "/history",
         args: "[NAME] [N]",
-        summary: "show the last N (50) messages with NAME (or of this one)",
+        summary: "show the last N messages (50) of NAME or this conversation",
         parse: parse_history,
     },
     Spec {
         name: "/more",
         args: "",
-        summary: "show the next page of what was shown last",
+        summary: "show the next page of the last answer",
         parse: |rest| none(rest).map(|()| Command::More),
     },
     Spec {
         name: "/list",
         args: "[PATTERN]",
-        summary: "show accounts: a part of the name, or * ? [a-z]",
+        summary: "list accounts: part of a name, or a pattern of * ? [a-z]",
         parse: |rest| Ok(Command::List { pattern: at_most_one(rest)?.to_string() }),
     },
     Spec {
@@ -87,7 +87,7 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/read",
         args: "[NAME]",
-        summary: "all from NAME (or in this conversation) is read",
+        summary: "mark all from NAME (or in this conversation) as read",
         parse: |rest| match at_most_one(rest)? {
             "" => Ok(Command::Read(None)),
             from => Ok(Command::Read(Some(to_name(from)?))),
@@ -105,13 +105,13 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/delete",
         args: "last|#SEQ|ID",
-        summary: "take it back, or off your side (full screen: Alt-Up, d)",
+        summary: "delete your message for both, or the other's for you",
         parse: |rest| parse_delete(one(rest)?),
     },
     Spec {
         name: "/search",
         args: "[TEXT]",
-        summary: "find TEXT back in this conversation (full screen)",
+        summary: "search this conversation backwards (full screen)",
         parse: |rest| match rest.trim() {
             "" => Ok(Command::Search(None)),
             text => Ok(Command::Search(Some(text.to_string()))),
@@ -132,21 +132,21 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/account",
         args: "delete",
-        summary: "delete the account, for ever",
+        summary: "delete the account for good",
         parse: |rest| match rest {
             "delete" => Ok(Command::DeleteAccount),
-            _ => Err("only \"/account delete\" is known".to_string()),
+            _ => Err("use \"/account delete\"".to_string()),
         },
     },
     Spec {
         name: "/waiting",
         args: "[send|drop]",
-        summary: "show, send or give up what has waited for more than a day",
+        summary: "show, send or drop messages that waited more than a day",
         parse: |rest| match at_most_one(rest)? {
             "" => Ok(Command::Waiting(Old::Show)),
             "send" => Ok(Command::Waiting(Old::Send)),
             "drop" => Ok(Command::Waiting(Old::Drop)),
-            other => Err(format!("send or drop, not {other:?}")),
+            other => Err(format!("use send or drop, not {other:?}")),
         },
     },
     Spec {
@@ -158,13 +158,13 @@ pub const COMMANDS: &[Spec] = &[
     Spec {
         name: "/help",
         args: "",
-        summary: "show this",
+        summary: "show this help",
         parse: |rest| none(rest).map(|()| Command::Help),
     },
     Spec {
         name: "/quit",
         args: "",
-        summary: "leave (also Ctrl-D)",
+        summary: "quit (also Ctrl-D)",
         parse: |rest| none(rest).map(|()| Command::Quit),
     },
 ];
@@ -277,7 +277,7 @@ pub fn parse(line: &str) -> Result<Option<Command>, String> {
     };
     let parsed = (spec.parse)(rest.trim_start()).map_err(|why| match spec.args {
         "" => format!("{}: {why}", spec.name),
-        args => format!("{}: {why}; it is {} {args}", spec.name, spec.name),
+        args => format!("{}: {why}; usage: {} {args}", spec.name, spec.name),
     });
     parsed.map(Some)
 }
@@ -320,7 +320,10 @@ pub fn to_name(text: &str) -> Result<String, String> {
         return Err("a name is missing".to_string());
     }
     name::fold(text).ok_or_else(|| {
-        format!("{text:?} is no name: 1 to 32 letters a-z, digits, \".\", \"_\", \"-\"")
+        format!(
+            "invalid name {text:?}: use 1 to 32 of a-z, 0-9, '.', '_', '-'; first a letter or \
+             digit"
+        )
     })
 }
 
@@ -334,7 +337,7 @@ pub fn to_text(text: &str) -> Result<String, String> {
     }
     if text.len() > limits::BODY_BYTES {
         let (most, is) = (limits::BODY_BYTES, text.len());
-        return Err(format!("a text has at most {most} bytes, this has {is}"));
+        return Err(format!("the text has {is} bytes, the maximum is {most}"));
     }
     Ok(text.to_string())
 }
@@ -348,8 +351,8 @@ pub fn utf8(bytes: Vec<u8>) -> Result<String, String> {
         let at = error.utf8_error().valid_up_to() + 1;
         let line = error.as_bytes()[..at - 1].iter().filter(|byte| **byte == b'\n').count() + 1;
         match line {
-            1 => format!("not UTF-8 from byte {at} on"),
-            _ => format!("not UTF-8 from byte {at} on (in line {line})"),
+            1 => format!("invalid UTF-8 at byte {at}"),
+            _ => format!("invalid UTF-8 at byte {at} (in line {line})"),
         }
     })
 }
@@ -358,11 +361,11 @@ fn parse_history(rest: &str) -> Result<Command, String> {
     let mut words = rest.split_whitespace();
     let (first, second) = (words.next(), words.next());
     if words.next().is_some() {
-        return Err("that is too much".to_string());
+        return Err("too many words".to_string());
     }
     let count = |word: &str| match word.parse() {
         Ok(limit) if (1..=limits::HISTORY_PAGE as u16).contains(&limit) => Ok(limit),
-        _ => Err(format!("N is a number from 1 to {}", limits::HISTORY_PAGE)),
+        _ => Err(format!("N must be a number from 1 to {}", limits::HISTORY_PAGE)),
     };
     Ok(match (first, second) {
         (None, _) => Command::History { with: None, limit: 0 },
@@ -383,28 +386,28 @@ fn parse_delete(word: &str) -> Result<Command, String> {
         ("last", ..) => Which::Last,
         (_, Some(Ok(seq)), _) => Which::Seq(seq),
         (_, None, Some(id)) => Which::Id(id),
-        _ => return Err(format!("{word:?} is no message")),
+        _ => return Err(format!("{word:?} is not a message")),
     }))
 }
 
 fn none(rest: &str) -> Result<(), String> {
     match rest.trim().is_empty() {
         true => Ok(()),
-        false => Err("takes nothing behind it".to_string()),
+        false => Err("takes no arguments".to_string()),
     }
 }
 
 fn at_most_one(rest: &str) -> Result<&str, String> {
     let rest = rest.trim();
     match rest.contains(char::is_whitespace) {
-        true => Err("that is too much".to_string()),
+        true => Err("too many words".to_string()),
         false => Ok(rest),
     }
 }
 
 fn one(rest: &str) -> Result<&str, String> {
     match at_most_one(rest)? {
-        "" => Err("something is missing".to_string()),
+        "" => Err("an argument is missing".to_string()),
         word => Ok(word),
     }
 }
@@ -412,8 +415,8 @@ fn one(rest: &str) -> Result<&str, String> {
 fn unknown(word: &str) -> String {
     let near = |spec: &&Spec| is_near(&word.to_ascii_lowercase(), spec.name);
     match COMMANDS.iter().find(near) {
-        Some(spec) => format!("there is no {word}; did you mean {}?", spec.name),
-        None => format!("there is no {word}; /help shows the commands"),
+        Some(spec) => format!("unknown command {word}; did you mean {}?", spec.name),
+        None => format!("unknown command {word}; /help lists the commands"),
     }
 }
 
@@ -470,14 +473,14 @@ mod tests {
     fn what_is_wrong_is_said_with_what_would_be_right() {
         for (line, said) in [
             ("/msg", "a name is missing"),
-            ("/msg b@b", "is no name"),
-            ("/msg b@b hi", "is no name"),
+            ("/msg b@b", "invalid name"),
+            ("/msg b@b hi", "invalid name"),
             ("/to", "/to NAME"),
             ("/move", "/move N"),
-            ("/move 0", "a number from 1"),
+            ("/move 0", "1 or more"),
             ("/close bob carol", "/close [NAME]"),
             ("/history bob 0", "1 to 1000"),
-            ("/quit now", "takes nothing"),
+            ("/quit now", "takes no arguments"),
             ("/account", "/account delete"),
             ("/delete that", "last|#SEQ|ID"),
         ] {
@@ -485,7 +488,7 @@ mod tests {
             assert!(error.contains(said), "{line}: {error}");
         }
         let long = "x".repeat(limits::BODY_BYTES + 1);
-        assert!(parse(&long).expect_err("too long").contains("at most 65535"));
+        assert!(parse(&long).expect_err("too long").contains("the maximum is 65535"));
     }
 
     #[test]

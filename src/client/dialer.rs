@@ -67,7 +67,9 @@ impl Dialer {
                 {
                     *result = match &found {
                         Ok(addresses) => connection.found(addresses),
-                        Err(why) => Err(io::Error::other(format!("the name is unknown: {why}"))),
+                        Err(why) => {
+                            Err(io::Error::other(format!("cannot look up the name: {why}")))
+                        }
                     };
                 }
             }

@@ -491,7 +491,7 @@ pub mod tests {
         driver.events(0);
         let refused = Message {
             cmd: "send".into(),
-            body: "no-such-user: nobody has this name".into(),
+            body: "no-such-user: no account has this name".into(),
             error: true,
             ..Message::default()
         };

@@ -223,7 +223,7 @@ impl Full {
             Action::Ask { tag, request } => match self.driver.session.request(now_ms, request) {
                 Ok(number) => drop(self.tags.insert(number, tag)),
                 Err(_) => {
-                    let text = "too many requests wait for the server; try again later";
+                    let text = "too many requests are waiting for the server; try again later";
                     self.screen.on_answer(tag, Err(Refusal::new("", text)));
                 }
             },
@@ -273,12 +273,12 @@ impl Full {
             }
             Old::Send => {
                 let count = self.driver.session.send_old(now_ms);
-                self.screen.tell(&format!("{} to be sent now", messages(count)));
+                self.screen.tell(&format!("sending {} now", messages(count)));
             }
             Old::Drop => {
                 let ids: Vec<u128> = self.driver.session.old_drafts().map(|old| old.id).collect();
                 match self.driver.drop_old() {
-                    Ok(count) => self.screen.tell(&format!("{} given up", messages(count))),
+                    Ok(count) => self.screen.tell(&format!("{} discarded", messages(count))),
                     Err(why) => self.screen.tell_wrong(&why.to_string()),
                 }
                 self.screen.on_dropped(&ids);

@@ -55,8 +55,8 @@ pub fn run(
     };
     if result.is_ok() && shot.driver.session.state() == State::ReadOnly {
         show::complain(&format!(
-            "no majority of the servers is reachable (read-only): what {} has not got yet is not \
-             shown, and passwords and accounts may be out of date",
+            "no majority of the servers is reachable (read-only): messages that {} has not \
+             received are not shown, and passwords and accounts may be out of date",
             shot.driver.session.address()
         ));
     }
@@ -135,8 +135,9 @@ impl OneShot {
     /// The message was made for the cluster that the outbox knew.
     fn other_cluster(&self) -> Error {
         Error::Failed(format!(
-            "not sent: {} is of another cluster than the one this outbox was used with until now; \
-             the message stays in {} for that one: run this again to send it to this one",
+            "not sent: {} belongs to another cluster than the one that this outbox was used with; \
+             the message stays in {} for the old cluster. Run the command again to send it to the \
+             new one",
             self.driver.session.address(),
             self.driver.outbox().display()
         ))
@@ -212,7 +213,9 @@ impl OneShot {
 
     fn ask(&mut self, request: Request) -> Result<Vec<Message<'static>>, Error> {
         let asked = self.driver.session.request(clock::monotonic_ms(), request);
-        let number = asked.map_err(|_| Error::Failed("too many requests wait".to_string()))?;
+        let number = asked.map_err(|_| {
+            Error::Failed("too many requests are waiting for the server".to_string())
+        })?;
         self.until(|_, event| match event {
             Event::Answer { number: answered, result } if answered == number => {
                 Some(result.map_err(|refusal| {
@@ -283,7 +286,7 @@ impl OneShot {
                     (_, Some(trouble)) => trouble.to_string(),
                     (_, None) => format!("{} has not answered", session.address()),
                 };
-                return Err(Error::Failed(format!("not done in time: {why}")));
+                return Err(Error::Failed(format!("timed out: {why}")));
             }
             let mut fds = [PollFd::new(self.signals.as_raw_fd(), true, false)];
             self.driver.wait(&mut fds, &[self.deadline_ms])?;
@@ -313,7 +316,7 @@ fn refusal(event: &Event) -> Option<Refusal> {
 fn hint(refusal: &Refusal) -> &'static str {
     match refusal.code.as_str() {
         "bad-token" => "; give --password-file or CHATCTL_PASSWORD",
-        "wrong-credentials" => "; check name and password, or make the account with --create",
+        "wrong-credentials" => "; check the name and password, or create the account with --create",
         _ => "",
     }
 }

@@ -21,7 +21,7 @@ pub fn given(from: &PasswordFrom) -> Result<Option<String>, Error> {
     };
     if !(1..=limits::PASSWORD_BYTES).contains(&password.len()) {
         let most = limits::PASSWORD_BYTES;
-        return Err(Error::Usage(format!("{origin}: a password has 1 to {most} bytes")));
+        return Err(Error::Usage(format!("{origin}: a password must have 1 to {most} bytes")));
     }
     Ok(Some(password))
 }
@@ -64,8 +64,7 @@ pub fn ask_name() -> Result<String, Error> {
 
 fn terminal(what: &str, instead: &str) -> Result<File, Error> {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
-    opened
-        .map_err(|_| Error::Usage(format!("there is no terminal to ask for {what} on; {instead}")))
+    opened.map_err(|_| Error::Usage(format!("no terminal to ask for {what}; {instead}")))
 }
 
 fn ask_hidden(terminal: &mut File, prompt: &str) -> Result<String, Error> {

@@ -65,7 +65,7 @@ pub fn run(
     let is_left = pipe.next_line().is_some() && !pipe.line.is_quitting();
     if is_left && matches!(end, End::Late | End::Signal) {
         let first = pipe.lines_taken + 1;
-        let text = format!("the input from its line {first} on was not taken: give it again later");
+        let text = format!("the input from line {first} on was not processed: send it again later");
         pipe.tell_json(options, &text)?;
         show::complain(&text);
     }
@@ -84,7 +84,7 @@ pub fn run(
             let trouble = pipe.driver.session.trouble().map(str::to_string);
             let waiting = pipe.driver.session.waiting();
             let why = trouble.unwrap_or_else(|| "the server has not answered".to_string());
-            let text = format!("not everything was answered in time: {why}");
+            let text = format!("timed out before everything was answered: {why}");
             pipe.tell_json(options, &text)?;
             if waiting == 0 {
                 show::complain(&text);
@@ -222,7 +222,7 @@ impl Pipe {
     fn parse(&self, line: &[u8]) -> Result<Command, String> {
         let line = commands::utf8(line.to_vec())?;
         if line.trim().is_empty() {
-            return Err("blank, and a message needs text".to_string());
+            return Err("blank; a message needs text".to_string());
         }
         match &self.lines_to {
             None => commands::parse(&line)?.ok_or_else(|| "blank".to_string()),

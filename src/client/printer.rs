@@ -251,7 +251,7 @@ impl Printer {
             let object = event("held").text("code", &refusal.code);
             return self.object(object.text("reason", &refusal.text));
         }
-        self.notice(&format!("the server takes no messages now, they wait: {refusal}"));
+        self.notice(&format!("the server accepts no messages now, yours wait: {refusal}"));
     }
 
     /// Messages were taken back.

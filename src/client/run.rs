@@ -68,7 +68,7 @@ fn run_action(mut options: Options, sending: &mut Sending) -> Result<u8, Error> 
     };
     let user = commands::to_name(&user).map_err(|why| Error::Usage(format!("--user: {why}")))?;
     if options.servers.is_empty() {
-        return Err(Error::Usage("--servers names no server".to_string()));
+        return Err(Error::Usage("--servers lists no server".to_string()));
     }
     if let Action::SendInput { to } = &options.action {
         let text = Some(whole_input(io::stdin().lock())?);
@@ -102,8 +102,8 @@ fn whole_input(input: impl Read) -> Result<String, Error> {
     read.map_err(io_error("read standard input"))?;
     if bytes.len() > most {
         return Err(Error::Failed(format!(
-            "standard input has more than {most} bytes, the most that one message holds; nothing \
-             was sent"
+            "standard input has more than {most} bytes, the maximum for one message; nothing was \
+             sent"
         )));
     }
     let text = commands::utf8(bytes).and_then(|text| commands::to_text(&text));
@@ -113,9 +113,10 @@ fn whole_input(input: impl Read) -> Result<String, Error> {
 /// Opens the files of the account. A run without a terminal waits until one of the clients that run
 /// makes room, and one that only reads goes on without files of its own.
 fn open_store(options: &mut Options, user: &str) -> Result<(Store, store::Found), Error> {
-    let state_dir = options.state_dir.clone().or_else(store::default_dir).ok_or_else(|| {
-        Error::Usage("there is no home directory to keep the outbox in; give --state-dir".into())
-    })?;
+    let state_dir =
+        options.state_dir.clone().or_else(store::default_dir).ok_or_else(|| {
+            Error::Usage("no home directory for the outbox; give --state-dir".into())
+        })?;
     let only_reads = options.action.only_reads() && options.old == Old::Show;
     let waits = !only_reads && !is_interactive(options);
     let start_ms = clock::monotonic_ms();
@@ -127,7 +128,7 @@ fn open_store(options: &mut Options, user: &str) -> Result<(Store, store::Found)
         let is_full = matches!(why, store::Error::NoPlace(_));
         if only_reads {
             if !is_full {
-                show::complain(&format!("{why}; nothing is kept of this run"));
+                show::complain(&format!("{why}; this run saves nothing on disk"));
             }
             return Ok((
                 Store::unkept(&state_dir, user, &options.servers),
@@ -152,7 +153,7 @@ fn open_store(options: &mut Options, user: &str) -> Result<(Store, store::Found)
 fn deal_with_old(driver: &mut Driver, old: Old) -> Result<(), Error> {
     let (count, what) = match old {
         Old::Show => return Ok(()),
-        Old::Send => (driver.session.send_old(clock::monotonic_ms()), "to be sent now"),
+        Old::Send => (driver.session.send_old(clock::monotonic_ms()), "sending now"),
         Old::Drop => (driver.drop_old()?, "discarded"),
     };
     if count > 0 {
@@ -207,20 +208,20 @@ fn is_dumb() -> bool {
 pub(super) fn tell_found(driver: &Driver, found: &store::Found, mut tell: impl FnMut(&str)) {
     if found.shared {
         tell(
-            "another client of this account runs here: this one has an outbox of its own, and \
-             shows what comes from now on",
+            "another client of this account is running here: this one uses a separate outbox and \
+             shows new messages only",
         );
     }
     if found.damaged > 0 {
         let path = driver.outbox().display();
         tell(&format!(
-            "{} damaged lines in {path} were passed over; a copy is kept beside it",
+            "skipped {} damaged lines in {path}; a copy of the damaged file is kept beside it",
             found.damaged
         ));
     }
     let waiting = driver.session.waiting();
     if waiting > 0 {
-        tell(&format!("{} in the outbox from before", messages(waiting)));
+        tell(&format!("{} in the outbox from an earlier run", messages(waiting)));
     }
 }
 
@@ -453,7 +454,7 @@ impl Terminal {
                     write_out(&out)?;
                     self.drawn.clear();
                 }
-                Key::Full => self.line.printer.notice("the line is as long as it can be"),
+                Key::Full => self.line.printer.notice("the line has reached its maximum length"),
             }
         }
         Ok(())

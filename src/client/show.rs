@@ -36,14 +36,13 @@ pub const OLD_FLAGS: &str = "run with --old send to send them or --old drop to d
 
 /// How long a message that was not sent is kept for sending, and what happens then.
 pub const SENT_LATER: &str =
-    "is sent when this account's client runs next, within a day (after that only with --old send)";
+    "is sent when this account's client next runs (after a day, only with --old send)";
 
 /// What the outbox holds for another cluster, as a clause without a stop.
 pub fn elsewhere(count: usize, outbox: &std::path::Path) -> String {
     let were = if count == 1 { "was" } else { "were" };
     format!(
-        "{} {were} written for another cluster than the one of these servers and will not be sent \
-         to it; kept in {}",
+        "{} {were} written for another cluster and will not be sent to these servers; kept in {}",
         messages(count),
         outbox.display()
     )

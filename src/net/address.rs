@@ -75,7 +75,7 @@ pub fn host_and_port(text: &str) -> Result<(&str, u16), &'static str> {
     match host {
         _ if is_address => Ok((host, port)),
         "" => Err("it has no host"),
-        _ if host.starts_with('[') => Err("what is in brackets is not an IPv6 address"),
+        _ if host.starts_with('[') => Err("the text in brackets is not an IPv6 address"),
         _ if host.contains(':') => Err("an IPv6 address needs brackets, as in [::1]:7262"),
         _ if !host.bytes().all(is_sign) || host.len() > HOST_BYTES || host.starts_with('-') => {
             Err("the host is neither a name nor an IP address")

@@ -18,7 +18,7 @@ pub fn addresses(look_up: &LookUp, name: &str, by: Instant) -> Result<Vec<Socket
     let (look_up, asked) = (look_up.clone(), name.to_owned());
     spawn(move || drop(sender.send(look_up(&asked))))?;
     let found = match answer.recv_timeout(by.saturating_duration_since(Instant::now())) {
-        Ok(found) => found.map_err(|why| format!("the name cannot be looked up: {why}"))?,
+        Ok(found) => found.map_err(|why| format!("cannot look up the name: {why}"))?,
         Err(_) => return Err("looking up the name timed out".to_owned()),
     };
     match found.is_empty() {
@@ -143,6 +143,6 @@ mod tests {
         assert!(addresses(&never, "h:1", by).unwrap_err().contains("timed out"));
         assert_eq!(addresses(&never, "10.0.0.1:1", by), Ok(all(&[1])), "nothing to look up");
         let none: LookUp = Arc::new(|_| Err("unknown".to_owned()));
-        assert!(addresses(&none, "h:1", soon()).unwrap_err().contains("looked up: unknown"));
+        assert!(addresses(&none, "h:1", soon()).unwrap_err().contains("look up the name: unknown"));
     }
 }

@@ -152,7 +152,7 @@ pub(super) fn check_members(members: &Members) -> Result<(), StartError> {
     }
     if members.count() > limits::RAFT_VOTERS {
         let (count, most) = (members.count(), limits::RAFT_VOTERS);
-        return fault(format!("a cluster of {count} servers: {most} at most, list fewer"));
+        return fault(format!("{count} servers are listed, the maximum is {most}: list fewer"));
     }
     Ok(())
 }
@@ -166,8 +166,8 @@ pub fn check_timeouts(election_timeout_ms: u64, heartbeat_ms: u64) -> Result<(),
     match fits {
         true => Ok(()),
         false => fault(format!(
-            "heartbeat {heartbeat_ms} ms, election timeout {election_timeout_ms} ms: \
-             the timeout must be three heartbeats or more, and a heartbeat 1 ms or more"
+            "heartbeat {heartbeat_ms} ms, election timeout {election_timeout_ms} ms: the election \
+             timeout must be at least three heartbeats, and a heartbeat at least 1 ms"
         )),
     }
 }

@@ -277,7 +277,7 @@ impl fmt::Display for ChangeError {
                 write!(f, "this PRIMARY has not committed an entry of its term: try again soon")
             }
             ChangeError::Busy => {
-                write!(f, "the previous change of the members is not committed: try again soon")
+                write!(f, "the previous membership change is not committed yet: try again soon")
             }
             ChangeError::NoConfiguration => write!(f, "no cluster can have these members"),
             ChangeError::TooMuch => {

@@ -188,12 +188,12 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::Timeout => write!(f, "no PRIMARY was heard for an election timeout"),
+            Why::Timeout => write!(f, "heard nothing from a PRIMARY for an election timeout"),
             Why::PrimaryLost => write!(f, "the connection to the PRIMARY is lost"),
             Why::PreVoteWon => write!(f, "a majority would vote for this server"),
             Why::Elected => write!(f, "a majority voted for this server"),
             Why::Transfer => write!(f, "the PRIMARY hands over to this server"),
-            Why::PrimaryHeard => write!(f, "a PRIMARY was heard"),
+            Why::PrimaryHeard => write!(f, "heard from a PRIMARY"),
             Why::Voted => write!(f, "this server voted for another one"),
             Why::NewerTerm { from } => write!(f, "server {from} knows a newer term"),
             Why::QuorumLost => write!(f, "no majority answered for an election timeout"),

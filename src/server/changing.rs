@@ -108,7 +108,7 @@ impl Changing {
             return with.answer(key, "elsewhere", "this server is not PRIMARY");
         }
         if self.asked.is_some() {
-            return with.answer(key, "later", "another change of the members is in progress");
+            return with.answer(key, "later", "another membership change is in progress");
         }
         match with.first_step(&change) {
             Ok(Some(address)) => {
@@ -144,7 +144,7 @@ impl Changing {
             }
             Err(why) => {
                 let (key, name, own) = (asked.key, &asked.change.name, &with.own.id);
-                let why = format!("{name} does not answer {own} at {address}: {why}");
+                let why = format!("{own} cannot admit {name} at {address}: {why}");
                 with.answer(key, "refused", &why);
             }
         }
@@ -156,7 +156,7 @@ impl Changing {
         let (key, change, replica) = (asked.key, &asked.change, &with.service.replica);
         // What is not applied yet might have given the number already.
         if replica.state().members() != replica.members() {
-            let why = "the previous change of the members is not committed";
+            let why = "the previous membership change is not committed yet";
             return with.answer(key, "later", why);
         }
         let number = replica.state().next_number();
@@ -168,8 +168,8 @@ impl Changing {
             }
             Err(ChangeError::Asking) => self.asked = Some(asked),
             Err(ChangeError::NoMajority { answering, quorum }) => {
-                let why = no_majority(&members, &answering, quorum);
-                with.answer(key, "refused", &format!("without {}, {why}", change.name));
+                let why = no_majority(&change.name, &members, &answering, quorum);
+                with.answer(key, "refused", &why);
             }
             Err(error @ (ChangeError::NotReady | ChangeError::Busy | ChangeError::Propose(_))) => {
                 with.answer(key, "later", &error.to_string());
@@ -193,7 +193,11 @@ impl Changing {
             Step::Proposed(index, term) if core.commit() >= index => {
                 match core.term_at(index) == Some(term) {
                     true => ("done", ""),
-                    false => ("unknown", "another server became PRIMARY, and the change is lost"),
+                    false => (
+                        "unknown",
+                        "another server became PRIMARY and may have dropped the change: check with \
+                         chatctl members list",
+                    ),
                 }
             }
             Step::Confirming(_) if *with.service.serving() != Serving::Primary => {
@@ -295,15 +299,17 @@ impl Means<'_> {
         }
         if *name == self.own.id && change.verb == Verb::Replace {
             return Err(Refused::No(format!(
-                "{name} is PRIMARY: it runs, and needs no replacement"
+                "{name} is PRIMARY: it is running and needs no replacement"
             )));
         }
         if *name == self.own.id && change.verb == Verb::Remove {
             let hands_over = self.service.replica.core().transferring_to().is_some()
                 || self.service.replica.hand_over(self.now_ms);
             return Err(match hands_over {
-                true => Refused::Later(format!("{name} is PRIMARY, and hands over first")),
-                false => Refused::No(format!("{name} is PRIMARY, and nobody can take over")),
+                true => Refused::Later(format!("{name} is PRIMARY and must hand over first")),
+                false => {
+                    Refused::No(format!("{name} is PRIMARY, and no other server can take over"))
+                }
             });
         }
         Ok(address)
@@ -314,16 +320,16 @@ impl Means<'_> {
         let state = self.service.replica.state();
         let Identity { name, cluster, incarnation, .. } = identity;
         if *name != change.name {
-            return Err(format!("{} answers there", name.escape_debug()));
+            return Err(format!("server {} answers there", name.escape_debug()));
         }
         if *cluster != [0; 16] && *cluster != self.own.cluster {
             return Err("its data directory belongs to another cluster".to_owned());
         }
         let present = state.members().iter().find(|member| member.name == *name);
         if present.is_some_and(|member| member.incarnation == *incarnation) {
-            return Err("it has the data directory that the cluster knows: there is nothing to \
-                        replace"
-                .to_owned());
+            return Err(
+                "it still has its old data directory: there is nothing to replace".to_owned()
+            );
         }
         if state.was_member(*incarnation) {
             return Err("its data directory was already used by a member: give it an empty \
@@ -364,8 +370,8 @@ impl Means<'_> {
         let own = self.service.replica.core().id();
         if self.service.replica.state().was_member(self.own.incarnation) {
             let line = format!(
-                "this server is taken out of the cluster, which is now {}: the others let it in no \
-                 more, stop it (it was number {own})",
+                "this server was removed from the cluster, whose members are now {}: they refuse \
+                 its connections, so stop it (it was number {own})",
                 list(members)
             );
             self.tell(TraceLevel::Error, line);
@@ -392,8 +398,13 @@ fn list(members: &[chat::Member]) -> String {
     members.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
-/// Who answers of those that would have a vote.
-fn no_majority(members: &[chat::Member], answering: &[ServerId], quorum: usize) -> String {
+/// Who answers of those that would have a vote after the change of `name`.
+fn no_majority(
+    name: &str,
+    members: &[chat::Member],
+    answering: &[ServerId],
+    quorum: usize,
+) -> String {
     let names = |answers: bool| {
         let voters = members.iter().filter(|member| member.votes);
         let those = voters.filter(|m| answering.contains(&ServerId(m.number)) == answers);
@@ -401,7 +412,7 @@ fn no_majority(members: &[chat::Member], answering: &[ServerId], quorum: usize) 
     };
     let (up, down) = (names(true), names(false));
     format!(
-        "the change would leave no majority: of {quorum} voters needed, these answer: {up}; \
+        "without {name} there would be no majority: {quorum} voters must answer; these do: {up}; \
          these do not: {down}"
     )
 }

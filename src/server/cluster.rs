@@ -50,7 +50,7 @@ impl FromStr for Listed {
             Ok(_) if address.len() > limits::PEER_ADDRESS_BYTES => "it is too long",
             Ok(_) => return Ok(Listed { name, address }),
         };
-        Err(wrong(&format!("the address needs a host and a port: {why}")))
+        Err(wrong(&format!("invalid address: {why}")))
     }
 }
 
@@ -58,9 +58,11 @@ impl FromStr for Listed {
 pub fn server_name(text: &str) -> Result<String, String> {
     match name::fold(text) {
         Some(name) if name == text => Ok(name),
-        _ => Err("a server's name is of a-z, 0-9, '.', '_' and '-', 32 at most, and begins with \
-                  a letter or a digit"
-            .to_owned()),
+        _ => Err(
+            "a server's name has 1 to 32 of a-z, 0-9, '.', '_' and '-', and begins with a letter \
+             or digit"
+                .to_owned(),
+        ),
     }
 }
 
@@ -75,7 +77,7 @@ pub fn parse_list(text: &str) -> Result<Vec<Listed>, String> {
     }
     if list.len() > limits::RAFT_VOTERS {
         let (count, most) = (list.len(), limits::RAFT_VOTERS);
-        return Err(format!("{count} servers are listed: {most} at most"));
+        return Err(format!("{count} servers are listed, the maximum is {most}"));
     }
     Ok(list)
 }
@@ -94,7 +96,7 @@ pub fn check_flags(options: &Options) -> Result<(), String> {
     if !options.cluster.iter().any(|listed| listed.name == *id) {
         let names: Vec<&str> = options.cluster.iter().map(|listed| listed.name.as_str()).collect();
         let names = names.join(", ");
-        return Err(format!("--id {id} is not in --cluster, which has {names}"));
+        return Err(format!("--id {id} is not in --cluster, which lists {names}"));
     }
     if options.cluster_secret_file.is_none() {
         return Err("--cluster needs --cluster-secret-file; make one with chatctl serve \
@@ -137,7 +139,7 @@ pub(super) fn client_address(
         let printable = address.bytes().all(|byte| byte.is_ascii_graphic());
         if !printable || address.len() > limits::PEER_ADDRESS_BYTES {
             return Err(Error::Cluster(
-                "--advertise must be HOST[:PORT] as clients reach this server".to_owned(),
+                "--advertise must be the HOST[:PORT] at which clients reach this server".to_owned(),
             ));
         }
         return Ok(address);
@@ -171,7 +173,7 @@ pub(super) fn listed_members(options: &Options, state: &HardState) -> Vec<Member
 pub(super) fn peer_address(state: &HardState, members: &[Member]) -> Result<Listen, Error> {
     let own = members.iter().find(|member| member.name == state.id);
     own.map_or("", |member| &member.address).parse().map_err(|error| {
-        Error::Cluster(format!("the peers' address of {} cannot be used: {error}", state.id))
+        Error::Cluster(format!("cannot use the peer address of {}: {error}", state.id))
     })
 }
 
@@ -187,7 +189,7 @@ pub(super) fn port_error(state: &HardState, listen: &Listen, error: &io::Error) 
 /// Reads the cluster's secret.
 pub(super) fn secret(options: &Options) -> Result<hmac::Key, Error> {
     let Some(file) = &options.cluster_secret_file else {
-        return Err(Error::Cluster("the peers' port needs --cluster-secret-file".to_owned()));
+        return Err(Error::Cluster("the peer port needs --cluster-secret-file".to_owned()));
     };
     secret::read(file).map_err(Error::Secret)
 }
@@ -249,9 +251,9 @@ pub(super) fn survives(servers: usize) -> String {
         more => format!("{more} failures"),
     };
     let hint = match servers {
-        1 => ": keep copies of its data directory",
-        even if even % 2 == 0 => ": no more than with one server less",
-        _ => "",
+        1 => ": keep copies of its data directory".to_owned(),
+        even if even % 2 == 0 => format!(": no more than a cluster of {}", even - 1),
+        _ => String::new(),
     };
     let plural = if servers == 1 { "server" } else { "servers" };
     format!("a cluster of {servers} {plural} survives {what}{hint}")
@@ -277,12 +279,12 @@ mod tests {
             ("=h:1", "a server's name"),
             ("A=h:1", "a server's name"),
             ("a b=h:1", "a server's name"),
-            ("a=", "a host and a port"),
-            ("a=:1", "a host and a port"),
-            ("a=h:0", "a host and a port"),
-            ("a=h:70000", "a host and a port"),
+            ("a=", "invalid address"),
+            ("a=:1", "invalid address"),
+            ("a=h:0", "invalid address"),
+            ("a=h:70000", "invalid address"),
             ("a=h:1,b=h:2,a=h:3", "a is listed twice"),
-            ("a=h:1,b=h:1,c=h:1,d=h:1,e=h:1,f=h:1,g=h:1,h=h:1,i=h:1,j=h:1", "9 at most"),
+            ("a=h:1,b=h:1,c=h:1,d=h:1,e=h:1,f=h:1,g=h:1,h=h:1,i=h:1,j=h:1", "the maximum is 9"),
         ] {
             let error = parse_list(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
@@ -298,9 +300,9 @@ mod tests {
     fn what_a_cluster_survives_is_said_for_every_size() {
         for (servers, expected) in [
             (1, "a cluster of 1 server survives no failure: keep copies of its data directory"),
-            (2, "a cluster of 2 servers survives no failure: no more than with one server less"),
+            (2, "a cluster of 2 servers survives no failure: no more than a cluster of 1"),
             (3, "a cluster of 3 servers survives one failure"),
-            (4, "a cluster of 4 servers survives one failure: no more than with one server less"),
+            (4, "a cluster of 4 servers survives one failure: no more than a cluster of 3"),
             (5, "a cluster of 5 servers survives 2 failures"),
         ] {
             assert_eq!(survives(servers), expected);

@@ -51,8 +51,8 @@ pub(super) fn set_aside(
 pub(super) fn tell(trace: Trace) {
     trace.error(
         "the log is damaged: this server neither votes nor acknowledges until the PRIMARY has \
-         restored it. Where a majority is damaged or gone there may be none: see DAMAGE in \
-         chatctl-serve(1)",
+         restored it. If a majority of the servers is damaged or lost, there may be no PRIMARY: \
+         see DAMAGE in chatctl-serve(1)",
     );
 }
 

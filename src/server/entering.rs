@@ -208,8 +208,8 @@ impl Entering<'_> {
         let path = operator_socket(self.directory.path());
         if let Err(error) = links.open_local(path.clone(), self.waiting.poll.registry()) {
             self.trace.warning(format_args!(
-                "no operator's socket at {}: {error}; chatctl status and chatctl members cannot use \
-                 --data-dir here",
+                "cannot open the operator's socket {}: {error}; chatctl status and chatctl \
+                 members do not work with --data-dir here",
                 path.display()
             ));
         }

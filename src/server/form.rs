@@ -82,7 +82,7 @@ impl<D: Disk> Former<D> {
     /// Waits until it is told, after a restart, where it stands in the cluster that let it in.
     pub fn join(disks: Disks<D>, with: &mut Means<'_>) -> Former<D> {
         with.tell_stage(Stage::Empty);
-        let line = "this server is not in its log yet: waiting for a member to send the rest";
+        let line = "the log does not name this server yet: waiting for a member to send the rest";
         with.tell(TraceLevel::Info, line.to_owned());
         Former::new(disks, None, with.now_ms)
     }
@@ -164,12 +164,13 @@ impl<D: Disk> Former<D> {
         let Some(cluster) = cluster.filter(|cluster| *cluster != [0; 16]) else { return Ok(None) };
         let members = chat::members_in(entry).unwrap_or_default();
         let Some(own) = standing::find(&members, with.own) else {
-            let line = format!("{name} admits another server than this one");
+            let line = format!("{name} sent a member list that does not include this server");
             with.tell(TraceLevel::Warning, line);
             return Ok(None);
         };
         if with.own.cluster != [0; 16] && with.own.cluster != cluster {
-            let line = format!("{name} admits this server to another cluster");
+            let line =
+                format!("{name} belongs to another cluster than this server's data directory");
             with.tell(TraceLevel::Warning, line);
             return Ok(None);
         }
@@ -215,9 +216,9 @@ impl<D: Disk> Former<D> {
         let address = own.map_or("HOST:PORT", |member| &member.address);
         let (other, id) = (&identity.name, &with.own.id);
         let line = format!(
-            "{other} has a cluster already, and this server is not in it: \"chatctl members add \
-             {id}={address}\" lets it in, \"chatctl members replace {id}\" in the place of an \
-             earlier {id}"
+            "{other} is in a cluster, and this server is not a member of it: run \"chatctl \
+             members add {id}={address}\" to add it, or \"chatctl members replace {id}\" if it \
+             replaces an earlier {id}"
         );
         with.tell(TraceLevel::Info, line);
         self.found.push(identity.name);
@@ -353,8 +354,8 @@ impl Means<'_> {
                 .map(|member| format!("{}={}", member.name, member.address))
                 .collect();
             return Err(Error::Cluster(format!(
-                "the data directory of {} has begun to form a cluster of {}: give that list with \
-                 --cluster, or remove the data directories of all its servers and start again",
+                "the data directory of {} belongs to a half-formed cluster of {}: give that list \
+                 with --cluster, or remove the data directories of all its servers and start again",
                 self.own.id,
                 list.join(",")
             )));

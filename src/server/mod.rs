@@ -136,9 +136,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Directory(error @ wal::data_dir::Error::InUse(_)) => {
-                write!(f, "{error}; stop that one, or name another directory with --data-dir")
+                write!(f, "{error}; stop that process, or give another directory with --data-dir")
             }
-            Error::Directory(error) => write!(f, "{error}; name another with --data-dir"),
+            Error::Directory(error) => write!(f, "{error}; give another directory with --data-dir"),
             Error::State(error) => write!(f, "{error}"),
             Error::Recover(error) => write!(f, "{error}"),
             Error::Listen(listen, error) => {
@@ -147,24 +147,24 @@ impl fmt::Display for Error {
             Error::System(what, error) => write!(f, "{what}: {error}"),
             Error::Disk(error) => write!(
                 f,
-                "the log could not be written: {error}; nothing unwritten was acknowledged: look \
-                 at the disk, then start again"
+                "cannot write the log: {error}; nothing unwritten was acknowledged. Check the \
+                 disk, then start again"
             ),
             Error::Poll(error) => write!(f, "waiting for events failed: {error}"),
             Error::Damaged(error) => write!(
                 f,
-                "the log is damaged: {error}; the other servers go on: start this one again, then \
-                 they restore it"
+                "the log is damaged: {error}; the other servers keep running: start this one \
+                 again, and they restore it"
             ),
             Error::Core(error) => write!(f, "{error}"),
             Error::Entry(error) => write!(f, "{error}"),
             Error::Cluster(error) => write!(f, "{error}"),
             Error::OldCopy { id, by } => write!(
                 f,
-                "the data directory is an old copy of {id}'s: {by} has met a later start of it, and \
-                 what was acknowledged since the copy was made is missing. server_state.txt marks it, \
-                 and no server starts on it: move it away, start {id} with an empty directory, and let that \
-                 in with chatctl members replace {id}"
+                "the data directory is an old copy: {by} has seen a later start of {id}, and \
+                 entries acknowledged after the copy was made are missing. It is marked in \
+                 server_state.txt, and no server starts on it: move it away, start {id} with an \
+                 empty directory, and run chatctl members replace {id}"
             ),
             Error::Secret(error) => write!(f, "{error}"),
         }

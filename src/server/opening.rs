@@ -136,7 +136,7 @@ impl Opener<'_> {
                     door.again_ms = 0;
                 }
                 Ok(_) => self.later(door, "the name has no address"),
-                Err(why) => self.later(door, &format!("the name cannot be looked up: {why}")),
+                Err(why) => self.later(door, &format!("cannot look up the name: {why}")),
             }
         }
     }
@@ -156,7 +156,7 @@ impl Opener<'_> {
         match opened {
             Ok(listeners) => {
                 if door.told.is_some() {
-                    self.trace.info(format_args!("listening at {} now", door.listen));
+                    self.trace.info(format_args!("now listening at {}", door.listen));
                 }
                 (door.listeners, door.is_open) = (listeners, true);
                 Ok(())
@@ -221,7 +221,7 @@ impl Opener<'_> {
         let now_ms = clock::monotonic_ms();
         for door in doors.iter_mut().filter(|door| door.slow_ms().is_some_and(|ms| ms <= now_ms)) {
             let seconds = limits::PEER_LOOKUP_SLOW_MS / 1000;
-            self.tell_why(door, &format!("looking up the name gave no answer for {seconds} s"));
+            self.tell_why(door, &format!("no answer to the look-up of the name for {seconds} s"));
         }
     }
 }

@@ -119,7 +119,7 @@ impl Server {
         self.wanted.behind.push((to, last));
         let name = self.links.mesh.name_of(to);
         self.trace.info(format_args!(
-            "catch-up of {name} begun: it lacks entries {first} to {last}, which are read from the \
+            "catch-up of {name} started: it lacks entries {first} to {last}, which are read from \
              disk"
         ));
     }

@@ -49,7 +49,8 @@ pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Sta
     if let Some(own) = { newest_first }.find_map(|list| find(list, state)) {
         if options.cluster_secret_file.is_none() {
             return Err(Error::Cluster(
-                "a server of a cluster needs --cluster-secret-file, the same as the others"
+                "a server of a cluster needs --cluster-secret-file, with the secret that the \
+                 others have"
                     .to_owned(),
             ));
         }
@@ -58,7 +59,7 @@ pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Sta
     let is_damaged = raft::is_damaged(state.copy);
     if known.was_member && !is_damaged {
         return Err(Error::Cluster(format!(
-            "{} was removed from the cluster: remove its data directory {directory} and let it in \
+            "{} was removed from the cluster: remove its data directory {directory} and add it \
              again with chatctl members add, or leave it stopped",
             state.id
         )));
@@ -67,14 +68,14 @@ pub fn of(options: &Options, state: &HardState, known: &Known<'_>) -> Result<Sta
     let lists_others = lists_others(options, state);
     match (is_alone, options.cluster.is_empty()) {
         (true, _) if lists_others => Err(Error::Cluster(format!(
-            "the data directory {directory} is of a server that is alone: start it with itself only \
-             in --cluster, and let the others in with chatctl members add"
+            "the data directory {directory} belongs to a single server: list only this server in \
+             --cluster, and add the others with chatctl members add"
         ))),
         (true, _) => Ok(Standing::Alone),
         (false, false) if lists_others => Ok(Standing::Joining),
         (false, _) => Err(Error::Cluster(format!(
-            "the log in {directory} does not name {} yet: start it with --cluster, which is to list \
-             itself and some members",
+            "the log in {directory} does not name {} yet: start it with --cluster, and list it \
+             there with at least one member",
             state.id
         ))),
     }

@@ -82,8 +82,8 @@ impl Notice {
         let wrong = |line| (TraceLevel::Error, line);
         match *self {
             Notice::Stepped { by_ms, followed: false } => wrong(format!(
-                "the wall clock was set {}: messages keep the time of before until the step has \
-                 lasted {} or the other servers' clocks confirm it; keep the clock with NTP",
+                "the wall clock was set {}: messages keep the old time until the step has lasted \
+                 {} or the other servers' clocks confirm it; run NTP on this server",
                 way(by_ms),
                 span(limits::CLOCK_STANDS_MS)
             )),
@@ -92,19 +92,23 @@ impl Notice {
                 way(by_ms)
             )),
             Notice::Followed { by_ms } => {
-                let line = format!("messages now follow the wall clock, set {} before", way(by_ms));
+                let line =
+                    format!("messages now follow the wall clock, which was set {}", way(by_ms));
                 (TraceLevel::Info, line)
             }
-            Notice::Undone => (TraceLevel::Info, "the wall clock is back from its step".to_owned()),
+            Notice::Undone => (
+                TraceLevel::Info,
+                "the wall clock agrees with the messages' times again".to_owned(),
+            ),
             Notice::AheadOfMedian(ms) => wrong(format!(
-                "the clock of this server is {} the median of the servers' clocks: messages get \
-                 the median's time; set this clock, and keep it with NTP",
+                "the clock of this server is {} the median of the servers' clocks: messages use \
+                 the median; set this clock and run NTP",
                 apart(ms)
             )),
             Notice::AheadOf(id, ms) => {
                 let line = format!(
-                    "the clock of this server is {} {}'s, and no third clock is heard to tell \
-                     which is right: keep both with NTP",
+                    "the clock of this server is {} {}'s, and there is no third clock to tell \
+                     which is right: run NTP on both",
                     apart(ms),
                     name_of(id)
                 );
@@ -114,8 +118,8 @@ impl Notice {
                 (TraceLevel::Info, "the clock of this server agrees with the others'".to_owned())
             }
             Notice::WentBack(ms) => wrong(format!(
-                "the last message was dated {} ahead of the time now: times go back by that once; \
-                 seq, not time, is the order",
+                "the last message is dated {} ahead of the current time: message times go back by \
+                 that once; messages are ordered by seq, not by time",
                 span(ms.unsigned_abs())
             )),
         }

@@ -481,19 +481,19 @@ impl Server {
         match state {
             SpareState::Failed(error) if !was_full => {
                 let line = format!(
-                    "no room for the next segment of the log: {error}; changes are refused with \
-                     disk-full until there is, what is stored can be read"
+                    "no disk space for the next log segment: {error}; changes are refused with \
+                     disk-full until there is space, reading works"
                 );
                 self.trace.tell(Line::of(TraceLevel::Error, "room", line));
             }
             SpareState::Ready if was_full => {
-                let line = "there is room for the log again";
+                let line = "there is disk space for the log again";
                 self.trace.tell(Line::of(TraceLevel::Info, "room", line));
             }
             _ => {}
         }
         if hands_over {
-            self.trace.warning("handing over to a server that has room");
+            self.trace.warning("handing over to a server that has disk space");
         }
     }
 

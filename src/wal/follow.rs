@@ -138,7 +138,7 @@ impl Follower {
 
     fn gap(&self, segment: u64, batch: u64) -> io::Error {
         let (file, wanted) = (segment_name(segment), self.batch + 1);
-        io::Error::other(format!("{file} goes on with batch {batch}, where batch {wanted} belongs"))
+        io::Error::other(format!("{file} continues with batch {batch}, expected batch {wanted}"))
     }
 }
 

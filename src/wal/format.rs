@@ -120,7 +120,10 @@ impl fmt::Display for BadHeader {
             BadHeader::CutOff => write!(f, "the file ends within the segment's header"),
             BadHeader::Magic => write!(f, "the segment's header does not begin with its magic"),
             BadHeader::Version(version) => {
-                write!(f, "the segment has format version {version}, this program {VERSION}")
+                write!(
+                    f,
+                    "the segment has format version {version}, this program reads version {VERSION}"
+                )
             }
             BadHeader::Checksum => write!(f, "the segment's header has a wrong checksum"),
         }

@@ -106,7 +106,7 @@ impl fmt::Display for Error {
             ),
             Error::Field(field) => write!(
                 f,
-                "the {field} for {FILE} is not up to {FIELD_BYTES} printable ASCII characters"
+                "the {field} for {FILE} must have at most {FIELD_BYTES} printable ASCII characters"
             ),
             Error::Io(error) if is_full(error) => {
                 write!(f, "{FILE}: {error}. Nothing is lost: make room, then start again")

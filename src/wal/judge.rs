@@ -252,7 +252,7 @@ fn read_chain(
         }
         let proof = match found.record {
             _ if segment.end_is_known && offset != segment.end => {
-                Some("the next segment follows records behind it".to_owned())
+                Some("the next segment shows that more records were here".to_owned())
             }
             Some((at, later)) => {
                 Some(format!("{file} has a record of the later batch {later} at byte {at}"))

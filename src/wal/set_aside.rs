@@ -110,7 +110,7 @@ fn shorten(disk: &mut impl Disk, number: u64, offset: u64) -> Result<String, Rec
     copy(disk, &header, &unfinished, offset).map_err(io_error(&unfinished))?;
     let line = rename(disk, number)?;
     disk.rename(&unfinished, &name).map_err(io_error(&unfinished))?;
-    Ok(format!("{line}, but for its first {offset} bytes"))
+    Ok(format!("{line}, except for its first {offset} bytes"))
 }
 
 /// Makes a file of the segment's full length that has what is before `offset`.

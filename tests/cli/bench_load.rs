@@ -198,7 +198,7 @@ fn so_many_redirects_are_followed_and_a_circle_of_them_ends_with_a_sentence() {
     });
     let (code, _, error) = run(&["bench-load", "--servers", &address]);
     assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("this server is not PRIMARY; give its address first"), "{error}");
+    assert!(error.contains("this server is not PRIMARY: put "), "{error}");
     assert_eq!(asked.load(Ordering::Relaxed), limits::REDIRECTS + 1);
 }
 

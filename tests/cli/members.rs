@@ -11,7 +11,7 @@ fn arguments_that_are_wrong_are_a_usage_error_that_says_what_is_right() {
         (&["members", "list", "a"], "list takes no NAME"),
         (&["members", "add"], "add needs the server's NAME"),
         (&["members", "add", "a"], "add needs NAME=HOST[:PORT]"),
-        (&["members", "add", "a="], "a host and a port"),
+        (&["members", "add", "a="], "invalid address"),
         (&["members", "add", "A=h:1"], "a server's name"),
         (&["members", "remove", "a=h:1"], "remove needs a NAME only"),
         (&["members", "replace", "b c"], "a server's name"),

@@ -54,7 +54,7 @@ fn what_one_server_has_goes_on_alone_under_a_new_cluster_id_and_the_old_is_kept(
     let before = fs::read(directory.join("server_state.txt")).unwrap();
     let (code, _, error) = said(&recover(&[], &directory, "yes\n"));
     assert_eq!(code, Some(2));
-    assert!(error.contains("Give --force if they are lost for good"), "{error}");
+    assert!(error.contains("if they are lost for good, give --force"), "{error}");
     let (code, out, error) = said(&recover(&["--force"], &directory, "no\n"));
     assert_eq!(code, Some(1));
     assert!(

@@ -199,7 +199,7 @@ fn a_server_cannot_rename_the_user_nor_promise_pages_for_ever() {
     (page.body, page.seq) = ("more".into(), world.cursor.expect("it is known"));
     say(&mut world, &page);
     assert_eq!(world.session.state(), State::Offline);
-    assert!(world.session.trouble().is_some_and(|why| why.contains("more to catch up with")));
+    assert!(world.session.trouble().is_some_and(|why| why.contains("more missed messages")));
 }
 
 /// Logged in again, and the answer to its `sync`, which has not arrived.

@@ -225,7 +225,7 @@ fn a_redirect_is_followed_at_once_and_a_circle_of_redirects_is_left() {
         world.cluster.primary = (world.link.as_ref().map_or(0, |link| link.server) + 1) % 3;
         world.carry_up(usize::MAX);
         world.carry_down(usize::MAX);
-        if world.session.trouble().is_some_and(|why| why.ends_with("redirects in a circle")) {
+        if world.session.trouble().is_some_and(|why| why.ends_with("redirects in circles")) {
             left_after.get_or_insert(world.connects.len());
         }
         world.pass_time(60_000);

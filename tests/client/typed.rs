@@ -70,7 +70,7 @@ fn a_failure_is_told_once_and_the_next_time_is_tried_again() {
         let saved = keeper.save(&typed(2));
         let trouble = saved.trouble.expect("it failed");
         assert!(
-            !saved.is_whole && trouble.starts_with("drafts and the input history"),
+            !saved.is_whole && trouble.starts_with("cannot save drafts and the input history"),
             "{trouble}"
         );
         let read = found(&disk);

@@ -96,7 +96,7 @@ fn a_script_can_send_or_discard_what_waits() {
         let mut command = server.client("alice");
         let (code, out, said) = told(&command.args(["--old", "send"]).args(arguments).run());
         assert_eq!(code, Some(0), "{arguments:?}: {out} {said}");
-        assert!(said.contains("2 messages") && said.contains("to be sent now"), "{said}");
+        assert!(said.contains("2 messages") && said.contains("sending now"), "{said}");
         let all = server.history("bob", "alice");
         assert_eq!(all[..2], ["one", "two"], "{arguments:?}: the older first");
     }
@@ -135,7 +135,7 @@ fn the_first_promise_to_send_names_its_limit() {
     let mut server = Server::start("old-promise");
     server.create("alice");
     server.kill();
-    let limit = "within a day (after that only with --old send)";
+    let limit = "(after a day, only with --old send)";
     let mut client = server.client_of(&server.address(), "alice", "alice", 1);
     let (code, _, said) = told(&client.args(["--send", "bob", "hi"]).run());
     assert!(code == Some(1) && said.contains(limit), "{said}");

@@ -100,7 +100,10 @@ fn with_two_of_three_killed_history_is_read_and_nothing_is_changed_until_all_hea
     for reads in [&["--history", "alice"][..], &["--inbox"], &["--list"]] {
         let (code, said) = super::chat::once(&cluster, "alice", 10, reads);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("(read-only): what ") && said.contains("is not shown"), "{said}");
+        assert!(
+            said.contains("(read-only): messages that ") && said.contains("are not shown"),
+            "{said}"
+        );
         assert!(said.contains("passwords and accounts may be out of date"), "{said}");
     }
     cluster.start_all();

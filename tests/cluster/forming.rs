@@ -127,7 +127,7 @@ fn a_client_that_comes_to_a_server_that_still_waits_is_turned_away_at_once() {
 
 #[test]
 fn clusters_of_one_and_two_say_what_they_survive_and_work() {
-    for (count, says) in [(1, "survives no failure"), (2, "no more than with one server less")] {
+    for (count, says) in [(1, "survives no failure"), (2, "no more than a cluster of 1")] {
         let mut cluster = Cluster::start("small", count, &[]);
         cluster.server(0).wait_for_trace(says);
         Talker::new(cluster.addresses(), "alice").send("alice", 1, "small");
@@ -223,7 +223,7 @@ fn flags_that_do_not_fit_the_directory_or_each_other_are_refused_with_what_to_do
     let flags = [["--cluster", &list], ["--id", "lone"]];
     let launch = cluster.launch(2).data_dir(&lone);
     let error = fails(flags.into_iter().fold(launch, Launch::set_flag));
-    assert!(error.contains("is of a server that is alone"), "{error}");
+    assert!(error.contains("belongs to a single server"), "{error}");
     // The rest has gone on all the time.
     cluster.restart(2);
     Talker::new(cluster.addresses(), "alice").send("alice", 2, "all are there");

@@ -87,11 +87,11 @@ fn a_wiped_server_is_refused_until_it_is_replaced_and_its_old_directory_from_the
     cluster.kill9(wiped);
     fs::rename(cluster.path(&name), cluster.path("old")).unwrap();
     let output = cluster.members(&others, &["replace", &name]);
-    refused(&output, "does not answer");
+    refused(&output, "cannot admit");
     let starting = cluster.spawn(wiped);
     starting.wait_for_trace("chatctl members replace");
     let said = cluster.members_ok(&others, &["replace", &name]);
-    assert!(said.contains("without a vote until it has caught up"), "{said}");
+    assert!(said.contains("it gets a vote when it has caught up"), "{said}");
     cluster.put(wiped, starting);
     cluster.wait_until_it_votes(&others, &name);
     conversation.wait_for(&cluster, 50);
@@ -177,7 +177,7 @@ fn a_server_that_is_removed_while_it_runs_says_so_and_does_not_start_again() {
     let gone = (primary + 1) % 3;
     cluster.members_ok(&[primary], &["remove", &name_of(gone)]);
     let mut left = cluster.take(gone);
-    left.wait_for_trace("the cluster has no server of this name");
+    left.wait_for_trace("the cluster has no server with this name");
     let mut alice = Talker::new(cluster.addresses(), "alice");
     alice.send("alice", 1, "goes on");
     left.kill9();
@@ -189,11 +189,11 @@ fn a_server_is_added_only_when_it_answers_and_only_with_a_directory_that_is_its_
     let a = cluster.spawn(0);
     cluster.put(0, a);
     let b = format!("b={}", cluster.peers()[1]);
-    refused(&cluster.members(&[0], &["add", &b]), "b does not answer a");
+    refused(&cluster.members(&[0], &["add", &b]), "a cannot admit b");
     let wrong = format!("b={}", cluster.peers()[0]);
     refused(&cluster.members(&[0], &["add", &wrong]), "a answers there");
-    refused(&cluster.members(&[0], &["add", "a=127.0.0.1:1"]), "a is a member already");
-    refused(&cluster.members(&[0], &["replace", "a"]), "it runs, and needs no replacement");
+    refused(&cluster.members(&[0], &["add", "a=127.0.0.1:1"]), "a is already a member");
+    refused(&cluster.members(&[0], &["replace", "a"]), "it is running and needs no replacement");
     // One of another cluster.
     let list = b.clone();
     let mut alone = cluster.launch(1).set_flag(["--cluster", &list]).start();
@@ -225,7 +225,7 @@ fn the_primary_is_killed_in_the_middle_of_changes_and_they_are_finished() {
     for place in 3..5 {
         conversation.wait_for(&cluster, 50);
         let starting = cluster.spawn(place);
-        starting.wait_for_trace("has a cluster already");
+        starting.wait_for_trace("is in a cluster, and");
         let primary = cluster.primary();
         let added = format!("{}={}", name_of(place), cluster.peers()[place]);
         cluster.members_ok(&[primary], &["add", &added]);

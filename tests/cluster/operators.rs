@@ -58,7 +58,7 @@ fn a_server_without_room_for_the_socket_warns_and_serves() {
     let home = TempDir::new("operator-long");
     let long = home.path().join("x".repeat(120));
     let server = Launch::on(&long).start();
-    server.wait_for_trace("warning lone: no operator's socket at");
+    server.wait_for_trace("warning lone: cannot open the operator's socket");
     server.create("alice").tell("alice", "is served");
     let refused = ask(&long, &["status"]);
     assert!(said(&refused).contains("too long for a socket"), "{}", said(&refused));
@@ -67,7 +67,7 @@ fn a_server_without_room_for_the_socket_warns_and_serves() {
     fs::create_dir(&other).unwrap();
     fs::write(other.join("operator.sock"), "somebody's file").unwrap();
     let server = Launch::on(&other).start();
-    server.wait_for_trace("no operator's socket at");
+    server.wait_for_trace("cannot open the operator's socket");
     drop(server);
     assert_eq!(fs::read_to_string(other.join("operator.sock")).unwrap(), "somebody's file");
 }

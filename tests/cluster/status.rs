@@ -48,7 +48,7 @@ fn every_server_has_a_row_wherever_one_asks() {
     let left = 3 - primary - gone;
     let output = status(&peers[left], &secret, &["--timeout-ms", "1000"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("no server is PRIMARY; 1 of 3 answer"));
+    assert!(text(&output.stderr).contains("no server is PRIMARY; 1 of 3 answered"));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn more_servers_than_are_asked_at_once_are_wrong_usage() {
     };
     let over = ask(limits::STATUS_SERVERS + 1);
     assert_eq!(over.status.code(), Some(2), "{over:?}");
-    let said = format!("{} servers at most", limits::STATUS_SERVERS);
+    let said = format!("at most {} servers", limits::STATUS_SERVERS);
     assert!(text(&over.stderr).contains(&said), "{over:?}");
     let most = ask(limits::STATUS_SERVERS);
     assert_eq!(most.status.code(), Some(1), "they are asked, and none answers: {most:?}");

@@ -158,10 +158,10 @@ fn broken_escapes_and_raw_controls_are_refused_anywhere() {
         (r"\u00é", hex),
         (r"\ud83d\u", hex),
         (r"\ud83d\ude0", hex),
-        ("\n", "the raw control 0x0a"),
-        ("a\tb", "the raw control 0x09"),
-        ("abcdefghijklmnopqrstuvwxyz\u{0}", "the raw control 0x00"),
-        ("\u{1f}", "the raw control 0x1f"),
+        ("\n", "the unescaped control character 0x0a"),
+        ("a\tb", "the unescaped control character 0x09"),
+        ("abcdefghijklmnopqrstuvwxyz\u{0}", "the unescaped control character 0x00"),
+        ("\u{1f}", "the unescaped control character 0x1f"),
     ];
     for (text, part) in texts {
         let quoted = format!(r#""{text}""#);
@@ -220,7 +220,7 @@ fn the_seventeenth_level_of_nesting_is_refused() {
 fn anything_after_the_object_is_refused() {
     for rest in ["x", "}", "{}", r#"{"cmd":"y"}"#, ",", "\u{0}", "\u{feff}", "\n\n1"] {
         let text = format!(r#"{{"cmd":"x"}}{rest}"#);
-        assert_bad(&[(&text, "something after the value")]);
+        assert_bad(&[(&text, "unexpected text after the value")]);
     }
 }
 

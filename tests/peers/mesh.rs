@@ -339,7 +339,7 @@ fn an_operator_on_this_machine_reaches_the_other_servers_through_this_one() {
     assert_eq!(answer_to(&mut net, &mut through), "unreachable nobody is there\n");
     let mut through = local(&mut net, Kind::Operator, "x");
     let none = answer_to(&mut net, &mut through);
-    assert_eq!(none, "unreachable the cluster has no server of this name\n");
+    assert_eq!(none, "unreachable the cluster has no server with this name\n");
 }
 
 #[test]

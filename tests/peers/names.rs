@@ -198,19 +198,17 @@ fn what_is_wrong_with_a_name_is_told_once_and_so_is_its_end() {
     net.routes[0] = None;
     net.answers.insert("h:1".into(), found(120_000, &[address_of(1)]));
     net.pass(PEER_LOOKUP_SLOW_MS + 20);
-    assert!(
-        net.told(0, "not connected to b at h:1: its name cannot be looked up: no answer for 2 s")
-    );
+    assert!(net.told(0, "not connected to b at h:1: cannot look up its name: no answer for 2 s"));
     net.pass(60_000);
     assert_eq!(net.lines[0].len(), 1, "{:?}", net.lines[0]);
     net.answers.insert("h:1".into(), fails(0));
     net.pass(60_000);
-    assert!(net.told(0, "not connected to b at h:1: its name cannot be looked up: no such name"));
+    assert!(net.told(0, "not connected to b at h:1: cannot look up its name: no such name"));
     net.pass(60_000);
     assert_eq!(net.lines[0].len(), 2, "{:?}", net.lines[0]);
     net.answers.remove("h:1");
     net.pass(2 * PEER_LOOKUP_AGAIN_MS);
-    assert!(net.told(0, "the address h:1 of b is 10.0.0.2:7263 now"), "{:?}", net.lines[0]);
+    assert!(net.told(0, "the address h:1 of b is now 10.0.0.2:7263"), "{:?}", net.lines[0]);
     assert!(net.connected(0, 1));
 }
 
@@ -241,7 +239,7 @@ fn whoever_answers_at_a_name_is_found_at_any_of_its_addresses() {
 #[test]
 fn it_is_said_why_nobody_answers_at_a_name() {
     for (answer, why) in [
-        (fails(0), "cannot be looked up: no such name"),
+        (fails(0), "cannot look up its name: no such name"),
         (found(60_000, &[address_of(1)]), "looking up its name timed out"),
         (found(0, &[elsewhere(2)]), "nobody is there"),
         (found(0, &[elsewhere(1)]), "timed out"),

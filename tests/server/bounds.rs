@@ -66,7 +66,7 @@ fn one_address_that_logs_in_nowhere_keeps_nobody_else_out() {
     flood[399].done(&ask("ping"));
     newcomer.done(&ask("login").src("alice").body(&password_of("alice")));
     alice.done(&ask("ping"));
-    server.wait_for_trace("connections that had not logged in, to make room for others, in 10 s");
+    server.wait_for_trace("connections without a login in 10 s, to make room for others");
 }
 
 #[test]

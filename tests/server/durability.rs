@@ -321,7 +321,7 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     launch(4_096).expect("a segment of 2,048 blocks fits").terminate();
     // No segment can be made at its full length: the server starts on a small one.
     let server = launch(100).unwrap_or_else(|ended| panic!("it starts: {ended:?}"));
-    server.wait_for_trace("no room for the next segment of the log");
+    server.wait_for_trace("no disk space for the next log segment");
     let create = ask("create").src("alice").body("a password");
     assert_eq!(code(&server.connect().request(&create)), "disk-full");
     drop(server);
@@ -364,7 +364,7 @@ fn on_a_full_disk_sends_are_refused_reads_and_deletions_go_on_and_it_heals() {
     assert_eq!(alice.done(&ask("delete_msgs").id(1)).limit, 1, "and deletions");
     alice.done(&ask("token"));
     small.free();
-    server.wait_for_trace("there is room for the log again");
+    server.wait_for_trace("there is disk space for the log again");
     let send = ask("send").to("alice").body("healed").id(refused + 2);
     assert_eq!(alice.refused(&send), "disk-full", "until the next ping");
     alice.done(&ask("ping"));

@@ -26,7 +26,7 @@ fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest(
     let late = world.connect(ip(2));
     let refusal = world.ask(late, &ask("resume").src("alice").body(&token));
     assert_eq!(code(&refusal), "rate-limited");
-    assert!(refusal.body.contains("3 sessions already"), "{}", refusal.body);
+    assert!(refusal.body.contains("already has 3 sessions"), "{}", refusal.body);
     assert!(!world.ask(late, &ask("login").src("alice").body(PASSWORD)).error);
     let told = world.read(keys[0]).expect("the session that was silent for longest is told");
     assert_eq!((told.cmd.as_ref(), code(&told).as_str()), ("error", "not-logged-in"));
@@ -94,6 +94,6 @@ fn sessions_of_one_ipv6_network_are_counted_together() {
     let third = world.connect(at("2001:db8::3"));
     let refusal = world.ask(third, &ask("login").src("alice").body(PASSWORD));
     assert_eq!(code(&refusal), "rate-limited");
-    assert!(refusal.body.contains("2001:db8::/64 has 2 sessions already"), "{}", refusal.body);
+    assert!(refusal.body.contains("2001:db8::/64 already has 2 sessions"), "{}", refusal.body);
     world.session(at("2001:db8:0:1::1"), "alice");
 }

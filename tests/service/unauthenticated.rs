@@ -42,8 +42,8 @@ fn one_network_holds_no_more_than_its_share_and_its_oldest_makes_way() {
     world.turn();
     assert!(world.service.client(keys[1]).is_none() && world.service.client(newcomer).is_some());
     world.pass(limits::COUNTED_MS);
-    let line = "closed 2 connections that had not logged in, to make room for others, in 10 s; the \
-                last came from 10.0.0.1";
+    let line = "closed 2 connections without a login in 10 s, to make room for others; the last \
+                was from 10.0.0.1";
     assert_eq!(world.lines, [line]);
 }
 

@@ -155,8 +155,8 @@ impl World {
         let Operator { change, asked, stubborn, .. } = &self.operators[place];
         // Where it had asked before, that may have been done without its being told.
         let is_so = match change.verb {
-            Verb::Add => why.contains("is a member already"),
-            Verb::Remove => why.contains("is no member"),
+            Verb::Add => why.contains("is already a member"),
+            Verb::Remove => why.contains("is not a member"),
             Verb::Replace => why.contains("there is nothing to replace"),
         };
         let (is_done, goes_on) = (*asked > 1 && is_so, *stubborn);

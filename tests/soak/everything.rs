@@ -120,7 +120,7 @@ fn soak(mut fleet: Fleet, seconds: u64, mut faults: Faults) {
     println!("{}", faults.operator.changes);
     println!("{outcome}");
     let noticed = (0..fleet.size())
-        .map(|place| fleet.stderr(place).matches("no room for the next segment").count());
+        .map(|place| fleet.stderr(place).matches("no disk space for the next log segment").count());
     println!("{} times a server said that its disk is full", noticed.sum::<usize>());
     println!("{} times one had no room to start", fleet.without_room());
     println!("{} times a chat had to hold messages back", outcome.problems.len());

@@ -19,7 +19,8 @@ const ASK_MS: &str = "5000";
 /// Fewer members than this are never left, where there were more.
 const FEWEST: usize = 3;
 /// Why a change may be refused under faults.
-const REASONS: [&str; 3] = ["does not answer", "would leave no majority", "nobody can take over"];
+const REASONS: [&str; 3] =
+    ["cannot admit", "there would be no majority", "no other server can take over"];
 
 /// What the operator has done.
 #[derive(Default)]
@@ -198,8 +199,8 @@ impl Operator {
 /// was not known. Only a PRIMARY that knows all that is committed says so.
 fn is_done(verb: Verb, error: &str) -> bool {
     error.contains(match verb {
-        Verb::Add => " is a member already",
-        Verb::Remove => " is no member; ",
+        Verb::Add => " is already a member",
+        Verb::Remove => " is not a member; ",
         Verb::Replace => "there is nothing to replace",
     })
 }

@@ -239,7 +239,7 @@ impl Cluster {
     /// Starts one that is empty, lets it in, and waits until it has a vote.
     pub fn let_in(&mut self, ask: &[usize], place: usize) {
         let starting = self.spawn(place);
-        starting.wait_for_trace("has a cluster already");
+        starting.wait_for_trace("is in a cluster, and");
         let name = name_of(place);
         let added = format!("{name}={}", self.peers[place]);
         self.members_ok(ask, &["add", &added]);

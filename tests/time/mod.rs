@@ -488,9 +488,9 @@ fn the_lines_say_what_happened_and_what_to_do() {
         (
             Notice::Stepped { by_ms: signed(YEARS), followed: false },
             TraceLevel::Error,
-            "the wall clock was set forward by 74 years: messages keep the time of before until \
-             the step has lasted 10 min or the other servers' clocks confirm it; keep the clock \
-             with NTP",
+            "the wall clock was set forward by 74 years: messages keep the old time until the \
+             step has lasted 10 min or the other servers' clocks confirm it; run NTP on this \
+             server",
         ),
         (
             Notice::Stepped { by_ms: -1_500, followed: true },
@@ -501,27 +501,27 @@ fn the_lines_say_what_happened_and_what_to_do() {
         (
             Notice::Followed { by_ms: 3 * hour },
             TraceLevel::Info,
-            "messages now follow the wall clock, set forward by 3 h before",
+            "messages now follow the wall clock, which was set forward by 3 h",
         ),
-        (Notice::Undone, TraceLevel::Info, "the wall clock is back from its step"),
+        (Notice::Undone, TraceLevel::Info, "the wall clock agrees with the messages' times again"),
         (
             Notice::AheadOfMedian(-50 * hour),
             TraceLevel::Error,
             "the clock of this server is 2 days behind the median of the servers' clocks: messages \
-             get the median's time; set this clock, and keep it with NTP",
+             use the median; set this clock and run NTP",
         ),
         (
             Notice::AheadOf(ServerId(2), hour),
             TraceLevel::Warning,
-            "the clock of this server is 60 min ahead of b's, and no third clock is heard to tell \
-             which is right: keep both with NTP",
+            "the clock of this server is 60 min ahead of b's, and there is no third clock to tell \
+             which is right: run NTP on both",
         ),
         (Notice::Agrees, TraceLevel::Info, "the clock of this server agrees with the others'"),
         (
             Notice::WentBack(signed(YEARS)),
             TraceLevel::Error,
-            "the last message was dated 74 years ahead of the time now: times go back by that \
-             once; seq, not time, is the order",
+            "the last message is dated 74 years ahead of the current time: message times go back \
+             by that once; messages are ordered by seq, not by time",
         ),
     ] {
         assert_eq!(notice.line(name), (level, line.to_owned()));

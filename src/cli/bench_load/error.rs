@@ -41,12 +41,12 @@ impl fmt::Display for Error {
             Error::Odd(name, what) => {
                 write!(f, "{name}: protocol error: {}", what.escape_debug())
             }
-            Error::Redirected(address) if address.is_empty() => {
-                f.write_str("this server is not PRIMARY, and names none")
-            }
+            Error::Redirected(address) if address.is_empty() => f.write_str(
+                "this server is not PRIMARY and knows no PRIMARY: try again in a moment",
+            ),
             Error::Redirected(address) => {
                 let address = address.escape_debug();
-                write!(f, "this server is not PRIMARY; give its address first: {address}")
+                write!(f, "this server is not PRIMARY: put {address} first in --servers")
             }
             Error::System(what, error) => write!(f, "{what}: {error}"),
             Error::NoProcess(pid) => write!(f, "no process {pid}"),

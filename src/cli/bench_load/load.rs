@@ -359,7 +359,7 @@ impl Tally {
         message: &Message,
         at_us: u64,
     ) -> Result<(), String> {
-        let made_us = track.in_flight.pop_front().ok_or("an answer that nobody asked for")?;
+        let made_us = track.in_flight.pop_front().ok_or("unexpected answer")?;
         let number = track.answered;
         track.answered += 1;
         if message.error {
@@ -371,7 +371,7 @@ impl Tally {
         }
         let found = message.msg_ids.iter().next().and_then(|text| self.ids.read(text));
         if found != Some((track.number, number)) {
-            return Err(format!("an answer out of order: {:?}", message.msg_ids));
+            return Err(format!("answer out of order: {:?}", message.msg_ids));
         }
         self.ledger.acknowledged(track.number, number);
         self.figures.acknowledged += 1;
@@ -390,7 +390,7 @@ impl Tally {
                 self.figures.delivering_us = at_us - self.start_us;
                 Ok(())
             }
-            _ => Err(format!("an unexpected push: {:?}", message.msg_ids)),
+            _ => Err(format!("unexpected push: {:?}", message.msg_ids)),
         }
     }
 }

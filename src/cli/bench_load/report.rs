@@ -86,7 +86,11 @@ impl Report<'_> {
             writeln!(out, "refused      {:>11}, the first: {text}", figures.refused)?;
         }
         if figures.disordered > 0 {
-            writeln!(out, "disordered   {:>11} pushes, doubled or late", figures.disordered)?;
+            writeln!(
+                out,
+                "disordered   {:>11} pushes, repeated or out of order",
+                figures.disordered
+            )?;
         }
         if figures.lagging > 0 {
             let times = figures.lagging;
@@ -228,15 +232,15 @@ fn rate(count: u64, us: u64) -> u64 {
 
 /// How it was measured.
 const METHOD: &str = "\
-Method: one process, one thread, one connection a client; each client keeps its sends in flight to
-the next client, which gets every message as a push (a lone client sends to a second, silent one).
-Latency: from a request's creation in the client to its answer's arrival there, in whole us, so it
-holds the time a request waits behind those in flight before it. Rates: from the first send to the
-last answer, or the last push; no warm-up is left out. Making accounts and reading histories is not
-in them. The history check pages through every client's whole history: an acknowledged message that
-is not once in its sender's and once in its receiver's, whole, is missing, doubled or damaged. On one
-machine this process and the server share its processors. Idle sessions ping before the load, as
-clients do that hear nothing: 1.5 to 2 s after the last answer; measured for as long as the load.";
+Method: one process, one thread, one connection per client. Each client keeps its sends in flight to
+the next client, which gets every message as a push (a single client sends to a second, silent one).
+Latency: from when the client creates a request until its answer arrives, in whole us; this includes
+the wait behind earlier requests in flight. Rates: from the first send to the last answer or push,
+including the warm-up, without creating accounts and reading histories. The history check reads every
+client's whole history: an acknowledged message must be once in its sender's and once in its
+receiver's, unchanged; otherwise it is missing, doubled or damaged. On one machine this process and
+the server share the processors. Idle sessions ping before the load, as clients do that hear nothing:
+1.5 to 2 s after the last answer. The pings are measured for as long as the load.";
 
 #[cfg(test)]
 mod tests {

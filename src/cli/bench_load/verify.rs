@@ -48,7 +48,7 @@ pub fn read_histories(
                     newest = newest.max(message.seq);
                 }
             })?;
-            let last = last.ok_or_else(|| wire.odd("a history without an end"))?;
+            let last = last.ok_or_else(|| wire.odd("the history does not end"))?;
             if last.error {
                 let body = last.body.into_owned();
                 return Err(Error::Refused("history", wire.name.clone(), body));
@@ -56,7 +56,7 @@ pub fn read_histories(
             match last.body.as_ref() {
                 "end" => break,
                 "more" if last.seq > cursor => cursor = last.seq,
-                _ => return Err(wire.odd("a history that does not go on")),
+                _ => return Err(wire.odd("the next page of the history does not advance")),
             }
         }
     }

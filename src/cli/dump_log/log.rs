@@ -55,8 +55,10 @@ impl Fault {
     }
 
     fn of_old_copy(by: &str) -> Fault {
-        let why =
-            format!("the directory is marked as an old copy: {by} has met a later start of it");
+        let why = format!(
+            "the directory is marked as an old copy: {by} has seen a later start of this \
+                 server"
+        );
         Fault { file: hard_state::FILE.to_owned(), offset: 0, why, is_damage: false }
     }
 }
@@ -213,7 +215,7 @@ impl Log {
                 false => take(index, term, payload),
                 true => {
                     let what = format!("{path} begins with entry {index}");
-                    Err(Error::failed(format!("{what}: all of a log is needed here")))
+                    Err(Error::failed(format!("{what}: this needs a complete log")))
                 }
             };
             match flow {
@@ -234,7 +236,9 @@ impl Log {
             (Some(Ok(())), _) => Ok(None),
             (None, Ok(examined)) => Ok(Some(examined)),
             (None, Err(fault)) => Err(match self.judge() {
-                Ok(_) => Error::failed(format!("{fault}: a server has written there; try again")),
+                Ok(_) => Error::failed(format!(
+                    "{fault}: a server wrote to the log meanwhile; try again"
+                )),
                 Err(fault) => self.faulty(&fault),
             }),
         }

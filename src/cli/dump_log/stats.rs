@@ -113,8 +113,8 @@ impl Stats {
             ("cut", self.tally.cut, "entries that were cut before they were committed"),
             ("void", dead.void, "entries that changed nothing"),
             ("unseen", dead.unseen, "messages that nobody can see any more"),
-            ("passed", dead.passed(), "read markers that have moved on"),
-            ("replaced", dead.replaced(), "passwords that were changed again"),
+            ("passed", dead.passed(), "read markers that later ones replaced"),
+            ("replaced", dead.replaced(), "passwords that later ones replaced"),
         ])
     }
 
@@ -123,7 +123,11 @@ impl Stats {
         let Examined { first_index: first, last_index: last, commit, .. } = self.examined;
         writeln!(out, "segments  {} of {} bytes", self.segments, self.segment_bytes)?;
         if self.replaced > 0 {
-            writeln!(out, "replaced  {} segments that do not count any more", self.replaced)?;
+            writeln!(
+                out,
+                "replaced  {} segments that recovery replaced and has not removed yet",
+                self.replaced
+            )?;
         }
         if self.fault.is_none() {
             writeln!(out, "entries   {first} to {last}, committed up to at least {commit}")?;

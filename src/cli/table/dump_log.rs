@@ -169,7 +169,8 @@ const FLAGS: &[Flag] = &[
 
 /// The folded name of an account.
 fn account(text: &str) -> Result<String, &'static str> {
-    name::fold(text).ok_or("no account can have that name")
+    name::fold(text)
+        .ok_or("use 1 to 32 of a-z, 0-9, '.', '_', '-', beginning with a letter or digit")
 }
 
 #[cfg(test)]

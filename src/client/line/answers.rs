@@ -64,7 +64,7 @@ impl Line {
                 }
                 self.printer.done("/status", false);
             }
-            Asked::ChangePassword => self.printer.notice("the password is changed"),
+            Asked::ChangePassword => self.printer.notice("password changed"),
             Asked::DeleteAccount => {
                 self.printer.notice("the account is deleted");
                 self.quitting = true;

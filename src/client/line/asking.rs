@@ -38,10 +38,10 @@ impl Asking {
         Some(match self {
             Asking::Nothing => return None,
             Asking::Login => "password: ",
-            Asking::OldPassword => "password now: ",
+            Asking::OldPassword => "current password: ",
             Asking::NewPassword { .. } => "new password: ",
             Asking::Again { .. } => "new password again: ",
-            Asking::ConfirmDelete => "delete the account for ever? its name: ",
+            Asking::ConfirmDelete => "delete the account for good? type its name: ",
             Asking::DeletePassword => "password: ",
         })
     }
@@ -56,7 +56,7 @@ impl Line {
     pub(super) fn start_asking(&mut self, asking: Asking) {
         match self.interactive {
             true => self.asking = asking,
-            false => self.problem("", "that needs a terminal, to ask for the password"),
+            false => self.problem("", "this command needs a terminal to ask for the password"),
         }
     }
 
@@ -83,7 +83,7 @@ impl Line {
     pub(super) fn on_asked_line(&mut self, driver: &mut Driver, now_ms: u64, line: &str) {
         let asking = std::mem::replace(&mut self.asking, Asking::Nothing);
         if asking.is_secret() && !(1..=limits::PASSWORD_BYTES).contains(&line.len()) {
-            return self.problem("", "a password has 1 to 1,024 bytes; nothing was done");
+            return self.problem("", "a password must have 1 to 1,024 bytes; nothing was done");
         }
         let line = line.to_string();
         match asking {
@@ -95,12 +95,14 @@ impl Line {
                 let request = Request::ChangePassword { old, new };
                 self.ask(driver, now_ms, request, Asked::ChangePassword);
             }
-            Asking::Again { .. } => self.problem("/passwd", "the two differ; nothing was changed"),
+            Asking::Again { .. } => {
+                self.problem("/passwd", "the passwords differ; nothing was changed")
+            }
             Asking::ConfirmDelete if line.trim() == self.me => {
                 self.asking = Asking::DeletePassword;
             }
             Asking::ConfirmDelete => {
-                self.problem("/account", "that is not its name; nothing was deleted");
+                self.problem("/account", "that is not the account's name; nothing was deleted");
             }
             Asking::DeletePassword => {
                 let request = Request::DeleteAccount { password: line };
@@ -112,7 +114,7 @@ impl Line {
 
 /// What else may help, to somebody who is new here.
 pub fn login_hint(refusal: &Refusal) -> Option<&'static str> {
-    (refusal.code == "wrong-credentials").then_some("chatctl chat --create makes a new account")
+    (refusal.code == "wrong-credentials").then_some("chatctl chat --create creates a new account")
 }
 
 /// Another password may help.

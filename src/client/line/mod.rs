@@ -18,7 +18,8 @@ use crate::protocol::id;
 pub use answers::{Conversation, conversations};
 use asking::Asking;
 
-const ONLY_THE_SCREEN: &str = "that is for the full screen: chatctl chat without --plain";
+const ONLY_THE_SCREEN: &str =
+    "this command needs the full screen: run chatctl chat without --plain";
 
 /// What an answer is awaited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +175,7 @@ impl Line {
         if self.interrupted && !cleared {
             self.quitting = true;
         } else if !cleared {
-            self.printer.notice("Ctrl-C again, Ctrl-D or /quit leaves");
+            self.printer.notice("press Ctrl-C again or Ctrl-D to quit");
         }
         self.interrupted = !cleared;
     }
@@ -184,7 +185,10 @@ impl Line {
         match command {
             Command::Send { to, text } => {
                 let Some(to) = to.or_else(|| self.current.clone()) else {
-                    return self.problem("", "to whom? /to NAME chooses, /msg NAME TEXT sends one");
+                    return self.problem(
+                        "",
+                        "no recipient: pick one with /to NAME, or use /msg NAME TEXT",
+                    );
                 };
                 self.send(driver, now_ms, vec![(to, text)]);
             }
@@ -198,11 +202,11 @@ impl Line {
                     self.unseen.remove(&name);
                     driver.session.mark_read(now_ms, &name, newest);
                 }
-                None => self.problem("/read", "whose messages? /read NAME"),
+                None => self.problem("/read", "no conversation is open: use /read NAME"),
             },
             Command::More => match self.more.take() {
                 Some((request, asked)) => self.ask(driver, now_ms, request, asked),
-                None => self.problem("/more", "there is no more to show"),
+                None => self.problem("/more", "nothing more to show"),
             },
             Command::Delete(which) => self.on_delete(driver, now_ms, which),
             Command::ChangePassword => self.start_asking(Asking::OldPassword),
@@ -247,7 +251,9 @@ impl Line {
             Ok(number) => {
                 self.asked.insert(number, asked);
             }
-            Err(_) => self.problem("", "too many requests wait for the server; try again later"),
+            Err(_) => {
+                self.problem("", "too many requests are waiting for the server; try again later")
+            }
         }
     }
 
@@ -285,10 +291,14 @@ impl Line {
                 let request = Request::DeleteMessages { ids: vec![id], to: String::new() };
                 self.ask(driver, now_ms, request, Asked::Delete);
             }
-            None if which == Which::Last => {
-                self.problem("/delete", "nothing was sent from here; /delete #SEQ deletes another")
-            }
-            None => self.problem("/delete", "that message was not shown here; /history shows it"),
+            None if which == Which::Last => self.problem(
+                "/delete",
+                "nothing was sent in this run; for other messages use /delete #SEQ",
+            ),
+            None => self.problem(
+                "/delete",
+                "that message was not shown in this run; show it with /history first",
+            ),
         }
     }
 
@@ -310,10 +320,10 @@ impl Line {
             }
             Old::Send => {
                 let count = driver.session.send_old(now_ms);
-                self.printer.notice(&format!("{} to be sent now", messages(count)));
+                self.printer.notice(&format!("sending {} now", messages(count)));
             }
             Old::Drop => match driver.drop_old() {
-                Ok(count) => self.printer.notice(&format!("{} given up", messages(count))),
+                Ok(count) => self.printer.notice(&format!("{} discarded", messages(count))),
                 Err(why) => self.problem("/waiting", &why.to_string()),
             },
         }

@@ -30,7 +30,7 @@ fn of_too_many_places_the_oldest_is_forgotten_and_all_others_can_be_deleted() {
     line.on_line(driver, 0, "/delete #1");
     assert_eq!((line.asked.len(), line.problems()), (1, 1));
     let told = String::from_utf8(line.printer.take()).expect("text");
-    assert!(told.contains("was not shown here"), "{told}");
+    assert!(told.contains("was not shown in this run"), "{told}");
     for kept in [2, most, most + 1] {
         line.on_line(driver, 0, &format!("/delete #{kept}"));
     }

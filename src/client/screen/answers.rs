@@ -30,7 +30,7 @@ impl Screen {
             Asked::Complete { text } => self.on_completion(&text, last),
             Asked::Delete { with, id } => self.on_deleted(&with, id, last.limit),
             Asked::Status => self.on_server_status(last),
-            Asked::ChangePassword => self.tell("the password is changed"),
+            Asked::ChangePassword => self.tell("password changed"),
             Asked::DeleteAccount => self.end = Some(End::AccountGone),
         }
     }

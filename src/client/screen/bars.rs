@@ -38,7 +38,7 @@ impl Screen {
             Loaded::Asked => " - loading",
             Loaded::From(_) if is_loading_older => " - loading older messages",
             Loaded::From(_) if !self.book.has_room(&talk.name) => {
-                " - older messages are not loaded: too many are"
+                " - older messages are not loaded: the limit is reached"
             }
             _ => "",
         });
@@ -138,16 +138,16 @@ impl Screen {
         }
         lines.push(String::new());
         if self.layers.question().is_some_and(|question| question.is_login()) {
-            lines.push(hint("Esc", "leaves"));
+            lines.push(hint("Esc", "quits"));
             return lines;
         }
         if count > 0 {
-            lines.push(hint("Alt-1 ... Alt-0", "open one of the list"));
+            lines.push(hint("Alt-1 ... Alt-0", "open one from the list"));
         }
         let hints = [
-            ("/to NAME", "begins one"),
-            ("/list", "shows who there is"),
-            ("/help", "shows all commands and keys"),
+            ("/to NAME", "starts one"),
+            ("/list", "lists all accounts"),
+            ("/help", "shows commands and keys"),
             ("/quit", "leaves"),
         ];
         lines.extend(hints.map(|(what, does)| hint(what, does)));

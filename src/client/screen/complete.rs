@@ -78,7 +78,7 @@ impl Screen {
         let names = last.body.split(',').filter(|name| !name.is_empty() && name.starts_with(&word));
         let candidates: Vec<String> = names.take(CANDIDATES).map(str::to_string).collect();
         if candidates.is_empty() {
-            return self.tell("no account begins so");
+            return self.tell("no account name begins with that");
         }
         candidates.iter().for_each(|name| self.people.note(name));
         self.offer(start, candidates);

@@ -78,7 +78,7 @@ impl Composer {
             key => match self.editor.on_key(key) {
                 Some(Edit::Submit(line)) => Want::Line(line),
                 Some(Edit::EndOfInput) => Want::Leave,
-                Some(Edit::Full) => Want::TellWrong("the text is as long as it can be"),
+                Some(Edit::Full) => Want::TellWrong("the text has reached its maximum length"),
                 _ => Want::Nothing,
             },
         }
@@ -136,9 +136,9 @@ impl Composer {
         };
         let more = match self.drafts.len() - 1 {
             0 => String::new(),
-            more => format!(" and for {more} more"),
+            more => format!(" and {more} more"),
         };
-        Some(format!("what is typed{to}{more}"))
+        Some(format!("the draft{to}{more}"))
     }
 
     /// What an earlier chat kept.

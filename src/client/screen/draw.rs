@@ -69,7 +69,7 @@ impl Screen {
         let (columns, rows) = self.size;
         let mut buffer = Buffer::new(columns, rows);
         if columns < LEAST.0 || rows < LEAST.1 {
-            buffer.put(0, 0, columns, "too small a window", Style::PLAIN);
+            buffer.put(0, 0, columns, "window too small", Style::PLAIN);
             let wishes = Wishes::none(self.drawn);
             return Frame { buffer, cursor: None, title: self.window_title(&wishes), wishes };
         }
@@ -246,7 +246,7 @@ impl Screen {
         if talk.entries.is_empty() {
             let text = match talk.loaded {
                 Loaded::All => "no messages yet",
-                _ if talk.exists == Some(false) => "nobody has this name",
+                _ if talk.exists == Some(false) => "no account has this name",
                 _ => "not loaded yet",
             };
             let end = pane.left + pane.columns;

@@ -29,7 +29,7 @@ impl Screen {
             Event::Sent { id, to, body, seq, time } => self.on_sent(id, to, body, seq, time),
             Event::Failed { draft, refusal } => self.on_failed(&draft, &refusal),
             Event::Held(refusal) => {
-                let text = format!("the server takes no messages now, they wait: {refusal}");
+                let text = format!("the server accepts no messages now, yours wait: {refusal}");
                 self.tell_cut_off(&text);
             }
             Event::Old { count, since_ms } => {
@@ -115,7 +115,7 @@ impl Screen {
             self.people.forget(&draft.to);
         }
         let unsure = match refusal.code.as_str() {
-            "id-expired" => "perhaps it was sent before; ",
+            "id-expired" => "it may have been sent already; ",
             _ => "",
         };
         talk.fail(draft.id, &format!("{unsure}{refusal}"));

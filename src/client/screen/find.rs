@@ -27,7 +27,7 @@ impl Screen {
         let found = last.as_ref().and_then(|last| last.found.clone());
         let found = found.filter(|(name, _)| *name == with).map(|(_, place)| place);
         let Some(text) = text.or(last.map(|last| last.text)) else {
-            return self.tell_wrong("search for what? /search TEXT");
+            return self.tell_wrong("no text to search for: use /search TEXT");
         };
         let newest = Place { seq: u64::MAX, local: u64::MAX };
         let before = self.layers.selected().or(found).unwrap_or(newest);
@@ -41,7 +41,7 @@ impl Screen {
     pub(super) fn search_on(&mut self) {
         match self.sought.is_some() {
             true => self.start_search(None),
-            false => self.tell("nothing was searched for: /search TEXT"),
+            false => self.tell("no search yet: use /search TEXT"),
         }
     }
 
@@ -63,12 +63,12 @@ impl Screen {
         match talk.loaded {
             Loaded::All => {
                 self.layers.close_search();
-                self.tell(&format!("{text} is in none of {count} older messages"));
+                self.tell(&format!("{text} not found in {count} older messages"));
             }
             _ if search.pages >= limits::SEARCH_PAGES || !self.book.has_room(&with) => {
                 self.layers.close_search();
                 self.tell_wrong(&format!(
-                    "{text} is in none of {count} messages, and more are not searched"
+                    "{text} not found in {count} messages; the search stopped"
                 ));
             }
             Loaded::From(_) => {
@@ -96,9 +96,9 @@ impl Screen {
         let keys = match self.layers.is_free() && self.composer.is_empty() {
             true => {
                 self.layers.select(place);
-                "n finds on, c copies the text, Esc leaves"
+                "n finds the next, c copies the text, Esc leaves"
             }
-            false => "/search finds on",
+            false => "/search finds the next",
         };
         if let Some(sought) = &mut self.sought {
             sought.found = Some((with, place));

@@ -11,20 +11,20 @@ use super::types::{Action, End};
 /// named in a line of their own.
 pub const KEYS: &[(&str, &str)] = &[
     ("Alt-1 ... Alt-0", "open the first to the tenth conversation of the list"),
-    ("Ctrl-N, Ctrl-P", "the next, the previous conversation"),
-    ("Alt-A", "the next conversation with something unread"),
-    ("PgUp, PgDn, wheel", "scroll; older messages are loaded as they are reached"),
-    ("Alt-<, Alt->", "to the oldest message that is loaded, to the newest"),
-    ("Enter", "send; a pasted line end never does"),
-    ("Alt-Enter", "begin another line"),
-    ("Tab, Shift-Tab", "complete a command or a name; the one before"),
-    ("Up, Down", "what was typed before (or between the lines of a text)"),
-    ("Alt-Up, Alt-Down", "select a message: c copies its text, C its id, d deletes, r takes it up"),
-    ("Esc", "leave what is open; stop a search"),
+    ("Ctrl-N, Ctrl-P", "next conversation, previous conversation"),
+    ("Alt-A", "next conversation with unread messages"),
+    ("PgUp, PgDn, wheel", "scroll; older messages load as you reach them"),
+    ("Alt-<, Alt->", "go to the oldest loaded message, to the newest"),
+    ("Enter", "send; line ends in pasted text do not send"),
+    ("Alt-Enter", "start a new line"),
+    ("Tab, Shift-Tab", "complete a command or name; previous completion"),
+    ("Up, Down", "earlier input (or move between the lines of a text)"),
+    ("Alt-Up, Alt-Down", "select a message: c copies its text, C its id, d deletes, r reuses it"),
+    ("Esc", "close what is open; stop a search"),
     ("Ctrl-L", "erase and redraw the screen"),
-    ("Ctrl-Z", "stop; fg goes on"),
-    ("Ctrl-C", "clear what is typed; twice on an empty line: leave"),
-    ("Ctrl-A E B F K U W Y", "move, cut and bring back, as in emacs"),
+    ("Ctrl-Z", "suspend; fg resumes"),
+    ("Ctrl-C", "clear the input; twice on an empty line: quit"),
+    ("Ctrl-A E B F K U W Y", "move, cut and paste, as in emacs"),
 ];
 
 impl Screen {
@@ -107,9 +107,8 @@ impl Screen {
 
     fn ask_to_leave(&mut self) {
         self.composer.is_warned = true;
-        let lost = self.composer.lost().map(|lost| format!("leave without {lost}?"));
-        let question = lost.unwrap_or_else(|| "leave?".to_string());
-        let question = format!("{question} Ctrl-C again does, any other key stays");
+        let lost = self.composer.lost().map(|lost| format!("lose {lost}? ")).unwrap_or_default();
+        let question = format!("{lost}press Ctrl-C again to quit, any other key to stay");
         self.layers.open(Layer::Confirm(Confirm::Leave { question }));
     }
 
@@ -118,7 +117,7 @@ impl Screen {
         match self.composer.lost().filter(|_| !self.composer.is_warned) {
             Some(lost) => {
                 self.composer.is_warned = true;
-                self.tell_wrong(&format!("{lost} is not sent; leaving once more loses it"));
+                self.tell_wrong(&format!("{lost} would be lost; quit again to confirm"));
             }
             None => self.end = Some(End::Left),
         }
@@ -128,7 +127,7 @@ impl Screen {
         let place = (digit as usize - '0' as usize + 9) % 10;
         match self.book.all().get(place).map(|talk| talk.name.clone()) {
             Some(name) => self.switch_to(&name),
-            None => self.tell("the list is not so long"),
+            None => self.tell("the list is shorter than that"),
         }
     }
 

@@ -40,13 +40,15 @@ impl Screen {
                 }
                 None => {
                     self.composer.replace(line.to_string());
-                    self.tell_wrong("to whom? /to NAME or Alt-1 chooses, /msg NAME TEXT sends one");
+                    self.tell_wrong(
+                        "no recipient: pick one with /to NAME or Alt-1, or use /msg NAME TEXT",
+                    );
                 }
             },
             Command::To(name) | Command::Open(name) => self.switch_to(&name),
             Command::Close(name) => match self.or_current(name) {
                 Some(name) => self.on_close(&name),
-                None => self.tell_wrong("no conversation is open: /close NAME"),
+                None => self.tell_wrong("no conversation is open: use /close NAME"),
             },
             Command::Move(number) => self.on_move(number),
             Command::History { with, .. } => match self.or_current(with) {
@@ -54,7 +56,7 @@ impl Screen {
                     self.switch_to(&name);
                     self.scroll(true, self.drawn.rows);
                 }
-                None => self.tell_wrong("whose messages? /history NAME"),
+                None => self.tell_wrong("no conversation is open: use /history NAME"),
             },
             Command::More => self.scroll(true, self.drawn.rows),
             Command::Inbox => self.pick(Source::Inbox, String::new()),
@@ -62,11 +64,11 @@ impl Screen {
             Command::Who { pattern } => self.pick(Source::Who, pattern),
             Command::Read(name) => match self.or_current(name) {
                 Some(name) => self.on_read_all(&name),
-                None => self.tell_wrong("whose messages? /read NAME"),
+                None => self.tell_wrong("no conversation is open: use /read NAME"),
             },
             Command::Mute(name) => match self.or_current(name) {
                 Some(name) => self.on_mute(name),
-                None => self.tell_wrong("mute whom? /mute NAME"),
+                None => self.tell_wrong("no conversation is open: use /mute NAME"),
             },
             Command::Delete(which) => self.on_delete(which),
             Command::Search(text) => self.start_search(text),
@@ -98,23 +100,26 @@ impl Screen {
             return self.tell_wrong(&format!("there is no conversation with {name} in the list"));
         };
         if talk.is_waiting() {
-            let why = format!("a message to {name} waits to be sent; close it after that");
+            let why =
+                format!("a message to {name} is not sent yet; close the conversation after that");
             return self.tell_wrong(&why);
         }
         if self.book.is_current(name) {
             self.composer.switch(name, "");
         }
         self.book.close(name);
-        self.tell(&format!("{name} is closed until a new message or /to {name}"));
+        self.tell(&format!(
+            "{name} is hidden until a new message arrives; /to {name} shows it again"
+        ));
     }
 
     fn on_move(&mut self, number: usize) {
         match self.book.place(number - 1) {
             Some(at) if at + 1 < number => {
-                self.tell(&format!("at the end: it is number {}", at + 1))
+                self.tell(&format!("the list is shorter: moved to place {}", at + 1))
             }
             Some(_) => {}
-            None => self.tell_wrong("no conversation is open; /to NAME opens one"),
+            None => self.tell_wrong("no conversation is open: open one with /to NAME"),
         }
     }
 
@@ -126,14 +131,14 @@ impl Screen {
             let most = limits::MUTED_NAMES;
             return self.tell_wrong(&format!("{most} names are muted; unmute one first"));
         }
-        self.tell(&format!("{name} is muted until /mute {name}"));
+        self.tell(&format!("{name} is muted; /mute {name} again unmutes"));
         self.people.muted.insert(name);
     }
 
     fn on_delete(&mut self, which: Which) {
         let found = match which {
             Which::Last if self.status.waiting > 0 => {
-                let why = "the last one waits to be sent; it can be deleted after that";
+                let why = "the last message is not sent yet: delete it once it is sent";
                 return self.tell_wrong(why);
             }
             Which::Last => self.last_sent.clone(),
@@ -145,7 +150,7 @@ impl Screen {
             }),
         };
         let Some((with, id)) = found else {
-            return self.tell_wrong("there is no such message; Alt-Up selects one");
+            return self.tell_wrong("no such message; select one with Alt-Up");
         };
         let talk = self.book.get(&with);
         let entry = talk.and_then(|talk| talk.entries.iter().find(|entry| entry.id == id));
@@ -223,17 +228,17 @@ impl Screen {
         };
         let mut lines: Vec<String> = old.map(line).collect();
         if !lines.is_empty() {
-            lines.insert(0, "For more than a day, and not sent unasked:".to_string());
-            let what_to_do = "/waiting send sends them, /waiting drop gives them up";
+            lines.insert(0, "Waiting for more than a day, not sent until you say so:".to_string());
+            let what_to_do = "/waiting send sends them, /waiting drop discards them";
             lines.extend(["", what_to_do, ""].map(str::to_string));
         }
         let mut young = young.map(line).peekable();
         if young.peek().is_some() {
-            lines.push("To be sent as soon as a server takes them:".to_string());
+            lines.push("Sent as soon as a server accepts them:".to_string());
             lines.extend(young);
         }
         match lines.is_empty() {
-            true => self.tell("nothing waits to be sent"),
+            true => self.tell("no messages are waiting to be sent"),
             false => self.show_lines("waiting", lines),
         }
     }

@@ -139,7 +139,7 @@ impl Screen {
         self.layers.close_panes();
         match self.composer.is_empty() {
             true => self.composer.replace(text),
-            false => self.tell_wrong("something else is typed already"),
+            false => self.tell_wrong("the input is not empty: send or clear it first"),
         }
     }
 
@@ -151,7 +151,7 @@ impl Screen {
                 let with = self.book.current().unwrap_or_default().to_string();
                 self.ask_to_delete(with, id, mine);
             }
-            Fate::Waiting => self.tell_wrong("it waits to be sent; it can be deleted after that"),
+            Fate::Waiting => self.tell_wrong("not sent yet: delete it once it is sent"),
             Fate::Failed(_) => {
                 self.book.shown_mut().map(|talk| talk.remove(place));
                 self.layers.close_panes();
@@ -161,8 +161,8 @@ impl Screen {
 
     pub(super) fn ask_to_delete(&mut self, with: String, id: u128, mine: bool) {
         let question = match mine {
-            true => "take this message back, from both sides? y does, any other key does not",
-            false => "remove this message from your side? y does, any other key does not",
+            true => "delete this message for both of you? y deletes it, any other key keeps it",
+            false => "delete this message on your side? y deletes it, any other key keeps it",
         };
         let talk = self.book.get(&with);
         let entry = talk.and_then(|talk| talk.entries.iter().find(|entry| entry.id == id));

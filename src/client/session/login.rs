@@ -74,7 +74,7 @@ impl Session {
 
     pub(super) fn on_login(&mut self, now_ms: u64, kind: LoginKind, message: &Message<'_>) {
         if !message.to.is_empty() && message.to != self.login.user.as_str() {
-            return self.leave(now_ms, "has logged in another account than the one asked for");
+            return self.leave(now_ms, "logged in another account");
         }
         let Some(link) = self.phase.link_mut() else { return };
         let watch_is_due = !self.watched.is_empty();
@@ -119,7 +119,7 @@ impl Session {
         if self.is_logging_in_again() {
             self.on_allowed(Some(&refusal));
             // The connection is logged out now; a new one logs in with the token.
-            return self.leave(now_ms, "has refused the password");
+            return self.leave(now_ms, "refused the password");
         }
         if refusal.is_passing() {
             let why = format!("refused the login for now: {refusal}");

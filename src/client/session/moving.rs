@@ -59,8 +59,8 @@ impl Route {
         let leaves = address::is_near(from) && !address::is_near(primary);
         if leaves && !planted(Mutant::RedirectAnywhere) {
             return Err(format!(
-                "{from} names {primary} as PRIMARY, which is not on this machine: add {primary} to \
-                 --servers, or a tunnel to it"
+                "{from} names {primary} as PRIMARY, which is not on this machine: add it, or a \
+                 tunnel to it, to --servers"
             ));
         }
         self.servers.iter().position(|server| address::same(server, primary)).ok_or_else(|| {
@@ -145,7 +145,7 @@ impl Session {
         self.route.redirects += 1;
         if self.route.redirects > limits::REDIRECTS {
             self.route.redirects = 0;
-            return self.leave(now_ms, "redirects in a circle");
+            return self.leave(now_ms, "redirects in circles");
         }
         let from = self.route.address.clone();
         self.move_on(now_ms, &from, &message.to);

@@ -63,7 +63,7 @@ impl Session {
             Some(PendingKind::Request { .. }) if link.frames.len() < limits::HISTORY_PAGE => {
                 link.frames.push(message);
             }
-            _ => self.leave(now_ms, "sent a reply that nobody asked for"),
+            _ => self.leave(now_ms, "sent an unexpected reply"),
         }
     }
 
@@ -71,7 +71,7 @@ impl Session {
     fn on_reply(&mut self, now_ms: u64, message: Message<'static>) {
         let Some(link) = self.phase.link_mut() else { return };
         let Some(oldest) = link.pending.pop_front() else {
-            return self.leave(now_ms, "sent a reply that nobody asked for");
+            return self.leave(now_ms, "sent an unexpected reply");
         };
         if !matches!(oldest.kind, PendingKind::Login(_)) {
             // A login takes long on purpose.
@@ -81,7 +81,7 @@ impl Session {
         let refusal = message.error.then(|| Refusal::of(&message.body));
         if refusal.as_ref().is_some_and(|refusal| refusal.code == "not-logged-in") {
             // Another session has changed the password, or the login is too old.
-            return self.leave(now_ms, "has ended the session");
+            return self.leave(now_ms, "ended the session");
         }
         match oldest.kind {
             PendingKind::Login(kind) => match refusal {

@@ -134,7 +134,7 @@ impl Session {
             let progress = Progress::Ready { at: 0 };
             self.requests.all.push_back(Waiting { number, request, progress, refusals: 0 });
         } else {
-            let result = Err(Refusal::new("too-long", "that is more than a request can hold"));
+            let result = Err(Refusal::new("too-long", "the request is too long"));
             self.event(Event::Answer { number, result });
         }
         self.settle(now_ms);
@@ -196,7 +196,8 @@ impl Session {
         for mut waiting in std::mem::take(&mut self.requests.all) {
             let unsure = waiting.progress == Progress::Asked;
             if unsure && waiting.request.needs_password().is_some() {
-                let text = "the connection was lost before the answer: it may have happened or not";
+                let text =
+                    "connection lost before the answer: the change may or may not have been made";
                 let result = Err(Refusal::new("outcome-unknown", text));
                 self.event(Event::Answer { number: waiting.number, result });
                 continue;

@@ -171,14 +171,14 @@ impl Session {
         if let Some(refusal) = refusal {
             // The cursor stays, whatever the code: another server may know it, and without it
             // messages would be passed over.
-            let why = format!("refused to catch up: {refusal}");
+            let why = format!("refused to send missed messages: {refusal}");
             return self.leave(now_ms, &why);
         }
         let Some(online) = self.phase.online_mut() else { return };
         let has_more = message.body == "more";
         let missed = online.sync.missed();
         if has_more && matches!(online.sync, Sync::Running { from, .. } if message.seq <= from) {
-            return self.leave(now_ms, "says there is more to catch up with, and sends nothing");
+            return self.leave(now_ms, "says there are more missed messages but sends none");
         }
         self.seen.move_to(message.seq);
         let is_at_end = !has_more && missed <= self.seen.cursor.unwrap_or(0);

@@ -98,7 +98,7 @@ impl Refusal {
 
     /// The kept token has expired, and there is no password.
     pub fn void_login() -> Refusal {
-        Refusal::new("bad-token", "the kept login is too old, or the password was changed")
+        Refusal::new("bad-token", "the saved login has expired, or the password was changed")
     }
 
     /// Reads `code: sentence`.

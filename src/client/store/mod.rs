@@ -67,12 +67,14 @@ impl std::fmt::Display for Error {
         match self {
             Error::Io { doing, path, error } => write!(
                 out,
-                "cannot {doing} {}: {error}; make room or give another place with --state-dir",
+                "cannot {doing} {}: {error}; check permissions and disk space, or give another \
+                 directory with --state-dir",
                 path.display()
             ),
             Error::NoPlace(path) => write!(
                 out,
-                "{} clients of this account run already with {}; end one or use another --state-dir",
+                "{} clients of this account are running with {} already; quit one or give another \
+                 --state-dir",
                 limits::CLIENT_SLOTS,
                 path.display()
             ),
@@ -277,7 +279,7 @@ fn make_dir(path: &Path) -> Result<(), Error> {
     let above = above.unwrap_or(Path::new("."));
     make_dir(above)?;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(io_error("make the folder", path))?;
+    made.map_err(io_error("create the directory", path))?;
     sys::file::sync_dir(above).map_err(io_error("sync", above))
 }
 
@@ -285,7 +287,7 @@ fn make_dir(path: &Path) -> Result<(), Error> {
 fn keep_others_from(path: &Path) -> Result<(), Error> {
     match fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io_error("keep others from", path)(error))
+            Err(io_error("set the permissions of", path)(error))
         }
         _ => Ok(()),
     }

@@ -173,9 +173,8 @@ impl<D: Disk> Keeper<D> {
                     (self.written, is_whole) = (None, false);
                     let _ = self.disk.remove(&self.new);
                     let is_told = std::mem::replace(&mut self.is_told, true);
-                    trouble = (!is_told && !is_read_only(&error)).then(|| {
-                        format!("drafts and the input history are not kept on the disk: {error}")
-                    });
+                    trouble = (!is_told && !is_read_only(&error))
+                        .then(|| format!("cannot save drafts and the input history: {error}"));
                 }
             }
         }

@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
     pub fn expect_end(&mut self) -> Result<()> {
         match self.peek_token() {
             None => Ok(()),
-            Some(_) => Err(self.error("there is something after the value")),
+            Some(_) => Err(self.error("unexpected text after the value")),
         }
     }
 
@@ -139,7 +139,8 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Some(control) => {
-                    let what = format!("a string has the raw control 0x{control:02x}");
+                    let what =
+                        format!("a string has the unescaped control character 0x{control:02x}");
                     return Err(self.error(&what));
                 }
                 None => return Err(self.error("the text ends inside a string")),

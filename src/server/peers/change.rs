@@ -56,14 +56,15 @@ impl Change {
         let known = members.iter().find(|member| member.name == *name);
         match (self.verb, known) {
             (Verb::Add, Some(member)) => {
-                Err(format!("{name} is a member already, at {}", member.address))
+                Err(format!("{name} is already a member, at {}", member.address))
             }
             (Verb::Add, None) if self.address.is_empty() => {
                 Err(format!("the address of {name} is missing: give NAME=HOST[:PORT]"))
             }
-            (Verb::Add, None) if members.len() >= RAFT_VOTERS => {
-                Err(format!("there are {} servers, {RAFT_VOTERS} at most", members.len()))
-            }
+            (Verb::Add, None) if members.len() >= RAFT_VOTERS => Err(format!(
+                "the cluster has {} servers, the maximum is {RAFT_VOTERS}",
+                members.len()
+            )),
             (Verb::Add, None) => Ok(Some(self.address.clone())),
             (_, None) => {
                 let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
@@ -72,7 +73,9 @@ impl Change {
             (Verb::Remove, Some(member)) => {
                 let voters = members.iter().filter(|other| other.votes).count();
                 match member.votes && voters == 1 {
-                    true => Err(format!("{name} is the last server with a vote")),
+                    true => {
+                        Err(format!("{name} is the last server with a vote and cannot be removed"))
+                    }
                     false => Ok(None),
                 }
             }
@@ -134,7 +137,7 @@ mod tests {
     fn what_cannot_be_is_refused_with_the_reason() {
         let members = [member("a", 1, true), member("b", 2, false)];
         for (change, what) in [
-            (change(Verb::Add, "b", "x:1"), "b is a member already, at b:1"),
+            (change(Verb::Add, "b", "x:1"), "b is already a member, at b:1"),
             (change(Verb::Add, "c", ""), "the address of c is missing"),
             (change(Verb::Remove, "c", ""), "c is not a member; the members are a, b"),
             (change(Verb::Replace, "c", "c:1"), "c is not a member"),
@@ -149,6 +152,6 @@ mod tests {
         let full: Vec<Member> =
             (1..=9).map(|number| member(&format!("s{number}"), number, true)).collect();
         let error = change(Verb::Add, "t", "t:1").asks_at(&full).unwrap_err();
-        assert!(error.contains("9 at most"), "{error}");
+        assert!(error.contains("the maximum is 9"), "{error}");
     }
 }

@@ -195,12 +195,13 @@ impl Forming {
         let same_list =
             members.len() == mesh.members().len() && members.iter().zip(mesh.members()).all(agrees);
         if place_of(from) != 0 || !same_list {
-            return Err(format!("{name} offers a first entry with other servers than --cluster"));
+            return Err(format!("{name} offers a first entry whose servers differ from --cluster"));
         }
         if own != [0; 16] || (self.cluster != [0; 16] && self.cluster != cluster) {
             return Err(format!(
-                "{name} offers the first entry of another cluster than that of this directory; if \
-                 no cluster was formed before, remove all servers' data directories and start again"
+                "{name} offers the first entry of another cluster than this data directory's; if \
+                 no cluster was formed before, remove the data directories of all servers and \
+                 start again"
             ));
         }
         Ok(Some(cluster))

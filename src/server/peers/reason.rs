@@ -84,21 +84,22 @@ impl fmt::Display for Reason {
             Reason::Cluster => "wrong cluster: its data directory belongs to another cluster",
             Reason::Id => "wrong id: another server answers at this address; compare --cluster",
             Reason::Stranger => {
-                "wrong id: the cluster has no server of this name; add it with chatctl members add"
+                "wrong id: the cluster has no server with this name; add it with chatctl members \
+                 add"
             }
             Reason::Incarnation => {
                 "wrong incarnation: its data directory is not the one that the cluster was formed \
-                 with; restore that one, or let this one in with chatctl members replace"
+                 with; restore that one, or admit this one with chatctl members replace"
             }
             Reason::Code => "wrong code: a frame was changed in transit",
             Reason::Sequence => "wrong sequence: a frame is missing or repeated",
             Reason::Replaced => "a newer connection replaced it",
             Reason::Silence => "silent for too long",
-            Reason::Stopping => "the server stops",
+            Reason::Stopping => "the server is stopping",
             Reason::Crowded => "too many connections",
             Reason::OldCopy => {
-                "old copy: its data directory was copied or rolled back, and lacks a later start \
-                 that is known; move it away, start with an empty one, and run chatctl members \
+                "old copy: its data directory was copied or rolled back, and a later start of it \
+                 is already known; move it away, start with an empty one, and run chatctl members \
                  replace"
             }
         })

@@ -29,7 +29,7 @@ impl fmt::Display for Error {
         match self {
             Error::Io(path, error) if error.kind() == io::ErrorKind::AlreadyExists => write!(
                 f,
-                "{}: a file is there already; it is left alone: name another one",
+                "{} exists already and was not changed: give another file name",
                 path.display()
             ),
             Error::Io(path, error) => write!(f, "the secret file {}: {error}", path.display()),
@@ -39,8 +39,8 @@ impl fmt::Display for Error {
             }
             Error::Malformed(path) => write!(
                 f,
-                "the secret file {} is not of 64 hexadecimal digits; make one with chatctl serve \
-                 --new-secret FILE",
+                "the secret file {} does not have 64 hexadecimal digits; make one with chatctl \
+                 serve --new-secret FILE",
                 path.display()
             ),
         }
@@ -119,7 +119,7 @@ mod tests {
         let expected = hmac::Key::new(&secret).mac(b"x");
         assert_eq!(read(&place.0).unwrap().mac(b"x"), expected);
         let error = make(&place.0).unwrap_err().to_string();
-        assert!(error.contains("left alone"), "{error}");
+        assert!(error.contains("was not changed"), "{error}");
         assert_eq!(std::fs::read_to_string(&place.0).unwrap(), text);
     }
 

@@ -57,7 +57,7 @@ const ENDED: Refusal = refuse(
 );
 const OUT_OF_DATE: &str =
     "; no majority of the servers is reachable: passwords and accounts may be out of date";
-const GONE: Refusal = refuse("not-logged-in", "the account is gone");
+const GONE: Refusal = refuse("not-logged-in", "the account was deleted");
 
 impl Service {
     pub(super) fn on_create(&mut self, asked: &Asked<'_>) -> Result<Next, Refusal> {
@@ -104,8 +104,8 @@ impl Service {
         let most = self.settings.max_sessions_per_account;
         if self.sessions_beside(asked.key, account) >= most {
             let sentence = format!(
-                "the account has {most} sessions already, the most allowed: a login with the \
-                 password ends the one that was silent for longest"
+                "the account already has {most} sessions, the maximum: log in with the password \
+                 to end the session that is idle longest"
             );
             return Err(refuse_with("rate-limited", sentence));
         }
@@ -163,7 +163,8 @@ impl Service {
         self.charge(asked.key, budget::LOGIN);
         let name = name::fold(&asked.message.src).ok_or_else(|| {
             let sentence = format!(
-                "src must be a name: a letter or digit, then letters, digits, . _ -, at most {}",
+                "src must be a name: a letter or digit, then letters, digits, . _ -, {} \
+                 characters at most",
                 limits::NAME_BYTES
             );
             refuse_with("bad-name", sentence)
@@ -185,7 +186,7 @@ impl Service {
         self.guesses.attempt(name, account, network, now_ms).map_err(|wait_ms| {
             let sentence = format!(
                 "too many passwords were tried for this account: try again in {} s, or log in \
-                 from where you did before",
+                 from a network where you logged in before",
                 wait_ms.div_ceil(1000)
             );
             refuse_with("rate-limited", sentence)
@@ -204,7 +205,7 @@ impl Service {
         let network = client.origin.network();
         let most = self.settings.max_sessions_per_address;
         if client.session.is_none() && self.sessions.of_network(network) >= most {
-            let sentence = format!("{network} has {most} sessions already, the most allowed");
+            let sentence = format!("{network} already has {most} sessions, the maximum");
             return Err(refuse_with("rate-limited", sentence));
         }
         Ok(())
@@ -450,7 +451,9 @@ impl Service {
         self.log_out(key);
         let Some(client) = self.clients.get(key) else { return };
         self.reject(key, client.codec, &ENDED);
-        self.tell_detail(|| format!("connection {}: its account has others", key.number()));
+        self.tell_detail(|| {
+            format!("connection {}: its session ended, the account had too many", key.number())
+        });
     }
 
     /// Ends the account's sessions, all but that of `except`.

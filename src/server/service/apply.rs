@@ -14,7 +14,7 @@ use crate::protocol::framing::{self, Codec, Form};
 use crate::protocol::{Message, MsgIds, id};
 use crate::raft::Entry;
 
-const GONE: Refusal = refuse("not-logged-in", "the account is gone");
+const GONE: Refusal = refuse("not-logged-in", "the account was deleted");
 const ID_CONFLICT: Refusal = refuse("id-conflict", "this id was used for another message");
 const ID_EXPIRED: Refusal =
     refuse("id-expired", "this id is too old to tell whether it was stored: check the history");

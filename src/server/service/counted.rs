@@ -106,8 +106,8 @@ impl Counted {
         }
         if let Some(network) = last_closed {
             let text = format!(
-                "closed {} that had not logged in, to make room for others, in {seconds} s; the \
-                 last came from {network}",
+                "closed {} without a login in {seconds} s, to make room for others; the last was \
+                 from {network}",
                 counted(closed, "connection")
             );
             lines.push(Line::of(TraceLevel::Info, "closed to make room", text));
@@ -120,7 +120,7 @@ fn text_of(network: Network, logins: &Logins, seconds: u64) -> String {
     let all = counted(logins.all(), "failed login");
     let last = match logins.last_name.as_str() {
         "" => String::new(),
-        name => format!(", the last to {name}"),
+        name => format!(", the last as {name}"),
     };
     let refused = match logins.refused {
         0 => String::new(),
@@ -153,7 +153,7 @@ mod tests {
         assert!(counted.lines(14_999).is_empty());
         assert_eq!(counted.next_ms(), Some(15_000));
         let expected = [
-            "1000 failed logins from 10.0.0.1 in 10 s, the last to alice",
+            "1000 failed logins from 10.0.0.1 in 10 s, the last as alice",
             "1 failed login from 10.0.0.2 in 10 s (1 refused without checking the password: too \
              many)",
         ];

@@ -192,8 +192,7 @@ impl Service {
         if !src.is_empty() {
             let own = session.map(|session| self.replica.state().name(session.account));
             if own.is_none() || name::fold(src).as_deref() != own {
-                let sentence = "src is not the name of this session: leave it empty, or log in \
-                                with it";
+                let sentence = "src must be empty or the name of this session's account";
                 return Err(refuse("forbidden", sentence));
             }
         }

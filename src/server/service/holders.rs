@@ -128,7 +128,7 @@ impl Service {
             && since_ms <= over_ms
         {
             self.tell_detail(|| {
-                format!("connection {}: it holds on to what others need", key.number())
+                format!("connection {}: closing it, it holds memory that others need", key.number())
             });
             self.doom(key);
             // It goes at the end of the turn, and counts no more from now on.

@@ -65,7 +65,8 @@ impl Service {
             return Ok(Next::Answered);
         }
         if let Some(code) = client.refusing {
-            let sentence = "refused because the previous send was refused; a ping ends this";
+            let sentence =
+                "refused because an earlier send was refused: send a ping, then send again";
             return Err(refuse(code, sentence));
         }
         self.check_disk()?;

@@ -367,7 +367,9 @@ impl Service {
         if next_ms > self.now.monotonic_ms {
             return Some(next_ms);
         }
-        self.tell_detail(|| format!("connection {}: its time is over", key.number()));
+        self.tell_detail(|| {
+            format!("connection {}: it was idle or did not log in for too long", key.number())
+        });
         self.doom(key);
         None
     }

@@ -89,7 +89,7 @@ impl Service {
             let most = limits::WATCHED_NAMES;
             return Err(refuse_with(
                 "too-long",
-                format!("a session watches {most} accounts at most"),
+                format!("a session can watch at most {most} accounts"),
             ));
         }
         self.charge(asked.key, names.len() as u64 * 2 * budget::ITEM);

@@ -28,7 +28,7 @@ pub enum Serving {
 const READ_ONLY: Refusal =
     refuse("read-only", "no majority of the servers is reachable: nothing can be changed");
 const LOGINS_OFF: Refusal =
-    refuse("read-only", "no majority of the servers is reachable: logins wait for one");
+    refuse("read-only", "no majority of the servers is reachable: logins are refused until one is");
 const RESTORING: Refusal =
     refuse("busy", "the log of this server was damaged and is being restored: ask another server");
 const UNKNOWN: Refusal =

@@ -86,7 +86,7 @@ fn a_part_of_a_log_or_a_damaged_one_has_none() {
     let later = second.write(dir.path());
     let path = dir.path().to_str().unwrap();
     let error = digest(later.to_str().unwrap(), 5).unwrap_err();
-    assert!(error.contains("begins with entry 5: all of a log is needed here"), "{error}");
+    assert!(error.contains("begins with entry 5: this needs a complete log"), "{error}");
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[last + 40] ^= 1;
     std::fs::write(&file, bytes).unwrap();

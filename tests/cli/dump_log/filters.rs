@@ -99,7 +99,7 @@ fn flags_that_contradict_each_other_or_mean_nothing_are_refused() {
         (&["--since=yesterday"], "--since: 'yesterday' is invalid; expected a time in UTC"),
         (&["--until=2026-02-30"], "--until: '2026-02-30' is invalid; expected a time in UTC"),
         (&["--since=1h", "--until=2h"], "--since is later than --until"),
-        (&["--user=a/b"], "--user: 'a/b' is invalid; no account can have that name"),
+        (&["--user=a/b"], "--user: 'a/b' is invalid; use 1 to 32 of a-z, 0-9"),
         (&["--kind=letter"], "--kind: 'letter' is invalid; expected found, members, create,"),
         (&["--color=red"], "--color: 'red' is invalid; expected auto, always or never"),
         (&["--digest=0"], "--digest: '0' is invalid; expected a whole number from 1 up"),

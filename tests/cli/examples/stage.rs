@@ -46,7 +46,7 @@ fourth() (
     chatctl serve --id d --listen 10.0.0.4:7262 --data-dir d --segment-mib 1 \
         --cluster a=10.0.0.1:7263,d=10.0.0.4:7263 --cluster-secret-file /etc/chatctl/secret \
         >/dev/null 2>>../said/servers &
-    until grep -q 'has a cluster already' ../said/servers; do sleep 0.05; done
+    until grep -q 'is in a cluster, and' ../said/servers; do sleep 0.05; done
 )
 systemctl() {
     case "$1 ${machine+d}" in
@@ -107,7 +107,7 @@ const FOURTH: &str = r#"
 chatctl serve --id d --listen 10.0.0.4:7262 --data-dir d --segment-mib 1 \
     --cluster a=10.0.0.1:7263,d=10.0.0.4:7263 --cluster-secret-file secret \
     >/dev/null 2>>../said/servers &
-until grep -q 'has a cluster already' ../said/servers; do sleep 0.05; done
+until grep -q 'is in a cluster, and' ../said/servers; do sleep 0.05; done
 "#;
 
 /// Examples that are not run: page, how the command begins, why.

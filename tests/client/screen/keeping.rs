@@ -55,7 +55,7 @@ fn leaving_asks_once_where_something_typed_would_be_lost() {
         let mut seat = talk(1);
         seat.keys("half a thought\x1b1").keys(leave);
         assert!(!seat.screen.is_quitting());
-        assert!(seat.shows("what is typed for bob is not sent"), "{}", seat.text());
+        assert!(seat.shows("the draft for bob would be lost"), "{}", seat.text());
         // One that is typed later is news.
         seat.keys("another\x0e\x10\x15").keys("\x0e\x15new\x10").keys(leave);
         assert!(!seat.screen.is_quitting(), "{}", seat.text());
@@ -64,7 +64,7 @@ fn leaving_asks_once_where_something_typed_would_be_lost() {
     }
     let mut seat = talk(1);
     seat.keys("half a thought\x1b1\x03");
-    assert!(seat.shows("leave without what is typed for bob? Ctrl-C again does"));
+    assert!(seat.shows("lose the draft for bob? press Ctrl-C again to quit"));
     seat.keys("\x03");
     assert!(seat.screen.is_quitting());
 }
@@ -236,7 +236,7 @@ fn help_says_how_much_of_it_is_in_view_and_tables_go_on_below_their_last_column(
     seat.resize(200, 60);
     assert!(seat.shows("help: Esc closes"), "{}", seat.text());
     seat.resize(60, 24);
-    assert!(seat.shows(&format!("\n{}with what is unread", " ".repeat(22))), "{}", seat.text());
+    assert!(seat.shows(&format!("\n{}counts, newest first", " ".repeat(22))), "{}", seat.text());
 }
 
 #[test]
@@ -272,10 +272,10 @@ fn somebody_new_is_told_how_to_make_an_account_and_of_no_conversations_before_th
     seat.status.trouble = Some(why.to_string());
     let refusal = Refusal::new("wrong-credentials", "no account has this name and password");
     seat.event(Event::LoginRefused(refusal));
-    assert!(says(&seat, "chatctl chat --create makes a new account"), "{}", seat.text());
+    assert!(says(&seat, "chatctl chat --create creates a new account"), "{}", seat.text());
     assert!(!seat.shows("conversations yet") && !seat.shows("Alt-1"), "{}", seat.text());
     assert!(
-        !seat.shows("/quit") && seat.shows("Esc              leaves"),
+        !seat.shows("/quit") && seat.shows("Esc              quits"),
         "a word is a password now"
     );
     assert!(seat.shows("no account has this name and password (wrong-c…"), "it is cut visibly");
@@ -349,8 +349,11 @@ fn all_that_waits_is_shown_and_what_becomes_of_it() {
     seat.show();
     let text = seat.text();
     assert!(seat.shows("since 2026-11-21 12:00, to bob: from before"), "{text}");
-    assert!(seat.shows("not sent unasked") && seat.shows("/waiting drop gives"), "{text}");
-    assert!(seat.shows("as soon as a server takes them"), "{text}");
+    assert!(
+        seat.shows("not sent until you say so") && seat.shows("/waiting drop discards"),
+        "{text}"
+    );
+    assert!(seat.shows("as soon as a server accepts them"), "{text}");
     assert!(seat.shows("since 2026-11-24 12:00, to bob: just now"), "{text}");
     seat.screen.show_waiting([].iter(), young.iter());
     seat.show();
@@ -358,10 +361,10 @@ fn all_that_waits_is_shown_and_what_becomes_of_it() {
     seat.keys("q");
     seat.screen.show_waiting([].iter(), [].iter());
     seat.show();
-    assert!(seat.shows("nothing waits to be sent"));
+    assert!(seat.shows("no messages are waiting to be sent"));
     seat.is_connected = false;
     seat.keys("hello\r").keys("/delete last\r");
-    assert!(seat.shows("the last one waits to be sent"), "{}", seat.text());
+    assert!(seat.shows("the last message is not sent yet"), "{}", seat.text());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn names(screen: &Screen) -> Vec<&str> {
 fn mistype(seat: &mut Seat, line: &str) {
     seat.served.is_silent = true;
     seat.keys(line);
-    seat.refuse_all("no-such-user", "nobody has this name");
+    seat.refuse_all("no-such-user", "no account has this name");
     seat.served.is_silent = false;
 }
 
@@ -73,14 +73,14 @@ fn a_conversation_is_moved_to_a_place_and_its_key_opens_it_there() {
     seat.keys("/to carol\r/move 1\r");
     assert_eq!(names(&seat.screen), ["carol", "dave", "bob"]);
     seat.keys("/move 9\r");
-    assert!(seat.shows("at the end: it is number 3"), "{}", seat.text());
+    assert!(seat.shows("the list is shorter: moved to place 3"), "{}", seat.text());
     seat.hear("dave", "news").keys("\x1b2");
     assert_eq!(
         (names(&seat.screen), seat.screen.current()),
         (vec!["dave", "bob", "carol"], Some("bob"))
     );
     seat.keys("/move 0\r");
-    assert!(seat.shows("N is a number from 1; it is /move N"), "{}", seat.text());
+    assert!(seat.shows("N must be a number, 1 or more; usage: /move N"), "{}", seat.text());
 }
 
 #[test]
@@ -88,9 +88,13 @@ fn a_closed_conversation_comes_back_with_a_new_message_and_not_before() {
     let mut seat = listed(&["carol", "bob", "dave"]);
     seat.keys("/to bob\r/close\r");
     assert_eq!((names(&seat.screen), seat.screen.current()), (vec!["dave", "carol"], None));
-    assert!(seat.shows("bob is closed until a new message or /to bob"), "{}", seat.text());
+    assert!(
+        seat.shows("bob is hidden until a new message arrives; /to bob shows it again"),
+        "{}",
+        seat.text()
+    );
     seat.keys("to nobody\r");
-    assert!(seat.shows("to whom?"), "nothing typed now goes to somebody else: {}", seat.text());
+    assert!(seat.shows("no recipient"), "nothing typed now goes to somebody else: {}", seat.text());
     seat.keys("\x15/close dave\r/close nobody\r");
     assert!(seat.shows("there is no conversation with nobody in the list"), "{}", seat.text());
     seat.log_in();
@@ -108,7 +112,7 @@ fn a_closed_conversation_comes_back_with_a_new_message_and_not_before() {
     // What waits is in the list.
     seat.is_connected = false;
     seat.keys("it waits\r").keys("/close\r");
-    assert!(seat.shows("a message to dave waits to be sent"), "{}", seat.text());
+    assert!(seat.shows("a message to dave is not sent yet"), "{}", seat.text());
     assert_eq!(seat.screen.current(), Some("dave"));
 }
 
@@ -146,7 +150,7 @@ fn a_mistyped_name_leaves_nothing_behind() {
     seat.keys("/msg typo hi\r");
     let (id, ..) = seat.outbox.pop_front().expect("it waits");
     let draft = Draft { id, to, body, known: 0, cluster: 0, written_ms: NOON };
-    let refusal = Refusal::new("no-such-user", "nobody has this name");
+    let refusal = Refusal::new("no-such-user", "no account has this name");
     seat.event(Event::Failed { draft, refusal });
     assert_eq!(names(&seat.screen), ["bob", "carol", "dave", "typo"]);
     seat.keys("/close typo\r/to ty\t");

@@ -71,7 +71,7 @@ fn a_draft_is_kept_at_once_when_its_conversation_is_left_and_leaving_needs_no_qu
     let mut seat = seat();
     seat.keeps = false;
     seat.keys("/to bob\rhalf a thought\x1b2/quit\r");
-    assert!(seat.shows("what is typed for bob is not sent"), "{}", seat.text());
+    assert!(seat.shows("the draft for bob would be lost"), "{}", seat.text());
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn in_lines_the_history_and_what_is_typed_for_a_conversation_are_kept_too() {
     assert!(exit_of(&mut child).success());
     let (mut pty, mut child) = start();
     pty.type_text("/passwd\r");
-    pty.read_until("password now: ");
+    pty.read_until("current password: ");
     // Nothing of it is shown; the cleared screen says that it was read.
     pty.type_text("secret\x0c");
     pty.read_until("\x1b[2J");

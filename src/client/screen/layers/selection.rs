@@ -34,7 +34,7 @@ impl Selection {
             Key::Char(_) | Key::Pasted(_) => return Took::Gone,
             Key::PageUp | Key::PageDown | Key::WheelUp | Key::WheelDown => return Took::No,
             Key::Alt('0'..='9' | 'a') => return Took::No,
-            _ => Want::Tell(format!("{SELECT_KEYS}, n finds on")),
+            _ => Want::Tell(format!("{SELECT_KEYS}, n finds the next")),
         })
     }
 }

@@ -202,7 +202,7 @@ impl Mesh {
             probe.tries = (!all.is_empty()).then(|| Tries::at(all.clone()));
         }
         if let Some(why) = failure.filter(|_| all.is_empty()) {
-            self.end_probes(text, &format!("its name cannot be looked up: {why}"));
+            self.end_probes(text, &format!("cannot look up its name: {why}"));
         }
         self.warn_of_addresses();
     }
@@ -230,7 +230,7 @@ impl Mesh {
             let (level, line) = match &news {
                 News::Works(found) => (
                     TraceLevel::Info,
-                    format!("the address {text} of {name} is {} now", list(found)),
+                    format!("the address {text} of {name} is now {}", list(found)),
                 ),
                 News::Fails(why) if is_known => (
                     TraceLevel::Warning,
@@ -240,7 +240,7 @@ impl Mesh {
                     ),
                 ),
                 News::Fails(why) => {
-                    let why = format!("its name cannot be looked up: {why}");
+                    let why = format!("cannot look up its name: {why}");
                     let line = format!("not connected to {name} at {text}: {why}");
                     peer.why = Some(why);
                     (TraceLevel::Warning, line)

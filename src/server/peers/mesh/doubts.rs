@@ -73,8 +73,8 @@ fn doubts(all: &[Known<'_>], own: usize) -> Vec<(Doubt, String)> {
         };
         if addresses.iter().any(|address| address.ip().is_unspecified()) {
             let line = format!(
-                "the address {text} of {name} names no machine: give one in --cluster at which the \
-                 other servers reach {name}"
+                "the address {text} of {name} is a wildcard: give in --cluster an address at \
+                 which the other servers reach {name}"
             );
             doubts.push((doubt(Kind::Unspecified, None), line));
         }
@@ -85,7 +85,7 @@ fn doubts(all: &[Known<'_>], own: usize) -> Vec<(Doubt, String)> {
         if is_here && let Some((_, other)) = others.find(|(_, other)| elsewhere(other)) {
             let line = format!(
                 "the address {text} of {name} is {} on this machine, a loopback address, while {} \
-                 is at {}: servers on other machines cannot reach it; look at /etc/hosts, or give \
+                 is at {}: servers on other machines cannot reach it; check /etc/hosts, or give \
                  another address in --cluster",
                 list(addresses),
                 other.name,
@@ -146,7 +146,7 @@ mod tests {
     fn an_address_of_no_machine_and_one_that_two_servers_have_are_doubted() {
         let nowhere = lines(0, &[&["10.0.0.1:1"], &["0.0.0.0:1"], &["[::]:1"]]);
         assert_eq!(nowhere.len(), 2, "{nowhere:?}");
-        assert!(nowhere[0].contains("hb:1 of b names no machine"), "{nowhere:?}");
+        assert!(nowhere[0].contains("hb:1 of b is a wildcard"), "{nowhere:?}");
         let twice = lines(0, &[&["10.0.0.1:1"], &["10.0.0.2:1"], &["10.0.0.9:1", "10.0.0.2:1"]]);
         assert_eq!(twice.len(), 1, "{twice:?}");
         assert!(twice[0].contains("b and c have the same address"), "{twice:?}");

@@ -46,16 +46,16 @@ impl Mesh {
     /// Passes on what an operator asks the server `name`.
     pub(super) fn relay(&mut self, asker: Key, name: String, frame: Frame) {
         let Some(member) = self.members.iter().find(|member| member.name == name) else {
-            return self.answer_unreachable(asker, "the cluster has no server of this name");
+            return self.answer_unreachable(asker, "the cluster has no server with this name");
         };
         let (address, id) = (member.address.clone(), member.number);
         let asked = self.conns.keys().filter(|key| self.is_relay(*key)).count();
         if self.relays.len() + asked >= limits::LOCAL_OPERATORS {
-            return self.answer_unreachable(asker, "too much is asked at a time");
+            return self.answer_unreachable(asker, "too many requests at once: try again");
         }
         let all = self.names.addresses(&address);
         if all.is_empty() {
-            let why = self.why_down(id).unwrap_or("its name is not looked up yet").to_owned();
+            let why = self.why_down(id).unwrap_or("its name has not been looked up yet").to_owned();
             return self.answer_unreachable(asker, &why);
         }
         self.relays.push(Relay { asker, name, address, frame, tries: Tries::at(all) });

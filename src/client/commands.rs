@@ -319,12 +319,8 @@ pub fn to_name(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("a name is missing".to_string());
     }
-    name::fold(text).ok_or_else(|| {
-        format!(
-            "invalid name {text:?}: use 1 to 32 of a-z, 0-9, '.', '_', '-'; first a letter or \
-             digit"
-        )
-    })
+    name::fold(text)
+        .ok_or_else(|| format!("invalid name {text:?}: use 1 to 32 of a-z, 0-9, '.', '_', '-'"))
 }
 
 /// A text that can be sent.

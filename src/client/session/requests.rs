@@ -196,8 +196,7 @@ impl Session {
         for mut waiting in std::mem::take(&mut self.requests.all) {
             let unsure = waiting.progress == Progress::Asked;
             if unsure && waiting.request.needs_password().is_some() {
-                let text =
-                    "connection lost before the answer: the change may or may not have been made";
+                let text = "connection lost before the answer: it may or may not have been done";
                 let result = Err(Refusal::new("outcome-unknown", text));
                 self.event(Event::Answer { number: waiting.number, result });
                 continue;

@@ -146,7 +146,7 @@ fn search_goes_back_through_what_is_not_loaded_shows_how_far_and_stops() {
     let mut seat = long_talk(5_000, 80, 24);
     seat.served.is_silent = true;
     seat.keys("/search message 42 of\r");
-    assert!(seat.shows("searching for \"message 42 of\""), "{}", seat.text());
+    assert!(seat.shows("searching \"message 42 of\""), "{}", seat.text());
     seat.keys("\x1b");
     seat.wait(1_000);
     assert!(!seat.shows("searching"), "it can be stopped");

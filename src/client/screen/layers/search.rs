@@ -63,6 +63,6 @@ impl Search {
             0 => String::new(),
             time => format!(", back to {}", date(time.saturating_add_signed(zone(time)))),
         };
-        format!("searching for {}: {}{since}; Esc stops", self.quoted(), messages(self.count))
+        format!("searching {}: {}{since}; Esc stops", self.quoted(), messages(self.count))
     }
 }

@@ -278,10 +278,31 @@ mutants! {
         ["client::session::whatever_fails"];
     OutboxReplacedUnsynced "outbox-replaced-unsynced":
         "a short outbox takes the place of the long one before it is synced",
-        ["client::outbox::after_a_crash_at_any_operation"];
+        ["client::outbox::after_a_crash_at_any_operation", "sim::every"];
     AdoptedComesBack "adopted-comes-back":
         "an adopted outbox may come back after its messages were refused",
         ["client::outbox::a_crash_while_an_outbox_is_adopted"];
+    AdoptedPutLate "adopted-put-late":
+        "an adopted outbox is removed before its messages are in the new one",
+        ["sim::every"];
+    SentBeforePut "sent-before-put":
+        "a message is attempted before it is on the disk",
+        ["sim::every"];
+    RefusalToldUnsynced "refusal-told-unsynced":
+        "a person hears of a refusal before it is on the disk",
+        ["sim::every"];
+    WritesInTrouble "writes-in-trouble":
+        "a client goes on sending though the disk did not take a refusal",
+        ["sim::every"];
+    GoneNotedUnshown "gone-noted-unshown":
+        "an acknowledged message leaves the outbox before a person could see that",
+        ["sim::every"];
+    CursorOfOtherCluster "cursor-of-other-cluster":
+        "a cursor counts as noted that was noted for another cluster",
+        ["sim::every"];
+    DroppedUnnoted "dropped-unnoted":
+        "old messages that a person discards stay in the outbox",
+        ["sim::every"];
     AnyTermMoves "any-term-moves":
         "a client leaves a slow PRIMARY for one that another server knows of an older term",
         ["client::silence"];
@@ -299,7 +320,7 @@ mutants! {
         ["client::typed::a_crash_at_any_operation"];
     CursorPastShown "cursor-past-shown":
         "a client that ends notes messages as shown that it has only received",
-        ["client::endings::what_arrives_with_the_signal"];
+        ["client::endings::what_arrives_with_the_signal", "sim::every"];
     SyncOneOff "sync-one-off":
         "catching up goes on one place too far",
         ["client::session::whatever_fails"];

@@ -20,7 +20,7 @@ pub struct Options {
     pub password: PasswordFrom,
     /// The payloads' form.
     pub codec: Codec,
-    /// Where outbox, cursor and token are kept; without it [`store::default_dir`].
+    /// Where outbox, cursor and token are kept; by default see [`default_dir`](super::shell::state_dir::default_dir).
     pub state_dir: Option<PathBuf>,
     /// One JSON object a line instead of text.
     pub json: bool,

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::printer::iso;
+use super::dates::iso;
 use super::width::char_width;
 
 /// Said at a login to a server without a majority. It fits into a row of 80 columns.

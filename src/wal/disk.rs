@@ -1,4 +1,4 @@
-//! The little that the log asks of a disk, and the real one. Tests have a simulated one, which
+//! The little that log and outbox ask of a disk, and the real one. Tests have a simulated one, which
 //! crashes, loses what was not synced, fails and fills up when told to.
 
 use std::fs::{File, OpenOptions};
@@ -41,7 +41,7 @@ pub trait Disk {
     fn remove(&mut self, name: &str) -> io::Result<()>;
     /// Waits until the directory's names are on the disk.
     fn sync_dir(&mut self) -> io::Result<()>;
-    /// 64 random bits, from which segments' salts are made.
+    /// 64 random bits, from which salts of segments and ids of messages are made.
     fn random(&mut self) -> io::Result<u64>;
 }
 

@@ -12,6 +12,7 @@ mod screen;
 mod scripted;
 mod session;
 mod silence;
+mod store;
 mod typed;
 mod waiting;
 mod world;

@@ -2,10 +2,12 @@
 //! there, in order, and what was refused does not come back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use chatctl::client::session::Draft;
+use chatctl::client::store::Error;
 use chatctl::client::store::journal::Record;
-use chatctl::client::store::outbox::{Failure, Outbox};
+use chatctl::client::store::outbox::Outbox;
 
 use crate::support::{Rng, env_number};
 use crate::wal::sim_disk::{Fault, SimDisk};
@@ -87,7 +89,7 @@ fn step(
     slot: usize,
     promises: &mut Promises,
     rng: &mut Rng,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     match rng.below(8) {
         0..4 => {
             let drafts = promises.drafts(rng);
@@ -130,7 +132,7 @@ fn script(disk: &SimDisk, promises: &mut Promises, rng: &mut Rng, clients: usize
         let slot = rng.below(clients as u64) as usize;
         let context = format!("step {at}, client {slot}");
         match open[slot].take() {
-            None => match Outbox::open(disk.clone(), slot) {
+            None => match Outbox::open(disk.clone(), Path::new(""), slot) {
                 Ok((outbox, damaged)) => {
                     assert_eq!(damaged, 0, "{context}: nothing has damaged a line");
                     promises.check(slot, &ids(&outbox), &context);
@@ -145,11 +147,7 @@ fn script(disk: &SimDisk, promises: &mut Promises, rng: &mut Rng, clients: usize
                 match step(&mut outbox, slot, promises, rng) {
                     Ok(()) => {}
                     Err(_) if disk.crashed() => return,
-                    Err(failure)
-                        if failure.error.to_string().contains("start the client again") =>
-                    {
-                        continue;
-                    }
+                    Err(why) if why.to_string().contains("start the client again") => continue,
                     Err(_) => {
                         let new: Vec<u128> = (before.last_id + 1..=promises.last_id).collect();
                         let not_taken = ids(&outbox).iter().all(|id| !new.contains(id));
@@ -179,8 +177,8 @@ fn seed() -> u64 {
 /// As [`goes_on`], after a crash in the middle of an adoption: a message may be in either outbox, or
 /// in both.
 fn adopts_again(disk: &SimDisk, promises: &Promises, context: &str) {
-    let (mut outbox, _) =
-        Outbox::open(disk.clone(), 0).unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
+    let (mut outbox, _) = Outbox::open(disk.clone(), Path::new(""), 0)
+        .unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
     outbox.adopt(&[1]).unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
     let found = ids(&outbox);
     let distinct: BTreeSet<u128> = found.iter().copied().collect();
@@ -195,13 +193,13 @@ fn adopts_again(disk: &SimDisk, promises: &Promises, context: &str) {
 
 /// Opens all that there is, as the next first client does.
 fn goes_on(disk: &SimDisk, promises: &mut Promises, clients: usize, context: &str) {
-    let (mut outbox, _) =
-        Outbox::open(disk.clone(), 0).unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
+    let (mut outbox, _) = Outbox::open(disk.clone(), Path::new(""), 0)
+        .unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
     promises.check(0, &ids(&outbox), context);
     let others: Vec<usize> = (1..clients).collect();
     // Nobody is told what is in an outbox before it is opened: a crash may have left anything open.
     for slot in &others {
-        let (other, _) = Outbox::open(disk.clone(), *slot).expect("it opens");
+        let (other, _) = Outbox::open(disk.clone(), Path::new(""), *slot).expect("it opens");
         promises.check(*slot, &ids(&other), context);
     }
     outbox.adopt(&others).unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
@@ -268,7 +266,8 @@ fn a_crash_while_an_outbox_is_adopted_leaves_every_message_and_brings_none_back(
             let (disk, mut promises, mut rng) =
                 (SimDisk::new(seed), Promises::default(), Rng::new(seed));
             for slot in [0, 1] {
-                let (mut outbox, _) = Outbox::open(disk.clone(), slot).expect("it opens");
+                let (mut outbox, _) =
+                    Outbox::open(disk.clone(), Path::new(""), slot).expect("it opens");
                 let drafts = promises.drafts(&mut rng);
                 outbox.put(&drafts).expect("it is taken");
                 let new = drafts.iter().map(|draft| draft.id);
@@ -296,8 +295,8 @@ fn a_crash_while_an_outbox_is_adopted_leaves_every_message_and_brings_none_back(
 }
 
 /// The first client adopts the second's outbox; what it then sends is refused for good.
-fn adopt_and_refuse(disk: &SimDisk, promises: &mut Promises) -> Result<(), Failure> {
-    let (mut outbox, _) = Outbox::open(disk.clone(), 0)?;
+fn adopt_and_refuse(disk: &SimDisk, promises: &mut Promises) -> Result<(), Error> {
+    let (mut outbox, _) = Outbox::open(disk.clone(), Path::new(""), 0)?;
     outbox.adopt(&[1])?;
     let all = ids(&outbox);
     promises.taken = BTreeMap::from([(0, all.clone())]);
@@ -319,7 +318,7 @@ fn a_full_disk_refuses_messages_and_keeps_those_that_were_taken() {
         let (disk, mut promises, mut rng) =
             (SimDisk::new(seed), Promises::default(), Rng::new(seed));
         disk.set_capacity(20_000 + rng.below(150_000));
-        let mut outbox = Outbox::open(disk.clone(), 0).expect("it opens").0;
+        let mut outbox = Outbox::open(disk.clone(), Path::new(""), 0).expect("it opens").0;
         for _ in 0..40 {
             let drafts = promises.drafts(&mut rng);
             let new: Vec<u128> = drafts.iter().map(|draft| draft.id).collect();

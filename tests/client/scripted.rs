@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use chatctl::client::session::{Draft, Event, READ_ONLY_MS, Request, Session, State};
+use chatctl::client::agent::NotTaken;
+use chatctl::client::session::{Config, Event, READ_ONLY_MS, Request, State};
+use chatctl::client::store::journal::Record;
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Form, Split};
 use chatctl::protocol::{Message, MsgIds, id};
@@ -50,10 +52,13 @@ fn what_was_left_out_for_slowness_is_fetched() {
     let mut lagging = push("lagging");
     lagging.seq = missed.seq;
     say(&mut world, &lagging);
-    assert!(!world.session.is_synced(), "the cursor stands until the sync has reached the end");
+    assert!(
+        !world.agent.session.is_synced(),
+        "the cursor stands until the sync has reached the end"
+    );
     world.calm();
     assert_eq!(shown(&world), ["missed"]);
-    assert_eq!(world.cursor, Some(missed.seq));
+    assert_eq!(world.cursor(), Some(missed.seq));
 }
 
 /// What the user is told of the connection, in order.
@@ -136,7 +141,7 @@ fn sent_on(servers: &[&str], primary: &str) -> Result<String, String> {
     let mut redirect = push("redirect");
     (redirect.to, redirect.error) = (primary.to_owned().into(), true);
     say(&mut world, &redirect);
-    match world.session.trouble() {
+    match world.agent.session.trouble() {
         None => Ok(world.connects[0].clone()),
         Some(why) => Err(why.to_owned()),
     }
@@ -172,7 +177,7 @@ fn all_pages_of_a_sync_come_on_one_connection() {
     }
     world.connects.clear();
     world.calm();
-    assert_eq!(world.connects.len(), 1, "{:?}", world.session.trouble());
+    assert_eq!(world.connects.len(), 1, "{:?}", world.agent.session.trouble());
     let shown = world.events.iter().filter(|event| matches!(event, Event::Message(_)));
     assert_eq!(shown.count(), 10 * world.cluster.page);
 }
@@ -188,18 +193,18 @@ fn a_server_cannot_rename_the_user_nor_promise_pages_for_ever() {
     let mut login = push("resume");
     login.to = "mallory".into();
     say(&mut world, &login);
-    assert_eq!(world.session.state(), State::Offline);
-    assert!(world.session.trouble().is_some_and(|why| why.contains("another account")));
+    assert_eq!(world.agent.session.state(), State::Offline);
+    assert!(world.agent.session.trouble().is_some_and(|why| why.contains("another account")));
 
     let mut world = online();
     let mut lagging = push("lagging");
     lagging.seq = 1_000;
     say(&mut world, &lagging);
     let mut page = push("sync");
-    (page.body, page.seq) = ("more".into(), world.cursor.expect("it is known"));
+    (page.body, page.seq) = ("more".into(), world.cursor().expect("it is known"));
     say(&mut world, &page);
-    assert_eq!(world.session.state(), State::Offline);
-    assert!(world.session.trouble().is_some_and(|why| why.contains("more missed messages")));
+    assert_eq!(world.agent.session.state(), State::Offline);
+    assert!(world.agent.session.trouble().is_some_and(|why| why.contains("more missed messages")));
 }
 
 /// Logged in again, and the answer to its `sync`, which has not arrived.
@@ -218,7 +223,7 @@ fn catching_up() -> (World, VecDeque<u8>) {
 fn finds_what_is_missing(mut world: World, answer: VecDeque<u8>) {
     world.link.as_mut().expect("connected").output.extend(answer);
     world.carry_down(usize::MAX);
-    assert!(!world.session.is_synced(), "the end that was reached is not the end");
+    assert!(!world.agent.session.is_synced(), "the end that was reached is not the end");
     world.calm();
     assert_eq!(shown(&world), ["missing"]);
 }
@@ -256,16 +261,16 @@ fn a_push_below_the_cursor_is_not_shown_again() {
 #[test]
 fn taken_back_is_told_and_moves_the_cursor_and_read_moved_is_told_and_does_not() {
     let mut world = online();
-    let before = world.cursor.expect("a cursor");
+    let before = world.cursor().expect("a cursor");
     let mut moved = push("read_moved");
     (moved.to, moved.seq) = ("bob".into(), before + 100);
     say(&mut world, &moved);
-    assert_eq!(world.cursor, Some(before), "its seq is a marker, not its place");
+    assert_eq!(world.cursor(), Some(before), "its seq is a marker, not its place");
     let mut taken = push("taken_back");
     taken.msg_ids = MsgIds::Many(vec![Cow::Owned(id::format(5))]);
     taken.seq = before + 7;
     say(&mut world, &taken);
-    assert_eq!(world.cursor, Some(before + 7));
+    assert_eq!(world.cursor(), Some(before + 7));
     let told = [
         Event::ReadMoved { name: "bob".to_string(), seq: before + 100 },
         Event::TakenBack(vec![id::format(5)]),
@@ -283,7 +288,7 @@ fn each_not_now_makes_messages_wait_behind_a_ping_in_their_order() {
         }
         world.carry_up(usize::MAX);
         world.carry_down(usize::MAX);
-        assert_eq!(world.session.waiting(), 3, "{code}: all behind it get the same");
+        assert_eq!(world.agent.session.waiting(), 3, "{code}: all behind it get the same");
         assert!(world.sent.is_empty(), "{code}: nothing is asked again at once");
         let held = world.events.iter().filter(|event| matches!(event, Event::Held(_)));
         assert_eq!(held.count(), 1, "{code}: told once");
@@ -300,7 +305,7 @@ fn read_only_is_told_and_the_return_of_a_primary_ends_the_waiting_at_once() {
     let mut state = push("server_status");
     state.body = "read-only: no majority".into();
     say(&mut world, &state);
-    assert_eq!(world.session.state(), State::ReadOnly);
+    assert_eq!(world.agent.session.state(), State::ReadOnly);
     world.cluster.refuse_next = Some("read-only");
     world.send("bob", "waits", 1);
     world.carry_up(usize::MAX);
@@ -309,10 +314,10 @@ fn read_only_is_told_and_the_return_of_a_primary_ends_the_waiting_at_once() {
     let now_ms = world.now_ms;
     state.body = "primary: server0:7262".into();
     say(&mut world, &state);
-    assert_eq!(world.session.state(), State::Connected);
+    assert_eq!(world.agent.session.state(), State::Connected);
     world.carry_up(usize::MAX);
     world.carry_down(usize::MAX);
-    assert_eq!((world.session.waiting(), world.now_ms), (0, now_ms), "without a wait");
+    assert_eq!((world.agent.session.waiting(), world.now_ms), (0, now_ms), "without a wait");
 }
 
 #[test]
@@ -329,7 +334,7 @@ fn a_definite_refusal_leaves_the_outbox_and_those_behind_it_go_on() {
         });
         assert_eq!(failed, Some((1, code)));
         assert_eq!(world.cluster.log.len(), 1);
-        assert_eq!(world.session.waiting(), 0);
+        assert_eq!(world.agent.session.waiting(), 0);
     }
 }
 
@@ -346,7 +351,7 @@ fn what_is_refused_as_too_old_to_tell_and_is_shown_to_be_stored_is_told_as_sent(
         if shown_first {
             // Just so far that it is logged in.
             let mut rounds = Rounds::new(1_000, "the session is synced");
-            while !world.session.is_synced() {
+            while !world.agent.session.is_synced() {
                 rounds.count();
                 world.pass_time(1_000);
                 world.carry_up(usize::MAX);
@@ -376,8 +381,8 @@ fn behind_a_name_that_perhaps_nobody_has_nothing_is_sent_before_the_answer() {
     world.calm();
     let stored: Vec<&str> = world.cluster.log.iter().map(|s| s.body.as_str()).collect();
     assert_eq!(stored, ["hello", "known", "behind"]);
-    assert_eq!(world.cluster.sends_seen[&2].len(), 2);
-    assert_eq!(world.cluster.sends_seen[&3].len(), 1, "only after the second refusal");
+    assert_eq!(world.attempts(2).len(), 2);
+    assert_eq!(world.attempts(3).len(), 1, "only after the second refusal");
     // Who was written to once is known from then on.
     world.send("carol", "first", 4);
     world.send("carol", "second", 5);
@@ -433,16 +438,16 @@ fn a_window_of_requests_is_on_its_way_the_rest_wait_and_past_the_bound_they_are_
     let mut world = online();
     let list = || Request::List { pattern: String::new(), after: String::new() };
     for _ in 0..limits::CLIENT_REQUESTS {
-        world.session.request(world.now_ms, list()).expect("there is room");
+        world.agent.session.request(world.now_ms, list()).expect("there is room");
     }
-    assert!(world.session.request(world.now_ms, list()).is_err());
+    assert!(world.agent.session.request(world.now_ms, list()).is_err());
     world.drain();
     world.carry_up(usize::MAX);
     assert_eq!(answers(&world), limits::REQUEST_WINDOW);
     world.calm();
     let answered = |event: &&Event| matches!(event, Event::Answer { result: Ok(_), .. });
     assert_eq!(world.events.iter().filter(answered).count(), limits::CLIENT_REQUESTS);
-    assert!(world.session.request(world.now_ms, list()).is_ok(), "there is room again");
+    assert!(world.agent.session.request(world.now_ms, list()).is_ok(), "there is room again");
 }
 
 #[test]
@@ -450,16 +455,13 @@ fn sends_wait_for_a_sync_where_too_many_own_messages_are_remembered() {
     for (remembered, goes) in [(limits::OWN_RECENT - 1, true), (limits::OWN_RECENT, false)] {
         let mut world = online();
         world.cut();
-        let (mut config, cursor) = (config(&world.cluster), world.cursor.expect("a cursor"));
-        let own = remembered as u64;
-        (config.cluster, config.cursor) = (world.cluster.id, Some(cursor));
-        config.own_recent = (1..=own).map(|n| (cursor + n, n.into())).collect();
-        world.cluster.seq = cursor + own;
-        world.session = Session::new(config, world.now_ms);
-        world.drain();
+        let cursor = world.cursor().expect("a cursor");
+        world.cluster.seq = cursor + remembered as u64;
+        let own = (1..=remembered as u64).map(|n| Record::Gone(n.into(), cursor + n));
+        world.start(config(&world.cluster), &own.collect::<Vec<_>>());
         world.send("bob", "one more", 1 << 64);
         let mut rounds = Rounds::new(10, "the client is logged in");
-        while world.session.state() != State::Connected {
+        while world.agent.session.state() != State::Connected {
             rounds.count();
             world.carry_up(usize::MAX);
             world.carry_down(usize::MAX);
@@ -474,38 +476,35 @@ fn sends_wait_for_a_sync_where_too_many_own_messages_are_remembered() {
 #[test]
 fn a_sync_moves_the_cursor_when_half_as_many_own_messages_are_remembered_as_may_be() {
     let mut world = acquainted();
-    let cursor = world.cursor;
+    let cursor = world.cursor();
     for n in 1..=limits::OWN_RECENT as u128 / 2 {
-        assert!(world.session.is_synced(), "before the {n}th");
+        assert!(world.agent.session.is_synced(), "before the {n}th");
         world.send("bob", "x", n);
         world.carry_up(usize::MAX);
         world.carry_down(usize::MAX);
-        assert_eq!(world.session.waiting(), 0);
+        assert_eq!(world.agent.session.waiting(), 0);
     }
-    assert!(!world.session.is_synced() && world.cursor == cursor);
+    assert!(!world.agent.session.is_synced() && world.cursor() == cursor);
     let seq = world.cluster.seq;
     world.calm();
-    assert_eq!(world.cursor, Some(seq));
+    assert_eq!(world.cursor(), Some(seq));
 }
 
 #[test]
 fn who_follows_nothing_sends_however_much_was_sent_before() {
     let mut world = online();
     world.cut();
-    let (mut config, cursor) = (config(&world.cluster), world.cursor.expect("a cursor"));
-    let own = limits::OWN_RECENT as u64;
-    config.follow = false;
-    (config.cluster, config.cursor) = (world.cluster.id, Some(cursor));
-    config.own_recent = (1..=own).map(|n| (cursor + n, n.into())).collect();
-    world.cluster.seq = cursor + own;
-    world.session = Session::new(config, world.now_ms);
-    world.drain();
+    let cursor = world.cursor().expect("a cursor");
+    world.cluster.seq = cursor + limits::OWN_RECENT as u64;
+    let own = (1..=limits::OWN_RECENT as u64).map(|n| Record::Gone(n.into(), cursor + n));
+    let config = Config { follow: false, ..config(&world.cluster) };
+    world.start(config, &own.collect::<Vec<_>>());
     world.send("bob", "one more", 1 << 64);
     for _ in 0..4 {
         world.carry_up(usize::MAX);
         world.carry_down(usize::MAX);
     }
-    assert_eq!(world.session.waiting(), 0, "it waits for no sync, since it asks for none");
+    assert_eq!(world.agent.session.waiting(), 0, "it waits for no sync, since it asks for none");
     assert_eq!(world.cluster.log.len(), 1);
 }
 
@@ -516,39 +515,30 @@ fn a_full_outbox_refuses_by_bytes_too() {
     let text = "long".repeat(15_000);
     let mut count = 0;
     let mut rounds = Rounds::new(limits::OUTBOX_MESSAGES as u64 + 1, "the outbox is full");
-    while world.session.has_room(1, text.len()) {
+    while world.agent.session.has_room(1, text.len()) {
         rounds.count();
         count += 1;
         world.send("bob", &text, count);
     }
     assert_eq!(count as usize, limits::OUTBOX_BYTES / text.len());
-    assert!(world.session.has_room(1, limits::OUTBOX_BYTES % text.len()), "a short one still fits");
-    let known = world.session.known();
-    let draft = Draft {
-        id: 0,
-        to: "bob".to_string(),
-        body: text.clone(),
-        known,
-        cluster: 0,
-        written_ms: 0,
-    };
-    assert!(world.session.send(world.now_ms, draft).is_err());
+    assert!(
+        world.agent.session.has_room(1, limits::OUTBOX_BYTES % text.len()),
+        "a short one still fits"
+    );
+    let more = world.agent.send(world.now_ms, vec![("bob".to_string(), text.clone())]);
+    assert!(matches!(more, Err(NotTaken::Full)));
     world.calm();
     assert_eq!(world.cluster.log.len(), count as usize);
-    assert!(world.session.has_room(1, text.len()));
+    assert!(world.agent.session.has_room(1, text.len()));
 }
 
 #[test]
 fn what_lies_ready_for_a_socket_that_takes_nothing_is_bounded() {
     let mut world = acquainted();
-    let body = "long".repeat(15_000);
-    let (known, cluster) = (world.session.known(), world.session.cluster());
-    for id in 1..=limits::SEND_WINDOW as u128 {
-        let draft =
-            Draft { id, to: "bob".to_string(), body: body.clone(), known, cluster, written_ms: 0 };
-        world.session.send(world.now_ms, draft).expect("the outbox has room");
-    }
-    let ready = world.session.outgoing().len();
+    let text = ("bob".to_string(), "long".repeat(15_000));
+    let texts = vec![text; limits::SEND_WINDOW];
+    world.agent.send(world.now_ms, texts).expect("the outbox has room");
+    let ready = world.agent.session.outgoing().len();
     let bound = limits::CLIENT_OUTPUT_BYTES;
     assert!((bound..bound + limits::BODY_BYTES).contains(&ready), "{ready}");
     world.calm();
@@ -560,7 +550,7 @@ fn of_too_many_markers_that_wait_the_oldest_is_given_up() {
     let mut world = online();
     world.drop_connection();
     for number in 0..=limits::READ_MARKERS {
-        world.session.mark_read(world.now_ms, &format!("name{number}"), 1);
+        world.agent.session.mark_read(world.now_ms, &format!("name{number}"), 1);
     }
     world.calm();
     assert_eq!(world.cluster.reads_seen.len(), limits::READ_MARKERS);
@@ -575,16 +565,16 @@ fn a_full_outbox_refuses_and_takes_again_when_there_is_room() {
     for n in 1..=most {
         world.send("bob", "x", n);
     }
-    assert!(!world.session.has_room(1, 1));
+    assert!(!world.agent.session.has_room(1, 1));
     world.calm();
-    assert!(world.session.has_room(1, 1));
+    assert!(world.agent.session.has_room(1, 1));
 }
 
 #[test]
 fn markers_of_one_conversation_are_told_together_and_again_after_a_lost_connection() {
     let mut world = online();
     for seq in 1..=100 {
-        world.session.mark_read(world.now_ms, "bob", seq);
+        world.agent.session.mark_read(world.now_ms, "bob", seq);
     }
     world.drain();
     world.drop_connection();
@@ -604,20 +594,20 @@ fn a_server_that_stays_read_only_is_left_for_the_next_of_the_list() {
     let mut status = push("server_status");
     status.body = "read-only: no majority of the servers is reachable".into();
     say(&mut world, &status);
-    assert_eq!(world.session.state(), State::ReadOnly);
+    assert_eq!(world.agent.session.state(), State::ReadOnly);
     world.events.clear();
     // Nobody else knows better, as far as they answer.
     world.cluster.silent.extend([1, 2]);
     let since = world.now_ms;
     let mut rounds = Rounds::new(100, "it is left");
-    while world.session.address() == world.cluster.addresses[0] {
+    while world.agent.session.address() == world.cluster.addresses[0] {
         rounds.count();
         world.pass_time(60_000);
     }
     assert_eq!(world.now_ms - since, READ_ONLY_MS);
     world.cluster.silent.clear();
     world.calm();
-    assert_eq!(world.session.address(), world.cluster.addresses[1]);
+    assert_eq!(world.agent.session.address(), world.cluster.addresses[1]);
     assert_eq!(states(&world), [State::Electing, State::Connected], "it is not told as a loss");
 }
 
@@ -628,40 +618,40 @@ fn a_server_that_stays_read_only_is_kept_where_there_is_no_other() {
     status.body = "read-only: no majority of the servers is reachable".into();
     say(&mut world, &status);
     world.pass_time(READ_ONLY_MS + 1);
-    assert_eq!(world.session.state(), State::ReadOnly);
+    assert_eq!(world.agent.session.state(), State::ReadOnly);
 }
 
 #[test]
 fn retries_carry_the_seq_that_was_known_at_the_first_attempt() {
     let mut world = acquainted();
-    let known = world.session.known();
+    let known = world.agent.session.known();
     world.send("bob", "x", 1);
     world.carry_up(usize::MAX);
     world.drop_connection();
     world.cluster.store("bob", "alice", 9, "later");
     world.calm();
     let attempt = ("x".to_string(), known);
-    assert_eq!(world.cluster.sends_seen[&1], [attempt.clone(), attempt]);
+    assert_eq!(world.attempts(1), [attempt.clone(), attempt]);
 }
 
 #[test]
 fn what_waited_unsent_says_at_its_first_attempt_what_is_known_by_then() {
     let mut world = acquainted();
     world.drop_connection();
-    let written = world.session.known();
+    let written = world.agent.session.known();
     world.send("bob", "x", 1);
     let later = world.cluster.store("bob", "alice", 9, "later").seq;
     assert!(later > written);
     world.calm();
-    assert_eq!(world.cluster.sends_seen[&1], [("x".to_string(), later)]);
+    assert_eq!(world.attempts(1), [("x".to_string(), later)]);
     // An earlier run may have sent it: then all that was known is what was known when it was written.
     world.drop_connection();
-    let known = world.session.known();
+    let known = world.agent.session.known();
     world.send("bob", "y", 2);
     world.cluster.store("bob", "alice", 10, "later still");
     world.restart();
     world.calm();
-    assert_eq!(world.cluster.sends_seen[&2], [("y".to_string(), known)]);
+    assert_eq!(world.attempts(2), [("y".to_string(), known)]);
 }
 
 #[test]
@@ -679,9 +669,9 @@ fn a_login_that_a_read_only_server_refuses_is_tried_again_elsewhere() {
     say(&mut world, &refused);
     let told = |event: &Event| matches!(event, Event::LoginRefused(_) | Event::PasswordNeeded);
     assert!(!world.events.iter().any(told), "what it knows may be old: {:?}", world.events);
-    assert!(world.session.trouble().is_some_and(|why| why.contains("read-only")));
+    assert!(world.agent.session.trouble().is_some_and(|why| why.contains("read-only")));
     world.calm();
-    assert_eq!(world.session.state(), State::Connected);
+    assert_eq!(world.agent.session.state(), State::Connected);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 //! once, in order, and shown once.
 
 use chatctl::client::session::{
-    Draft, Event, OLD_MS, PING_IDLE_MS, PING_JITTER_MS, Request, SILENCE_MS, State,
+    Config, Event, OLD_MS, PING_IDLE_MS, PING_JITTER_MS, Request, SILENCE_MS, State,
 };
+use chatctl::client::store::journal::Record;
 use chatctl::limits;
 
-use super::fake::{Cluster, ME};
+use super::fake::{Cluster, ME, Stored};
 use super::world::{World, config};
 use crate::support::bounded::Rounds;
 use crate::support::{Rng, env_number};
@@ -49,7 +50,7 @@ fn random_life(seed: u64) {
                 world.send(if nobody { "nobody" } else { "bob" }, &format!("mine {step}"), id);
                 if nobody { refused.push(id) } else { made.push(id) }
             }
-            4..=5 if world.cursor.is_some() => {
+            4..=5 if world.cursor().is_some() => {
                 let own = dice.chance(1, 4);
                 let body = format!("other {step}");
                 let (from, to) = if own { (ME, "bob") } else { ("bob", ME) };
@@ -73,8 +74,8 @@ fn random_life(seed: u64) {
     }
     world.calm();
 
-    let from_me: Vec<u128> = world.cluster.log.iter().map(|stored| stored.id).collect();
-    let stored: Vec<u128> = from_me.iter().copied().filter(|id| made.contains(id)).collect();
+    let number = |stored: &Stored| world.numbers.get(&stored.id).copied();
+    let stored: Vec<u128> = world.cluster.log.iter().filter_map(number).collect();
     assert_eq!(stored, made, "seed {seed}: stored once each, in the order they were made");
     assert_eq!(sent_ids(&world), made, "seed {seed}: acknowledged once each, in order");
     let failed = world.events.iter().filter_map(|event| match event {
@@ -160,21 +161,18 @@ fn a_refused_token_falls_back_to_the_password_on_the_same_connection() {
 #[test]
 fn a_refused_token_without_a_password_asks_for_it_and_goes_on() {
     let mut world = calm_world(1);
-    let mut config = config(&world.cluster);
-    config.password = None;
-    config.token = Some("stale".to_string());
-    world.session = chatctl::client::session::Session::new(config, 0);
-    world.drain();
+    let config = Config { password: None, ..config(&world.cluster) };
+    world.start(config, &[Record::Token("stale")]);
     for _ in 0..10 {
         world.carry_up(usize::MAX);
         world.carry_down(usize::MAX);
     }
     assert!(world.events.contains(&Event::PasswordNeeded));
-    assert_eq!(world.session.deadline(), None, "it waits for the user, not for time");
-    world.session.set_password(world.now_ms, super::fake::PASSWORD.to_string());
+    assert_eq!(world.agent.session.deadline(), None, "it waits for the user, not for time");
+    world.agent.session.set_password(world.now_ms, super::fake::PASSWORD.to_string());
     world.drain();
     world.calm();
-    assert_eq!(world.session.state(), State::Connected);
+    assert_eq!(world.agent.session.state(), State::Connected);
 }
 
 #[test]
@@ -196,10 +194,8 @@ fn a_wrong_password_is_told_once_and_not_tried_again() {
 fn a_create_whose_answer_was_lost_is_asked_again_and_succeeds() {
     let mut world = calm_world(1);
     world.cluster.exists = false;
-    let mut config = config(&world.cluster);
-    config.create = true;
-    world.session = chatctl::client::session::Session::new(config, 0);
-    world.drain();
+    let config = Config { create: true, ..config(&world.cluster) };
+    world.start(config, &[]);
     world.carry_up(usize::MAX);
     world.drop_connection();
     world.calm();
@@ -225,7 +221,7 @@ fn a_redirect_is_followed_at_once_and_a_circle_of_redirects_is_left() {
         world.cluster.primary = (world.link.as_ref().map_or(0, |link| link.server) + 1) % 3;
         world.carry_up(usize::MAX);
         world.carry_down(usize::MAX);
-        if world.session.trouble().is_some_and(|why| why.ends_with("redirects in circles")) {
+        if world.agent.session.trouble().is_some_and(|why| why.ends_with("redirects in circles")) {
             left_after.get_or_insert(world.connects.len());
         }
         world.pass_time(60_000);
@@ -257,7 +253,7 @@ fn servers_that_refuse_are_tried_in_turn_with_growing_waits() {
         "then seldom: {waits:?}"
     );
     assert_ne!(waits[50], waits[51], "with jitter");
-    assert!(world.session.trouble().expect("a reason").contains("connection refused"));
+    assert!(world.agent.session.trouble().expect("a reason").contains("connection refused"));
 }
 
 #[test]
@@ -265,7 +261,7 @@ fn an_idle_connection_is_pinged_and_a_silent_one_is_left() {
     let mut world = calm_world(2);
     world.drain();
     world.calm();
-    assert_eq!(world.session.state(), State::Connected);
+    assert_eq!(world.agent.session.state(), State::Connected);
     let started = world.now_ms;
     world.pass_time(60_000);
     let paused_ms = world.now_ms - started;
@@ -273,16 +269,16 @@ fn an_idle_connection_is_pinged_and_a_silent_one_is_left() {
     assert!(!world.sent.is_empty());
     world.carry_up(usize::MAX);
     world.carry_down(usize::MAX);
-    assert_eq!(world.session.state(), State::Connected, "the answer keeps the connection");
+    assert_eq!(world.agent.session.state(), State::Connected, "the answer keeps the connection");
     let mut rounds = Rounds::new(100, "silence does not");
-    while world.session.state() != State::Offline {
+    while world.agent.session.state() != State::Offline {
         rounds.count();
         world.pass_time(60_000);
     }
     let least = 2 * PING_IDLE_MS - PING_JITTER_MS + SILENCE_MS;
     let took = world.now_ms - started;
     assert!((least..=least + PING_JITTER_MS).contains(&took), "{took} ms");
-    assert!(world.session.trouble().expect("a reason").contains("stopped answering"));
+    assert!(world.agent.session.trouble().expect("a reason").contains("stopped answering"));
 }
 
 #[test]
@@ -291,7 +287,7 @@ fn a_request_is_answered_after_a_failover_and_asked_again_when_the_server_was_bu
     world.drain();
     world.calm();
     let request = Request::List { pattern: String::new(), after: String::new() };
-    let number = world.session.request(world.now_ms, request).expect("there is room");
+    let number = world.agent.session.request(world.now_ms, request).expect("there is room");
     world.drain();
     world.drop_connection();
     world.calm();
@@ -312,7 +308,7 @@ fn a_new_password_is_set_through_a_login_and_the_session_goes_on_with_it() {
     world.restart();
     world.calm();
     let (old, new) = (super::fake::PASSWORD.to_string(), "new".to_string());
-    world.session.request(world.now_ms, Request::ChangePassword { old, new }).expect("room");
+    world.agent.session.request(world.now_ms, Request::ChangePassword { old, new }).expect("room");
     world.drain();
     world.calm();
     assert_eq!(world.cluster.password, "new");
@@ -322,10 +318,10 @@ fn a_new_password_is_set_through_a_login_and_the_session_goes_on_with_it() {
     assert_eq!(states.count(), 0);
     world.drop_connection();
     world.calm();
-    assert_eq!(world.session.state(), State::Connected);
+    assert_eq!(world.agent.session.state(), State::Connected);
 
     let (old, new) = ("wrong".to_string(), "x".to_string());
-    world.session.request(world.now_ms, Request::ChangePassword { old, new }).expect("room");
+    world.agent.session.request(world.now_ms, Request::ChangePassword { old, new }).expect("room");
     world.drain();
     world.calm();
     let last = world.events.iter().rev().find_map(|event| match event {
@@ -346,7 +342,7 @@ fn another_cluster_voids_the_cursor_and_gets_nothing_that_was_written_for_the_fi
     world.send("bob", "for the first", 1);
     world.cut();
     (world.cluster.id, world.cluster.seq) = (78, 3);
-    world.session.closed(world.now_ms, "gone");
+    world.agent.handle_closed(world.now_ms, "gone");
     world.drain();
     for _ in 0..20 {
         world.pass_time(1_000);
@@ -355,7 +351,7 @@ fn another_cluster_voids_the_cursor_and_gets_nothing_that_was_written_for_the_fi
     }
     assert!(world.events.contains(&Event::Cluster(78)));
     assert!(world.events.contains(&Event::OtherCluster(1)));
-    assert_eq!(world.session.cursor(), Some(3));
+    assert_eq!(world.agent.session.cursor(), Some(3));
     assert!(world.cluster.log.is_empty());
     world.send("bob", "for the second", 2);
     world.calm();
@@ -373,9 +369,9 @@ fn an_election_is_told_in_one_word_and_ends_with_the_reply() {
     world.drain();
     world.carry_up(usize::MAX);
     world.carry_down(usize::MAX);
-    assert_eq!(world.session.state(), State::Electing);
+    assert_eq!(world.agent.session.state(), State::Electing);
     world.calm();
-    assert_eq!(world.session.state(), State::Connected);
+    assert_eq!(world.agent.session.state(), State::Connected);
 }
 
 #[test]
@@ -392,7 +388,7 @@ fn many_own_messages_do_not_leave_the_cursor_behind() {
         }
     }
     world.calm();
-    let behind = world.cluster.log.iter().filter(|s| Some(s.seq) > world.cursor).count();
+    let behind = world.cluster.log.iter().filter(|s| Some(s.seq) > world.cursor()).count();
     assert!(behind < 512, "{behind} would be read again after a restart");
     assert!(shown(&world).is_empty(), "own messages are not shown as news");
 }
@@ -418,7 +414,7 @@ fn bytes_that_are_no_protocol_never_panic_and_end_the_connection() {
                 len => bytes[dice.below(len) as usize] = dice.next() as u8,
             }
         }
-        world.session.received(world.now_ms, &bytes);
+        world.agent.handle_received(world.now_ms, &bytes);
         world.drain();
         assert!(round < 2_000);
     }
@@ -427,10 +423,8 @@ fn bytes_that_are_no_protocol_never_panic_and_end_the_connection() {
 /// A world of which the clock shows `now_ms`, and a message that was written when it showed 0.
 fn world_with_an_old_message(now_ms: u64) -> World {
     let mut world = calm_world(1);
+    world.send("bob", "from long ago", 7);
     world.now_ms = now_ms;
-    let (to, body) = ("bob".to_string(), "from long ago".to_string());
-    let draft = Draft { id: 7, to, body, known: 0, cluster: 0, written_ms: 0 };
-    world.session.send(now_ms, draft).expect("the outbox has room");
     world.send("bob", "from now", 8);
     world.calm();
     world
@@ -441,18 +435,18 @@ fn what_has_waited_for_more_than_a_day_is_sent_when_somebody_says_so() {
     let mut world = world_with_an_old_message(OLD_MS + 1);
     assert!(world.events.contains(&Event::Old { count: 1, since_ms: 0 }), "{:?}", world.events);
     assert_eq!(sent_ids(&world), [8], "what is newer does not wait for it");
-    assert_eq!(world.session.old_drafts().map(|draft| draft.id).collect::<Vec<_>>(), [7]);
-    assert_eq!(world.session.send_old(world.now_ms), 1);
+    assert_eq!(world.agent.session.waiting_old(), 1);
+    assert_eq!(world.agent.session.send_old(world.now_ms), 1);
     world.calm();
     assert_eq!(sent_ids(&world), [8, 7]);
-    assert_eq!(world.session.waiting_old(), 0);
+    assert_eq!(world.agent.session.waiting_old(), 0);
 }
 
 #[test]
 fn what_has_waited_for_more_than_a_day_can_be_given_up() {
     let mut world = world_with_an_old_message(OLD_MS + 1);
-    assert_eq!(world.session.drop_old(), [7]);
-    assert_eq!(world.session.send_old(world.now_ms), 0);
+    assert_eq!(world.agent.drop_old().expect("the disk takes it").len(), 1);
+    assert_eq!(world.agent.session.send_old(world.now_ms), 0);
     world.calm();
     assert_eq!(sent_ids(&world), [8]);
 }

@@ -75,7 +75,7 @@ fn an_idle_client_moves_to_the_new_primary_within_seconds() {
         fail_over(&mut world, 1);
         let until = world.now_ms + NOTICED_IDLE_MS + look::LOOK_AGAIN_MS[0];
         run(&mut world, until);
-        assert_eq!((place(&world), world.session.state()), (Some(1), State::Connected));
+        assert_eq!((place(&world), world.agent.session.state()), (Some(1), State::Connected));
     }
 }
 
@@ -95,7 +95,7 @@ fn a_sender_has_its_mark_within_seconds() {
             let waited = world.now_ms - since;
             assert!(waited <= NOTICED_OWED_MS + look::LOOK_AGAIN_MS[0] + 10, "{waited} ms");
         }
-        assert_eq!(world.cluster.sends_seen[&1].len(), 1);
+        assert_eq!(world.attempts(1).len(), 1);
     }
 }
 
@@ -114,8 +114,8 @@ fn a_primary_that_is_only_slow_is_asked_about_and_stayed_with() {
     world.cluster.silent.clear();
     let until = world.now_ms + 100;
     run(&mut world, until);
-    assert_eq!(world.session.waiting(), 0);
-    assert_eq!(world.cluster.sends_seen[&1].len(), 1, "it was not sent again");
+    assert_eq!(world.agent.session.waiting(), 0);
+    assert_eq!(world.attempts(1).len(), 1, "it was not sent again");
     // That was slow, and so it is waited for longer the next time.
     world.asked.clear();
     world.cluster.silent.insert(0);
@@ -139,7 +139,7 @@ fn a_sync_of_two_seconds_under_10_000_clients_moves_nobody() {
         let until = world.now_ms + 3_000;
         run(&mut world, until);
         assert_eq!((place(&world), world.connects.len()), (Some(0), 1), "seed {seed}");
-        assert_eq!((world.session.waiting(), world.cluster.sends_seen[&1].len()), (0, 1));
+        assert_eq!((world.agent.session.waiting(), world.attempts(1).len()), (0, 1));
         looks += world.asked.len();
         for server in &world.asked {
             asked[world.cluster.addresses.iter().position(|a| a == server).unwrap()] += 1;
@@ -172,7 +172,7 @@ fn a_login_that_is_not_answered_goes_on_at_the_primary() {
     fail_over(&mut world, 2);
     world.drain();
     run(&mut world, NOTICED_OWED_MS + look::LOOK_AGAIN_MS[0]);
-    assert_eq!((place(&world), world.session.state()), (Some(2), State::Connected));
+    assert_eq!((place(&world), world.agent.session.state()), (Some(2), State::Connected));
     assert!(world.now_ms < 3_000);
 }
 
@@ -216,7 +216,7 @@ fn the_question_is_dropped_when_the_server_speaks_again() {
     world.cluster.silent.remove(&0);
     carry(&mut world);
     assert!(world.look.is_none(), "it is closed");
-    assert_eq!((place(&world), world.session.waiting()), (Some(0), 0));
+    assert_eq!((place(&world), world.agent.session.waiting()), (Some(0), 0));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn answers_that_are_none_cost_nothing() {
         world.send("bob", "hello", 1);
         until_it_asks(&mut world);
         let now_ms = world.now_ms;
-        world.session.look_received(now_ms, answer);
+        world.agent.handle_look_received(now_ms, answer);
         world.drain();
         world.pass_time(60_000);
         assert_eq!(place(&world), Some(0));

@@ -1,18 +1,25 @@
-//! The session, the model cluster, and the network between them, in virtual time.
+//! The agent on a simulated disk, the model cluster, and the network between them, in virtual time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 
-use chatctl::client::session::{Config, Draft, Event, Output, Session};
+use chatctl::client::agent::Agent;
+use chatctl::client::session::{Config, Event, Output};
+use chatctl::client::store::journal::Record;
+use chatctl::client::store::outbox::{Outbox, file_name};
 use chatctl::protocol::framing::Codec;
 
 use super::fake::{Cluster, Connection, ME, PASSWORD};
 use crate::support::bounded::Rounds;
+use crate::wal::sim_disk::SimDisk;
 
 /// One client process after the other on one model cluster.
 pub struct World {
     pub now_ms: u64,
     pub cluster: Cluster,
-    pub session: Session,
+    pub agent: Agent<SimDisk>,
+    /// The client's folder.
+    disk: SimDisk,
     pub link: Option<Connection>,
     /// The connection of a look, and the servers that were asked.
     pub look: Option<Connection>,
@@ -21,31 +28,27 @@ pub struct World {
     pub sent: VecDeque<u8>,
     pub events: Vec<Event>,
     pub connects: Vec<String>,
-    /// What a client keeps on disk.
-    pub outbox: Vec<Draft>,
-    pub cursor: Option<u64>,
-    pub token: Option<String>,
-    pub acknowledged: Vec<(u64, u128)>,
+    /// The tests' numbers of messages, by their ids; events have the number instead of the id.
+    pub numbers: BTreeMap<u128, u128>,
     pub restarts: u64,
 }
 
 impl World {
     pub fn new(cluster: Cluster) -> World {
-        let session = Session::new(config(&cluster), 0);
+        let disk = SimDisk::new(cluster.seed);
+        let agent = agent_on(&disk, config(&cluster), 0);
         World {
             now_ms: 0,
             cluster,
-            session,
+            agent,
+            disk,
             link: None,
             look: None,
             asked: Vec::new(),
             sent: VecDeque::new(),
             events: Vec::new(),
             connects: Vec::new(),
-            outbox: Vec::new(),
-            cursor: None,
-            token: None,
-            acknowledged: Vec::new(),
+            numbers: BTreeMap::new(),
             restarts: 0,
         }
     }
@@ -61,55 +64,70 @@ impl World {
         world
     }
 
-    /// Puts a message on "disk", then into the session.
-    pub fn send(&mut self, to: &str, body: &str, id: u128) {
-        let (known, cluster) = (self.session.known(), self.session.cluster());
-        let draft = Draft {
-            id,
-            to: to.to_string(),
-            body: body.to_string(),
-            known,
-            cluster,
-            written_ms: self.now_ms,
-        };
-        self.outbox.push(draft.clone());
-        self.session.send(self.now_ms, draft).expect("the outbox has room");
+    /// Another process goes on from what is on the disk, and from these lines behind it.
+    pub fn start(&mut self, config: Config, lines: &[Record<'_>]) {
+        self.disk.restart_process();
+        let mut file = self.disk.content(&file_name(0));
+        lines.iter().for_each(|line| line.write(&mut file));
+        self.disk.set_content(&file_name(0), &file);
+        self.agent = agent_on(&self.disk, config, self.now_ms);
         self.drain();
     }
 
-    /// Does what the session wants, and keeps what a client keeps.
+    /// Sends a message, which the test knows by this number.
+    pub fn send(&mut self, to: &str, body: &str, number: u128) {
+        let text = (to.to_string(), body.to_string());
+        let taken = self.agent.send(self.now_ms, vec![text]);
+        self.numbers.insert(taken.expect("the outbox has room")[0], number);
+        self.drain();
+    }
+
+    /// The attempts at a message: its text, and the seq that was known then.
+    pub fn attempts(&self, number: u128) -> &[(String, u64)] {
+        let (id, _) =
+            self.numbers.iter().find(|(_, known)| **known == number).expect("it was sent");
+        &self.cluster.sends_seen[id]
+    }
+
+    /// Everything up to there has been shown, and is noted.
+    pub fn cursor(&self) -> Option<u64> {
+        self.agent.outbox().kept().cursor
+    }
+
+    /// The test's number instead of the id.
+    fn numbered(&self, mut event: Event) -> Event {
+        let id = match &mut event {
+            Event::Sent { id, .. } => id,
+            Event::Failed { draft, .. } => &mut draft.id,
+            _ => return event,
+        };
+        *id = self.numbers.get(id).copied().unwrap_or(*id);
+        event
+    }
+
+    /// Does what the agent wants, and sees what it shows.
     pub fn drain(&mut self) {
-        let mut rounds = Rounds::new(100_000, "the session wants nothing more");
-        while let Some(output) = self.session.poll() {
+        let mut rounds = Rounds::new(100_000, "the agent wants nothing more");
+        loop {
             rounds.count();
-            match output {
-                Output::Connect(address) => self.connect(&address),
-                Output::Close => self.cut(),
-                Output::Look(address) => self.look(&address),
-                Output::EndLook => self.look = None,
-                Output::Event(event) => {
-                    match &event {
-                        Event::Sent { id, seq, .. } => {
-                            self.outbox.retain(|draft| draft.id != *id);
-                            self.acknowledged.push((*seq, *id));
-                        }
-                        Event::Failed { draft, .. } => self.outbox.retain(|d| d.id != draft.id),
-                        Event::Token(token) => self.token = Some(token.clone()),
-                        _ => {}
-                    }
-                    self.events.push(event);
+            while let Some(output) = self.agent.poll_output() {
+                rounds.count();
+                match output {
+                    Output::Connect(address) => self.connect(&address),
+                    Output::Close => self.cut(),
+                    Output::Look(address) => self.look(&address),
+                    Output::EndLook => self.look = None,
+                    Output::Event(event) => self.events.push(self.numbered(event)),
                 }
             }
-        }
-        self.cursor = self.session.cursor();
-        let taken = self.session.outgoing().len();
-        if self.link.is_some() {
-            let bytes = self.session.outgoing().to_vec();
-            self.sent.extend(bytes);
-            if taken > 0 {
-                self.session.wrote(self.now_ms, taken);
-                self.drain();
+            self.agent.shown().expect("the disk takes it");
+            let bytes = self.agent.outgoing();
+            if bytes.is_empty() || self.link.is_none() {
+                return;
             }
+            self.sent.extend(bytes);
+            let taken = bytes.len();
+            self.agent.wrote(self.now_ms, taken);
         }
     }
 
@@ -121,9 +139,9 @@ impl World {
         match server {
             Some(server) if !refused && !self.cluster.dead.contains(&server) => {
                 self.link = Some(Connection::new(server));
-                self.session.connected(self.now_ms);
+                self.agent.handle_connected(self.now_ms);
             }
-            _ => self.session.closed(self.now_ms, "connection refused"),
+            _ => self.agent.handle_closed(self.now_ms, "connection refused"),
         }
     }
 
@@ -135,10 +153,10 @@ impl World {
         match server {
             Some(server) if !refused && !self.cluster.dead.contains(&server) => {
                 let mut look = Connection::new(server);
-                look.receive(&mut self.cluster, &self.session.look_request());
+                look.receive(&mut self.cluster, &self.agent.look_request());
                 self.look = Some(look);
             }
-            _ => self.session.look_closed(self.now_ms),
+            _ => self.agent.handle_look_closed(self.now_ms),
         }
     }
 
@@ -147,7 +165,7 @@ impl World {
         let Some(look) = &mut self.look else { return };
         look.work(&mut self.cluster);
         let bytes: Vec<u8> = look.output.drain(..).collect();
-        self.session.look_received(self.now_ms, &bytes);
+        self.agent.handle_look_received(self.now_ms, &bytes);
         self.drain();
     }
 
@@ -160,7 +178,7 @@ impl World {
     /// The network loses the connection, and tells the client.
     pub fn drop_connection(&mut self) {
         self.cut();
-        self.session.closed(self.now_ms, "connection reset");
+        self.agent.handle_closed(self.now_ms, "connection reset");
         self.drain();
     }
 
@@ -184,7 +202,7 @@ impl World {
             return;
         }
         let ends = link.closing && link.output.is_empty();
-        self.session.received(self.now_ms, &bytes);
+        self.agent.handle_received(self.now_ms, &bytes);
         self.drain();
         if ends && self.link.as_ref().is_some_and(|link| link.closing) {
             self.drop_connection();
@@ -205,24 +223,15 @@ impl World {
         self.cut();
         self.look = None;
         self.restarts += 1;
-        let mut config = config(&self.cluster);
-        config.seed = self.restarts;
-        config.token = self.token.clone();
-        config.cluster = if self.cursor.is_some() { self.cluster.id } else { 0 };
-        config.cursor = self.cursor;
-        config.own_recent = self.acknowledged.clone();
-        self.session = Session::new(config, self.now_ms);
-        for draft in self.outbox.clone() {
-            self.session.send_again(self.now_ms, draft).expect("it had room before");
-        }
-        self.drain();
+        let config = Config { seed: self.restarts, ..config(&self.cluster) };
+        self.start(config, &[]);
     }
 
     /// Lets time pass up to the session's next deadline.
     pub fn pass_time(&mut self, most_ms: u64) {
-        let deadline = self.session.deadline().unwrap_or(u64::MAX);
+        let deadline = self.agent.deadline().unwrap_or(u64::MAX);
         self.now_ms = deadline.min(self.now_ms + most_ms).max(self.now_ms);
-        self.session.tick(self.now_ms);
+        self.agent.handle_tick(self.now_ms, self.now_ms);
         self.drain();
     }
 
@@ -239,15 +248,15 @@ impl World {
             self.carry_down(usize::MAX);
             self.carry_look();
             let quiet = self.link.is_some() && quiet_line(&self.link);
-            let done = self.session.waiting() == 0 && self.session.is_idle();
-            if quiet && done && self.session.is_synced() && self.sent.is_empty() {
+            let done = self.agent.session.waiting() == 0 && self.agent.session.is_idle();
+            if quiet && done && self.agent.session.is_synced() && self.sent.is_empty() {
                 return;
             }
             if quiet_line(&self.link) && self.sent.is_empty() {
                 self.pass_time(60_000);
             }
         }
-        panic!("no end: {:?} waiting {}", self.session.state(), self.session.waiting());
+        panic!("no end: {:?} waiting {}", self.agent.session.state(), self.agent.session.waiting());
     }
 }
 
@@ -271,4 +280,9 @@ pub fn config(cluster: &Cluster) -> Config {
         follow: true,
         seed: cluster.seed,
     }
+}
+
+fn agent_on(disk: &SimDisk, config: Config, now_ms: u64) -> Agent<SimDisk> {
+    let opened = Outbox::open(disk.clone(), Path::new(""), 0);
+    Agent::new(config, opened.expect("the disk is sound").0, now_ms)
 }

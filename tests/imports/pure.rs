@@ -14,7 +14,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("client/editor/", &OUTSIDE),
 ];
 /// What is not there yet.
-const ABSENT: &[&str] = &["node/", "client/agent"];
+const ABSENT: &[&str] = &["node/"];
 
 /// What reaches outside.
 const OUTSIDE: [&str; 7] =

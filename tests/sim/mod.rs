@@ -1,5 +1,5 @@
 //! The simulator: one seed, one history. The real core, state machine, service, log and recovery of
-//! one to seven servers, over simulated disks, networks and clocks; the real client session, and a
+//! one to seven servers, over simulated disks, networks and clocks; the real client agent, and a
 //! client of the protocol's page alone, over simulated connections; everything that can go wrong, at
 //! rates drawn from the seed; and a checker that knows what must hold.
 //!
@@ -11,7 +11,8 @@
 //! | `network.rs`, `wires.rs`, `names.rs`, `disks.rs`, `clock.rs` | what is simulated |
 //! | `copies.rs` | disks that are rolled back |
 //! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |
-//! | `chatter.rs`, `wild.rs` | the clients |
+//! | `chatter.rs`, `folder.rs` | a person with the product's client; what its machine keeps |
+//! | `wild.rs` | a client of the protocol's page alone |
 //! | `faults.rs` | what goes wrong, and how often |
 //! | `finale.rs` | how a history ends: liveness, then agreement |
 //! | `losses.rs` | disks that lose without a trace what they had synced |
@@ -34,6 +35,7 @@ pub mod disks;
 mod entering;
 mod faults;
 mod finale;
+mod folder;
 mod held;
 mod kept;
 mod losses;
@@ -146,6 +148,9 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("full disks", sum.full_disks, seeds / 10),
         ("disks left full", sum.left_full, seeds / 10),
         ("client crashes", sum.client_crashes, seeds / 4),
+        ("adopted messages", sum.adopted, seeds / 10),
+        ("errors of clients' disks", sum.disk_told, seeds / 10),
+        ("messages given up", sum.given_up, seeds / 10),
         ("damaged logs", sum.damaged, seeds / 2),
         ("losses without a trace", sum.forgotten, seeds / 10),
         ("losses that the PRIMARY notices", sum.noticed, seeds / 50),

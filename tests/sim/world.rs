@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::rc::Rc;
 
 use chatctl::auth::hasher;
 use chatctl::raft::{self, Message};
@@ -18,6 +19,7 @@ use super::client::{Client, Wish};
 use super::clock::{Clock, Us};
 use super::counts::Counts;
 use super::faults::{Faults, YEARS_MS};
+use super::folder::Folder;
 use super::losses::Unnoticed;
 use super::names;
 use super::network::{Link, LinkEnd};
@@ -210,14 +212,21 @@ impl World {
         let names: Vec<String> = people.chain((0..wilds).map(|n| format!("wild{n}"))).collect();
         for (place, name) in names.iter().enumerate() {
             let (list, all) = (addresses.clone(), names.clone());
-            // Some people have two machines.
-            let machines = 1 + usize::from(place < chatters && self.rng.chance(1, 3));
-            for _ in 0..machines {
+            // Some people have two machines, some run two clients on one.
+            let machines = 1 + usize::from(place < chatters && self.rng.chance(1, 2));
+            let has_two = machines == 2 && self.rng.chance(2, 3);
+            let mut folder = Folder::new(self.rng.next(), has_two);
+            for number in 0..machines {
+                if number > 0 && !has_two {
+                    folder = Folder::new(self.rng.next(), false);
+                }
+                let is_first = number == 0 || !has_two;
                 let seed = self.rng.next();
                 let client: Box<dyn Client> = match place < chatters {
                     true => {
                         let long = self.common.long_messages;
-                        Box::new(Chatter::new(name, list.clone(), all.clone(), long, seed))
+                        let folder = (Rc::clone(&folder), is_first);
+                        Box::new(Chatter::new(name, list.clone(), all.clone(), long, folder, seed))
                     }
                     false => Box::new(Wild::new(name, list.clone(), all.clone(), seed)),
                 };

@@ -1,10 +1,12 @@
 //! Answers of the server to what the user asked for, printed.
 
-use super::super::driver::Driver;
+use super::super::agent::Agent;
 use super::super::session::{Incoming, Refusal, Request};
-use super::{Asked, Line};
+use super::Line;
+use super::asked::Asked;
 use crate::limits;
 use crate::protocol::Message;
+use crate::wal::Disk;
 
 /// Conversations that a login lists; the rest is counted.
 const SUMMARY_LINES: usize = 10;
@@ -12,7 +14,7 @@ const SUMMARY_LINES: usize = 10;
 impl Line {
     pub(super) fn on_answer(
         &mut self,
-        driver: &mut Driver,
+        agent: &mut Agent<impl Disk>,
         now_ms: u64,
         number: u64,
         result: Result<Vec<Message<'static>>, Refusal>,
@@ -33,7 +35,7 @@ impl Line {
             Asked::Inbox { summary: false } => self.on_inbox(&last),
             Asked::History { with, limit, unseen } => {
                 let messages = &frames[..frames.len() - 1];
-                self.on_history(driver, now_ms, messages, unseen);
+                self.on_history(agent, now_ms, messages, unseen);
                 let request = Request::History { with: with.clone(), before: last.seq, limit };
                 let more = last.body == "more" && !unseen;
                 self.end("/history", more, request, Asked::History { with, limit, unseen: false });
@@ -85,7 +87,7 @@ impl Line {
 
     fn on_history(
         &mut self,
-        driver: &mut Driver,
+        agent: &mut Agent<impl Disk>,
         now_ms: u64,
         messages: &[Message<'_>],
         unseen: bool,
@@ -96,7 +98,7 @@ impl Line {
             self.remember_incoming(&message);
             let is_current = self.current.as_deref() == Some(message.from.as_str());
             if self.interactive && (is_current || unseen) && message.from != self.me {
-                driver.session.mark_read(now_ms, &message.from, message.seq);
+                agent.session.mark_read(now_ms, &message.from, message.seq);
             }
         }
         if messages.is_empty() && self.interactive {
@@ -131,21 +133,6 @@ impl Line {
         }
         if others > 0 {
             self.printer.notice(&format!("and {others} more conversations: /inbox"));
-        }
-    }
-}
-
-impl Asked {
-    fn command(&self) -> &'static str {
-        match self {
-            Asked::Inbox { .. } => "/inbox",
-            Asked::History { .. } => "/history",
-            Asked::List { .. } => "/list",
-            Asked::Who { .. } => "/who",
-            Asked::Delete => "/delete",
-            Asked::Status => "/status",
-            Asked::ChangePassword => "/passwd",
-            Asked::DeleteAccount => "/account",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The questions that the chat asks on a terminal, one at a time.
 
-use super::super::driver::Driver;
+use super::super::agent::Agent;
 use super::super::session::{Refusal, Request};
-use super::{Asked, Line};
+use super::Line;
+use super::asked::Asked;
 use crate::limits;
+use crate::wal::Disk;
 
 /// The question that the next line answers.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,14 +75,14 @@ impl Line {
         self.asking = Asking::Login;
     }
 
-    pub(super) fn on_asking_cancelled(&mut self, _: &mut Driver) {
+    pub(super) fn on_asking_cancelled(&mut self) {
         if std::mem::replace(&mut self.asking, Asking::Nothing) == Asking::Login {
             self.quitting = true;
         }
     }
 
     /// A line that answers a question.
-    pub(super) fn on_asked_line(&mut self, driver: &mut Driver, now_ms: u64, line: &str) {
+    pub(super) fn on_asked_line(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, line: &str) {
         let asking = std::mem::replace(&mut self.asking, Asking::Nothing);
         if asking.is_secret() && !(1..=limits::PASSWORD_BYTES).contains(&line.len()) {
             return self.problem("", "a password must have 1 to 1,024 bytes; nothing was done");
@@ -88,12 +90,12 @@ impl Line {
         let line = line.to_string();
         match asking {
             Asking::Nothing => {}
-            Asking::Login => driver.session.set_password(now_ms, line),
+            Asking::Login => agent.session.set_password(now_ms, line),
             Asking::OldPassword => self.asking = Asking::NewPassword { old: line },
             Asking::NewPassword { old } => self.asking = Asking::Again { old, new: line },
             Asking::Again { old, new } if new == line => {
                 let request = Request::ChangePassword { old, new };
-                self.ask(driver, now_ms, request, Asked::ChangePassword);
+                self.ask(agent, now_ms, request, Asked::ChangePassword);
             }
             Asking::Again { .. } => {
                 self.problem("/passwd", "the passwords differ; nothing was changed")
@@ -106,7 +108,7 @@ impl Line {
             }
             Asking::DeletePassword => {
                 let request = Request::DeleteAccount { password: line };
-                self.ask(driver, now_ms, request, Asked::DeleteAccount);
+                self.ask(agent, now_ms, request, Asked::DeleteAccount);
             }
         }
     }

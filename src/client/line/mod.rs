@@ -2,49 +2,27 @@
 //! only a terminal has is the prompt and the questions it asks.
 
 mod answers;
+mod asked;
 pub(super) mod asking;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::agent::Agent;
 use super::commands::{self, Command, Old, Which};
-use super::driver::Driver;
 use super::printer::{Printer, Style};
 use super::session::{Event, Incoming, Refusal, Request, State};
 use super::show::{self, OUT_OF_DATE, messages};
 use crate::limits;
 use crate::protocol::id;
+use crate::wal::Disk;
 pub use answers::{Conversation, conversations};
+use asked::Asked;
 use asking::Asking;
 
 const ONLY_THE_SCREEN: &str =
     "this command needs the full screen: run chatctl chat without --plain";
-
-/// What an answer is awaited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// The conversations; `summary`: only what is unread, after a login.
-    Inbox {
-        summary: bool,
-    },
-    /// A page of history; `show_read`: the marker moves when it is shown.
-    History {
-        with: String,
-        limit: u16,
-        unseen: bool,
-    },
-    List {
-        pattern: String,
-    },
-    Who {
-        pattern: String,
-    },
-    Delete,
-    Status,
-    ChangePassword,
-    DeleteAccount,
-}
 
 /// The chat's state, besides the session's.
 pub struct Line {
@@ -127,12 +105,12 @@ impl Line {
     }
 
     /// What stands before the typed line.
-    pub fn prompt(&self, driver: &Driver) -> String {
+    pub fn prompt(&self, agent: &Agent<impl Disk>) -> String {
         if let Some(question) = self.asking.question() {
             return question.to_string();
         }
         let to = self.current.as_deref().unwrap_or("");
-        let (state, waiting) = (driver.session.state(), driver.session.waiting());
+        let (state, waiting) = (agent.session.state(), agent.session.waiting());
         let state = match (state, waiting) {
             (State::Connected, 0) => String::new(),
             (State::Connected, waiting) => format!(" [{waiting} waiting]"),
@@ -155,22 +133,22 @@ impl Line {
     // What the user does.
 
     /// A line was entered.
-    pub fn on_line(&mut self, driver: &mut Driver, now_ms: u64, line: &str) {
+    pub fn on_line(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, line: &str) {
         self.interrupted = false;
         if self.asking != Asking::Nothing {
-            return self.on_asked_line(driver, now_ms, line);
+            return self.on_asked_line(agent, now_ms, line);
         }
         match commands::parse(line) {
             Ok(None) => {}
-            Ok(Some(command)) => self.on_command(driver, now_ms, command),
+            Ok(Some(command)) => self.on_command(agent, now_ms, command),
             Err(why) => self.problem("", &why),
         }
     }
 
     /// Ctrl-C; `cleared`: there was a line, which is gone now.
-    pub fn on_interrupt(&mut self, driver: &mut Driver, cleared: bool) {
+    pub fn on_interrupt(&mut self, cleared: bool) {
         if self.asking != Asking::Nothing {
-            return self.on_asking_cancelled(driver);
+            return self.on_asking_cancelled();
         }
         if self.interrupted && !cleared {
             self.quitting = true;
@@ -181,7 +159,7 @@ impl Line {
     }
 
     /// Does a command.
-    pub fn on_command(&mut self, driver: &mut Driver, now_ms: u64, command: Command) {
+    pub fn on_command(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, command: Command) {
         match command {
             Command::Send { to, text } => {
                 let Some(to) = to.or_else(|| self.current.clone()) else {
@@ -190,29 +168,29 @@ impl Line {
                         "no recipient: pick one with /to NAME, or use /msg NAME TEXT",
                     );
                 };
-                self.send(driver, now_ms, vec![(to, text)]);
+                self.send(agent, now_ms, vec![(to, text)]);
             }
-            Command::To(name) => self.on_to(driver, now_ms, name),
-            Command::Open(name) if self.interactive => self.on_to(driver, now_ms, name),
+            Command::To(name) => self.on_to(agent, now_ms, name),
+            Command::Open(name) if self.interactive => self.on_to(agent, now_ms, name),
             // In a script, a text was meant.
             Command::Open(_) => self.problem("/msg", "there is no text to send"),
             Command::Read(name) => match name.or_else(|| self.current.clone()) {
                 Some(name) => {
-                    let newest = driver.session.known();
+                    let newest = agent.session.known();
                     self.unseen.remove(&name);
-                    driver.session.mark_read(now_ms, &name, newest);
+                    agent.session.mark_read(now_ms, &name, newest);
                 }
                 None => self.problem("/read", "no conversation is open: use /read NAME"),
             },
             Command::More => match self.more.take() {
-                Some((request, asked)) => self.ask(driver, now_ms, request, asked),
+                Some((request, asked)) => self.ask(agent, now_ms, request, asked),
                 None => self.problem("/more", "nothing more to show"),
             },
-            Command::Delete(which) => self.on_delete(driver, now_ms, which),
+            Command::Delete(which) => self.on_delete(agent, now_ms, which),
             Command::ChangePassword => self.start_asking(Asking::OldPassword),
             Command::DeleteAccount => self.start_asking(Asking::ConfirmDelete),
-            Command::Waiting(old) => self.on_waiting(driver, now_ms, old),
-            Command::Status => self.on_status(driver, now_ms),
+            Command::Waiting(old) => self.on_waiting(agent, now_ms, old),
+            Command::Status => self.on_status(agent, now_ms),
             Command::Help => self.printer.lines(&commands::help()),
             Command::Quit => self.quitting = true,
             Command::Mute(_) => self.problem("/mute", ONLY_THE_SCREEN),
@@ -234,20 +212,25 @@ impl Line {
                     Command::Who { pattern } => Asked::Who { pattern },
                     _ => Asked::Inbox { summary: false },
                 };
-                self.ask(driver, now_ms, request, asked);
+                self.ask(agent, now_ms, request, asked);
             }
         }
     }
 
     /// Sends, with one sync for all.
-    pub fn send(&mut self, driver: &mut Driver, now_ms: u64, texts: Vec<(String, String)>) {
-        if let Err(why) = driver.send(now_ms, texts) {
+    pub fn send(
+        &mut self,
+        agent: &mut Agent<impl Disk>,
+        now_ms: u64,
+        texts: Vec<(String, String)>,
+    ) {
+        if let Err(why) = agent.send(now_ms, texts) {
             self.problem("", &why.to_string());
         }
     }
 
-    fn ask(&mut self, driver: &mut Driver, now_ms: u64, request: Request, asked: Asked) {
-        match driver.session.request(now_ms, request) {
+    fn ask(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, request: Request, asked: Asked) {
+        match agent.session.request(now_ms, request) {
             Ok(number) => {
                 self.asked.insert(number, asked);
             }
@@ -263,22 +246,22 @@ impl Line {
         self.printer.error(command, &Refusal::new("", why));
     }
 
-    fn on_to(&mut self, driver: &mut Driver, now_ms: u64, name: String) {
+    fn on_to(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, name: String) {
         if let Some((_, newest)) = self.shown_from.get(&name) {
-            driver.session.mark_read(now_ms, &name, *newest);
+            agent.session.mark_read(now_ms, &name, *newest);
         }
         let unseen = self.unseen.remove(&name).unwrap_or(0);
         if unseen > 0 && self.interactive {
             let limit = unseen.min(limits::HISTORY_PAGE_DEFAULT as u64) as u16;
             let request = Request::History { with: name.clone(), before: 0, limit };
             let asked = Asked::History { with: name.clone(), limit, unseen: true };
-            self.ask(driver, now_ms, request, asked);
+            self.ask(agent, now_ms, request, asked);
         }
         self.current = Some(name);
     }
 
-    fn on_delete(&mut self, driver: &mut Driver, now_ms: u64, which: Which) {
-        if which == Which::Last && driver.session.waiting() > 0 {
+    fn on_delete(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, which: Which) {
+        if which == Which::Last && agent.session.waiting() > 0 {
             return self.problem("/delete", "the last message is not sent yet");
         }
         let id = match which {
@@ -289,7 +272,7 @@ impl Line {
         match id {
             Some(id) => {
                 let request = Request::DeleteMessages { ids: vec![id], to: String::new() };
-                self.ask(driver, now_ms, request, Asked::Delete);
+                self.ask(agent, now_ms, request, Asked::Delete);
             }
             None if which == Which::Last => self.problem(
                 "/delete",
@@ -302,35 +285,35 @@ impl Line {
         }
     }
 
-    fn on_waiting(&mut self, driver: &mut Driver, now_ms: u64, old: Old) {
+    fn on_waiting(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, old: Old) {
         match old {
-            Old::Show if driver.session.waiting_old() == 0 => {
+            Old::Show if agent.session.waiting_old() == 0 => {
                 let text = "nothing has waited for more than a day";
-                self.printer.notice(&match driver.session.waiting() {
+                self.printer.notice(&match agent.session.waiting() {
                     0 => text.to_string(),
                     some => format!("{text}; {} still to be sent", messages(some)),
                 });
                 self.printer.done("/waiting", false);
             }
             Old::Show => {
-                for draft in driver.session.old_drafts() {
+                for draft in agent.session.old_drafts() {
                     self.printer.waiting(draft);
                 }
                 self.printer.done("/waiting", false);
             }
             Old::Send => {
-                let count = driver.session.send_old(now_ms);
+                let count = agent.session.send_old(now_ms);
                 self.printer.notice(&format!("sending {} now", messages(count)));
             }
-            Old::Drop => match driver.drop_old() {
-                Ok(count) => self.printer.notice(&format!("{} discarded", messages(count))),
+            Old::Drop => match agent.drop_old() {
+                Ok(ids) => self.printer.notice(&format!("{} discarded", messages(ids.len()))),
                 Err(why) => self.problem("/waiting", &why.to_string()),
             },
         }
     }
 
-    fn on_status(&mut self, driver: &mut Driver, now_ms: u64) {
-        let session = &driver.session;
+    fn on_status(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64) {
+        let session = &agent.session;
         self.printer.status("account", &self.me);
         self.printer.status("state", &session.state().to_string());
         self.printer.status("server", session.address());
@@ -346,10 +329,10 @@ impl Line {
             let other = session.waiting_elsewhere().to_string();
             self.printer.status("for other", &format!("{other} (another cluster)"));
         }
-        self.printer.status("outbox", &driver.outbox().display().to_string());
+        self.printer.status("outbox", &agent.outbox().path().display().to_string());
         match session.state() {
             State::Offline => self.printer.done("/status", false),
-            _ => self.ask(driver, now_ms, Request::ServerStatus, Asked::Status),
+            _ => self.ask(agent, now_ms, Request::ServerStatus, Asked::Status),
         }
     }
 
@@ -367,12 +350,12 @@ impl Line {
     // What the session tells.
 
     /// Prints an event, and does what follows from it.
-    pub fn on_event(&mut self, driver: &mut Driver, now_ms: u64, event: Event) {
+    pub fn on_event(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, event: Event) {
         match event {
             Event::LoggedIn { name, unread, read_only, .. } => {
                 self.me = name;
                 if !self.only_sends {
-                    self.printer.login(&self.me, unread, driver.session.address());
+                    self.printer.login(&self.me, unread, agent.session.address());
                 }
                 if read_only {
                     self.printer.notice(OUT_OF_DATE);
@@ -382,18 +365,18 @@ impl Line {
                 }
                 if !std::mem::replace(&mut self.greeted, true) && unread > 0 {
                     let request = Request::Inbox { cursor: 0 };
-                    self.ask(driver, now_ms, request, Asked::Inbox { summary: true });
+                    self.ask(agent, now_ms, request, Asked::Inbox { summary: true });
                 }
             }
             Event::State(state) => {
-                let (waiting, trouble) = (driver.session.waiting(), driver.session.trouble());
+                let (waiting, trouble) = (agent.session.waiting(), agent.session.trouble());
                 // A login says for itself that all is well.
                 if state != State::Connected || !self.interactive {
                     let reason = trouble.filter(|_| state == State::Offline).unwrap_or("");
                     self.printer.state(state, waiting, reason);
                 }
             }
-            Event::Message(message) => self.on_message(driver, now_ms, &message),
+            Event::Message(message) => self.on_message(agent, now_ms, &message),
             Event::Sent { id, to, body, seq, time } => {
                 self.remember(seq, id);
                 self.last_sent = Some(id);
@@ -412,7 +395,7 @@ impl Line {
                 }
             }
             Event::OtherCluster(count) => {
-                let what = show::elsewhere(count, driver.outbox());
+                let what = show::elsewhere(count, &agent.outbox().path());
                 self.printer.notice(&what);
                 if !self.interactive {
                     show::complain(&what);
@@ -423,7 +406,7 @@ impl Line {
                 self.unseen.remove(&name);
                 self.printer.read_moved(&name, seq);
             }
-            Event::Answer { number, result } => self.on_answer(driver, now_ms, number, result),
+            Event::Answer { number, result } => self.on_answer(agent, now_ms, number, result),
             Event::PasswordNeeded => {
                 self.on_password_needed(Refusal::void_login());
             }
@@ -434,12 +417,12 @@ impl Line {
         }
     }
 
-    fn on_message(&mut self, driver: &mut Driver, now_ms: u64, message: &Incoming) {
+    fn on_message(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, message: &Incoming) {
         self.printer.message(message, &self.me, false);
         self.remember_incoming(message);
         let is_current = self.current.as_deref() == Some(message.from.as_str());
         if self.interactive && is_current && message.from != self.me {
-            driver.session.mark_read(now_ms, &message.from, message.seq);
+            agent.session.mark_read(now_ms, &message.from, message.seq);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Commands that were typed.
 
 use super::super::commands::{self, Command, Which};
+use super::super::dates;
 use super::super::line::asking::Asking;
-use super::super::printer;
 use super::super::session::{Draft, Request, State};
 use super::super::show;
 use super::Screen;
@@ -222,7 +222,7 @@ impl Screen {
         let zone = self.settings.zone;
         let line = |draft: &Draft| {
             let at = draft.written_ms.saturating_add_signed(zone(draft.written_ms));
-            let (date, clock) = (printer::date(at), printer::clock(at));
+            let (date, clock) = (dates::date(at), dates::clock(at));
             let (to, text) = (show::line(&draft.to), show::line(&draft.body));
             format!("since {date} {clock}, to {to}: {text}")
         };

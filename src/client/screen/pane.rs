@@ -5,7 +5,7 @@
 //! above or below does not move it.
 
 use super::super::cluster::{take_width, text_width};
-use super::super::printer::{DAY_MS, clock, date};
+use super::super::dates::{DAY_MS, clock, date};
 use super::super::show;
 use super::cells::{Colour, Style};
 use super::conversation::{Conversation, Entry, Fate, Place, Reading, View};

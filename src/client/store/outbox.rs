@@ -7,14 +7,14 @@
 //!    is noted as gone. Once it has returned an error, no later one has it, unless the error says
 //!    that the client must be started again.
 //! 2. Once [`Outbox::sync`] has returned `Ok`, what was noted before it is not forgotten.
-//! 3. Everything else that was noted may be forgotten by a power failure, from some point on.
+//! 3. Everything else that was noted may be forgotten by a power failure.
 //!
 //! # How
 //!
 //! - Lines are appended, then synced. A write that fails is undone: the file is cut to where it
 //!   ended, and synced. After a sync that failed (or such a cut) nothing is known of what was written
-//!   since the last one, so a new file takes the place of the old. Where that fails too, the outbox
-//!   is *broken*: what it says on disk is unknown, and it takes nothing more.
+//!   since the last one, so a new file takes the place of the old. If that fails too, the outbox is
+//!   *broken*: what it says on disk is unknown, and it takes nothing more.
 //! - A file that says little for its length is replaced by a short one: the new file is made under a
 //!   name that belongs to this client alone (`outbox.0.new`), written, synced, renamed over the old
 //!   one, and the folder synced. It is made from what is kept in memory, which has everything that
@@ -25,28 +25,15 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::{Path, PathBuf};
 
+use super::Error;
 use super::journal::{self, Kept, Record};
 use crate::client::session::Draft;
 use crate::limits;
 use crate::mutants::{Mutant, planted};
+use crate::protocol::id;
 use crate::wal::Disk;
-
-/// What a disk refused.
-#[derive(Debug)]
-pub struct Failure {
-    /// A verb phrase.
-    pub doing: &'static str,
-    /// The file; empty for the folder.
-    pub name: String,
-    /// The system's word.
-    pub error: io::Error,
-}
-
-fn failure(doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> Failure {
-    let name = name.to_owned();
-    move |error| Failure { doing, name, error }
-}
 
 /// The name of the outbox of the client in this place.
 pub fn file_name(slot: usize) -> String {
@@ -57,6 +44,8 @@ pub fn file_name(slot: usize) -> String {
 #[derive(Debug)]
 pub struct Outbox<D> {
     disk: D,
+    /// Where the disk is, for people.
+    folder: PathBuf,
     slot: usize,
     name: String,
     kept: Kept,
@@ -68,30 +57,34 @@ pub struct Outbox<D> {
     compact_at: u64,
     /// Lines were written, and not synced.
     unsynced: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Sound,
     /// What the file says on disk is unknown.
-    broken: bool,
+    Broken,
+    /// There is no file: nothing is kept.
+    Unkept,
 }
 
 impl<D: Disk> Outbox<D> {
     /// Opens or makes the file of the client in place `slot`, and gives how many damaged lines were
     /// passed over; the file as it was is kept beside, as `outbox.0.damaged`. Only the client in
-    /// place 0 keeps a cursor and a token; the others start from its token.
+    /// place 0 keeps a cursor and a token; the others start from its token. `folder` is where the
+    /// disk is, for people.
     ///
     /// # Errors
-    /// Where the file cannot be made, read or mended.
-    pub fn open(disk: D, slot: usize) -> Result<(Outbox<D>, usize), Failure> {
-        let name = file_name(slot);
-        let (kept, buffer) = (Kept::default(), Vec::new());
-        let compact_at = limits::OUTBOX_FILE_BYTES;
-        let (len, unsynced, broken) = (0, false, false);
-        let mut outbox =
-            Outbox { disk, slot, name, kept, len, buffer, compact_at, unsynced, broken };
+    /// The file cannot be made, read or mended.
+    pub fn open(disk: D, folder: &Path, slot: usize) -> Result<(Outbox<D>, usize), Error> {
+        let mut outbox = Outbox::new(disk, folder, slot, State::Sound);
         let name = outbox.name.clone();
         if !outbox.has(&name)? {
-            outbox.disk.create(&name).map_err(failure("make", &name))?;
+            outbox.disk.create(&name).map_err(outbox.error("make", &name))?;
         }
         // Also where it was there: the client that made it may have died before it did this.
-        outbox.disk.sync_dir().map_err(failure("sync", ""))?;
+        outbox.sync_dir()?;
         let bytes = outbox.read(&name)?;
         let replay = journal::replay(&bytes);
         (outbox.kept, outbox.len) = (replay.kept, replay.good_len as u64);
@@ -110,12 +103,36 @@ impl<D: Disk> Outbox<D> {
         } else if outbox.len < bytes.len() as u64 || !outbox.kept.drafts.is_empty() {
             // A torn tail goes for good before anything is written over it; and messages that only
             // the page cache may have are on the disk before they are attempted.
-            let len = outbox.len;
-            let disk = &mut outbox.disk;
-            disk.shorten(&name, len).map_err(failure("cut the torn tail of", &name))?;
-            disk.fdatasync(&name).map_err(failure("sync", &name))?;
+            let cut = outbox.disk.shorten(&name, outbox.len);
+            cut.map_err(outbox.error("cut the torn tail of", &name))?;
+            outbox.fdatasync(&name)?;
         }
         Ok((outbox, replay.damaged))
+    }
+
+    /// For a client that only reads, where [`Outbox::open`] fails: it has the token if that can be
+    /// read, takes no messages and keeps nothing.
+    pub fn unkept(disk: D, folder: &Path) -> Outbox<D> {
+        let mut outbox = Outbox::new(disk, folder, 0, State::Unkept);
+        let bytes = outbox.read(&file_name(0)).unwrap_or_default();
+        let Kept { token, cluster, .. } = journal::replay(&bytes).kept;
+        outbox.kept = Kept { token, cluster, ..Kept::default() };
+        outbox
+    }
+
+    fn new(disk: D, folder: &Path, slot: usize, state: State) -> Outbox<D> {
+        Outbox {
+            disk,
+            folder: folder.to_owned(),
+            slot,
+            name: file_name(slot),
+            kept: Kept::default(),
+            len: 0,
+            buffer: Vec::new(),
+            compact_at: limits::OUTBOX_FILE_BYTES,
+            unsynced: false,
+            state,
+        }
     }
 
     /// What is kept.
@@ -123,27 +140,39 @@ impl<D: Disk> Outbox<D> {
         &self.kept
     }
 
-    /// Whether all that was put and noted is on the disk.
-    pub fn is_synced(&self) -> bool {
-        self.buffer.is_empty() && !self.unsynced && !self.broken
-    }
-
     /// The client's place.
     pub fn slot(&self) -> usize {
         self.slot
     }
 
-    /// The file's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The file, to name it to people.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// The id of a new message.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn new_id(&mut self) -> Result<u128, Error> {
+        let mut random = [0; 16];
+        for half in random.chunks_mut(8) {
+            let bits = self.disk.random();
+            let bits = bits.map_err(self.error("get random bytes for", &self.name))?;
+            half.copy_from_slice(&bits.to_be_bytes());
+        }
+        Ok(id::from_random(random))
     }
 
     /// Adds messages and syncs: once this returns they may be attempted. On an error none of them
     /// is kept.
     ///
     /// # Errors
-    /// Where the disk does not take them.
-    pub fn put(&mut self, drafts: &[Draft]) -> Result<(), Failure> {
+    /// The disk does not take them.
+    pub fn put(&mut self, drafts: &[Draft]) -> Result<(), Error> {
+        if self.state == State::Unkept {
+            return Err(self.error("write", &self.name)(io::ErrorKind::Unsupported.into()));
+        }
         for draft in drafts {
             Record::Put(draft).write(&mut self.buffer);
         }
@@ -157,7 +186,8 @@ impl<D: Disk> Outbox<D> {
 
     /// Notes something that needs no sync; [`Outbox::flush`] writes it.
     pub fn note(&mut self, record: &Record<'_>) {
-        if self.slot > 0 && matches!(record, Record::Cursor(_) | Record::Token(_)) {
+        let is_of_first = matches!(record, Record::Cursor(_) | Record::Token(_));
+        if self.state == State::Unkept || self.slot > 0 && is_of_first {
             return;
         }
         self.kept.apply(record);
@@ -171,8 +201,8 @@ impl<D: Disk> Outbox<D> {
     /// Writes what was noted.
     ///
     /// # Errors
-    /// Where the disk does not take it; what was noted is then given up, save in memory.
-    pub fn flush(&mut self) -> Result<(), Failure> {
+    /// The disk does not take it: what was noted is then kept in memory alone.
+    pub fn flush(&mut self) -> Result<(), Error> {
         if !self.buffer.is_empty() {
             self.append(false)?;
             self.compact();
@@ -183,8 +213,8 @@ impl<D: Disk> Outbox<D> {
     /// As [`Outbox::flush`], and syncs.
     ///
     /// # Errors
-    /// Where the disk does not take it.
-    pub fn sync(&mut self) -> Result<(), Failure> {
+    /// The disk does not take it.
+    pub fn sync(&mut self) -> Result<(), Error> {
         self.append(true)?;
         self.compact();
         Ok(())
@@ -194,8 +224,8 @@ impl<D: Disk> Outbox<D> {
     /// were.
     ///
     /// # Errors
-    /// Where the disk does not take them. Nothing is lost then.
-    pub fn adopt(&mut self, slots: &[usize]) -> Result<usize, Failure> {
+    /// The disk does not take them. Nothing is lost then.
+    pub fn adopt(&mut self, slots: &[usize]) -> Result<usize, Error> {
         let (mut drafts, mut names) = (Vec::new(), Vec::new());
         let mut known: HashSet<u128> = self.kept.drafts.iter().map(|draft| draft.id).collect();
         for name in slots.iter().map(|slot| file_name(*slot)) {
@@ -206,14 +236,18 @@ impl<D: Disk> Outbox<D> {
                 names.push(name);
             }
         }
-        if !drafts.is_empty() {
+        let is_late = planted(Mutant::AdoptedPutLate);
+        if !drafts.is_empty() && !is_late {
             self.put(&drafts)?;
         }
         for name in &names {
-            self.disk.remove(name).map_err(failure("remove", name))?;
+            self.remove(name)?;
         }
         if !names.is_empty() && !planted(Mutant::AdoptedComesBack) {
-            self.disk.sync_dir().map_err(failure("sync", ""))?;
+            self.sync_dir()?;
+        }
+        if is_late {
+            self.put(&drafts)?;
         }
         Ok(drafts.len())
     }
@@ -221,33 +255,38 @@ impl<D: Disk> Outbox<D> {
     /// Ends cleanly: an empty outbox of a further client is removed.
     ///
     /// # Errors
-    /// Where the disk does not take the rest.
-    pub fn close(mut self) -> Result<(), Failure> {
+    /// The disk does not take the rest.
+    pub fn close(mut self) -> Result<(), Error> {
         if self.slot > 0 && self.kept.drafts.is_empty() {
             self.flush()?;
-            return self.disk.remove(&self.name).map_err(failure("remove", &self.name));
+            let name = self.name.clone();
+            return self.remove(&name);
         }
         self.sync()
     }
 
-    /// Appends the lines that wait, and syncs where asked to. On an error they are on disk in no
-    /// part.
-    fn append(&mut self, sync: bool) -> Result<(), Failure> {
+    /// Appends the lines that wait, and syncs if asked to. On an error they are on disk in no part.
+    fn append(&mut self, sync: bool) -> Result<(), Error> {
         let buffer = std::mem::take(&mut self.buffer);
-        let name = &self.name;
-        if self.broken {
-            let error = io::Error::other("an earlier write failed; start the client again");
-            return Err(failure("write", name)(error));
+        match self.state {
+            State::Sound => {}
+            State::Unkept => return Ok(()),
+            State::Broken => {
+                let error = io::Error::other("an earlier write failed; start the client again");
+                return Err(self.error("write", &self.name)(error));
+            }
         }
         let (mut written, mut cuttable) = (Ok(()), true);
         if !buffer.is_empty() {
-            written = self.disk.write_at(name, self.len, &buffer).map_err(failure("write", name));
+            let done = self.disk.write_at(&self.name, self.len, &buffer);
+            written = done.map_err(self.error("write", &self.name));
         }
         if written.is_ok() {
             self.unsynced |= !buffer.is_empty();
         }
         if sync && self.unsynced && written.is_ok() {
-            written = self.disk.fdatasync(name).map_err(failure("sync", name));
+            let done = self.disk.fdatasync(&self.name);
+            written = done.map_err(self.error("sync", &self.name));
             self.unsynced = written.is_err();
             // What a failed sync was about is neither on the disk nor written by the next one.
             cuttable = written.is_ok();
@@ -263,8 +302,8 @@ impl<D: Disk> Outbox<D> {
     fn undo(&mut self, cuttable: bool) {
         let (name, len) = (&self.name, self.len);
         let cut = self.disk.shorten(name, len).and_then(|()| self.disk.fdatasync(name));
-        if !(cuttable && cut.is_ok()) {
-            self.broken |= self.replace().is_err();
+        if !(cuttable && cut.is_ok()) && self.replace().is_err() {
+            self.state = State::Broken;
         }
     }
 
@@ -281,19 +320,21 @@ impl<D: Disk> Outbox<D> {
 
     /// Writes what is kept to a new file and renames it over the old one. After an error the outbox
     /// is broken, or the old file still counts.
-    fn replace(&mut self) -> Result<(), Failure> {
+    fn replace(&mut self) -> Result<(), Error> {
         let mut bytes = Vec::new();
         self.kept.write(&mut bytes);
         let new = format!("{}.new", self.name);
         self.make(&new, &bytes)?;
         if let Err(error) = self.disk.rename(&new, &self.name) {
             // Whether the name has changed is known only where the new file still has its own.
-            self.broken = !self.has(&new).unwrap_or(false);
-            return Err(failure("rename", &new)(error));
+            if !self.has(&new).unwrap_or(false) {
+                self.state = State::Broken;
+            }
+            return Err(self.error("rename", &new)(error));
         }
-        if let Err(error) = self.disk.sync_dir() {
-            self.broken = true;
-            return Err(failure("sync", "")(error));
+        if let Err(error) = self.sync_dir() {
+            self.state = State::Broken;
+            return Err(error);
         }
         self.len = bytes.len() as u64;
         self.unsynced = false;
@@ -302,28 +343,46 @@ impl<D: Disk> Outbox<D> {
     }
 
     /// Makes a file with this content, synced; one of the same name is gone.
-    fn make(&mut self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    fn make(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         if self.has(name)? {
-            self.disk.remove(name).map_err(failure("remove", name))?;
+            self.remove(name)?;
         }
-        self.disk.create(name).map_err(failure("make", name))?;
-        self.disk.write_at(name, 0, bytes).map_err(failure("write", name))?;
+        self.disk.create(name).map_err(self.error("make", name))?;
+        self.disk.write_at(name, 0, bytes).map_err(self.error("write", name))?;
         if planted(Mutant::OutboxReplacedUnsynced) {
             return Ok(());
         }
-        self.disk.fdatasync(name).map_err(failure("sync", name))
+        self.fdatasync(name)
     }
 
-    fn has(&mut self, name: &str) -> Result<bool, Failure> {
-        let names = self.disk.list().map_err(failure("read", ""))?;
+    fn has(&mut self, name: &str) -> Result<bool, Error> {
+        let names = self.disk.list().map_err(self.error("read", ""))?;
         Ok(names.iter().any(|known| known == name))
     }
 
-    fn read(&mut self, name: &str) -> Result<Vec<u8>, Failure> {
-        let length = self.disk.length(name).map_err(failure("read", name))?;
+    fn read(&mut self, name: &str) -> Result<Vec<u8>, Error> {
+        let length = self.disk.length(name).map_err(self.error("read", name))?;
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        let count = self.disk.read_at(name, 0, &mut bytes).map_err(failure("read", name))?;
-        bytes.truncate(count);
+        let read = self.disk.read_at(name, 0, &mut bytes);
+        bytes.truncate(read.map_err(self.error("read", name))?);
         Ok(bytes)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), Error> {
+        self.disk.remove(name).map_err(self.error("remove", name))
+    }
+
+    fn fdatasync(&mut self, name: &str) -> Result<(), Error> {
+        self.disk.fdatasync(name).map_err(self.error("sync", name))
+    }
+
+    fn sync_dir(&mut self) -> Result<(), Error> {
+        self.disk.sync_dir().map_err(self.error("sync", ""))
+    }
+
+    /// The failure of a file; of the folder where it has no name.
+    fn error(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> Error + use<D> {
+        let path = if name.is_empty() { self.folder.clone() } else { self.folder.join(name) };
+        move |error| Error::Io { doing, path, error }
     }
 }

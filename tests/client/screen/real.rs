@@ -4,7 +4,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use chatctl::client::editor::keys::SILENCE_MS;
-use chatctl::client::fullscreen::Stage;
+use chatctl::client::shell::fullscreen::Stage;
 use chatctl::sys::signal;
 
 use super::super::process::Server;

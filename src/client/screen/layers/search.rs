@@ -1,7 +1,7 @@
 //! A search under way: back through a conversation, page by page.
 
+use super::super::super::dates::date;
 use super::super::super::editor::keys::Key;
-use super::super::super::printer::date;
 use super::super::super::show::{self, messages};
 use super::super::conversation::{Conversation, Place};
 use super::want::{Took, Want};

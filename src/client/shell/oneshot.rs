@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 
-use super::commands::{self, Old};
 use super::driver::Driver;
-use super::line::conversations;
-use super::options::{Action, Error, Options, io_error};
-use super::printer::{Printer, Sending, Style};
-use super::run::{code_of, is_ending, write_out};
-use super::session::{Event, Incoming, Refusal, Request, State};
-use super::show;
+use super::streams::{code_of, is_ending, write_out};
+use crate::client::commands::{self, Old};
+use crate::client::line::conversations;
+use crate::client::options::{Action, Error, Options, io_error};
+use crate::client::printer::{Printer, Sending, Style};
+use crate::client::session::{Event, Incoming, Refusal, Request, State};
+use crate::client::show;
 use crate::limits;
 use crate::protocol::Message;
 use crate::protocol::id;
@@ -53,11 +53,11 @@ pub fn run(
         Action::List { pattern } => shot.list(pattern, options.limit),
         Action::Inbox => shot.inbox(options.limit),
     };
-    if result.is_ok() && shot.driver.session.state() == State::ReadOnly {
+    if result.is_ok() && shot.driver.agent.session.state() == State::ReadOnly {
         show::complain(&format!(
             "no majority of the servers is reachable (read-only): messages that {} has not \
              received are not shown, and passwords and accounts may be out of date",
-            shot.driver.session.address()
+            shot.driver.agent.session.address()
         ));
     }
     let result = result.and_then(|()| shot.send_rest(options.old));
@@ -72,12 +72,12 @@ pub fn run(
 impl OneShot {
     /// With `--old send` the run ends once the outbox is empty, whatever else was asked for.
     fn send_rest(&mut self, old: Old) -> Result<(), Error> {
-        if old != Old::Send || self.driver.session.waiting() == 0 {
+        if old != Old::Send || self.driver.agent.session.waiting() == 0 {
             return Ok(());
         }
         self.until(|shot, event| {
             shot.on_earlier(&event);
-            (shot.driver.session.waiting() == 0).then_some(Ok(()))
+            (shot.driver.agent.session.waiting() == 0).then_some(Ok(()))
         })
     }
 
@@ -101,7 +101,7 @@ impl OneShot {
         let to = commands::to_name(to).map_err(usage)?;
         let text = commands::to_text(text).map_err(usage)?;
         let now_ms = clock::monotonic_ms();
-        let sent = self.driver.send(now_ms, vec![(to, text)]);
+        let sent = self.driver.agent.send(now_ms, vec![(to, text)]);
         let ours = sent.map_err(|why| Error::Failed(format!("not sent: {why}")))?[0];
         sending.id = Some(ours);
         let ended = self.until(|shot, event| match event {
@@ -109,7 +109,7 @@ impl OneShot {
                 let what = format!("not sent to {}", draft.to);
                 Some(Err(Error::Refused { refusal, what, hint: "" }))
             }
-            Event::OtherCluster(_) if shot.driver.session.new_elsewhere() > 0 => {
+            Event::OtherCluster(_) if shot.driver.agent.session.new_elsewhere() > 0 => {
                 Some(Err(shot.other_cluster()))
             }
             event => {
@@ -118,11 +118,11 @@ impl OneShot {
                 is_ours.then_some(Ok(()))
             }
         });
-        let session = &self.driver.session;
+        let session = &self.driver.agent.session;
         sending.is_kept = ended.is_err() && session.drafts().any(|draft| draft.id == ours);
         if sending.is_kept {
-            let (why, path) =
-                (ended.expect_err("it was looked at"), self.driver.outbox().display());
+            let path = self.driver.agent.outbox().path();
+            let (why, path) = (ended.expect_err("it was looked at"), path.display());
             return Err(Error::Failed(format!(
                 "{why}; the message stays in {path} and {}: do not send it again",
                 show::SENT_LATER
@@ -138,8 +138,8 @@ impl OneShot {
             "not sent: {} belongs to another cluster than the one that this outbox was used with; \
              the message stays in {} for the old cluster. Run the command again to send it to the \
              new one",
-            self.driver.session.address(),
-            self.driver.outbox().display()
+            self.driver.agent.session.address(),
+            self.driver.agent.outbox().path().display()
         ))
     }
 
@@ -212,7 +212,7 @@ impl OneShot {
     }
 
     fn ask(&mut self, request: Request) -> Result<Vec<Message<'static>>, Error> {
-        let asked = self.driver.session.request(clock::monotonic_ms(), request);
+        let asked = self.driver.agent.session.request(clock::monotonic_ms(), request);
         let number = asked.map_err(|_| {
             Error::Failed("too many requests are waiting for the server".to_string())
         })?;
@@ -237,7 +237,7 @@ impl OneShot {
 
     /// Notes what was shown. Who only reads is not kept from that by a disk that takes nothing.
     fn note_shown(&mut self) -> Result<(), Error> {
-        match self.driver.shown() {
+        match self.driver.agent.shown() {
             Err(why) if self.only_reads => {
                 if !std::mem::replace(&mut self.is_forgetful, true) {
                     show::complain(&why.to_string());
@@ -261,9 +261,9 @@ impl OneShot {
                     self.tell_old(count, since_ms);
                 }
                 if let Event::OtherCluster(count) = event
-                    && self.driver.session.new_elsewhere() == 0
+                    && self.driver.agent.session.new_elsewhere() == 0
                 {
-                    show::complain(&show::elsewhere(count, self.driver.outbox()));
+                    show::complain(&show::elsewhere(count, &self.driver.agent.outbox().path()));
                 }
                 let refused = refusal(&event).map(|refusal| {
                     let (what, hint) = ("the login was refused".to_string(), hint(&refusal));
@@ -277,7 +277,7 @@ impl OneShot {
                 return taken;
             }
             if self.deadline_ms.is_some_and(|deadline| now_ms >= deadline) {
-                let session = &self.driver.session;
+                let session = &self.driver.agent.session;
                 let why = match (session.state(), session.trouble()) {
                     (State::ReadOnly, _) => {
                         "no majority of the servers is reachable (read-only)".to_string()

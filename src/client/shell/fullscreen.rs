@@ -7,17 +7,19 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 
-use super::commands::Old;
 use super::driver::Driver;
 use super::hook::Hook;
-use super::options::{Error, Notify, Options, io_error};
-use super::run::{INPUT_BYTES, finish, is_ending, read_typed, tell_found, wants_colour, write_out};
-use super::screen::paint::{self, Painter};
-use super::screen::{Action, Notice, OWED_MS, Screen, Settings, Status};
-use super::session::{Event, Refusal};
-use super::show::messages;
-use super::store;
-use super::store::typed::Keeper;
+use super::streams::{
+    INPUT_BYTES, finish, is_ending, read_typed, tell_found, wants_colour, write_out,
+};
+use crate::client::commands::Old;
+use crate::client::options::{Error, Notify, Options, io_error};
+use crate::client::screen::paint::{self, Painter};
+use crate::client::screen::{Action, Notice, OWED_MS, Screen, Settings, Status};
+use crate::client::session::{Event, Refusal};
+use crate::client::show::messages;
+use crate::client::store::Found;
+use crate::client::store::typed::Keeper;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
 use crate::sys::process;
@@ -75,13 +77,8 @@ struct Full {
 ///
 /// # Errors
 /// What ended it before its time.
-pub fn run(
-    mut driver: Driver,
-    options: &Options,
-    user: &str,
-    found: &store::Found,
-) -> Result<u8, Error> {
-    driver.session.start_at_newest();
+pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> Result<u8, Error> {
+    driver.agent.session.start_at_newest();
     let watched = [
         signal::INT,
         signal::TERM,
@@ -101,7 +98,7 @@ pub fn run(
     let mut screen = Screen::new(user, settings, status_of(&driver, clock::monotonic_ms()));
     let (keeper, typed) = driver.typed();
     screen.restore(typed);
-    for draft in driver.session.drafts().chain(driver.session.old_drafts()) {
+    for draft in driver.agent.session.drafts().chain(driver.agent.session.old_drafts()) {
         screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
     }
     tell_found(&driver, found, |text| screen.tell(text));
@@ -139,7 +136,7 @@ pub fn run(
 }
 
 fn status_of(driver: &Driver, now_ms: u64) -> Status {
-    let session = &driver.session;
+    let session = &driver.agent.session;
     Status {
         state: session.state(),
         address: session.address().to_string(),
@@ -147,7 +144,7 @@ fn status_of(driver: &Driver, now_ms: u64) -> Status {
         waiting: session.waiting() + session.waiting_old() + session.waiting_elsewhere(),
         latency_ms: session.latency_ms(),
         owed_ms: session.owed_ms(now_ms),
-        outbox: driver.outbox().display().to_string(),
+        outbox: driver.agent.outbox().path().display().to_string(),
     }
 }
 
@@ -161,7 +158,7 @@ impl Full {
             if self.settle(now_ms)? {
                 continue;
             }
-            if let Err(error) = self.driver.shown() {
+            if let Err(error) = self.driver.agent.shown() {
                 self.screen.tell_wrong(&error.to_string());
             }
             if self.ended || self.screen.is_quitting() || self.screen.refused().is_some() {
@@ -170,7 +167,7 @@ impl Full {
             let mut fds =
                 [PollFd::new(0, true, false), PollFd::new(self.signals.as_raw_fd(), true, false)];
             // While an answer is owed, it is shown for how long.
-            let owed_ms = self.driver.session.owed_ms(now_ms);
+            let owed_ms = self.driver.agent.session.owed_ms(now_ms);
             let owed = owed_ms.map(|owed_ms| now_ms + OWED_MS - owed_ms % OWED_MS);
             let now_ms = self.driver.wait(&mut fds, &[self.screen.deadline(), owed])?;
             if fds[1].ready_read {
@@ -201,7 +198,7 @@ impl Full {
                 self.on_action(now_ms, action)?;
             }
             if let Some(names) = self.screen.take_watched() {
-                self.driver.session.watch(now_ms, names);
+                self.driver.agent.session.watch(now_ms, names);
             }
         }
     }
@@ -220,19 +217,25 @@ impl Full {
     fn on_action(&mut self, now_ms: u64, action: Action) -> Result<(), Error> {
         match action {
             Action::Send { to, text } => self.send(now_ms, to, text),
-            Action::Ask { tag, request } => match self.driver.session.request(now_ms, request) {
-                Ok(number) => drop(self.tags.insert(number, tag)),
-                Err(_) => {
-                    let text = "too many requests are waiting for the server; try again later";
-                    self.screen.on_answer(tag, Err(Refusal::new("", text)));
+            Action::Ask { tag, request } => {
+                match self.driver.agent.session.request(now_ms, request) {
+                    Ok(number) => drop(self.tags.insert(number, tag)),
+                    Err(_) => {
+                        let text = "too many requests are waiting for the server; try again later";
+                        self.screen.on_answer(tag, Err(Refusal::new("", text)));
+                    }
                 }
-            },
-            Action::MarkRead { name, seq } => self.driver.session.mark_read(now_ms, &name, seq),
-            Action::MarkAllRead(name) => {
-                let newest = self.driver.session.known();
-                self.driver.session.mark_read(now_ms, &name, newest);
             }
-            Action::SetPassword(password) => self.driver.session.set_password(now_ms, password),
+            Action::MarkRead { name, seq } => {
+                self.driver.agent.session.mark_read(now_ms, &name, seq)
+            }
+            Action::MarkAllRead(name) => {
+                let newest = self.driver.agent.session.known();
+                self.driver.agent.session.mark_read(now_ms, &name, newest);
+            }
+            Action::SetPassword(password) => {
+                self.driver.agent.session.set_password(now_ms, password)
+            }
             Action::Old(old) => self.on_old(now_ms, old),
             Action::Copy(text) => self.aside.extend(paint::copy(&text)),
             // Once a frame, however many have come.
@@ -255,7 +258,7 @@ impl Full {
     }
 
     fn send(&mut self, now_ms: u64, to: String, text: String) {
-        match self.driver.send(now_ms, vec![(to.clone(), text.clone())]) {
+        match self.driver.agent.send(now_ms, vec![(to.clone(), text.clone())]) {
             Ok(ids) => {
                 for id in ids {
                     self.screen.on_taken(&to, &text, id, clock::unix_ms());
@@ -268,17 +271,18 @@ impl Full {
     fn on_old(&mut self, now_ms: u64, old: Old) {
         match old {
             Old::Show => {
-                let session = &self.driver.session;
+                let session = &self.driver.agent.session;
                 self.screen.show_waiting(session.old_drafts(), session.drafts());
             }
             Old::Send => {
-                let count = self.driver.session.send_old(now_ms);
+                let count = self.driver.agent.session.send_old(now_ms);
                 self.screen.tell(&format!("sending {} now", messages(count)));
             }
             Old::Drop => {
-                let ids: Vec<u128> = self.driver.session.old_drafts().map(|old| old.id).collect();
-                match self.driver.drop_old() {
-                    Ok(count) => self.screen.tell(&format!("{} discarded", messages(count))),
+                let ids: Vec<u128> =
+                    self.driver.agent.session.old_drafts().map(|old| old.id).collect();
+                match self.driver.agent.drop_old() {
+                    Ok(ids) => self.screen.tell(&format!("{} discarded", messages(ids.len()))),
                     Err(why) => self.screen.tell_wrong(&why.to_string()),
                 }
                 self.screen.on_dropped(&ids);

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use super::options::{Error, PasswordFrom, io_error};
+use crate::client::options::{Error, PasswordFrom, io_error};
 use crate::limits;
 use crate::sys::terminal::NoEcho;
 

@@ -8,14 +8,14 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
-use super::commands::{self, Command};
 use super::driver::Driver;
-use super::line::Line;
-use super::options::{Error, Options, io_error};
-use super::printer::{Sending, Style};
-use super::run::{INPUT_BYTES, code_of, finish, is_ending, write_out};
-use super::session::{Refusal, State};
-use super::show;
+use super::streams::{INPUT_BYTES, code_of, finish, is_ending, write_out};
+use crate::client::commands::{self, Command};
+use crate::client::line::Line;
+use crate::client::options::{Error, Options, io_error};
+use crate::client::printer::{Sending, Style};
+use crate::client::session::{Refusal, State};
+use crate::client::show;
 use crate::limits;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
@@ -69,7 +69,7 @@ pub fn run(
         pipe.tell_json(options, &text)?;
         show::complain(&text);
     }
-    let problems = problems + pipe.driver.session.new_elsewhere();
+    let problems = problems + pipe.driver.agent.session.new_elsewhere();
     match end {
         End::Refused(refusal) => {
             pipe.driver.close()?;
@@ -81,8 +81,8 @@ pub fn run(
             finish(pipe.driver, code)
         }
         End::Late => {
-            let trouble = pipe.driver.session.trouble().map(str::to_string);
-            let waiting = pipe.driver.session.waiting();
+            let trouble = pipe.driver.agent.session.trouble().map(str::to_string);
+            let waiting = pipe.driver.agent.session.waiting();
             let why = trouble.unwrap_or_else(|| "the server has not answered".to_string());
             let text = format!("timed out before everything was answered: {why}");
             pipe.tell_json(options, &text)?;
@@ -92,7 +92,7 @@ pub fn run(
             finish(pipe.driver, 1)
         }
         End::Signal => {
-            let code = u8::from(pipe.driver.session.waiting() > 0 || problems > 0 || is_left);
+            let code = u8::from(pipe.driver.agent.session.waiting() > 0 || problems > 0 || is_left);
             let code = code_of(&pipe.driver, code);
             finish(pipe.driver, code)
         }
@@ -204,7 +204,7 @@ impl Pipe {
         if self.line.is_quitting() || !self.line.is_answered() {
             return false;
         }
-        let session = &self.driver.session;
+        let session = &self.driver.agent.session;
         match command {
             // Looked at again and again while it waits: cheap, since one line is parsed.
             None => self.next_line().is_none_or(|(line, _)| {
@@ -263,7 +263,7 @@ impl Pipe {
                     // All of a batch have to have room, or none of it is taken.
                     bytes += text.len();
                     self.may_take(Some(command))
-                        && self.driver.session.has_room(texts.len() + 1, bytes)
+                        && self.driver.agent.session.has_room(texts.len() + 1, bytes)
                 }
                 Ok(command) => self.may_take(Some(command)),
                 _ => self.line.is_answered() && !self.line.is_quitting(),
@@ -279,11 +279,11 @@ impl Pipe {
                     texts.push((to.to_string(), text));
                 }
                 (Err(why), _) => self.line.on_wrong_line(self.lines_taken, &why),
-                (Ok(command), _) => self.line.on_command(&mut self.driver, now_ms, command),
+                (Ok(command), _) => self.line.on_command(&mut self.driver.agent, now_ms, command),
             }
         }
         if !texts.is_empty() {
-            self.line.send(&mut self.driver, now_ms, texts);
+            self.line.send(&mut self.driver.agent, now_ms, texts);
         }
         if self.input.len() > limits::LINE_BYTES && !self.input.contains(&b'\n') {
             if !std::mem::replace(&mut self.overlong, true) {
@@ -300,7 +300,7 @@ impl Pipe {
                 break;
             }
             for event in events {
-                self.line.on_event(&mut self.driver, now_ms, event);
+                self.line.on_event(&mut self.driver.agent, now_ms, event);
             }
         }
         let printed = self.line.printer.take();
@@ -309,7 +309,7 @@ impl Pipe {
             true => io::stderr().write_all(&printed).unwrap_or(()),
             false => write_out(&printed)?,
         }
-        if let Err(error) = self.driver.shown() {
+        if let Err(error) = self.driver.agent.shown() {
             self.line.printer.notice(&error.to_string());
         }
         Ok(())
@@ -317,7 +317,7 @@ impl Pipe {
 
     /// At the end of the input: everything is sent, answered and shown.
     fn is_done(&mut self, now_ms: u64) -> bool {
-        let session = &mut self.driver.session;
+        let session = &mut self.driver.agent.session;
         let done = self.input.is_empty() || self.line.is_quitting();
         if !done
             || session.waiting() > 0
@@ -370,13 +370,13 @@ mod tests {
         assert_eq!(pipe.line.problems(), 1);
         pipe.input = b"x\n/msg bob hello\n".to_vec();
         pipe.take_commands(0);
-        assert_eq!((pipe.line.problems(), pipe.driver.session.waiting()), (1, 1));
+        assert_eq!((pipe.line.problems(), pipe.driver.agent.session.waiting()), (1, 1));
     }
 
     #[test]
     fn messages_are_read_ahead_and_synced_together_a_batch_at_a_time() {
         let Offline { driver, files: _files } = Offline::new();
-        let outbox = driver.outbox().to_owned();
+        let outbox = driver.agent.outbox().path();
         let mut pipe = pipe_of(driver);
         let count = 2 * limits::PIPE_BATCH + 1;
         for number in 1..=count {
@@ -387,7 +387,7 @@ mod tests {
         let batch = limits::PIPE_BATCH;
         for taken in [batch, 2 * batch, count] {
             pipe.take_commands(0);
-            assert_eq!(pipe.driver.session.waiting(), taken);
+            assert_eq!(pipe.driver.agent.session.waiting(), taken);
             assert!(kept().contains(&format!("<text {taken}>")), "what was taken is on the disk");
             assert!(!kept().contains(&format!("<text {}>", taken + 1)));
         }
@@ -406,7 +406,7 @@ mod tests {
         for _ in 0..=count / limits::PIPE_BATCH {
             pipe.take_commands(0);
         }
-        assert_eq!(pipe.driver.session.waiting(), limits::OUTBOX_MESSAGES);
+        assert_eq!(pipe.driver.agent.session.waiting(), limits::OUTBOX_MESSAGES);
         assert_eq!(pipe.line.problems(), 0);
         let next = format!("text {}\n", limits::OUTBOX_MESSAGES + 1);
         assert!(pipe.input.starts_with(next.as_bytes()) && !pipe.has_work());

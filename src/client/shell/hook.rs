@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::screen::Notice;
+use crate::client::screen::Notice;
 use crate::limits;
 
 /// The command, and those of its runs that have not ended.

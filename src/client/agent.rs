@@ -170,6 +170,21 @@ impl<D: Disk> Agent<D> {
         Ok(ids)
     }
 
+    /// Takes over the outboxes of clients that have died, in these places, and sends what they have.
+    ///
+    /// # Errors
+    /// The disk does not take them. Nothing is lost then.
+    pub fn adopt(&mut self, now_ms: u64, slots: &[usize]) -> Result<usize, store::Error> {
+        let before = self.outbox.kept().drafts.len();
+        let count = self.outbox.adopt(slots)?;
+        let new: Vec<Draft> = self.outbox.kept().drafts.iter().skip(before).cloned().collect();
+        for draft in new {
+            // What is too much for one session stays in the file.
+            let _ = self.session.send_again(now_ms, draft);
+        }
+        Ok(count)
+    }
+
     // What the shell tells.
 
     /// The connection asked for stands.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Output;
 
-use super::process::Server;
+use super::process::{Client, Server};
 use crate::support::bounded::{Run, exit_of};
 use crate::support::sys::{Pty, spawn_on_pty};
 use chatctl::client::session::Draft;
@@ -143,4 +143,45 @@ fn the_first_promise_to_send_names_its_limit() {
     let output = client.try_run_with(b"/msg bob again\n").expect("it runs");
     let (code, _, said) = told(&output);
     assert!(code == Some(1) && said.contains(limit), "{said}");
+}
+
+/// Has scripts keep so many messages to `bob` while no server is there.
+fn keep(server: &mut Server, count: usize) -> Vec<String> {
+    server.kill();
+    let texts: Vec<String> = (1..=count).map(|number| format!("kept {number}")).collect();
+    for text in &texts {
+        let mut script = server.client_of(&server.address(), "alice", "alice", 1);
+        let (code, _, said) = told(&script.args(["--send", "bob", text]).run());
+        assert!(code == Some(1) && said.contains("the message stays in"), "{said}");
+    }
+    server.start_again();
+    texts
+}
+
+#[test]
+fn whatever_runs_next_sends_all_that_scripts_could_not() {
+    for arguments in [&["--history", "bob"][..], &["--list"], &["--inbox"]] {
+        let mut server = Server::start("kept-next");
+        server.create("alice");
+        server.create("bob");
+        let texts = keep(&mut server, 4);
+        let (code, _, said) = told(&server.client("alice").args(arguments).run());
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{arguments:?}");
+        assert_eq!(server.history("bob", "alice"), texts, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_chat_that_is_open_sends_what_scripts_beside_it_could_not() {
+    let mut server = Server::start("kept-beside");
+    server.create("alice");
+    server.create("bob");
+    let mut chat = Client::start(&server, "alice");
+    assert!(chat.next("login").is_some(), "it is logged in");
+    let texts = keep(&mut server, 2);
+    for _ in &texts {
+        assert!(chat.next("sent").is_some(), "each is sent once the server is back");
+    }
+    assert_eq!(server.history("bob", "alice"), texts);
+    assert_eq!(chat.end().0, Some(0));
 }

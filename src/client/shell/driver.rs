@@ -216,7 +216,12 @@ impl Driver {
                         Err(_) => self.fail_look(now_ms),
                     },
                     Output::EndLook => self.look = None,
-                    Output::Event(event) => events.push(event),
+                    Output::Event(event) => {
+                        if let Event::LoggedIn { .. } = event {
+                            self.adopt(now_ms);
+                        }
+                        events.push(event);
+                    }
                 }
             }
             self.write(now_ms);
@@ -224,6 +229,14 @@ impl Driver {
                 return events;
             }
         }
+    }
+
+    /// What clients that have died meanwhile have kept is sent by this one. Where that cannot be done
+    /// now, it is with the next login, or by the next client.
+    fn adopt(&mut self, now_ms: u64) {
+        let Ok(dead) = self.place.dead() else { return };
+        let slots: Vec<usize> = dead.iter().map(|(slot, _)| *slot).collect();
+        let _ = self.agent.adopt(now_ms, &slots);
     }
 
     fn connect(&mut self, now_ms: u64, address: &str) {

@@ -18,6 +18,9 @@ use crate::sys::clock;
 use crate::sys::poll::PollFd;
 use crate::sys::signal::{self, Signals};
 
+/// How long a run waits for messages of earlier runs to be sent, milliseconds.
+const REST_MS: u64 = 2_000;
+
 struct OneShot {
     driver: Driver,
     signals: Signals,
@@ -70,15 +73,37 @@ pub fn run(
 }
 
 impl OneShot {
-    /// With `--old send` the run ends once the outbox is empty, whatever else was asked for.
+    /// What an earlier run has left is sent too. With `--old send` the run ends only then; else it
+    /// waits a moment for that where the server takes messages, and says what still waits.
     fn send_rest(&mut self, old: Old) -> Result<(), Error> {
-        if old != Old::Send || self.driver.agent.session.waiting() == 0 {
+        let session = &self.driver.agent.session;
+        if session.waiting() == 0 {
             return Ok(());
         }
-        self.until(|shot, event| {
-            shot.on_earlier(&event);
-            (shot.driver.agent.session.waiting() == 0).then_some(Ok(()))
-        })
+        let must = old == Old::Send;
+        if !must && session.state() == State::Connected {
+            let by_ms = clock::monotonic_ms() + REST_MS;
+            self.deadline_ms = Some(self.deadline_ms.map_or(by_ms, |ms| ms.min(by_ms)));
+        }
+        let sent = match must || self.driver.agent.session.state() == State::Connected {
+            false => Ok(()),
+            true => self.until(|shot, event| {
+                shot.on_earlier(&event);
+                (shot.driver.agent.session.waiting() == 0).then_some(Ok(()))
+            }),
+        };
+        match sent {
+            // Only that it took too long.
+            Err(Error::Failed(_)) if !must => {}
+            sent => sent?,
+        }
+        let waiting = self.driver.agent.session.waiting();
+        if waiting > 0 {
+            let path = self.driver.agent.outbox().path();
+            let (path, what) = (path.display(), show::messages(waiting));
+            show::complain(&format!("{what} not sent yet; kept in {path}: {}", show::SENT_LATER));
+        }
+        Ok(())
     }
 
     /// What becomes of a message of an earlier run.

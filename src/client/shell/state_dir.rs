@@ -69,6 +69,18 @@ impl Place {
         (Place { folder, slot: 0, _lock: None }, outbox)
     }
 
+    /// The places whose clients have died and left an outbox: for the first client of an account,
+    /// which takes these over. Nobody can start in them while the files live.
+    ///
+    /// # Errors
+    /// A lock cannot be tried.
+    pub fn dead(&self) -> Result<Vec<(usize, File)>, Error> {
+        match self.slot == 0 && self._lock.is_some() {
+            true => dead_slots(&self.folder),
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// What was typed, and what keeps it.
     pub fn typed(&self) -> (Keeper<RealDisk>, Typed) {
         Keeper::open(RealDisk::open(&self.folder), self.slot)

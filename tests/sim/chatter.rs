@@ -33,6 +33,8 @@ pub struct Chatter {
     /// Between two things that it does, milliseconds at the most.
     pace_ms: u64,
     writes_long_messages: bool,
+    /// Of twenty messages so many have up to 3,000 bytes more: an outbox grows until it is replaced.
+    wordy: u64,
     codec: Codec,
     folder: Rc<RefCell<Folder>>,
     /// Its folder has no other client, or it is the first of them.
@@ -74,6 +76,7 @@ impl Chatter {
         let pace_ms = 20 + rng.below(1_500);
         let codec = if rng.chance(1, 2) { Codec::Binary } else { Codec::Json };
         let starts_at_ms = Some(rng.below(2_000));
+        let wordy = if rng.chance(1, 3) { 12 } else { 1 };
         let mut rate = |most: u64| if rng.chance(1, 2) { 0 } else { rng.below(most) };
         Chatter {
             name: name.to_owned(),
@@ -82,6 +85,7 @@ impl Chatter {
             others,
             pace_ms,
             writes_long_messages,
+            wordy,
             codec,
             folder,
             is_first,
@@ -226,7 +230,7 @@ impl Chatter {
         let count = self.folder.borrow().seen.written.len();
         let mut body = format!("{} {}.{count}", self.name, self.life);
         body.push_str(&format!(".{}", self.rng.below(1 << 30)));
-        if self.rng.chance(1, 20) {
+        if self.rng.chance(self.wordy, 20) {
             body.push_str(&"~".repeat(self.rng.below(3_000) as usize));
         }
         if self.writes_long_messages && self.rng.chance(2, 3) {

@@ -7,9 +7,9 @@
 //! The path of a message through the layers:
 //!
 //! ```text
-//! bytes -> net -> protocol -> server (dispatch) -> raft.propose -> wal.append ... fsync ...
-//!       -> raft.persisted -> committed -> chat.apply -> effects -> server (replies, pushes)
-//!       -> protocol -> net -> bytes
+//! bytes -> server (sockets) -> node -> protocol -> raft.propose -> wal.append ... fsync ...
+//!       -> raft.persisted -> committed -> chat.apply -> effects -> node (replies, pushes)
+//!       -> protocol -> server (sockets) -> bytes
 //! ```
 //!
 //! The layers, highest first, which is also the order to read them in; a module imports only from
@@ -18,9 +18,8 @@
 //! | module       | content |
 //! | ---          | --- |
 //! | [`cli`]      | one table of subcommands and flags; parsing, help, completions |
-//! | [`server`]   | the event loop: one `turn()` in a fixed, visible order |
-//! | `server/service/` | the dispatch of requests, and what is served without a PRIMARY |
-//! | `server/peers/` | connections between servers: proof of the secret, MACs, bootstrap |
+//! | [`server`]   | the event loop: sockets, threads, disks and signals around a node |
+//! | [`node`]     | one server, pure: start, requests, replication, members, connections to peers |
 //! | [`client`]   | the client session (sans-I/O), its outbox on disk, the screen, the loops |
 //! | [`net`]      | nonblocking connections with bounded buffers, listeners, deadlines |
 //! | [`wal`]      | the write-ahead log: format, recovery and its decision table, writer thread |
@@ -64,6 +63,7 @@ pub mod client;
 pub mod limits;
 pub mod mutants;
 pub mod net;
+pub mod node;
 pub mod protocol;
 pub mod raft;
 pub mod server;

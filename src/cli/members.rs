@@ -10,10 +10,10 @@ use super::terminal;
 use super::values::{Members, Target};
 use crate::auth::hmac;
 use crate::limits;
-use crate::server::Listed;
-use crate::server::cluster::server_name;
-use crate::server::peers::change::{Change, Verb};
-use crate::server::peers::wire::Frame;
+use crate::node::Listed;
+use crate::node::flags::server_name;
+use crate::node::peers::change::{Change, Verb};
+use crate::node::peers::wire::Frame;
 
 /// What a server says, `key value` by `key value`.
 type Pairs = Vec<(String, String)>;

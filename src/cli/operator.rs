@@ -14,11 +14,11 @@ use super::values::Target;
 use crate::auth::hmac;
 use crate::limits;
 use crate::net::{connect, reason, resolver};
+use crate::node::peers::handshake::{self, Dialing, Identity, Session};
+use crate::node::peers::session::{Block, LENGTH_BYTES};
+use crate::node::peers::wire::{self, Frame, Reason};
 use crate::protocol::json::Object;
-use crate::server::peers::handshake::{Dialing, Identity, Session};
-use crate::server::peers::secret;
-use crate::server::peers::session::{Block, LENGTH_BYTES};
-use crate::server::peers::wire::{self, Frame, Reason};
+use crate::server::secret;
 use crate::sys::entropy;
 use crate::wal::data_dir::operator_socket;
 
@@ -59,7 +59,7 @@ impl Server {
 pub fn servers(target: &Target) -> Result<(Vec<Server>, hmac::Key), Error> {
     if let Some(directory) = &target.data_dir {
         let socket = Server::Through(operator_socket(directory), String::new());
-        return Ok((vec![socket], secret::local()));
+        return Ok((vec![socket], handshake::local_key()));
     }
     let Some(file) = &target.cluster_secret_file else {
         let what = "give --data-dir DIR to ask the server on this machine, or \

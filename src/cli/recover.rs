@@ -27,7 +27,7 @@ use super::values::Recover;
 use crate::auth::hex;
 use crate::chat::{self, Command, State};
 use crate::limits;
-use crate::server::{LONE, LONE_NAME};
+use crate::node::members::{LONE, LONE_NAME};
 use crate::sys::{entropy, file::is_full, file::sync_dir, signal};
 use crate::wal::boots::Boots;
 use crate::wal::hard_state::{self, HardState};

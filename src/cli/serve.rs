@@ -7,7 +7,7 @@ use crate::server;
 /// Runs `chatctl serve`.
 pub fn run(values: Serve) -> Result<u8, Error> {
     if let Some(file) = &values.new_secret {
-        server::peers::secret::make(file).map_err(Error::failed)?;
+        server::secret::make(file).map_err(Error::failed)?;
         return Ok(0);
     }
     server::run(options(values)?).map(|()| 0).map_err(|_| Error::Told)
@@ -17,7 +17,7 @@ pub fn run(values: Serve) -> Result<u8, Error> {
 pub fn options(values: Serve) -> Result<server::Options, Error> {
     let Serve { options, no_read_only_logins, .. } = values;
     let options = server::Options { read_only_logins: !no_read_only_logins, ..options };
-    server::cluster::check_flags(&options).map_err(Error::usage)?;
+    server::config::check_flags(&options).map_err(Error::usage)?;
     Ok(options)
 }
 
@@ -41,7 +41,7 @@ mod tests {
         assert!(options.listen[0].is_local());
         assert_eq!(options.data_dir, PathBuf::from("./chatctl-data"));
         assert_eq!((options.idle_timeout_ms, options.login_timeout_ms), (600_000, 60_000));
-        assert_eq!(options.trace, server::TraceLevel::Info);
+        assert_eq!(options.trace, crate::node::lines::TraceLevel::Info);
         assert!(options.read_only_logins);
     }
 
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!((options.max_sessions_per_address, options.logins_per_minute), (8, 9));
         let bounds = (options.max_unauthenticated_per_address, options.max_sessions_per_account);
         assert_eq!((bounds, options.read_only_logins), ((10, 11), false));
-        assert_eq!(options.trace, server::TraceLevel::Debug);
+        assert_eq!(options.trace, crate::node::lines::TraceLevel::Debug);
         let cluster: Vec<String> = options.cluster.iter().map(ToString::to_string).collect();
         assert_eq!(
             (options.id.as_deref(), cluster),

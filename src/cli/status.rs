@@ -10,7 +10,7 @@ use super::terminal;
 use super::values::{Status, Target};
 use crate::auth::hmac;
 use crate::limits;
-use crate::server::peers::wire::Frame;
+use crate::node::peers::wire::Frame;
 use crate::sys::clock::{unix_ms, utc};
 
 /// A row of the table.

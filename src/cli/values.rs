@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::node::peers::change::Verb;
 use crate::protocol::framing::Codec;
-use crate::server::peers::change::Verb;
 use crate::{client, server};
 
 /// The values of all subcommands; a run sets those of one.

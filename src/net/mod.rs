@@ -2,6 +2,7 @@
 //! never used twice, deadlines, look-ups of names.
 
 pub mod address;
+pub mod buffers;
 pub mod connect;
 pub mod connection;
 pub mod deadlines;
@@ -12,7 +13,8 @@ pub mod slots;
 pub mod stream;
 
 pub use address::{Listen, Origin};
-pub use connection::{Connection, Output, ReadEnd, Spares};
+pub use buffers::{Inbox, Output, ReadEnd, Spares};
+pub use connection::Connection;
 pub use deadlines::Deadlines;
 pub use listener::Listener;
 pub use network::Network;

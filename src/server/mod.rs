@@ -1,174 +1,155 @@
-//! The server: one event loop around the log, the consensus core and the state machine.
+//! The event loop's side of a server: sockets, threads, disks and signals around a
+//! [`Node`](crate::node::Node), which decides everything.
 //!
-//! | file         | what it has |
-//! | ---          | --- |
-//! | this one     | what a server consists of |
-//! | [`start`]    | start and stop |
-//! | [`opening`]  | the ports are opened; what is not there yet is waited for |
-//! | [`turn`]     | one round of the loop, in the order of durability: sockets, threads, clocks |
-//! | [`cluster`], [`standing`], [`entering`], [`form`] | which servers there are, what this one is; how it gets in |
-//! | [`changing`] | other servers come and go |
-//! | [`damage`]   | a log that is damaged: set aside, restored by others |
-//! | [`links`], [`peering`] | the sockets to them; their part in a turn |
-//! | [`trace`], [`lines`] | what an operator is told on standard error, and what of it is folded |
-//! | [`service`]  | what is done for clients, without any of these |
-//! | [`peers`]    | what servers say to each other, without any of these |
-//! | [`time`]     | which time it is, by the clocks of all servers, without any of these |
-//! | [`replica`]  | the core, the log and the state, tied together, without any of these |
+//! | file           | what it has |
+//! | ---            | --- |
+//! | this one       | start and stop |
+//! | [`event_loop`] | one turn: what has happened in, what is to be done out |
+//! | [`waiting`]    | the poll, and the clocks |
+//! | [`sockets`]    | clients' and peers' connections |
+//! | [`workers`]    | the threads that write, read, hash and look up |
+//! | [`opening`]    | ports are opened; what is not there yet is waited for |
+//! | [`config`]     | the options of `chatctl serve` |
+//! | [`secret`]     | the file with the cluster's secret |
+//! | [`trace`], [`error`] | lines on standard error; why it ends |
 
-pub mod changing;
-pub mod cluster;
-mod damage;
-mod entering;
-pub mod form;
-pub mod lines;
-mod links;
+pub mod config;
+mod error;
+mod event_loop;
 mod opening;
-pub mod options;
-pub mod payload;
-mod peering;
-pub mod peers;
-pub mod replica;
-pub mod service;
-pub mod standing;
-mod start;
-pub mod time;
+pub mod secret;
+mod sockets;
 mod trace;
-mod turn;
+mod waiting;
+mod workers;
 
-pub use cluster::Listed;
-pub use options::{Options, TraceLevel};
-pub use standing::{LONE, LONE_NAME};
-pub use start::run;
+pub use config::Options;
+pub use error::Error;
 
-use std::{fmt, io};
+use std::io;
+use std::time::Instant;
 
-use links::Links;
-use service::{Now, Service};
+use event_loop::EventLoop;
+use opening::Opener;
 use trace::Trace;
-use turn::{Socket, Waiting};
+use waiting::Waiting;
 
-use crate::auth::hasher::Hasher;
-use crate::chat::ApplyError;
-use crate::net::{Deadlines, Listen, Listener};
-use crate::sys::signal::Signals;
-use crate::{raft, wal};
+use crate::limits;
+use crate::net::{Listen, Listener, resolver};
+use crate::node::Node;
+use crate::node::bootstrap::disks::Disks;
+use crate::node::members::LONE_NAME;
+use crate::sys::signal::{self, Signals};
+use crate::sys::{entropy, process};
+use crate::wal::{self, DataDir};
 
-/// Everything that a server has.
-struct Server {
-    options: Options,
-    trace: Trace,
-    now: Now,
-    waiting: Waiting,
-    signals: Signals,
-    listeners: Vec<Listener>,
-    /// By the slots of the service's keys.
-    sockets: Vec<Option<Socket>>,
-    deadlines: Deadlines,
-    service: Service,
-    writer: wal::Writer,
-    /// What `server_state.txt` says, or will once the save under way is done.
-    hard_state: wal::hard_state::HardState,
-    /// How long the last fsync took, microseconds.
-    last_sync_us: u64,
-    reader: wal::Reader,
-    hasher: Hasher,
-    /// The peers' port, where there is one, and the operators' socket.
-    links: Links,
-    wanted: peering::WantedReads,
-    /// What a read has found damaged, so that this server ends.
-    damage: Option<String>,
-    /// A change of the members that an operator waits for.
-    changing: changing::Changing,
-    /// At a stop: whether another server was told to be PRIMARY.
-    handing_over: bool,
-    /// What is being read from a connection.
-    scratch: Box<[u8]>,
-    /// Whether listeners may have connections, and whether those wait for one of ours to go.
-    accepting: bool,
-    accept_waits: bool,
-    accept_again_ms: Option<u64>,
-    /// When a mark is due.
-    mark_at_ms: Option<u64>,
-    /// When the server stops, done or not.
-    stop_by_ms: Option<u64>,
-    /// Holds the directory's lock.
-    _directory: wal::DataDir,
+/// Serves until a signal says stop. The line with the addresses goes to standard output, since
+/// scripts want it; what an operator is told goes to standard error, an error that ends the server
+/// too.
+pub fn run(options: Options) -> Result<(), Error> {
+    process::set_umask(0o077);
+    let id = options.id.as_deref().unwrap_or(LONE_NAME);
+    let trace = Trace::start(options.trace, id)
+        .map_err(|error| Error::System("cannot start a thread", error));
+    let trace = trace?;
+    let result = serve(options, trace);
+    match &result {
+        Ok(()) => trace.info("stopped: everything acknowledged is on disk"),
+        Err(error) => trace.error(error),
+    }
+    trace.finish();
+    result
 }
 
-/// Why a server cannot start or go on.
-#[derive(Debug)]
-pub enum Error {
-    /// The data directory cannot be used.
-    Directory(wal::data_dir::Error),
-    /// The file with the server's own state cannot be read or written.
-    State(wal::hard_state::Error),
-    /// The log cannot be recovered.
-    Recover(wal::RecoverError),
-    /// An address cannot be listened at.
-    Listen(Listen, io::Error),
-    /// The system refuses what every server needs.
-    System(&'static str, io::Error),
-    /// A write or an fsync of the log failed: what the disk has is known only after a restart.
-    Disk(io::Error),
-    /// Waiting for events failed.
-    Poll(io::Error),
-    /// A read has found the log damaged, and others can go on without this server.
-    Damaged(String),
-    /// The core cannot go on from what the disk has.
-    Core(raft::StartError),
-    /// An entry of the log cannot be applied.
-    Entry(ApplyError),
-    /// The directory, the flags and the log do not fit together; the text says why.
-    Cluster(String),
-    /// The data directory is an old copy.
-    OldCopy {
-        /// The server's id.
-        id: String,
-        /// Who has refused it.
-        by: String,
-    },
-    /// The cluster's secret cannot be had.
-    Secret(peers::secret::Error),
-}
+fn serve(mut options: Options, trace: Trace) -> Result<(), Error> {
+    let started = Instant::now();
+    let mut signals = signals().map_err(|error| Error::System("cannot set signals", error))?;
+    let descriptors = process::raise_open_files_limit() as usize;
+    let for_peers = options.cluster_secret_file.as_ref().map_or(0, |_| limits::PEER_DESCRIPTORS);
+    let most = descriptors.saturating_sub(limits::RESERVED_DESCRIPTORS + for_peers).max(1);
+    options.max_connections = options.max_connections.min(most);
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Directory(error @ wal::data_dir::Error::InUse(_)) => {
-                write!(f, "{error}; stop that process, or give another directory with --data-dir")
-            }
-            Error::Directory(error) => write!(f, "{error}; give another directory with --data-dir"),
-            Error::State(error) => write!(f, "{error}"),
-            Error::Recover(error) => write!(f, "{error}"),
-            Error::Listen(listen, error) => {
-                write!(f, "cannot listen at {listen}: {error}; give another address with --listen")
-            }
-            Error::System(what, error) => write!(f, "{what}: {error}"),
-            Error::Disk(error) => write!(
-                f,
-                "cannot write the log: {error}; nothing unwritten was acknowledged. Check the \
-                 disk, then start again"
-            ),
-            Error::Poll(error) => write!(f, "waiting for events failed: {error}"),
-            Error::Damaged(error) => write!(
-                f,
-                "the log is damaged: {error}; the other servers keep running: start this one \
-                 again, and they restore it"
-            ),
-            Error::Core(error) => write!(f, "{error}"),
-            Error::Entry(error) => write!(f, "{error}"),
-            Error::Cluster(error) => write!(f, "{error}"),
-            Error::OldCopy { id, by } => write!(
-                f,
-                "the data directory is an old copy: {by} has seen a later start of {id}, and \
-                 entries acknowledged after the copy was made are missing. It is marked in \
-                 server_state.txt, and no server starts on it: move it away, start {id} with an \
-                 empty directory, and run chatctl members replace {id}"
-            ),
-            Error::Secret(error) => write!(f, "{error}"),
-        }
+    let directory = DataDir::open(&options.data_dir).map_err(Error::Directory)?;
+    let poll = |error| Error::System("cannot poll", error);
+    let mut waiting = Waiting::new(&signals, resolver::system()).map_err(poll)?;
+    let mut opener = Opener { waiting: &mut waiting, signals: &mut signals, trace };
+    let fails = |listen: &Listen, error| Error::Listen(listen.clone(), error);
+    // A signal said stop before.
+    let Some(listeners) = opener.open(&options.listen, &mut [], fails)? else { return Ok(()) };
+    let addresses = addresses(&listeners, trace)?;
+    let client_address = config::client_address(&options, &addresses, trace)?;
+    let disks = Disks { state: directory.disk(), log: directory.wal_disk() };
+    let node =
+        Node::start(config::flags(&options, client_address), disks, random()?, waiting::now())?;
+    trace.set_id(node.file().map_or(LONE_NAME, |file| &file.id));
+    let mut event_loop = EventLoop::new(node, waiting, signals, listeners, directory, trace)?;
+    let Some(()) = event_loop.open_ports()? else { return Ok(()) };
+    let result = event_loop.run(|node| tell_start(node, &options, &addresses, started));
+    match result {
+        Err(Error::Node(end)) => Err(event_loop.end(end).into()),
+        result => result,
     }
 }
 
-impl std::error::Error for Error {}
+/// `chatctl serves at ...`, on standard output.
+fn tell_start(
+    node: &Node<wal::RealDisk>,
+    options: &Options,
+    addresses: &[String],
+    started: Instant,
+) {
+    let Some(state) = node.replica().map(|replica| replica.state()) else { return };
+    let line = format!(
+        "chatctl serves at {} with its data in {}: {} of {} recovered in {} ms\n",
+        addresses.join(" and "),
+        options.data_dir.display(),
+        counted(state.message_count() as u64, "message"),
+        counted(state.account_count() as u64, "account"),
+        started.elapsed().as_millis(),
+    );
+    // Nobody may be reading, which is no reason not to serve.
+    if let Ok(output) = crate::sys::output::Output::stdout() {
+        output.write_within(line.into_bytes(), 0);
+    }
+}
+
+/// `1 message`, `2 messages`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    entropy::array().map_err(|error| Error::System("cannot get random bytes", error))
+}
+
+/// Watches for the signals that stop the server. SIGHUP is one of them, since a closed terminal must
+/// not kill it; under `nohup` it stays ignored. Writing to a closed socket, or past the process's
+/// limit on the size of a file, gives an error in place of a signal.
+fn signals() -> io::Result<Signals> {
+    signal::ignore(signal::PIPE)?;
+    signal::ignore(signal::XFSZ)?;
+    match signal::is_ignored(signal::HUP) {
+        true => Signals::new(&[signal::INT, signal::TERM]),
+        false => Signals::new(&[signal::INT, signal::TERM, signal::HUP]),
+    }
+}
+
+/// Where clients come, as they were bound.
+fn addresses(listeners: &[Listener], trace: Trace) -> Result<Vec<String>, Error> {
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        let address =
+            listener.address().map_err(|error| Error::System("a listener is gone", error))?;
+        if !address.is_local() {
+            trace.warning(format_args!(
+                "{address} is reachable from other machines and not encrypted: see SECURITY in \
+                 chatctl-serve(1)"
+            ));
+        }
+        addresses.push(address.to_string());
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests;

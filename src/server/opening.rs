@@ -5,12 +5,14 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::Error;
+use mio::{Interest, Registry, Token};
+
+use super::error::Error;
 use super::trace::Trace;
-use super::turn::{self, Waiting};
+use super::waiting::Waiting;
 use crate::limits;
 use crate::net::listener::is_missing;
-use crate::net::{Listen, Listener, Resolver, resolver};
+use crate::net::{Listen, Listener, Resolver};
 use crate::sys::clock;
 use crate::sys::signal::Signals;
 
@@ -39,8 +41,29 @@ struct Door<'a> {
 
 /// A resolver that wakes the loop.
 pub(super) fn resolver_for(waiting: &Waiting) -> Resolver {
-    let waker = waiting.waker.clone();
-    Resolver::new(resolver::system(), move || drop(waker.wake()))
+    Resolver::new(waiting.look_up.clone(), waiting.wake())
+}
+
+/// Where a listener is bound, if it is TCP.
+pub(super) fn address_of(listener: &Listener) -> Option<SocketAddr> {
+    match listener.address() {
+        Ok(Listen::Tcp(address)) => Some(address),
+        _ => None,
+    }
+}
+
+/// Somebody waits at a listener.
+const LISTENER: Token = Token(usize::MAX - 2);
+
+/// Starts to watch listeners.
+fn watch(listeners: &mut [Listener], registry: &Registry) -> io::Result<()> {
+    let watch = |listener| registry.register(listener, LISTENER, Interest::READABLE);
+    listeners.iter_mut().try_for_each(watch)
+}
+
+/// No longer does so.
+fn unwatch(listeners: &mut [Listener], registry: &Registry) -> io::Result<()> {
+    listeners.iter_mut().try_for_each(|listener| registry.deregister(listener))
 }
 
 /// Closes what clients have opened: they go to another server at once, and do not wait for one that
@@ -60,13 +83,13 @@ impl Opener<'_> {
         others: &mut [Listener],
         fails: impl Fn(&Listen, io::Error) -> Error,
     ) -> Result<Option<Vec<Listener>>, Error> {
-        let watch = |error| Error::System("cannot watch the listeners", error);
+        let unwatched = |error| Error::System("cannot watch the listeners", error);
         let mut doors = self.doors(listens);
         // All addresses of a port first: they take in what others name.
         let mut order: Vec<usize> = (0..doors.len()).collect();
         order.sort_by_key(|&place| !matches!(doors[place].listen, Listen::Everywhere(_)));
         let mut resolver = resolver_for(self.waiting);
-        turn::watch(others, self.waiting.poll.registry()).map_err(watch)?;
+        watch(others, self.waiting.poll.registry()).map_err(unwatched)?;
         loop {
             while let Some((name, found)) = resolver.poll() {
                 self.on_found(&mut doors, &name, found);
@@ -82,7 +105,7 @@ impl Opener<'_> {
                 }
                 self.try_to_open(&mut doors, place).map_err(|e| fails(doors[place].listen, e))?;
                 let registry = self.waiting.poll.registry();
-                turn::watch(&mut doors[place].listeners, registry).map_err(watch)?;
+                watch(&mut doors[place].listeners, registry).map_err(unwatched)?;
             }
             if doors.iter().all(|door| door.is_open) {
                 break;
@@ -98,9 +121,9 @@ impl Opener<'_> {
             self.tell_slow(&mut doors);
         }
         let registry = self.waiting.poll.registry();
-        turn::unwatch(others, registry).map_err(watch)?;
+        unwatch(others, registry).map_err(unwatched)?;
         let mut all: Vec<Listener> = doors.into_iter().flat_map(|door| door.listeners).collect();
-        turn::unwatch(&mut all, registry).map_err(watch)?;
+        unwatch(&mut all, registry).map_err(unwatched)?;
         Ok(Some(all))
     }
 

@@ -6,7 +6,7 @@
 //!
 //! The time is left out where standard error is the journal of systemd, which has its own; instead
 //! the line begins with its priority, as sd-daemon(3) has it. A thread folds the lines
-//! ([`super::lines`]) and writes them, so that nobody else waits for whoever reads them. Up to
+//! ([`crate::node::lines`]) and writes them, so that nobody else waits for whoever reads them. Up to
 //! [`limits::TRACE_LINES`] wait for it; further ones are dropped, and how many is told when there is
 //! room again.
 
@@ -16,9 +16,8 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::TraceLevel;
-use super::lines::{Folder, Line};
 use crate::limits;
+use crate::node::lines::{Folder, Line, TraceLevel};
 use crate::sys::clock;
 use crate::sys::output::Output;
 

@@ -21,7 +21,8 @@ const LAYERS: [&str; 13] = [
 /// Layers that may name less than all that is below them: the log knows nothing of what it keeps,
 /// and the pure ones reach no clock, file or socket. The exception is `mutants`, in which nothing
 /// is left to reach unless the build is for trying the tests, and of `sys` what only computes.
-const NARROWER: [(&str, &[&str]); 4] = [
+const NARROWER: [(&str, &[&str]); 5] = [
+    ("node", &["net", "wal", "chat", "raft", "protocol", "auth", "sys", "limits", "mutants"]),
     ("wal", &["sys", "limits", "mutants"]),
     ("chat", &["protocol", "auth", "limits", "mutants"]),
     ("raft", &["limits", "mutants"]),

@@ -14,7 +14,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("client/editor/", &OUTSIDE),
 ];
 /// What is not there yet.
-const ABSENT: &[&str] = &["node/"];
+const ABSENT: &[&str] = &[];
 
 /// What reaches outside.
 const OUTSIDE: [&str; 7] =

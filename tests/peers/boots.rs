@@ -2,13 +2,13 @@
 
 use chatctl::auth::hmac;
 use chatctl::limits::{BOOTS, PEER_DIAL_MOST_MS, PEER_DIAL_REFUSED_MS, PEER_HELD_BYTES};
+use chatctl::node::lines::Line;
+use chatctl::node::lines::TraceLevel;
+use chatctl::node::peers::handshake::{Dialing, Identity, put_refusal};
+use chatctl::node::peers::mesh::{Event, Mesh, Settings, id_of};
+use chatctl::node::peers::session::Block;
+use chatctl::node::peers::wire::Reason;
 use chatctl::raft::{Body, Entry, Known, Message, Outgoing, Payload};
-use chatctl::server::TraceLevel;
-use chatctl::server::lines::Line;
-use chatctl::server::peers::handshake::{Dialing, Identity, put_refusal};
-use chatctl::server::peers::mesh::{Event, Mesh, Settings, id_of};
-use chatctl::server::peers::session::Block;
-use chatctl::server::peers::wire::Reason;
 use chatctl::wal::boots::{Boot, Boots, Met};
 
 use super::{Net, settings};
@@ -297,7 +297,7 @@ fn the_line_of_a_refusal_is_an_error() {
     let (mut hello, mut confirm) = (Vec::new(), Vec::new());
     let dialing = Dialing::new(&me, "b", [9; 32], &mut hello);
     b.receive(key, &hello);
-    let welcome = b.output(key).unwrap().take();
+    let welcome = crate::support::take_output(b.output(key).unwrap());
     dialing.on_welcome(&hmac::Key::new(&[1; 32]), &welcome[4..], &mut confirm).ok().unwrap();
     b.receive(key, &confirm);
     let is_error = |line: &Line| {

@@ -1,10 +1,10 @@
 //! Forming a cluster, with crashes between any two steps and disks that are lost.
 
 use chatctl::chat::Command;
-use chatctl::server::peers::forming::{Forming, Step};
-use chatctl::server::peers::mesh::{Event, Member, Mesh};
-use chatctl::server::peers::session::Block;
-use chatctl::server::peers::wire::{About, Frame, Stage};
+use chatctl::node::bootstrap::forming::{Forming, Step};
+use chatctl::node::peers::mesh::{Event, Member, Mesh};
+use chatctl::node::peers::session::Block;
+use chatctl::node::peers::wire::{About, Frame, Stage};
 
 use super::{Net, settings};
 use crate::support::{Rng, env_number};

@@ -5,9 +5,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chatctl::auth::sha256;
+use chatctl::node::peers::session::{Block, LENGTH_BYTES, Opener, Sealer};
+use chatctl::node::peers::wire;
 use chatctl::raft::{Body, Entry, Known, Message, Payload};
-use chatctl::server::peers::session::{Block, LENGTH_BYTES, Opener, Sealer};
-use chatctl::server::peers::wire;
 
 /// Bytes of an entry's payload for a message of 128 bytes between two of `bench-load`'s clients.
 const PAYLOAD_BYTES: usize = 205;

@@ -7,12 +7,11 @@ use chatctl::limits::{
     PEER_STRANGERS, PEER_UNPROVEN,
 };
 use chatctl::net::Key;
+use chatctl::node::peers::handshake::{self, Accepting, Dialing, Identity, Kind, Session};
+use chatctl::node::peers::mesh::{Event, id_of};
+use chatctl::node::peers::session::Block;
+use chatctl::node::peers::wire::{Frame, Reason, put_head};
 use chatctl::raft::{Body, Entry, Known, Message, Outgoing, Payload};
-use chatctl::server::peers::handshake::{Accepting, Dialing, Identity, Kind, Session};
-use chatctl::server::peers::mesh::{Event, id_of};
-use chatctl::server::peers::secret;
-use chatctl::server::peers::session::Block;
-use chatctl::server::peers::wire::{Frame, Reason, put_head};
 
 use super::{Net, SILENCE_MS, settings};
 
@@ -106,7 +105,7 @@ fn a_silent_connection_is_closed_and_pings_keep_one_that_has_nothing_to_say() {
 }
 
 /// Both sides tell why, and neither is connected.
-fn refused(change: impl Fn(&mut chatctl::server::peers::mesh::Settings), text: &str) -> Net {
+fn refused(change: impl Fn(&mut chatctl::node::peers::mesh::Settings), text: &str) -> Net {
     let (a, mut b) = (settings(0, 2), settings(1, 2));
     change(&mut b);
     let mut net = Net::new(vec![a, b]);
@@ -219,8 +218,9 @@ fn who_proves_nothing_is_let_go_and_takes_no_room() {
     let left: Vec<_> = keys.iter().filter(|key| open(&mut net, key)).collect();
     assert!(left.len() <= PEER_UNPROVEN, "{}", left.len());
     assert!(left.contains(&&keys[999]), "the newest stays");
-    let used = net.mesh(1).receive(keys[999], &[0, 0, 2, 0]);
-    assert_eq!(used, 0, "the largest that may come is waited for");
+    net.mesh(1).receive(keys[999], &[0, 0, 2, 0]);
+    net.settle();
+    assert!(open(&mut net, &keys[999]), "the largest that may come is waited for");
     net.mesh(1).receive(keys[998], &[0, 0, 2, 1]);
     net.settle();
     assert!(!open(&mut net, &keys[998]), "a larger one is not");
@@ -250,7 +250,7 @@ fn operator(net: &mut Net) -> (Key, Session) {
 /// Connects one through the socket of the second server's directory, who means this server.
 fn local(net: &mut Net, kind: Kind, meant: &str) -> (Key, Session) {
     let key = net.mesh(1).accept_local();
-    come_in(net, key, &secret::local(), kind, meant)
+    come_in(net, key, &handshake::local_key(), kind, meant)
 }
 
 fn come_in(net: &mut Net, key: Key, secret: &hmac::Key, kind: Kind, meant: &str) -> (Key, Session) {
@@ -262,8 +262,9 @@ fn come_in(net: &mut Net, key: Key, secret: &hmac::Key, kind: Kind, meant: &str)
     let mesh = net.mesh(1);
     let mut out = Vec::new();
     let dialing = Dialing::new(&me, meant, [9; 32], &mut out);
-    assert_eq!(mesh.receive(key, &out), out.len());
-    let welcome = mesh.output(key).unwrap().take();
+    mesh.receive(key, &out);
+    assert_eq!(mesh.unread(key), 0);
+    let welcome = crate::support::take_output(mesh.output(key).unwrap());
     let mut confirm = Vec::new();
     let (claim, session) = dialing.on_welcome(secret, &welcome[4..], &mut confirm).ok().unwrap();
     assert_eq!(claim.identity.name, "b");
@@ -323,7 +324,7 @@ fn answer_to(net: &mut Net, (key, session): &mut (Key, Session)) -> String {
             break;
         }
     }
-    let answer = net.mesh(1).output(*key).unwrap().take();
+    let answer = crate::support::take_output(net.mesh(1).output(*key).unwrap());
     let (_, block) = session.opener.open(&answer[4..]).unwrap();
     String::from_utf8(block.to_vec()).unwrap()
 }
@@ -347,8 +348,9 @@ fn a_frame_longer_than_any_that_is_sent_ends_the_connection() {
     let mut net = Net::sound(2);
     let (key, _) = operator(&mut net);
     let length = |bytes: usize| (bytes as u32).to_be_bytes();
-    assert_eq!(net.mesh(1).receive(key, &length(PEER_FRAME_BYTES)), 0, "the longest is waited for");
-    assert!(net.mesh(1).todo.close.is_empty());
+    net.mesh(1).receive(key, &length(PEER_FRAME_BYTES));
+    assert!(net.mesh(1).todo.close.is_empty(), "the longest is waited for");
+    let (key, _) = operator(&mut net);
     net.mesh(1).receive(key, &length(PEER_FRAME_BYTES + 1));
     assert_eq!(net.mesh(1).todo.close, [key]);
 }
@@ -371,7 +373,7 @@ fn an_operator_asks_and_is_answered_and_may_do_nothing_else() {
     net.mesh(1).receive(key, &ask);
     assert_eq!(net.mesh(1).todo.events.pop_back(), Some(Event::Asked(key)));
     net.mesh(1).answer(key, "role BACKUP\n".into());
-    let answer = net.mesh(1).output(key).unwrap().take();
+    let answer = crate::support::take_output(net.mesh(1).output(key).unwrap());
     let (_, block) = session.opener.open(&answer[4..]).unwrap();
     assert_eq!(block, b"role BACKUP\n");
 

@@ -13,9 +13,9 @@ use crate::support::bounded::Rounds;
 
 use chatctl::auth::hmac;
 use chatctl::net::Key;
-use chatctl::server::lines::Folder;
-use chatctl::server::peers::handshake::{Identity, Kind};
-use chatctl::server::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of};
+use chatctl::node::lines::Folder;
+use chatctl::node::peers::handshake::{Identity, Kind};
+use chatctl::node::peers::mesh::{Event, Member, Mesh, Settings, empty_about, id_of};
 use chatctl::wal::boots::Boots;
 
 /// Silence after which a connection is closed here, milliseconds.
@@ -228,9 +228,9 @@ impl Net {
                     continue;
                 }
                 if !wire.bytes[side].is_empty() {
-                    let used = self.meshes[place].receive(key, &wire.bytes[side]);
-                    wire.bytes[side].drain(..used);
-                    moved |= used > 0;
+                    self.meshes[place].receive(key, &wire.bytes[side]);
+                    wire.bytes[side].clear();
+                    moved = true;
                 }
                 if wire.closed[1 - side] {
                     self.meshes[place].on_broken(key, "the other side has closed it");
@@ -249,7 +249,7 @@ impl Net {
         let mut moved = false;
         for key in std::mem::take(&mut mesh.todo.write) {
             let Some(output) = mesh.output(key) else { continue };
-            let bytes = output.take();
+            let bytes = crate::support::take_output(output);
             moved |= !bytes.is_empty();
             for wire in &mut self.wires {
                 for side in 0..2 {

@@ -6,7 +6,7 @@ use chatctl::limits::{
     PEER_ADDRESSES, PEER_CALL_MS, PEER_DIAL_MOST_MS, PEER_HANDSHAKE_MS, PEER_LOOKUP_AGAIN_MS,
     PEER_LOOKUP_SLOW_MS, PEER_PROBE_LOOKUP_MS, PEER_STAGGER_MS,
 };
-use chatctl::server::peers::mesh::{Event, id_of};
+use chatctl::node::peers::mesh::{Event, id_of};
 
 use super::{Answer, Net, address_of, members, settings};
 

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use chatctl::net::Key;
+use chatctl::node::clients::{Request, TABLE};
 use chatctl::protocol::Message;
 use chatctl::protocol::framing::{self, Codec, Form};
-use chatctl::server::service::{Request, TABLE, refuse};
 
 use super::world::{PASSWORD, World, ip, settings};
 use crate::support::raw_client::{Ask, ask, id, is_push};
@@ -113,13 +113,6 @@ impl Asker {
     }
 }
 
-/// The entries that are to be read first cannot be.
-fn fail_read(world: &mut World) {
-    if let Some(job) = world.reads.pop_front() {
-        world.service.on_fetch_failed(job.id, &refuse("busy", "the disk is busy"));
-    }
-}
-
 /// A client asks, a turn goes by or, unless `held`, something that answers wait for comes or is held
 /// back.
 fn step(world: &mut World, askers: &mut [Asker], rng: &mut Rng, held: bool) {
@@ -134,13 +127,13 @@ fn step(world: &mut World, askers: &mut [Asker], rng: &mut Rng, held: bool) {
         12 => asker.block(world, !asker.blocked),
         13 if !world.hashes.is_empty() => world.hash_one(),
         14 => world.read_first(1 + rng.below(3) as usize),
-        _ => fail_read(world),
+        _ => world.fail_first(),
     }
     askers.iter_mut().for_each(|asker| asker.take_answers(world));
 }
 
 fn small_world() -> World {
-    let mut world = World::with_segments(settings(), SEGMENT_BYTES);
+    let mut world = World::with(settings(), |flags| flags.segment_bytes = SEGMENT_BYTES, &[]);
     world.add_accounts(&(0..ACCOUNTS).map(name).collect::<Vec<_>>());
     world
 }
@@ -168,7 +161,7 @@ fn expect_all_answered(seed: u64) {
         }
     }
     (0..rng.below(3)).for_each(|_| world.turn());
-    (0..rng.below(3)).for_each(|_| fail_read(&mut world));
+    (0..rng.below(3)).for_each(|_| world.fail_first());
     (world.keeps_hashes, world.keeps_reads) = (false, false);
     (world.keeps_batches, world.keeps_spare) = (false, false);
     for asker in askers.iter_mut().filter(|asker| asker.blocked) {
@@ -180,7 +173,7 @@ fn expect_all_answered(seed: u64) {
     }
     for Asker { key, asked, ended, .. } in &askers {
         assert!(asked.is_empty(), "seed {seed}: {key:?} is not answered: {asked:?}");
-        let is_open = world.service.client(*key).is_some();
+        let is_open = world.clients().client(*key).is_some();
         assert_eq!(is_open, !ended, "seed {seed}: {key:?} is let go once it has ended, not before");
     }
 }

@@ -30,7 +30,7 @@ fn settled(world: &mut World, measure: impl Fn(&mut World) -> usize) -> usize {
 }
 
 fn open(world: &mut World, keys: &[Key]) -> usize {
-    keys.iter().filter(|key| world.service.client(**key).is_some()).count()
+    keys.iter().filter(|key| world.clients().client(**key).is_some()).count()
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn unread_answers_take_so_much_for_all_together_and_those_held_for_too_long_make
     }
     let unread = |world: &mut World| -> usize {
         let clients =
-            deaf.iter().filter_map(|key| world.service.client(*key).map(|c| c.unwritten()));
+            deaf.iter().filter_map(|key| world.clients().client(*key).map(|c| c.unwritten()));
         clients.sum()
     };
     let total = settled(&mut world, unread);

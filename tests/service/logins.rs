@@ -148,7 +148,7 @@ fn failed_logins_leave_a_bounded_number_of_lines_that_count_them_all() {
         world.hang_up(key);
     }
     assert!(world.lines.is_empty(), "nothing is told at once: {:?}", world.lines);
-    let due_ms = world.service.next_ms().expect("the lines are due");
+    let due_ms = world.node.next_ms().expect("the lines are due");
     assert!(due_ms <= world.now.monotonic_ms + limits::COUNTED_MS);
     world.pass(limits::COUNTED_MS);
     let lines = std::mem::take(&mut world.lines);

@@ -14,7 +14,7 @@ fn world() -> World {
 }
 
 fn unread(world: &mut World, key: Key) -> usize {
-    world.service.client(key).expect("it is open").unwritten()
+    world.clients().client(key).expect("it is open").unwritten()
 }
 
 #[test]

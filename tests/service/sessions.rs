@@ -1,7 +1,7 @@
 //! Many sessions: of one account, of one network.
 
+use chatctl::node::clients::Settings;
 use chatctl::protocol::framing::{Codec, Form};
-use chatctl::server::service::Settings;
 
 use super::world::{PASSWORD, World, ip, settings};
 use crate::support::raw_client::{ask, code};
@@ -20,7 +20,7 @@ fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest(
     let token = world.ask(keys[0], &ask("token")).body.into_owned();
     for place in [0, 2, 1] {
         world.pass(1_000);
-        world.service.on_activity(keys[place]);
+        assert!(!world.ask(keys[place], &ask("ping")).error);
     }
     // A token does not get in past the others; the password does.
     let late = world.connect(ip(2));
@@ -31,7 +31,8 @@ fn a_login_past_the_most_sessions_of_an_account_ends_the_one_silent_for_longest(
     let told = world.read(keys[0]).expect("the session that was silent for longest is told");
     assert_eq!((told.cmd.as_ref(), code(&told).as_str()), ("error", "not-logged-in"));
     assert!(told.body.contains("a new login ended this one"), "{}", told.body);
-    assert!(world.service.client(keys[0]).is_none(), "it is closed");
+    world.turn();
+    assert!(world.clients().client(keys[0]).is_none(), "it is closed");
     for key in [keys[1], keys[2], late, bob] {
         assert!(!world.ask(key, &ask("list")).error, "the others go on");
     }

@@ -2,7 +2,8 @@
 
 use chatctl::limits;
 use chatctl::net::Key;
-use chatctl::server::service::Settings;
+use chatctl::node::clients::Settings;
+use chatctl::node::{Input, Port};
 
 use super::world::{World, ip, settings};
 use crate::support::raw_client::ask;
@@ -11,13 +12,6 @@ fn world(settings: Settings) -> World {
     let mut world = World::new(settings);
     world.add_accounts(&["alice".to_owned()]);
     world
-}
-
-/// As the loop makes way for a newcomer where the table is full.
-fn make_way(world: &mut World) -> Option<Key> {
-    let key = world.service.make_way()?;
-    world.hang_up(key);
-    Some(key)
 }
 
 #[test]
@@ -29,18 +23,20 @@ fn one_network_holds_no_more_than_its_share_and_its_oldest_makes_way() {
     world.turn();
     let newcomer = world.connect(ip(1));
     world.turn();
-    let open: Vec<bool> = keys.iter().map(|key| world.service.client(*key).is_some()).collect();
+    let open: Vec<bool> = keys.iter().map(|key| world.clients().client(*key).is_some()).collect();
     assert_eq!(open, [false, true, true], "the oldest has made way");
     for key in [session, other, newcomer] {
-        assert!(world.service.client(key).is_some());
+        assert!(world.clients().client(key).is_some());
     }
     // Who logs in counts no more, who logs out does again, as the newest.
     world.ask(newcomer, &ask("login").src("alice").body(super::world::PASSWORD));
     world.connect(ip(1));
-    assert_eq!(world.service.connections(), 6);
+    assert_eq!(world.clients().connections(), 6);
     world.ask(newcomer, &ask("logoff"));
     world.turn();
-    assert!(world.service.client(keys[1]).is_none() && world.service.client(newcomer).is_some());
+    assert!(
+        world.clients().client(keys[1]).is_none() && world.clients().client(newcomer).is_some()
+    );
     world.pass(limits::COUNTED_MS);
     let line = "closed 2 connections without a login in 10 s, to make room for others; the last \
                 was from 10.0.0.1";
@@ -49,14 +45,64 @@ fn one_network_holds_no_more_than_its_share_and_its_oldest_makes_way() {
 
 #[test]
 fn where_there_is_no_room_the_oldest_of_the_network_with_most_makes_way_and_never_a_session() {
-    let mut world = world(settings());
+    let mut world = World::with(settings(), |flags| flags.max_connections = 5, &[]);
+    world.add_accounts(&["alice".to_owned()]);
     let session = world.session(ip(1), "alice");
     let honest = world.connect(ip(2));
     let flood: Vec<Key> = (0..3).map(|_| world.connect(ip(3))).collect();
-    assert_eq!(make_way(&mut world), Some(flood[0]));
-    assert_eq!(make_way(&mut world), Some(flood[1]));
-    assert!(make_way(&mut world).is_some() && make_way(&mut world).is_some());
-    assert!(!world.service.can_make_way() && make_way(&mut world).is_none());
-    assert!(world.service.client(honest).is_none());
+    for (place, key) in flood[..2].iter().enumerate() {
+        assert!(world.clients().client(*key).is_some());
+        let newcomer = world.connect(ip(10 + place as u32));
+        assert!(world.clients().client(*key).is_none(), "it makes way");
+        assert!(world.clients().client(newcomer).is_some() && world.clients().connections() == 5);
+    }
+    for key in [session, honest, flood[2]] {
+        assert!(world.clients().client(key).is_some());
+    }
     assert!(!world.ask(session, &ask("list")).error, "a session is never closed for a newcomer");
+}
+
+#[test]
+fn where_all_are_sessions_newcomers_wait_until_one_of_them_is_closed_and_it_is_told_once() {
+    let mut world = World::with(settings(), |flags| flags.max_connections = 2, &[]);
+    world.add_accounts(&["alice".to_owned()]);
+    let sessions = [world.session(ip(1), "alice"), world.session(ip(2), "alice")];
+    world.turn();
+    world.lines.clear();
+    for _ in 0..3 {
+        assert!(!world.node.accepts(Port::Clients));
+        world.turn();
+    }
+    assert_eq!(world.lines, ["2 connections are open; others wait until one is closed"]);
+    world.hang_up(sessions[0]);
+    world.turn();
+    assert!(world.node.accepts(Port::Clients), "there is room");
+}
+
+#[test]
+fn a_failed_accept_is_tried_again_after_a_moment() {
+    let mut world = World::new(settings());
+    world.node.handle(Input::AcceptFailed("too many open files".to_owned()));
+    world.pass(limits::ACCEPT_AGAIN_MS - 1);
+    assert!(!world.node.accepts(Port::Clients));
+    assert_eq!(
+        world.lines,
+        ["cannot accept: too many open files; others wait until one is closed"]
+    );
+    world.pass(1);
+    assert!(world.node.accepts(Port::Clients));
+}
+
+#[test]
+fn so_many_are_accepted_in_a_turn_and_the_next_comes_at_once() {
+    let mut world = World::new(settings());
+    world.turn();
+    for number in 0..limits::TURN_ACCEPTS as u32 {
+        assert!(world.node.accepts(Port::Clients));
+        world.connect(ip(number));
+    }
+    assert!(!world.node.accepts(Port::Clients));
+    assert!(world.node.next_ms().is_some_and(|at_ms| at_ms <= world.now.monotonic_ms));
+    world.turn();
+    assert!(world.node.accepts(Port::Clients));
 }

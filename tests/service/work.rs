@@ -9,10 +9,10 @@ use std::time::Duration;
 use chatctl::chat::Command;
 use chatctl::limits;
 use chatctl::net::Key;
+use chatctl::node::clients::{Request, TABLE};
 use chatctl::protocol::framing::{self, Codec, Form};
-use chatctl::server::service::{Request, TABLE};
 
-use super::world::{LAST_REQUEST, PASSWORD, World, ip, settings};
+use super::world::{LAST_REQUEST, PASSWORD, World, accounts, ip, payload, settings};
 use crate::support::cpu_of_this_thread;
 use crate::support::raw_client::{Ask, ask, id};
 
@@ -33,10 +33,9 @@ fn name(number: usize) -> String {
 
 /// A server with what makes requests expensive.
 fn rich_world() -> World {
-    let mut world = World::new(settings());
     let mut names: Vec<String> = (0..ACCOUNTS).map(name).collect();
     names.extend(["hostile", "doomed", "honest"].map(str::to_owned));
-    world.add_accounts(&names);
+    let mut log = accounts(&names);
     let send = |from: &'static str, to: &'static str, id: u128| Command::Send {
         time: 1,
         from,
@@ -57,8 +56,8 @@ fn rich_world() -> World {
         let others = (0..SAME_ID).map(|number| send(names[number], names[number + 1], id));
         sends.extend(others);
     }
-    world.apply(sends);
-    world
+    log.extend(sends.iter().map(payload));
+    World::with(settings(), |_| {}, &log)
 }
 
 /// The most expensive way to ask this, for a session of `hostile`.
@@ -138,7 +137,7 @@ fn turns_to_answer(world: &mut World, honest: Key, what: &str) -> u64 {
 /// in the next, and the work that is done before is bounded. The world holds each turn against its
 /// own bound.
 fn expect_honest_ping(world: &mut World, hostile: &[Key], honest: Key, what: &str) {
-    let work = |world: &World| hostile.iter().map(|key| world.service.work_of(*key)).sum::<u64>();
+    let work = |world: &World| hostile.iter().map(|key| world.clients().work_of(*key)).sum::<u64>();
     for round in 0..6 {
         if round == 1 {
             // Who floods is known by then, whatever became of what was asked first.
@@ -226,9 +225,9 @@ fn a_page_of_names_ends_where_the_pattern_has_cost_enough_and_the_cursor_brings_
     loop {
         // Much of the name is tried from each of its places on, and only the last one matches.
         let request = ask("list").body(&format!("*{}004999", "a".repeat(16))).to(&after);
-        let before = world.service.work_of(key);
+        let before = world.clients().work_of(key);
         let reply = world.ask(key, &request);
-        let work = world.service.work_of(key) - before;
+        let work = world.clients().work_of(key) - before;
         assert!(work < limits::LIST_WORK + 50_000, "{work} units of work");
         found += usize::from(reply.limit);
         pages += 1;
@@ -250,11 +249,11 @@ fn what_a_request_is_charged_covers_the_time_that_it_takes() {
         // The best of several turns: others use this machine as well.
         let mut best: Option<(f64, Duration, u64)> = None;
         for _ in 0..8 {
-            let before = world.service.work_of(key);
+            let before = world.clients().work_of(key);
             let started = cpu_of_this_thread();
             world.visit();
             let time = cpu_of_this_thread().saturating_sub(started);
-            let work = world.service.work_of(key) - before;
+            let work = world.clients().work_of(key) - before;
             world.finish_turn();
             let rate = time.saturating_sub(Duration::from_millis(1)).as_nanos() as f64
                 / work.max(1) as f64;
@@ -291,7 +290,7 @@ fn applying_much_is_spread_over_turns_and_others_are_answered_meanwhile() {
     let (mut waited, mut seen) = (0, 0);
     for _ in 0..200 {
         assert_eq!(turns_to_answer(&mut world, honest, "much to apply"), 1);
-        waited += u64::from(world.service.replica.has_to_apply());
+        waited += u64::from(world.replica().has_to_apply());
         while world.read(key).is_some() {
             seen += 1;
         }

@@ -1,31 +1,33 @@
-//! A lone server's service, with a disk in memory and connections that are buffers. Its turns are
-//! those of the loop, and every visit is held against the bounds on work.
+//! A lone server, with a disk in memory and connections that are buffers. Its turns are those of the
+//! node, and every visit is held against the bounds on work.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use chatctl::auth::hasher::{self, Job};
 use chatctl::auth::scram::Verifier;
-use chatctl::chat::{Command, State};
+use chatctl::chat::Command;
 use chatctl::limits;
-use chatctl::net::{Key, Origin};
+use chatctl::net::{Key, Origin, ReadEnd};
+use chatctl::node::bootstrap::disks::Disks;
+use chatctl::node::clients::{Clients, Settings};
+use chatctl::node::members::LONE;
+use chatctl::node::replica::Replica;
+use chatctl::node::{Conn as Which, Flags, Input, Node, Now, Output, Port, ReadJob};
 use chatctl::protocol::Message;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
-use chatctl::raft::{Config, HardState, Role};
-use chatctl::server::replica::{Recovered, Replica};
-use chatctl::server::service::{Now, ReadJob, Service, Settings};
-use chatctl::server::{LONE, LONE_NAME};
-use chatctl::wal::{self, Batch, Identity, SpareRequest, hard_state};
+use chatctl::raft::Config;
+use chatctl::wal::{self, Batch, Done, Identity, SpareRequest, hard_state};
 
 use crate::sim::disks::read_record;
 use crate::support::raw_client::Ask;
 use crate::wal::sim_disk::SimDisk;
 
-/// More than any single request does after a visit has used up what it may do.
-pub const LAST_REQUEST: u64 = 600_000;
+/// More than any single request does after a visit has used up what it may do: decoding the largest
+/// frame is a unit for each byte, and moving it is one for each sixteen.
+pub const LAST_REQUEST: u64 = limits::FRAME_BYTES as u64 / 16 * 18;
 /// The password of every account that [`World::add_accounts`] makes.
 pub const PASSWORD: &str = "pencil";
-const CLUSTER: [u8; 16] = [0xC1; 16];
 
 /// One end of a connection.
 struct Conn {
@@ -35,10 +37,9 @@ struct Conn {
     arrived: Vec<u8>,
     /// Written again whenever that is used up.
     flood: Vec<u8>,
-    input: Vec<u8>,
-    scanned: usize,
-    /// What the server has written, where somebody reads it.
+    /// What the server has written, where somebody reads it, and how much of that was looked at.
     output: Vec<u8>,
+    looked_at: usize,
     /// Whether nobody does.
     ignores: bool,
     /// Whether the socket takes nothing for now.
@@ -55,9 +56,8 @@ impl Conn {
             codec,
             arrived: Vec::new(),
             flood: Vec::new(),
-            input: Vec::new(),
-            scanned: 0,
             output: Vec::new(),
+            looked_at: 0,
             ignores: false,
             blocked: false,
             ended: false,
@@ -68,11 +68,9 @@ impl Conn {
 
 /// The server.
 pub struct World {
-    pub service: Service,
+    pub node: Node<SimDisk>,
     pub now: Now,
-    disk: SimDisk,
-    /// What is in its `server_state.txt`.
-    file: hard_state::HardState,
+    disks: Disks<SimDisk>,
     conns: BTreeMap<Key, Conn>,
     /// Passwords that the thread would have now; those of [`World::turn`] are hashed at once unless
     /// this is kept.
@@ -109,7 +107,6 @@ pub fn settings() -> Settings {
         read_only_logins: true,
         peers: Vec::new(),
         read_only_after_ms: 2_000,
-        clock_stands_ms: limits::CLOCK_STANDS_MS,
         tell_details: false,
     }
 }
@@ -121,45 +118,32 @@ pub fn ip(number: u32) -> Origin {
 
 impl World {
     pub fn new(settings: Settings) -> World {
-        World::with_segments(settings, 64 << 20)
+        World::with(settings, |_| {}, &[])
     }
 
-    /// A server whose log has segments of this many bytes.
-    pub fn with_segments(settings: Settings, segment_bytes: u32) -> World {
-        let mut disk = SimDisk::new(1);
-        let expect = Some(Identity { cluster: CLUSTER });
-        let options = wal::Options { expect, segment_bytes };
-        let (wal, report) = wal::recover(&mut disk, &options, &mut |_, _, _| Ok(())).unwrap();
-        let from = Recovered {
-            hard_state: HardState { term: 1, voted_for: Some(LONE) },
-            copy: 0,
-            wal,
-            members: Vec::new(),
-            state: State::new(),
-            commit: report.commit,
-            tail: Vec::new(),
+    /// A server that is told something else too.
+    pub fn with(settings: Settings, tell: impl Fn(&mut Flags), log: &[Vec<u8>]) -> World {
+        let mut disks = Disks { state: SimDisk::new(1), log: SimDisk::new(2) };
+        let mut flags = Flags {
+            id: None,
+            cluster: Vec::new(),
+            secret: None,
+            directory: "the disk".to_owned(),
+            segment_bytes: 64 << 20,
+            core: Config::new(LONE, vec![LONE], 1),
+            clients: settings,
+            max_connections: 100_000,
+            clock_stands_ms: limits::CLOCK_STANDS_MS,
+            id_window: limits::ID_WINDOW,
         };
+        tell(&mut flags);
+        write_log(&mut disks, &flags, log);
         let now = Now { monotonic_ms: 1_000, boot_ms: 1_000, unix_ms: 1_700_000_000_000 };
-        let file = hard_state::HardState {
-            id: LONE_NAME.to_owned(),
-            cluster: CLUSTER,
-            incarnation: 1,
-            role: Role::Backup.to_string(),
-            term: 1,
-            voted_for: LONE.to_string(),
-            copy: 0,
-            boots: wal::boots::Boots::default(),
-            met: Vec::new(),
-            old_copy: String::new(),
-        };
-        let config = Config::new(LONE, vec![LONE], 1);
-        let replica = Replica::new(config, from, now.monotonic_ms).unwrap();
-        let service = Service::new(settings, replica, [1; 32], now);
+        let node = Node::start(flags, disks.clone(), [1; 32], now).expect("the disks are whole");
         let mut world = World {
-            service,
+            node,
             now,
-            disk,
-            file,
+            disks,
             conns: BTreeMap::new(),
             hashes: Vec::new(),
             keeps_hashes: false,
@@ -173,13 +157,12 @@ impl World {
             bounded: true,
             work_of_applying: 0,
         };
+        world.do_outputs();
+        world.node.handle(Input::Opened(Vec::new()));
         for _ in 0..100 {
             world.pass(100);
-            if world.service.replica.is_ready() {
-                break;
-            }
         }
-        world.service.found(CLUSTER, [7; 32]);
+        assert!(!world.node.turns_away(), "it serves");
         world.settle();
         world.lines.clear();
         world
@@ -193,20 +176,27 @@ impl World {
         self.turn();
     }
 
+    pub fn clients(&self) -> &Clients {
+        self.node.served().expect("it serves")
+    }
+
+    pub fn replica(&self) -> &Replica {
+        self.node.replica().expect("it serves")
+    }
+
     /// Turns until nothing is left to do.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
             self.turn();
-            let todo = &self.service.todo;
+            let todo = &self.clients().todo;
             let is_idle = todo.serve.is_empty() && todo.rest.is_empty() && todo.hash.is_empty();
-            if is_idle && self.service.is_answered() && !self.service.replica.has_to_apply() {
+            if is_idle && self.clients().is_answered() && !self.replica().has_to_apply() {
                 return;
             }
         }
         panic!("after ten thousand turns there is still something to do");
     }
 
-    /// As `Server::turn`.
     pub fn turn(&mut self) {
         self.visit();
         self.finish_turn();
@@ -214,41 +204,15 @@ impl World {
 
     /// The part of a turn in which connections are visited.
     pub fn visit(&mut self) {
-        self.service.set_now(self.now);
-        self.serve_connections();
-    }
-
-    /// The part behind that.
-    pub fn finish_turn(&mut self) {
-        self.hashes.append(&mut self.service.todo.hash);
-        while !self.keeps_hashes && !self.hashes.is_empty() {
-            self.hash_one();
-        }
-        self.reads.append(&mut self.service.todo.read);
-        while !self.keeps_reads && !self.reads.is_empty() {
-            self.read_first(usize::MAX);
-        }
-        self.service.make_room();
-        self.service.todo.ask.clear();
-        self.advance();
-        self.write_connections();
-        while let Some(key) = self.service.todo.close.pop() {
-            // What was written to it can be read all the same.
-            self.service.disconnect(key);
-        }
-        self.lines.extend(self.service.todo.tell.drain(..).map(|line| line.text));
-    }
-
-    fn serve_connections(&mut self) {
-        self.service.begin_serving();
-        while let Some(key) = self.service.next_to_serve() {
-            let before = self.service.work_of(key);
+        self.node.begin_turn(self.now);
+        while let Some(Which::Client(key)) = self.node.next_to_serve() {
+            let before = self.clients().work_of(key);
             self.serve(key);
             if self.bounded {
-                let visit = self.service.work_of(key).saturating_sub(before);
+                let visit = self.clients().work_of(key).saturating_sub(before);
                 let most = limits::VISIT_WORK + LAST_REQUEST;
                 assert!(visit <= most, "one visit did {visit} units of work");
-                let (serve, rest) = self.service.work_of_turn();
+                let (serve, rest) = self.clients().work_of_turn();
                 assert!(serve <= limits::TURN_WORK + most, "a turn did {serve} units of work");
                 assert!(
                     rest <= limits::TURN_REST_WORK + most,
@@ -258,114 +222,143 @@ impl World {
         }
     }
 
-    /// As `Server::serve`.
+    /// The part behind that.
+    pub fn finish_turn(&mut self) {
+        loop {
+            while !self.keeps_hashes && !self.hashes.is_empty() {
+                self.hash_one();
+            }
+            while !self.keeps_reads && !self.reads.is_empty() {
+                self.read_first(usize::MAX);
+            }
+            while !self.keeps_batches
+                && let Some(batch) = self.batches.pop_front()
+            {
+                let result = wal::perform(&mut self.disks.log, &batch);
+                let done = Done::Batch { batch_no: batch.number, result, sync_us: 0 };
+                self.node.handle(Input::Disk(done));
+            }
+            if !self.keeps_spare
+                && let Some(request) = self.spare.take()
+            {
+                let state = wal::make_spare(&mut self.disks.log, &request);
+                self.node.handle(Input::Disk(Done::Spare(state)));
+            }
+            self.node.advance().expect("what is committed can be applied");
+            if let Some(clients) = self.node.served() {
+                self.work_of_applying += clients.work_of_applying();
+            }
+            self.do_outputs();
+            let waits = !self.keeps_batches && !self.batches.is_empty()
+                || !self.keeps_spare && self.spare.is_some()
+                || !self.keeps_hashes && !self.hashes.is_empty()
+                || !self.keeps_reads && !self.reads.is_empty();
+            if !waits {
+                return;
+            }
+        }
+    }
+
+    fn do_outputs(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Open(_) | Output::Serve | Output::CloseListeners => {}
+                // Whoever is told the end closes too.
+                Output::Shut(which @ Which::Client(key)) => {
+                    if let Some(conn) = self.conns.get_mut(&key) {
+                        conn.ended = true;
+                        self.node.handle(Input::Readable(which));
+                    }
+                }
+                // What was written to it can be read all the same.
+                Output::Close(_) => {}
+                Output::Read { job, .. } => self.reads.push_back(job),
+                Output::Write(Which::Client(key)) => self.take_output(key),
+                Output::Save(file) => {
+                    let result = hard_state::save(&mut self.disks.state, &file);
+                    let done = Done::HardState { hard_state: file, result };
+                    self.node.handle(Input::Disk(done));
+                }
+                Output::Append(batch) => self.batches.push_back(batch),
+                Output::MakeSpare(request) => self.spare = Some(request),
+                Output::Hash(job) => self.hashes.push(job),
+                Output::Tell(line) => self.lines.push(line.text),
+                Output::Write(Which::Peer(_))
+                | Output::Shut(Which::Peer(_))
+                | Output::Dial(..)
+                | Output::LookUp(_) => {
+                    unreachable!("it is alone")
+                }
+            }
+        }
+    }
+
     fn serve(&mut self, key: Key) {
-        let (Some(conn), Some(client)) = (self.conns.get_mut(&key), self.service.client(key))
-        else {
-            return;
-        };
-        if client.is_leaving() {
-            return;
+        let which = Which::Client(key);
+        let Some(conn) = self.conns.get_mut(&key) else { return };
+        let flood_or_more = !conn.arrived.is_empty() || !conn.flood.is_empty();
+        let readable = flood_or_more || conn.ended != conn.end_read;
+        let Some(room) = self.node.room(which, readable) else { return };
+        while room > 0 && conn.arrived.len() < limits::TURN_READ_BYTES && !conn.flood.is_empty() {
+            conn.arrived.extend_from_slice(&conn.flood);
         }
-        let waited = client.waits;
-        if !waited {
-            let room = self.service.input_room(conn.input.len());
-            while conn.arrived.len() < limits::TURN_READ_BYTES && !conn.flood.is_empty() {
-                conn.arrived.extend_from_slice(&conn.flood);
-            }
-            let count = conn.arrived.len().min(room).min(limits::TURN_READ_BYTES);
-            conn.input.extend(conn.arrived.drain(..count));
-            if conn.ended && conn.arrived.is_empty() {
-                conn.end_read = true;
-                self.service.on_end(key);
-            }
-        }
-        let mut scanned = conn.scanned;
-        let used = self.service.receive(key, &conn.input, &mut scanned);
-        conn.scanned = scanned;
-        conn.input.drain(..used);
-        let waits = self.service.client(key).is_some_and(|client| client.waits);
+        let count = conn.arrived.len().min(room);
+        let bytes: Vec<u8> = conn.arrived.drain(..count).collect();
         let has_more = !conn.arrived.is_empty() || !conn.flood.is_empty();
-        if !waits && (has_more || conn.ended != conn.end_read) {
-            self.service.on_more(key);
-        }
+        let end = match () {
+            () if has_more => ReadEnd::Budget,
+            () if conn.ended == conn.end_read => ReadEnd::Blocked,
+            () if room == 0 => ReadEnd::Budget,
+            () => {
+                conn.end_read = true;
+                ReadEnd::Closed
+            }
+        };
+        self.node.receive(which, &bytes, end, None);
     }
 
     /// Hashes the next password.
     pub fn hash_one(&mut self) {
         let job = self.hashes.remove(0);
-        self.service.on_hashed(hasher::perform(job));
-        self.hashes.append(&mut self.service.todo.hash);
+        self.node.handle(Input::Hashed(hasher::perform(job)));
+        self.do_outputs();
+    }
+
+    /// The entries of the first job cannot be read.
+    pub fn fail_first(&mut self) {
+        if let Some(job) = self.reads.pop_front() {
+            self.node.handle(Input::ReadFailed(job.id, None));
+        }
     }
 
     /// Reads entries of the first job, so many at most.
     pub fn read_first(&mut self, most: usize) {
-        let Some(mut job) = self.reads.pop_front() else { return };
-        let rest = job.locations.split_off(most.min(job.locations.len()));
-        let read = |location| read_record(&mut self.disk, location).expect("it is persisted");
-        let payloads: Vec<Vec<u8>> = job.locations.iter().map(read).collect();
-        self.service.on_fetched(job.id, payloads.iter().map(Vec::as_slice));
-        if !rest.is_empty() {
-            self.reads.push_front(ReadJob { id: job.id, locations: rest });
-        }
+        let Some(ReadJob { id, mut locations }) = self.reads.pop_front() else { return };
+        let rest = locations.split_off(most.min(locations.len()));
+        let read = |location| read_record(&mut self.disks.log, location).expect("it is persisted");
+        let payloads: Vec<Vec<u8>> = locations.iter().map(read).collect();
+        self.node.handle_read(id, payloads.iter().map(Vec::as_slice), rest);
     }
 
-    fn advance(&mut self) {
-        loop {
-            self.service.advance().expect("what is committed can be applied");
-            self.work_of_applying += self.service.work_of_applying();
-            let saves = self.service.replica.next_save(&mut self.file, None);
-            if saves {
-                self.service.replica.save_done(&self.file);
-            }
-            self.service.replica.wishes.changes.clear();
-            self.spare = self.service.replica.spare_wanted().or(self.spare.take());
-            if !self.keeps_spare
-                && let Some(request) = self.spare.take()
-            {
-                let state = wal::make_spare(&mut self.disk, &request);
-                self.service.spare_changed(&state);
-            }
-            let batch = self.service.replica.next_batch();
-            let is_idle = batch.is_none() && !saves;
-            self.batches.extend(batch);
-            if is_idle && (self.keeps_batches || self.batches.is_empty()) {
-                return;
-            }
-            while !self.keeps_batches
-                && let Some(batch) = self.batches.pop_front()
-            {
-                wal::perform(&mut self.disk, &batch).expect("the disk is sound");
-                self.service.batch_durable(batch.number);
-            }
+    fn take_output(&mut self, key: Key) {
+        let Some(output) = self.node.output(Which::Client(key)) else { return };
+        let conn = self.conns.get_mut(&key);
+        let blocked = conn.as_ref().is_some_and(|conn| conn.blocked);
+        let count = if blocked { 0 } else { output.unwritten() };
+        if let Some(conn) = conn
+            && !conn.ignores
+        {
+            conn.output.extend_from_slice(&output.rest()[..count]);
         }
-    }
-
-    fn write_connections(&mut self) {
-        for key in std::mem::take(&mut self.service.todo.write) {
-            let Some(client) = self.service.client(key) else { continue };
-            client.dirty = false;
-            let conn = self.conns.get_mut(&key);
-            let blocked = conn.as_ref().is_some_and(|conn| conn.blocked);
-            let bytes = if blocked { Vec::new() } else { client.output.take() };
-            if let Some(conn) = conn
-                && !conn.ignores
-            {
-                conn.output.extend_from_slice(&bytes);
-            }
-            if !bytes.is_empty() {
-                self.service.on_activity(key);
-            }
-            if self.service.on_written(key, !bytes.is_empty()) {
-                self.service.doom(key);
-            }
-        }
+        output.advance(count);
+        self.node.written(Which::Client(key), Some(count));
     }
 
     /// A client hangs up.
     pub fn hang_up(&mut self, key: Key) {
-        self.service.disconnect(key);
         self.conns.remove(&key);
+        self.node.receive(Which::Client(key), &[], ReadEnd::Broken, None);
+        self.turn();
     }
 
     pub fn connect(&mut self, origin: Origin) -> Key {
@@ -373,7 +366,12 @@ impl World {
     }
 
     fn connect_in(&mut self, origin: Origin, form: Form, codec: Codec) -> Key {
-        let key = self.service.connect(origin);
+        if !self.node.accepts(Port::Clients) {
+            self.turn();
+        }
+        let Some(Which::Client(key)) = self.node.accept(Port::Clients, origin) else {
+            panic!("it serves");
+        };
         self.conns.insert(key, Conn::new(form, codec));
         key
     }
@@ -404,26 +402,26 @@ impl World {
 
     pub fn write_raw(&mut self, key: Key, bytes: &[u8]) {
         self.conns.get_mut(&key).expect("it is open").arrived.extend_from_slice(bytes);
-        self.service.on_readable(key);
+        self.node.handle(Input::Readable(Which::Client(key)));
     }
 
     /// How many bytes the server has of what the connection has not finished.
     pub fn taken_in(&self, key: Key) -> usize {
-        self.conns[&key].input.len()
+        self.clients().client(key).map_or(0, |client| client.inbox.len())
     }
 
     /// From now on the connection's socket takes nothing of what it is answered, or all again.
     pub fn block(&mut self, key: Key, blocked: bool) {
         self.conns.get_mut(&key).expect("it is open").blocked = blocked;
         if !blocked {
-            self.service.on_writable(key);
+            self.node.handle(Input::Writable(Which::Client(key)));
         }
     }
 
     /// The client writes nothing more.
     pub fn end_writing(&mut self, key: Key) {
         self.conns.get_mut(&key).expect("it is open").ended = true;
-        self.service.on_readable(key);
+        self.node.handle(Input::Readable(Which::Client(key)));
     }
 
     /// From now on the connection writes this again and again, and throws away what it is answered.
@@ -431,21 +429,26 @@ impl World {
         let conn = self.conns.get_mut(&key).expect("it is open");
         conn.flood = bytes.to_vec();
         conn.ignores = true;
-        self.service.on_readable(key);
+        self.node.handle(Input::Readable(Which::Client(key)));
     }
 
     /// What has been answered and pushed, and was not looked at yet.
     pub fn read(&mut self, key: Key) -> Option<Message<'static>> {
-        let Conn { form, codec: own, output, .. } = self.conns.get_mut(&key)?;
-        let split = framing::split(*form, output, &mut 0);
+        let Conn { form, codec: own, output, looked_at, .. } = self.conns.get_mut(&key)?;
+        let unread = &output[*looked_at..];
+        let split = framing::split(*form, unread, &mut 0);
         let Split::Payload { start, end, consumed, codec } = split else {
             assert_eq!(split, Split::NeedMore, "{form:?}");
             return None;
         };
         assert_eq!(codec, *own, "it is written in the codec in which the client writes");
-        let message = framing::decode(codec, &output[start..end]).expect("the server's own");
+        let message = framing::decode(codec, &unread[start..end]).expect("the server's own");
         let message = message.into_owned();
-        output.drain(..consumed);
+        *looked_at += consumed;
+        if *looked_at == output.len() {
+            output.clear();
+            *looked_at = 0;
+        }
         Some(message)
     }
 
@@ -466,23 +469,76 @@ impl World {
         self.reply(key)
     }
 
-    /// Puts commands into the log, many at a time.
-    pub fn apply<'a>(&mut self, commands: impl IntoIterator<Item = Command<'a>>) {
-        for (place, command) in commands.into_iter().enumerate() {
-            let mut payload = Vec::new();
-            command.encode(&mut payload);
-            self.service.replica.propose(payload).expect("there is room");
-            if place % 1_000 == 999 {
-                self.settle();
-            }
-        }
-        self.settle();
-    }
-
     /// Makes accounts of these names, all with [`PASSWORD`].
     pub fn add_accounts(&mut self, names: &[String]) {
-        let verifier = Verifier::derive(PASSWORD.as_bytes(), [3; 16], 1).to_string();
-        let create = |name| Command::Create { time: 1, name, verifier: &verifier };
-        self.apply(names.iter().map(|name| create(name.as_str())));
+        let key = self.connect(ip(0));
+        for name in names {
+            self.write(key, &crate::support::raw_client::ask("create").src(name).body(PASSWORD));
+            let keeps = std::mem::replace(&mut self.keeps_hashes, false);
+            let reply = self.reply(key);
+            assert!(!reply.error, "{reply:?}");
+            self.keeps_hashes = keeps;
+        }
+        self.hang_up(key);
+    }
+}
+
+/// The commands that make accounts of these names, with [`PASSWORD`].
+pub fn accounts(names: &[String]) -> Vec<Vec<u8>> {
+    let verifier = Verifier::derive(PASSWORD.as_bytes(), [3; 16], 1).to_string();
+    let create = |name| Command::Create { time: 1, name, verifier: &verifier };
+    names.iter().map(|name| payload(&create(name.as_str()))).collect()
+}
+
+/// A command as the log has it.
+pub fn payload(command: &Command<'_>) -> Vec<u8> {
+    let mut payload = Vec::new();
+    command.encode(&mut payload);
+    payload
+}
+
+/// Writes the log of a server that has run before: with these entries behind the first.
+fn write_log(disks: &mut Disks<SimDisk>, flags: &Flags, entries: &[Vec<u8>]) {
+    if entries.is_empty() {
+        return;
+    }
+    let cluster = [0xC1; 16];
+    let file = hard_state::HardState {
+        id: chatctl::node::members::LONE_NAME.to_owned(),
+        cluster,
+        incarnation: 1,
+        role: "PRIMARY".to_owned(),
+        term: 1,
+        voted_for: LONE.to_string(),
+        copy: 0,
+        boots: wal::boots::Boots::default(),
+        met: Vec::new(),
+        old_copy: String::new(),
+    };
+    hard_state::save(&mut disks.state, &file).expect("the disk is new");
+    let expect = Some(Identity { cluster });
+    let options = wal::Options { expect, segment_bytes: flags.segment_bytes };
+    let recovered = wal::recover(&mut disks.log, &options, &mut |_, _, _| Ok(()));
+    let (mut log, _) = recovered.expect("the disk is new");
+    let members = Vec::new();
+    let found = Command::Found { time: 1, cluster, token_secret: [7; 32], members };
+    let all = std::iter::once(payload(&found)).chain(entries.iter().cloned());
+    for (index, entry) in (1..).zip(all) {
+        log.append_entry(1, index, &entry);
+        if index % 1_000 == 0 {
+            write_batch(disks, &mut log, index);
+        }
+    }
+    write_batch(disks, &mut log, entries.len() as u64 + 1);
+}
+
+fn write_batch(disks: &mut Disks<SimDisk>, log: &mut wal::Wal, commit: u64) {
+    if let Some(request) = log.spare_wanted() {
+        let state = wal::make_spare(&mut disks.log, &request);
+        log.spare_changed(&state);
+    }
+    if let Some(batch) = log.take_batch(commit) {
+        wal::perform(&mut disks.log, &batch).expect("the disk is sound");
+        log.batch_durable(batch.number);
     }
 }

@@ -158,15 +158,9 @@ impl Checker {
     /// A server has taken a turn.
     pub fn on_turn(&mut self, now_us: Us, place: usize, servers: &[Server]) {
         let server = &servers[place];
-        let Some(process) = &server.process else { return };
-        for (id, from) in &process.heard {
-            self.configs.on_heard(*id, from);
-            let met = Met { incarnation: from.incarnation, boot: from.boot };
-            let (met, name) = (server.kept.met.contains(&met), &server.name);
-            assert!(met, "{name} counts what {from:?} says, and has not saved that it met it");
-        }
+        let Some(core) = server.core() else { return };
+        self.check_heard(server);
         self.seen.resize(servers.len(), Seen::default());
-        let core = process.service.replica.core();
         let seen = self.seen[place];
         let primary_in = (core.role() == Role::Primary).then(|| core.term());
         let outline = core.outline();
@@ -270,9 +264,24 @@ impl Checker {
         assert_eq!(first, digest, "server {id}: same applied index {applied}, same state");
     }
 
+    /// What counts of other servers is of starts that are known durably, and of directories that have
+    /// the numbers under which they count.
+    fn check_heard(&self, server: &Server) {
+        let Some(mesh) = server.mesh() else { return };
+        let others = mesh.members().iter().filter(|member| member.number != mesh.id());
+        for member in others.filter(|m| mesh.is_up(m.number) && !mesh.is_held(m.number)) {
+            let (id, name) = (member.number, &member.name);
+            let Some(boot) = mesh.boot_of(id) else { continue };
+            let Some((_, incarnation)) = mesh.standing(id) else { continue };
+            self.configs.on_heard(id, name, incarnation);
+            let is_met = server.kept.met.contains(&Met { incarnation, boot });
+            let own = &server.name;
+            assert!(is_met, "{own} counts what {name} says, and has not saved that it met it");
+        }
+    }
+
     fn check_bounds(&self, server: &Server) {
-        let Some(process) = &server.process else { return };
-        let replica = &process.service.replica;
+        let Some(replica) = server.replica() else { return };
         let most = limits::GATHERED_BYTES + limits::WAL_BATCH_BYTES;
         assert!(replica.gathered_bytes() <= most, "the batch that gathers is bounded");
         assert!(replica.state().applied() <= replica.core().commit(), "only what is committed");

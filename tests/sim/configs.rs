@@ -8,7 +8,6 @@ use chatctl::chat::{Member, members_in};
 use chatctl::raft::{Body, Outgoing, Raft, Role, ServerId};
 
 use super::clock::Us;
-use super::peers::Sender;
 
 /// A list of members, and the index of its entry; 0: before there was one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,12 +147,12 @@ impl Configs {
         config
     }
 
-    /// A core was given a message as that of a number.
-    pub fn on_heard(&self, id: ServerId, from: &Sender) {
+    /// What a directory says is taken for a number's.
+    pub fn on_heard(&self, id: ServerId, name: &str, incarnation: u64) {
         let directories = self.numbers.get(&id);
         let known = directories
-            .is_none_or(|directories| directories.contains(&(from.name.clone(), from.incarnation)));
-        assert!(known, "what {from:?} says is taken for number {id}'s");
+            .is_none_or(|directories| directories.contains(&(name.to_owned(), incarnation)));
+        assert!(known, "what {name} says, {incarnation:x}, is taken for number {id}'s");
     }
 
     /// A server sends a message.

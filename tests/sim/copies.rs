@@ -2,7 +2,8 @@
 //! that all others have met, nothing may ever count. Others are not put back, unless nothing was
 //! promised since they were made: nobody could tell them from the directory as it was.
 
-use chatctl::server::peers::change::Verb;
+use chatctl::node::End;
+use chatctl::node::peers::change::Verb;
 use chatctl::wal::hard_state::{self, HardState};
 
 use super::kept::Kept;
@@ -23,9 +24,9 @@ impl World {
     /// Somebody makes a copy of a machine's disks while its server runs, or stops it for that.
     pub fn copies_disks(&mut self, place: usize) {
         let server = &mut self.servers[place];
-        let (Some(boot), Some(process)) = (server.boot(), &server.process) else { return };
+        let (Some(boot), Some(replica)) = (server.boot(), server.replica()) else { return };
         // A copy from before the log named it and others would wait for them, or act alone.
-        let members = process.service.replica.state().members();
+        let members = replica.state().members();
         let is_named = members.iter().any(|member| member.incarnation == server.incarnation);
         if server.is_ghost || server.is_restoring() || !is_named || members.len() < 2 {
             return;
@@ -95,8 +96,8 @@ impl World {
             other.place != place && !is_refused && self.configs().iter().any(is_listed)
         };
         let knows = |other: &Server| {
-            let met =
-                saved(other).met.into_iter().find(|met| met.incarnation == server.incarnation);
+            let all = saved(other).map_or(Vec::new(), |file| file.met);
+            let met = all.into_iter().find(|met| met.incarnation == server.incarnation);
             met.is_some_and(|met| met.boot.number > copy.boot)
         };
         self.servers.iter().filter(counts).all(knows)
@@ -108,17 +109,17 @@ impl World {
     }
 
     /// A process has heard that its directory is an old copy, and ends.
-    pub fn is_refused_as_old_copy(&mut self, place: usize, by: &str) {
-        self.note_of(place, &format!("is refused by {by} as an old copy"));
-        let server = &self.servers[place];
+    pub fn is_refused_as_old_copy(&mut self, place: usize, end: End) {
+        self.note_of(place, &format!("ends: {end}"));
+        let server = &mut self.servers[place];
         assert!(server.is_rolled_back || server.is_ghost, "{} is no copy", server.name);
-        self.end_process(place, false);
         // The power may go before the mark is on the disk.
         let is_marked = self.now_us >= self.faults.until || self.rng.chance(7, 8);
-        let disk = &mut self.servers[place].state_disk;
-        if is_marked && let Ok(Some(file)) = hard_state::recover(disk) {
-            let file = HardState { old_copy: by.to_owned(), ..file };
-            hard_state::save(disk, &file).expect("the disk works");
+        let process = server.process.take();
+        self.end_process(place, false);
+        if let Some(process) = process.filter(|_| is_marked) {
+            let end = process.node.end(end);
+            assert!(matches!(end, End::OldCopy { .. }), "the disk works: {end}");
         }
     }
 
@@ -170,9 +171,8 @@ impl World {
 }
 
 /// What the file of a server's directory says durably.
-fn saved(server: &Server) -> HardState {
+fn saved(server: &Server) -> Option<HardState> {
     let disk = server.state_disk.fork();
     disk.restart(|_| false);
-    let found = hard_state::load(&mut disk.clone());
-    found.ok().flatten().unwrap_or_else(|| server.first_state([0; 16]))
+    hard_state::load(&mut disk.clone()).ok().flatten()
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chatctl::node::members::LONE;
 use chatctl::raft::ServerId;
-use chatctl::server::LONE;
 use chatctl::wal::format::{HEADER_BYTES, Header, RECORD_HEADER_BYTES, record_of};
-use chatctl::wal::{self, Disk, Location, RecoverError, hard_state, perform, segment_name};
+use chatctl::wal::{self, Disk, Done, Location, RecoverError, hard_state, perform, segment_name};
 
 use super::kept::Brief;
 use super::process::Input;
@@ -47,34 +47,35 @@ impl World {
             disk.fail_at(disk.operations().len() + random as usize % 2, Fault::Error);
             self.counts.sync_errors += 1;
         }
-        let input = match &job {
+        let worked;
+        let done = match &job {
             Job::Batch(batch) => {
-                let worked = perform(&mut server.log_disk, batch).is_ok();
+                let result = perform(&mut server.log_disk, batch);
+                worked = result.is_ok();
                 if worked {
                     server.kept.synced(batch);
                 }
-                Input::Batch { number: batch.number, worked }
+                Done::Batch { batch_no: batch.number, result, sync_us: 0 }
             }
             Job::Save(file) => {
-                let worked = hard_state::save(&mut server.state_disk, file).is_ok();
+                let result = hard_state::save(&mut server.state_disk, file);
+                worked = result.is_ok();
                 if worked {
                     self.checker.on_saved(server.kept.hard_state, state_of(file));
                     server.kept.hard_state = state_of(file);
                     server.kept.copy = file.copy;
                     server.kept.met.clone_from(&file.met);
                 }
-                Input::Saved { worked }
+                Done::HardState { hard_state: file.clone(), result }
             }
         };
-        let worked =
-            matches!(input, Input::Batch { worked: true, .. } | Input::Saved { worked: true });
         if worked {
             server.jobs.remove(0);
             if !server.jobs.is_empty() {
                 self.begin_job(place);
             }
         }
-        self.tell(place, 0, input);
+        self.tell(place, 0, Input::Disk(done));
     }
 
     /// A process has ended: what its threads had under way is done in part.

@@ -13,12 +13,9 @@ pub const YEARS_MS: u64 = 120 * 365 * 86_400_000;
 /// Between two draws of faults.
 const TICK: Us = 25 * MS;
 
-/// A history's rates: per mille of messages, or of ticks.
+/// A history's rates: per mille of ticks, mostly.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    pub lose: u64,
-    pub double: u64,
-    pub late: u64,
     /// The longest usual way through the network, and the longest usual sync.
     pub delay_us: Us,
     pub sync_us: Us,
@@ -71,9 +68,6 @@ impl Faults {
         let until = (4_000 + rng.below(16_000)) * MS;
         let mut rate = |most: u64| if rng.chance(2, 5) { 0 } else { rng.below(most + 1) };
         Faults {
-            lose: rate(80),
-            double: rate(100),
-            late: rate(60),
             crash_in_recovery: rate(300),
             damage: rate(1_000),
             crash_in_forming: rate(500),
@@ -110,8 +104,7 @@ impl Faults {
     /// Nothing goes wrong any more, and everything is near.
     pub fn clear(&mut self) {
         (self.delay_us, self.sync_us) = (300, 500);
-        (self.lose, self.double, self.late, self.crash_in_recovery) = (0, 0, 0, 0);
-        (self.damage, self.crash_in_forming) = (0, 0);
+        (self.crash_in_recovery, self.damage, self.crash_in_forming) = (0, 0, 0);
         (self.slow_name, self.failing_name, self.dead_address) = (0, 0, 0);
         self.stalled.clear();
         self.failing.clear();
@@ -187,8 +180,8 @@ impl World {
             return;
         };
         self.counts.hand_overs += 1;
-        self.note_of(place, "is to hand over");
-        self.tell(place, 0, Input::HandOver);
+        self.note_of(place, "is to stop");
+        self.tell(place, 0, Input::Stop);
     }
 
     fn link_faults(&mut self, place: usize, faults: &Faults) {

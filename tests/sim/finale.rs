@@ -8,7 +8,7 @@ use chatctl::raft::ServerId;
 use super::clock::Us;
 use super::faults::Mend;
 use super::losses::NOTICED;
-use super::process::{Input, LinkId};
+use super::process::{Input, Line, LinkId};
 use super::server::Server;
 use super::world::{MS, World};
 use crate::support::bounded::Rounds;
@@ -161,9 +161,7 @@ impl World {
         let timeout = self.common.election_timeout_ms * MS * 21 / 20;
         let found_at = self.now_us.max(self.look_ups_end());
         let until = found_at + 2_500 * MS + 10 * timeout + longer;
-        let has_room = |server: &Server| {
-            server.process.as_ref().is_some_and(|process| !process.service.replica.full())
-        };
+        let has_room = |server: &Server| server.replica().is_some_and(|replica| !replica.full());
         let serves = |server: &Server| server.is_primary() && has_room(server);
         let found = self.run(until, |world| world.servers.iter().any(serves));
         assert!(found, "no PRIMARY within ten election timeouts:\n{}", self.waiting());
@@ -180,8 +178,7 @@ impl World {
             all_vote
                 && places.clone().count() == newest.members.len().max(1)
                 && places.into_iter().all(|server| {
-                    let process = server.process.as_ref();
-                    let applied = process.map(|p| p.service.replica.state().applied());
+                    let applied = server.replica().map(|replica| replica.state().applied());
                     !server.is_restoring() && applied == Some(last)
                 })
         };
@@ -200,7 +197,7 @@ impl World {
         }
         for place in self.members() {
             let server = &self.servers[place];
-            let replica = &server.process.as_ref().expect("all servers are back").service.replica;
+            let replica = server.replica().expect("all servers are back");
             let knows = replica.wal().commit() == self.checker.last();
             assert!(knows, "{} does not know all:\n{}", server.name, self.waiting());
         }
@@ -217,8 +214,8 @@ impl World {
         let mut bytes = Vec::new();
         let ask = ask("create").src("last").body("password");
         framing::put(&mut bytes, Form::Frames, Codec::Binary, &ask);
-        self.tell(place, 0, Input::Opened(link));
-        self.tell(place, MS, Input::Bytes { link, bytes });
+        self.tell(place, 0, Input::Opened(Line::Link(link)));
+        self.tell(place, MS, Input::Bytes(Line::Link(link), bytes));
         let until = self.now_us + 10_000 * MS;
         let is_made = self.run(until, |world| world.checker.last() > before);
         assert!(is_made, "the last account is not made:\n{}", self.waiting());
@@ -242,20 +239,20 @@ impl World {
         let mut text = format!("{:?}\n", self.checker.configs.newest());
         for server in &self.servers {
             let (name, id, dead) = (&server.name, server.id, server.dead);
-            let (waits, is_ghost) = (server.entering.is_some(), server.is_ghost);
+            let (waits, is_ghost) = (server.runs() && !server.takes_part, server.is_ghost);
             text.push_str(&format!(
                 "{name}, number {id}: waits {waits}, dead {dead}, ghost {is_ghost}\n"
             ));
-            if let Some(peers) = server.peers() {
-                let mesh = &peers.mesh;
+            if let Some(mesh) = server.mesh() {
                 let up = mesh.members().iter().filter(|member| mesh.is_up(member.number));
                 let up: Vec<&str> = up.map(|member| member.name.as_str()).collect();
                 let all: Vec<&str> = mesh.members().iter().map(|m| m.name.as_str()).collect();
                 text.push_str(&format!("knows {all:?}, connected {up:?}\n"));
             }
             let Some(process) = &server.process else { continue };
-            let replica = &process.service.replica;
-            let (outline, serving) = (replica.core().outline(), process.service.serving());
+            let Some(replica) = process.replica() else { continue };
+            let serving = process.node.served().map(|served| served.serving());
+            let outline = replica.core().outline();
             let (applied, jobs) = (replica.state().applied(), server.jobs.len());
             let full = replica.full();
             text.push_str(&format!(
@@ -273,8 +270,7 @@ impl World {
     fn finish(&mut self) {
         for place in self.members() {
             let server = &self.servers[place];
-            let process = server.process.as_ref().expect("all servers are back");
-            let state = process.service.replica.state();
+            let state = server.replica().expect("all servers are back").state();
             self.checker.on_applied(server.id, state.applied(), state.digest());
         }
         self.check_disks();

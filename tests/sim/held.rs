@@ -4,10 +4,10 @@
 use chatctl::auth::hasher;
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form, Split};
-use chatctl::wal::{self, Batch, hard_state, perform};
+use chatctl::wal::{self, Batch, Done, hard_state, perform};
 
 use super::clock::Clock;
-use super::process::{Act, Input, LinkId};
+use super::process::{Act, Input, Line, LinkId};
 use super::server::{Common, Server, Started};
 use crate::support::Rng;
 use crate::support::bounded::Rounds;
@@ -37,17 +37,18 @@ impl Held {
             id_window: limits::ID_WINDOW,
             read_only_after_ms: limits::READ_ONLY_AFTER_MS,
             clock_stands_ms: limits::CLOCK_STANDS_MS,
+            max_connections: 1_000,
             long_messages: false,
             forms: false,
         };
         let clock = Clock::new(0, 1_000, 1_000_000, 0);
         let mut server = Server::new(0, Vec::new(), &mut Rng::new(1), clock);
-        assert_eq!(server.start(&common, 0, 1), Started::Member, "its disk is whole");
+        assert_eq!(server.start(&common, 0, 1), Started::Runs, "its disk is whole");
         let (waiting, heard) = (Vec::new(), vec![Vec::new(); connections]);
         let mut held = Held { server, now_us: 0, holds: false, waiting, heard };
         held.settle();
         for link in 0..connections as LinkId {
-            held.give(Input::Opened(link));
+            held.give(Input::Opened(Line::Link(link)));
         }
         held.settle();
         held
@@ -62,7 +63,7 @@ impl Held {
         for request in requests {
             framing::put(&mut bytes, Form::Frames, Codec::Binary, request);
         }
-        self.give(Input::Bytes { link: link as LinkId, bytes });
+        self.give(Input::Bytes(Line::Link(link as LinkId), bytes));
     }
 
     /// Takes turns until there is nothing to do but wait.
@@ -73,12 +74,12 @@ impl Held {
             self.now_us += 1_000;
             let now = self.server.now(self.now_us);
             let process = self.server.process.as_mut().expect("it runs");
-            let acts = process.turn(now).expect("its disk works");
-            let gathered = process.service.replica.gathered_bytes();
+            let (acts, _) = process.turn(now).expect("its disk works");
+            let gathered = process.replica().map_or(0, |replica| replica.gathered_bytes());
             let most = limits::GATHERED_BYTES + limits::WAL_ENTRY_BYTES;
             assert!(gathered <= most, "{gathered} bytes wait for the disk");
             acts.into_iter().for_each(|act| self.act(act));
-            let next_ms = self.server.process.as_ref().expect("it runs").next_ms();
+            let next_ms = self.server.process.as_mut().expect("it runs").next_ms();
             if next_ms.is_none_or(|at_ms| at_ms > now.monotonic_ms + 1_000) {
                 return;
             }
@@ -90,31 +91,30 @@ impl Held {
             Act::Write(batch) if self.holds => self.waiting.push(batch),
             Act::Write(batch) => self.write(&batch),
             Act::Save(file) => {
-                let worked = hard_state::save(&mut self.server.state_disk, &file).is_ok();
-                self.give(Input::Saved { worked });
+                let result = hard_state::save(&mut self.server.state_disk, &file);
+                self.give(Input::Disk(Done::HardState { hard_state: file, result }));
             }
             Act::MakeSpare(request) => {
                 let spare = wal::make_spare(&mut self.server.log_disk, &request);
-                self.give(Input::Spare(spare));
+                self.give(Input::Disk(Done::Spare(spare)));
             }
             Act::Hash(job) => self.give(Input::Hashed(hasher::perform(job))),
-            Act::Down { link, bytes } => {
+            Act::Send(Line::Link(link), bytes) => {
                 self.heard[link as usize].extend_from_slice(&bytes);
-                self.give(Input::Read { link, bytes: bytes.len() });
+                self.give(Input::Read(link, bytes.len()));
             }
-            Act::Close(link) => panic!("connection {link} is closed"),
-            Act::Send(_) | Act::Fetch { .. } | Act::Provide { .. } => {
-                unreachable!("nobody asks for these")
-            }
-            Act::Dial { .. } | Act::LookUp(_) | Act::Wire { .. } | Act::Hang(_) => {
+            Act::Close(line) => panic!("connection {line:?} is closed"),
+            Act::Fetch { .. } => unreachable!("nobody asks for these"),
+            Act::Send(Line::Wire(_), _) | Act::Dial { .. } | Act::LookUp(_) => {
                 unreachable!("it is alone")
             }
         }
     }
 
     fn write(&mut self, batch: &Batch) {
-        let worked = perform(&mut self.server.log_disk, batch).is_ok();
-        self.give(Input::Batch { number: batch.number, worked });
+        let result = perform(&mut self.server.log_disk, batch);
+        let done = Done::Batch { batch_no: batch.number, result, sync_us: 0 };
+        self.give(Input::Disk(done));
     }
 
     /// From here on the disk works.
@@ -127,12 +127,12 @@ impl Held {
     }
 
     fn gathered_bytes(&self) -> usize {
-        self.server.process.as_ref().expect("it runs").service.replica.gathered_bytes()
+        self.server.replica().expect("it runs").gathered_bytes()
     }
 
     /// The newest entry that was put into the order, durable or not.
     fn last_index(&self) -> u64 {
-        self.server.process.as_ref().expect("it runs").service.replica.core().last_index()
+        self.server.core().expect("it runs").last_index()
     }
 
     /// What a connection was answered since the last time: `cmd`, the first id and the seq of each.

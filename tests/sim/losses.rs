@@ -136,7 +136,7 @@ impl World {
         let follows = |server: &Server| {
             let runs_well = server.paused_until <= self.now_us && server.newest_term() <= term;
             let core = core_of(server);
-            let waits = server.process.as_ref().is_some_and(|p| p.service.replica.full());
+            let waits = server.replica().is_some_and(|replica| replica.full());
             runs_well && !waits && core.is_none_or(|core| core.primary() == Some(id))
         };
         let lost = self.servers[place].id;
@@ -228,7 +228,7 @@ impl World {
 }
 
 fn core_of(server: &Server) -> Option<&Raft> {
-    server.process.as_ref().map(|process| process.service.replica.core())
+    server.core()
 }
 
 fn leads(core: &Raft, term: u64) -> bool {

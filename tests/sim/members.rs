@@ -1,8 +1,8 @@
 //! Machines come and go: what operators want changed, disks that are lost, servers that were removed.
 
+use chatctl::node::Listed;
+use chatctl::node::peers::change::{Change, Verb};
 use chatctl::raft::ServerId;
-use chatctl::server::Listed;
-use chatctl::server::peers::change::{Change, Verb};
 
 use super::clock::Us;
 use super::configs::Config;
@@ -186,8 +186,7 @@ impl World {
                 lists.push(config.voters().collect());
             }
         }
-        for process in self.servers.iter().filter_map(|server| server.process.as_ref()) {
-            let core = process.service.replica.core();
+        for core in self.servers.iter().filter_map(Server::core) {
             if core.members_index() > newest.index {
                 lists.push(core.members().voters.clone());
             }
@@ -207,8 +206,7 @@ impl World {
     /// Whether some list of members has one without a vote.
     pub fn lets_in(&self) -> bool {
         let newest = self.checker.configs.newest();
-        let processes = self.servers.iter().filter_map(|server| server.process.as_ref());
-        let mut cores = processes.map(|process| process.service.replica.core());
+        let mut cores = self.servers.iter().filter_map(Server::core);
         newest.members.iter().any(|member| !member.votes)
             || cores.any(|core| !core.members().nonvoters.is_empty())
     }

@@ -32,7 +32,6 @@ mod configs;
 mod copies;
 mod counts;
 pub mod disks;
-mod entering;
 mod faults;
 mod finale;
 mod folder;
@@ -43,9 +42,9 @@ mod members;
 mod names;
 mod network;
 mod operator;
-mod peers;
 mod process;
 mod server;
+mod tap;
 mod times;
 mod trace;
 mod wild;
@@ -142,7 +141,7 @@ fn check_that_much_happened(sum: &Counts, seeds: u64) {
         ("kills", sum.kills, seeds),
         ("power losses", sum.power_losses, seeds / 2),
         ("partitions", sum.partitions + sum.isolated, seeds / 2),
-        ("lost", sum.lost, 10 * seeds),
+        ("clean stops", sum.stopped, seeds / 10),
         ("pauses", sum.pauses, seeds / 4),
         ("failed syncs", sum.sync_errors, seeds / 10),
         ("full disks", sum.full_disks, seeds / 10),

@@ -3,13 +3,12 @@
 
 use std::net::SocketAddr;
 
-use super::peers::Found;
 use super::process::Input;
 use super::server::place_of_peer;
 use super::world::{MS, World};
 
 /// The address of the peers' port of a machine.
-fn address_at(place: usize) -> SocketAddr {
+pub fn address_at(place: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, place as u8 + 1], 7263))
 }
 
@@ -50,6 +49,6 @@ impl World {
         } else {
             Ok(vec![address_at(of)])
         };
-        self.tell(place, after, Input::Found(Found { name, addresses }));
+        self.tell(place, after, Input::Found(name, addresses));
     }
 }

@@ -1,16 +1,11 @@
-//! The network: messages between servers, any of which may be lost, doubled or late, and connections
-//! of clients, which are streams: in order, in pieces, and broken at any moment.
+//! The connections of clients, which are streams: in order, in pieces, and broken at any moment.
 
 use std::collections::VecDeque;
 
-use chatctl::raft::{Message, Outgoing};
-
 use super::clock::Us;
-use super::peers::Sender;
-use super::process::{Input, LinkId};
-use super::server::{place_of, place_of_name};
+use super::process::{Input, Line, LinkId};
+use super::server::place_of;
 use super::world::{Event, MS, World};
-use crate::raft::shown::Shown;
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,49 +38,6 @@ pub struct Link {
 }
 
 impl World {
-    // Between servers.
-
-    pub fn send_to_peer(&mut self, place: usize, outgoing: Outgoing) {
-        let server = &self.servers[place];
-        let (id, name) = (server.id, server.name.clone());
-        self.checker.on_sent(self.now_us, id, &outgoing, &server.kept);
-        let Outgoing { to, message } = outgoing;
-        // As the mesh does with what is for nobody who is connected.
-        let Some(mesh) = server.peers().map(|peers| &peers.mesh).filter(|mesh| mesh.is_up(to))
-        else {
-            return;
-        };
-        let Some(peer) = place_of_name(mesh.name_of(to)) else { return };
-        let server = &self.servers[place];
-        let Some(boot) = server.boot() else { return };
-        let from = Sender { place, name, incarnation: server.incarnation, boot };
-        self.note(format_args!("{id} to {to}: {}", Shown(&message)));
-        if self.unnoticed.is_none() && self.chance(self.faults.lose) {
-            self.counts.lost += 1;
-            return;
-        }
-        if self.chance(self.faults.double) {
-            self.counts.doubled += 1;
-            self.send_copy(from.clone(), peer, message.clone());
-        }
-        self.send_copy(from, peer, message);
-    }
-
-    fn send_copy(&mut self, from: Sender, to: usize, message: Message) {
-        let mut after = 20 + self.rng.below(self.faults.delay_us);
-        if self.unnoticed.is_none() && self.chance(self.faults.late) {
-            self.counts.late += 1;
-            after += self.rng.below(1_500 * MS);
-        }
-        self.at(after, Event::Peer { from, to, message });
-    }
-
-    pub fn peer_arrives(&mut self, from: Sender, to: usize, message: Message) {
-        if !self.cut.contains(&(from.place, to)) {
-            self.tell(to, 0, Input::Peer { from, message });
-        }
-    }
-
     /// The connections of a process end with it, if the machine lives to say so.
     pub fn server_is_gone(&mut self, place: usize, epoch: u64, power: bool) {
         self.wires_are_gone(place, epoch, power);
@@ -160,7 +112,7 @@ impl World {
     }
 
     /// The pieces in which bytes arrive.
-    fn cut_up(&mut self, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    pub fn cut_up(&mut self, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
         let mut pieces = Vec::new();
         while bytes.len() > 1 && self.rng.chance(1, 5) {
             let rest = bytes.split_off(1 + self.rng.below(bytes.len() as u64 - 1) as usize);
@@ -212,11 +164,11 @@ impl World {
             return self.put_down(number, Piece::End("connection refused"));
         };
         if let Piece::Open = piece {
-            if !server.listens() {
+            if !server.runs() {
                 return self.put_down(number, Piece::End("connection refused"));
             }
             link.epoch = server.epoch;
-            self.tell(place, 0, Input::Opened(number));
+            self.tell(place, 0, Input::Opened(Line::Link(number)));
             return self.put_down(number, Piece::Opened);
         }
         if !server.runs() || server.epoch != epoch {
@@ -227,8 +179,8 @@ impl World {
             return;
         }
         let input = match piece {
-            Piece::Bytes(bytes) => Input::Bytes { link: number, bytes },
-            _ => Input::Closed(number),
+            Piece::Bytes(bytes) => Input::Bytes(Line::Link(number), bytes),
+            _ => Input::Closed(Line::Link(number), "the client closed the connection"),
         };
         self.tell(place, 0, input);
     }
@@ -251,7 +203,7 @@ impl World {
                     client.received(now_ms, &bytes, checker);
                 });
                 if epoch != 0 {
-                    let input = Input::Read { link: number, bytes: count };
+                    let input = Input::Read(number, count);
                     self.at(20, Event::Input { place: server, epoch, input });
                 }
             }

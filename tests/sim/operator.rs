@@ -1,16 +1,22 @@
 //! Operators who have the members changed, as `chatctl members` does it: over the peers' port of the
 //! PRIMARY, under the secret. They try again, crash in the middle, and two of them ask the same.
 
-use chatctl::server::peers::change::{Change, Verb};
-use chatctl::server::peers::handshake::{Dialing, Identity, Session};
-use chatctl::server::peers::session::{Block, LENGTH_BYTES};
-use chatctl::server::peers::wire::{self, Frame};
+use chatctl::auth::hmac;
+use chatctl::node::peers::change::{Change, Verb};
+use chatctl::node::peers::handshake::{Dialing, Identity, Session};
+use chatctl::node::peers::session::{Block, LENGTH_BYTES};
+use chatctl::node::peers::wire::{self, Frame};
 
 use super::clock::Us;
-use super::peers::{WireId, secret};
+use super::process::WireId;
 use super::server::peer_address_of;
 use super::wires::Holder;
 use super::world::{Event, MS, World};
+
+/// The secret that all servers and operators share.
+pub fn secret() -> hmac::Key {
+    hmac::Key::new(&[7; 32])
+}
 
 /// How long an operator waits for one answer.
 const PATIENCE: Us = 11_000 * MS;

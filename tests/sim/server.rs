@@ -1,24 +1,22 @@
-//! A machine: its disks, its clock, and the process on it while one runs; how that starts on what the
-//! disks have.
+//! A machine: its disks, its clock, and the process on it while one runs; what a start may find on the
+//! disks.
 
-use chatctl::chat::{self, Command, Member, State};
+use chatctl::chat::{Command, Member};
+use chatctl::node::bootstrap::disks::Disks;
+use chatctl::node::clients::Settings;
+use chatctl::node::members::LONE;
+use chatctl::node::peers::mesh::{Mesh, id_of};
+use chatctl::node::{End, Flags, Listed, Now};
 use chatctl::raft::{self, Config, HardState, Role, ServerId};
-use chatctl::server::form::{Disks, Former, Means, Outcome};
-use chatctl::server::payload::{self, typed};
-use chatctl::server::peers::mesh::{self, id_of};
-use chatctl::server::replica::{Recovered, Replica, hard_state_of};
-use chatctl::server::service::{Now, Service, Settings};
-use chatctl::server::standing::{self, Known, LONE, Standing};
-use chatctl::server::{Listed, Options, TraceLevel};
 use chatctl::wal::boots::{Boot, Boots};
-use chatctl::wal::{self, Batch, Disk, Identity, RecoverError, SpareRequest, hard_state};
+use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state};
 
 use super::clock::{Clock, Us};
 use super::copies::Copy;
-use super::entering::Entering;
 use super::kept::{Brief, Kept, voted_for};
 use super::losses::Past;
-use super::peers::Peers;
+use super::names;
+use super::operator::secret;
 use super::process::Process;
 use crate::support::Rng;
 use crate::wal::sim_disk::SimDisk;
@@ -43,6 +41,7 @@ pub struct Common {
     pub id_window: usize,
     pub read_only_after_ms: u64,
     pub clock_stands_ms: u64,
+    pub max_connections: usize,
     /// People write long messages: who reads too slowly gets `lagging`.
     pub long_messages: bool,
     /// The history begins with empty disks.
@@ -64,8 +63,8 @@ pub struct Server {
     pub kept: Kept,
     pub clock: Clock,
     pub process: Option<Process>,
-    /// A process that is no member yet.
-    pub entering: Option<Entering>,
+    /// The process takes part, and what it found on its disks is accounted for.
+    pub takes_part: bool,
     /// Its directory has been a member's: what is on its disk is accounted for.
     pub took_part: bool,
     /// The first entry of its log, as it was read back.
@@ -101,25 +100,14 @@ pub struct Server {
 /// What became of a start.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Started {
-    /// It takes part.
-    Member,
-    /// It waits to be one.
-    Waits,
+    /// It runs.
+    Runs,
     /// A disk does not let it, which the simulator has seen to.
     No,
     /// It was removed from its cluster, and does not start.
     Removed,
     /// Its directory is marked as an old copy.
     OldCopy,
-}
-
-/// What a recovery gives.
-struct Read {
-    wal: wal::Wal,
-    report: wal::Report,
-    state: State,
-    entries: Vec<Brief>,
-    first: Option<Vec<u8>>,
 }
 
 pub fn options(common: &Common) -> wal::Options {
@@ -146,7 +134,7 @@ impl Server {
             kept: Kept::default(),
             clock,
             process: None,
-            entering: None,
+            takes_part: false,
             took_part: false,
             first: None,
             epoch: 0,
@@ -188,170 +176,40 @@ impl Server {
     /// against it.
     pub fn start(&mut self, common: &Common, now_us: Us, seed: u64) -> Started {
         self.epoch += 1;
-        let Ok(file) = self.load_state() else { return Started::No };
-        if !file.old_copy.is_empty() {
-            return Started::OldCopy;
-        }
-        let mut rng = Rng::new(seed);
-        if file.term == 0 && !self.flags.is_empty() {
-            return self.form_or_join(common, file, now_us, &mut rng, true);
-        }
-        self.enter(common, file, None, now_us, &mut rng)
-    }
-
-    /// Who has entered goes on as a server that is started does.
-    pub fn go_on(&mut self, common: &Common, outcome: Outcome, now_us: Us, seed: u64) -> Started {
-        let Some(Entering { peers, file, .. }) = self.entering.take() else { return Started::No };
-        let joined = match outcome {
-            Outcome::Formed => None,
-            Outcome::Joined(members) => Some(members),
-        };
-        self.enter(common, file, Some((peers, joined)), now_us, &mut Rng::new(seed))
-    }
-
-    /// Waits for the others.
-    fn form_or_join(
-        &mut self,
-        common: &Common,
-        mut file: hard_state::HardState,
-        now_us: Us,
-        rng: &mut Rng,
-        forms: bool,
-    ) -> Started {
+        self.takes_part = false;
+        let disks = Disks { state: self.state_disk.clone(), log: self.log_disk.clone() };
+        let bound = vec![names::address_at(self.place)];
         let now = self.now(now_us);
-        let (state, log) = (self.state_disk.clone(), self.log_disk.clone());
-        let disks = Disks { state, log, segment_bytes: common.segment_bytes };
-        let mut peers = self.open_port(common, &file, &[], now, rng);
-        let mut means = means(&mut file, &mut peers, now);
-        let former = match forms {
-            true => Former::form(disks, &mut means),
-            false => Ok(Former::join(disks, &mut means)),
-        };
-        let Ok(former) = former else { return Started::No };
-        self.entering = Some(Entering::new(former, peers, file));
-        Started::Waits
-    }
-
-    /// Opens the peers' port, for the members that the log has or, without any, that the flags list.
-    fn open_port(
-        &self,
-        common: &Common,
-        file: &hard_state::HardState,
-        members: &[Member],
-        now: Now,
-        rng: &mut Rng,
-    ) -> Peers {
-        let listed = self.flags.iter().enumerate().map(|(place, listed)| mesh::Member {
-            name: listed.name.clone(),
-            address: listed.address.clone(),
-            incarnation: (listed.name == file.id).then_some(file.incarnation),
-            number: id_of(place),
-        });
-        let list = match standing::find(members, file) {
-            Some(_) => members.iter().cloned().map(mesh::Member::from).collect(),
-            None => listed.collect(),
-        };
-        let mut seed = [0; 32];
-        seed.copy_from_slice(&rng.bytes(32));
-        let mut digest = [0; 32];
-        for listed in &self.flags {
-            digest[0] ^= listed.name.bytes().last().unwrap_or(0);
-            digest[1] = digest[1].wrapping_add(1);
-        }
-        Peers::open(common, file, list, digest, (seed, now.monotonic_ms))
-    }
-
-    /// The log is read, and says what this server is; or somebody has said it.
-    fn enter(
-        &mut self,
-        common: &Common,
-        mut file: hard_state::HardState,
-        entered: Option<(Peers, Option<Vec<Member>>)>,
-        now_us: Us,
-        rng: &mut Rng,
-    ) -> Started {
-        let read = match self.read_log(common, &file) {
-            Err(RecoverError::Corrupt { .. }) if self.is_damaged => {
-                let aside = self.set_aside(common, &mut file);
-                aside.and_then(|()| self.recover(common, &file))
+        match Process::start(self.node_flags(common), disks, bound, seed, now) {
+            Ok(process) => self.process = Some(process),
+            Err(End::OldCopy { .. }) => return Started::OldCopy,
+            Err(End::State(hard_state::Error::Io(_)) | End::Recover(RecoverError::Io { .. })) => {
+                return Started::No;
             }
-            read => read,
-        };
-        let Read { wal, report, state, entries, first } = match read {
-            Ok(read) => read,
-            Err(RecoverError::Io { .. }) => return Started::No,
+            Err(End::Cluster(why)) if why.contains("was removed from the cluster") => {
+                return Started::Removed;
+            }
             Err(error) => panic!("server {} does not start: {error}", self.name),
-        };
-        self.first = first;
-        self.account(entries, &file);
-        self.jobs.clear();
-        self.spare = None;
+        }
+        let file = self.file().expect("it has just started").clone();
+        if !self.took_part {
+            self.incarnation = file.incarnation;
+        }
+        if file.term > 0 || self.flags.is_empty() {
+            self.account(common);
+        }
+        Started::Runs
+    }
 
-        let entry = |entry: wal::Entry| raft::Entry {
-            term: entry.term,
-            index: entry.index,
-            payload: typed(&entry.payload),
-        };
-        let tail: Vec<raft::Entry> = report.tail.into_iter().map(entry).collect();
-        let mut members = state.members().to_vec();
-        let mut lists = vec![members.clone()];
-        lists.extend(payload::lists_in(&tail));
-        let was_member = state.was_member(file.incarnation);
-        let known = Known { lists: &lists, was_member };
-        let (peers, joined) = entered.map_or((None, None), |(peers, joined)| (Some(peers), joined));
-        let now = self.now(now_us);
-        let standing = match joined {
-            Some(_) => Standing::Joining,
-            None => match standing::of(&self.serve_options(), &file, &known) {
-                Ok(standing) => standing,
-                Err(_) if was_member => return Started::Removed,
-                Err(error) => panic!("server {} does not start: {error}", self.name),
-            },
-        };
-        let has_port = !self.flags.is_empty();
-        let (id, peers) = match (standing, joined) {
-            (Standing::Alone, _) => {
-                (LONE, has_port.then(|| self.open_port(common, &file, &[], now, rng)))
-            }
-            (Standing::Member(id), _) => {
-                let open = || self.open_port(common, &file, &known.possible(), now, rng);
-                (id, Some(peers.unwrap_or_else(open)))
-            }
-            (Standing::Joining, None) => {
-                return self.form_or_join(common, file, now_us, rng, false);
-            }
-            (Standing::Joining, Some(joined)) => {
-                members = joined;
-                let own = standing::find(&members, &file).expect("who is let in is a member");
-                (ServerId(own.number), peers)
-            }
-        };
+    /// It takes part from now on: what its log says then.
+    pub fn begin_part(&mut self, common: &Common) {
+        let replica = self.process.as_ref().and_then(Process::replica).expect("it takes part");
+        let id = replica.core().id();
         assert!(self.id.0 == 0 || self.id == id, "a directory keeps its number");
+        self.account(common);
         self.id = id;
         self.took_part = true;
-
-        let mut config = Config::new(id, vec![LONE], rng.next());
-        config.election_timeout_ms = common.election_timeout_ms;
-        config.heartbeat_ms = common.heartbeat_ms;
-        config.window = common.window;
-        config.batch_bytes = common.batch_bytes;
-        config.cache_bytes = common.cache_bytes;
-        let from = Recovered {
-            hard_state: hard_state_of(&file),
-            copy: file.copy,
-            wal,
-            members,
-            state,
-            commit: report.commit,
-            tail,
-        };
-        let replica =
-            Replica::new(config, from, now.monotonic_ms).expect("the disk's log is sound");
-        let mut secret = [0; 32];
-        secret.copy_from_slice(&rng.bytes(32));
-        let service = Service::new(settings(&self.name, common), replica, secret, now);
-        self.process = Some(Process::new(service, peers, file, now));
-        Started::Member
+        self.takes_part = true;
     }
 
     /// Another disk takes the place of the log's: the batch that the end of the process left half
@@ -374,8 +232,14 @@ impl Server {
         saving.fold(self.kept.hard_state.term, u64::max)
     }
 
-    /// What was found on the disk is held against what was durable and what was under way.
-    fn account(&mut self, entries: Vec<Brief>, file: &hard_state::HardState) {
+    /// What a start has found on the disk is held against what was durable and what was under way.
+    fn account(&mut self, common: &Common) {
+        // It may have something new to save already.
+        let disk = self.state_disk.fork();
+        disk.fail_no_more();
+        let file = hard_state::load(&mut disk.clone()).ok().flatten().expect("it was just read");
+        let (entries, first) = self.log_as_found(common).expect("it was just read");
+        self.first = first;
         let in_flight = self.jobs.iter().find_map(|job| match job {
             Job::Batch(batch) => Some(batch),
             Job::Save(_) => None,
@@ -384,7 +248,7 @@ impl Server {
             // What a server has before it is a member it has written by itself.
             self.kept = Kept::default();
             self.kept.log.clone_from(&entries);
-            self.kept.hard_state = state_of(file);
+            self.kept.hard_state = state_of(&file);
         }
         match std::mem::take(&mut self.is_damaged) {
             true => self.kept.damaged(entries, in_flight),
@@ -396,109 +260,63 @@ impl Server {
             Job::Save(file) => Some(state_of(file)),
             Job::Batch(_) => None,
         });
-        self.kept.recovered_state(state_of(file), saving);
+        self.kept.recovered_state(state_of(&file), saving);
+        self.jobs.clear();
+        self.spare = None;
+    }
+
+    /// The entries of its log, and what the first of them says.
+    fn log_as_found(&self, common: &Common) -> Option<(Vec<Brief>, Option<Vec<u8>>)> {
+        let disk = self.log_disk.fork();
+        disk.fail_no_more();
+        disk.set_capacity(u64::MAX);
+        let (mut entries, mut first) = (Vec::new(), None);
+        let mut visit = |_: u64, term: u64, payload: &[u8]| {
+            first.get_or_insert_with(|| payload.to_vec());
+            entries.push(Brief { term, crc: crc32fast::hash(payload) });
+            Ok(())
+        };
+        let (_, report) = wal::recover(&mut disk.clone(), &options(common), &mut visit).ok()?;
+        entries.extend(report.tail.iter().map(Brief::of));
+        let first = first.or(report.tail.first().map(|entry| entry.payload.clone()));
+        Some((entries, first))
     }
 
     /// Who waits for others may hold the first entry already: what its disk has then counts.
     pub fn note_first(&mut self, common: &Common) {
-        let Some(entering) = self.entering.as_ref().filter(|_| !self.took_part) else { return };
-        if entering.file.cluster == [0; 16] || !self.kept.log.is_empty() {
+        let has_begun = self.file().is_some_and(|file| file.cluster != [0; 16]);
+        if self.took_part || !has_begun || !self.kept.log.is_empty() {
             return;
         }
-        let disk = self.log_disk.fork();
-        disk.fail_no_more();
-        let mut found = Vec::new();
-        let mut visit = |_: u64, term: u64, payload: &[u8]| {
-            found.push((Brief { term, crc: crc32fast::hash(payload) }, payload.to_vec()));
-            Ok(())
-        };
-        if wal::recover(&mut disk.clone(), &options(common), &mut visit).is_err() {
-            return;
-        }
-        let members = found.first().and_then(|(_, payload)| chat::members_in(payload));
+        let Some((entries, first)) = self.log_as_found(common) else { return };
+        let members = first.and_then(|payload| chatctl::chat::members_in(&payload));
         let own = members.iter().flatten().find(|m| m.incarnation == self.incarnation);
         if let Some(own) = own {
             self.id = ServerId(own.number);
-            self.kept.log = found.iter().map(|(brief, _)| *brief).collect();
+            self.kept.log = entries;
         }
     }
 
-    /// The flags, as far as they matter to what a server is.
-    fn serve_options(&self) -> Options {
-        Options {
-            listen: Vec::new(),
-            data_dir: "disk".into(),
-            password_iterations: ITERATIONS,
-            token_days: 7,
-            idle_timeout_ms: 0,
-            login_timeout_ms: 0,
-            segment_mib: 1,
-            max_connections: 1,
-            max_sessions_per_address: 1,
-            max_unauthenticated_per_address: 1,
-            max_sessions_per_account: 1,
-            read_only_logins: true,
-            logins_per_minute: 0,
-            trace: TraceLevel::Error,
+    /// What it is told at its start.
+    fn node_flags(&self, common: &Common) -> Flags {
+        let mut core = Config::new(LONE, vec![LONE], 0);
+        core.election_timeout_ms = common.election_timeout_ms;
+        core.heartbeat_ms = common.heartbeat_ms;
+        core.window = common.window;
+        core.batch_bytes = common.batch_bytes;
+        core.cache_bytes = common.cache_bytes;
+        Flags {
             id: Some(self.name.clone()),
             cluster: self.flags.clone(),
-            advertise: None,
-            cluster_secret_file: (!self.flags.is_empty()).then(|| "secret".into()),
-            election_timeout_ms: 0,
-            heartbeat_ms: 0,
-            read_only_after_ms: 0,
+            secret: (!self.flags.is_empty()).then(|| Ok(secret())),
+            directory: "the disk".to_owned(),
+            segment_bytes: common.segment_bytes,
+            core,
+            clients: settings(&self.name, common),
+            max_connections: common.max_connections,
+            clock_stands_ms: common.clock_stands_ms,
+            id_window: common.id_window,
         }
-    }
-
-    /// As a server does: where it has been in a term, it has had a log.
-    fn read_log(
-        &mut self,
-        common: &Common,
-        file: &hard_state::HardState,
-    ) -> Result<Read, RecoverError> {
-        if file.term > 0 && !wal::has_segments(&mut self.log_disk)? {
-            let (file, why) = (wal::segment_name(1), "missing".to_owned());
-            return Err(RecoverError::Corrupt { file, offset: 0, why });
-        }
-        self.recover(common, file)
-    }
-
-    fn recover(
-        &mut self,
-        common: &Common,
-        file: &hard_state::HardState,
-    ) -> Result<Read, RecoverError> {
-        let mut state = State::with_window(common.id_window);
-        let (mut entries, mut first) = (Vec::new(), None);
-        let mut visit = |index: u64, term: u64, payload: &[u8]| {
-            first.get_or_insert_with(|| payload.to_vec());
-            entries.push(Brief { term, crc: crc32fast::hash(payload) });
-            state.apply(index, payload).map(drop).map_err(|error| error.to_string())
-        };
-        let expect = Some(Identity { cluster: file.cluster });
-        let options = wal::Options { expect, ..options(common) };
-        let (wal, report) = wal::recover(&mut self.log_disk.clone(), &options, &mut visit)?;
-        entries.extend(report.tail.iter().map(Brief::of));
-        let first = first.or(report.tail.first().map(|entry| entry.payload.clone()));
-        Ok(Read { wal, report, state, entries, first })
-    }
-
-    fn set_aside(
-        &mut self,
-        common: &Common,
-        file: &mut hard_state::HardState,
-    ) -> Result<(), RecoverError> {
-        file.copy = raft::next_damaged(file.copy);
-        for _ in 0..2 {
-            hard_state::save(&mut self.state_disk, file).map_err(|_| RecoverError::Io {
-                file: hard_state::FILE.to_owned(),
-                error: std::io::Error::other("the power was cut"),
-            })?;
-        }
-        self.kept.copy = file.copy;
-        let expect = Some(Identity { cluster: file.cluster });
-        let options = wal::Options { expect, ..options(common) };
-        wal::set_aside(&mut self.log_disk, &options).map(drop)
     }
 
     /// Whether its log was damaged, or has lost something, and is not restored yet, or its disks were
@@ -513,19 +331,6 @@ impl Server {
         self.lost.as_ref().is_some_and(|(term, log)| {
             *term == self.kept.hard_state.term && !self.kept.log.starts_with(log)
         })
-    }
-
-    fn load_state(&mut self) -> Result<hard_state::HardState, hard_state::Error> {
-        let mut disk = self.state_disk.clone();
-        // A server without --cluster has one of its own.
-        let is_alone = self.flags.is_empty();
-        let first = || self.first_state(if is_alone { CLUSTER } else { [0; 16] });
-        let mut file = hard_state::recover(&mut disk)?.unwrap_or_else(first);
-        if file.old_copy.is_empty() {
-            file.boots.begin(disk.random().map_err(hard_state::Error::Io)?);
-            hard_state::save(&mut disk, &file)?;
-        }
-        Ok(file)
     }
 
     /// What a new directory's file says.
@@ -562,42 +367,42 @@ impl Server {
     }
 
     pub fn runs(&self) -> bool {
-        self.process.is_some() || self.entering.is_some()
+        self.process.is_some()
     }
 
-    /// The peers' port of its process.
-    pub fn peers(&self) -> Option<&Peers> {
-        let process = self.process.as_ref().and_then(|process| process.peers.as_ref());
-        process.or(self.entering.as_ref().map(|entering| &entering.peers))
+    /// The other servers, as its process knows them.
+    pub fn mesh(&self) -> Option<&Mesh> {
+        self.process.as_ref().and_then(|process| process.node.mesh())
+    }
+
+    /// What its process has in `server_state.txt`, or will once a save under way is done.
+    pub fn file(&self) -> Option<&hard_state::HardState> {
+        self.process.as_ref().and_then(|process| process.node.file())
     }
 
     /// The start that its process is.
     pub fn boot(&self) -> Option<Boot> {
-        let file = self.process.as_ref().map(|process| &process.file);
-        file.or(self.entering.as_ref().map(|entering| &entering.file))?.boots.newest()
+        self.file()?.boots.newest()
+    }
+
+    /// The copy of the conversation that its process has.
+    pub fn replica(&self) -> Option<&chatctl::node::replica::Replica> {
+        self.process.as_ref().and_then(Process::replica)
+    }
+
+    /// Its core.
+    pub fn core(&self) -> Option<&raft::Raft> {
+        self.replica().map(|replica| replica.core())
     }
 
     /// Whether it takes peers' connections.
     pub fn has_port(&self) -> bool {
-        self.peers().is_some()
-    }
-
-    /// Whether it takes clients' connections.
-    pub fn listens(&self) -> bool {
-        let has_applied = |process: &Process| process.service.replica.state().applied() > 0;
-        self.process.as_ref().is_some_and(has_applied)
+        self.mesh().is_some_and(|mesh| !mesh.is_alone())
     }
 
     pub fn is_primary(&self) -> bool {
-        let role = |process: &Process| process.service.replica.core().role();
-        self.process.as_ref().is_some_and(|process| role(process) == Role::Primary)
+        self.core().is_some_and(|core| core.role() == Role::Primary)
     }
-}
-
-/// What a process that enters does something with.
-pub fn means<'a>(own: &'a mut hard_state::HardState, peers: &'a mut Peers, now: Now) -> Means<'a> {
-    let Now { monotonic_ms: now_ms, unix_ms, .. } = now;
-    Means { own, mesh: &mut peers.mesh, now_ms, unix_ms }
 }
 
 /// The first entry of a cluster of these.
@@ -663,7 +468,6 @@ fn settings(name: &str, common: &Common) -> Settings {
         logins_per_minute: 0,
         peers: Vec::new(),
         read_only_after_ms: common.read_only_after_ms,
-        clock_stands_ms: common.clock_stands_ms,
         tell_details: false,
     }
 }

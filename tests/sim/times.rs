@@ -50,7 +50,7 @@ impl Times {
     pub fn look_at(&mut self, now_us: Us, place: usize, servers: &[Server]) {
         self.seen.resize(servers.len(), Seen::default());
         let (server, seen) = (&servers[place], &mut self.seen[place]);
-        let Some(process) = &server.process else { return };
+        let Some(replica) = server.replica() else { return };
         let clock = &server.clock;
         let wall_ms = clock.unix_ms(now_us) as i64 - clock.boot_ms(now_us) as i64;
         if seen.epoch != server.epoch {
@@ -61,7 +61,7 @@ impl Times {
             seen.step_us = now_us;
         }
         seen.wall_ms = wall_ms;
-        let wrong_ms = process.service.time.clock_ms() as i64 - true_ms(now_us);
+        let wrong_ms = replica.time.clock_ms() as i64 - true_ms(now_us);
         if wrong_ms.abs_diff(seen.wrong_ms) > 100 {
             seen.settled_us = now_us;
             seen.wrong_ms = wrong_ms;
@@ -76,8 +76,8 @@ impl Times {
         servers: &[Server],
         written: &BTreeMap<(u64, u64), Rc<[u8]>>,
     ) {
-        let service = &servers[place].process.as_ref().expect("it has taken a turn").service;
-        let core = service.replica.core();
+        let replica = servers[place].replica().expect("it has taken a turn");
+        let core = replica.core();
         let time_of = |index: u64| {
             let term = core.term_at(index)?;
             let known = core.entry(index).map(|entry| entry.payload.bytes());
@@ -93,7 +93,7 @@ impl Times {
         let ahead_ms = time_ms - true_ms(now_us);
         self.ahead_ms = ahead_ms;
         let who = format!("entry {index} of {}, {ahead_ms} ms ahead", servers[place].name);
-        let heard: Vec<ServerId> = service.time.heard().collect();
+        let heard: Vec<ServerId> = replica.time.heard().collect();
         if let Some(median) = self.median(now_us, place, &heard, servers) {
             self.by_median += 1;
             let off_ms = (ahead_ms - median).abs();
@@ -101,7 +101,7 @@ impl Times {
             let last_ahead_ms = last_ms.map_or(0, |last_ms| last_ms - true_ms(now_us) - median);
             let may_go_back = last_ahead_ms >= STEP_MS - TRIP_MS - BLUR_MS;
             assert!(!went_back || may_go_back, "{who}: back, from {last_ahead_ms} past the median");
-        } else if went_back && service.time.median_ms().is_none() {
+        } else if went_back && replica.time.median_ms().is_none() {
             let stands_ms = (now_us - self.seen[place].step_us) / MS * 21 / 20;
             assert!(stands_ms >= self.stands_ms, "{who}: back, by a clock of {stands_ms} ms");
         }

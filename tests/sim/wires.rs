@@ -1,13 +1,13 @@
 //! Connections at the servers' peers' ports: streams between two servers, or a server and an operator,
-//! in order, in time, and broken at any moment. What the core says does not travel on them but as
-//! messages that may be lost, doubled and late: see `network.rs`.
+//! in order, in time, in pieces, and broken at any moment. What is said on them is read off them too,
+//! and held against the disk of who says it.
 
 use std::collections::VecDeque;
 
 use super::clock::Us;
-use super::peers::{WireId, WireInput};
-use super::process::Input;
+use super::process::{Input, Line, WireId};
 use super::server::place_of_peer;
+use super::tap::Tap;
 use super::world::{Event, MS, World};
 
 /// Who has an end of a connection.
@@ -32,10 +32,12 @@ pub struct Wire {
     pub ends: [Holder; 2],
     pieces: [VecDeque<Piece>; 2],
     at: [Us; 2],
+    /// What each end has said.
+    pub taps: [Tap; 2],
 }
 
 impl Holder {
-    fn place(self) -> Option<usize> {
+    pub fn place(self) -> Option<usize> {
         match self {
             Holder::Server(place, _) | Holder::Nobody(Some(place)) => Some(place),
             Holder::Operator(_) | Holder::Nobody(None) => None,
@@ -58,7 +60,9 @@ impl World {
         let number = self.last_wire;
         if to.is_some() {
             let ends = [from, Holder::Nobody(to)];
-            let wire = Wire { ends, pieces: [VecDeque::new(), VecDeque::new()], at: [0; 2] };
+            let pieces = [VecDeque::new(), VecDeque::new()];
+            let taps = [Tap::of_dialer(), Tap::of_acceptor()];
+            let wire = Wire { ends, pieces, at: [0; 2], taps };
             self.wires.insert(number, wire);
             self.put_piece(number, 1, Piece::Open);
         }
@@ -79,8 +83,10 @@ impl World {
 
     /// The holder of an end writes.
     pub fn wire_sends(&mut self, number: WireId, holder: Holder, bytes: Vec<u8>) {
-        if let Some(end) = self.end_of(number, holder) {
-            self.put_piece(number, 1 - end, Piece::Bytes(bytes));
+        let Some(end) = self.end_of(number, holder) else { return };
+        self.hold_against_disk(number, end, &bytes);
+        for piece in self.cut_up(bytes) {
+            self.put_piece(number, 1 - end, Piece::Bytes(piece));
         }
     }
 
@@ -123,12 +129,12 @@ impl World {
         match (piece, holder) {
             (Piece::Open, Holder::Nobody(Some(place))) => self.is_dialled(number, place),
             (Piece::Bytes(bytes), Holder::Server(place, epoch)) => {
-                let input = Input::Wire { wire: number, what: WireInput::Bytes(bytes) };
+                let input = Input::Bytes(Line::Wire(number), bytes);
                 self.at(0, Event::Input { place, epoch, input });
             }
             (Piece::End(why), Holder::Server(place, epoch)) => {
                 self.let_go(number, end);
-                let input = Input::Wire { wire: number, what: WireInput::End(why) };
+                let input = Input::Closed(Line::Wire(number), why);
                 self.at(0, Event::Input { place, epoch, input });
             }
             (Piece::Bytes(bytes), Holder::Operator(place)) => {
@@ -157,7 +163,7 @@ impl World {
         if let Some(wire) = self.wires.get_mut(&number) {
             wire.ends[1] = Holder::Server(place, epoch);
         }
-        let input = Input::Wire { wire: number, what: WireInput::Accepted };
+        let input = Input::Opened(Line::Wire(number));
         self.tell(place, 0, input);
     }
 
@@ -193,9 +199,8 @@ impl World {
                     continue;
                 }
                 self.let_go(number, end);
-                let what = WireInput::End("it broke");
                 let after = self.rng.below(3 * MS);
-                let input = Input::Wire { wire: number, what };
+                let input = Input::Closed(Line::Wire(number), "it broke");
                 self.at(after, Event::Input { place, epoch, input });
             }
         }

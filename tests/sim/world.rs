@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::rc::Rc;
 
 use chatctl::auth::hasher;
-use chatctl::raft::{self, Message};
-use chatctl::server::Error;
-use chatctl::server::form::Outcome;
-use chatctl::server::peers::mesh::id_of;
-use chatctl::wal::{RecoverError, SpareRequest, SpareState};
+use chatctl::node::End;
+use chatctl::node::peers::mesh::id_of;
+use chatctl::raft;
+use chatctl::wal::{Done, RecoverError, SpareRequest, SpareState};
 
 use super::chatter::Chatter;
 use super::checker::Checker;
@@ -24,8 +23,7 @@ use super::losses::Unnoticed;
 use super::names;
 use super::network::{Link, LinkEnd};
 use super::operator::Operator;
-use super::peers::{Sender, WireId, WireInput};
-use super::process::{Act, Input, LinkId, Stop};
+use super::process::{Act, Ended, Input, Line, LinkId, WireId};
 use super::server::{self, Common, Job, Server, Started, address_of, name_at};
 use super::trace::Trace;
 use super::wild::Wild;
@@ -47,12 +45,6 @@ pub const SPARES: usize = 3;
 pub enum Event {
     /// A server's next turn.
     Turn(usize),
-    /// A message between servers arrives.
-    Peer {
-        from: Sender,
-        to: usize,
-        message: Message,
-    },
     /// What happens to one process, unless it has ended meanwhile.
     Input {
         place: usize,
@@ -147,6 +139,7 @@ impl World {
             id_window: [30, 10_000][rng.below(2) as usize],
             read_only_after_ms: 500 + rng.below(2_000),
             clock_stands_ms: 1_000 + rng.below(4_000),
+            max_connections: 1_000,
             long_messages,
             forms: servers > 1 && rng.chance(1, 4),
         };
@@ -295,7 +288,6 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Turn(place) => self.turn(place),
-            Event::Peer { from, to, message } => self.peer_arrives(from, to, message),
             Event::Input { place, epoch, input } => self.input(place, epoch, input),
             Event::JobDone { place, epoch } => self.job_done(place, epoch),
             Event::SpareDone { place, epoch } => self.spare_done(place, epoch),
@@ -331,7 +323,7 @@ impl World {
         self.on_started(place, &started);
     }
 
-    /// A process was started, or has become a member's.
+    /// A process was started, or could not be.
     fn on_started(&mut self, place: usize, started: &Started) {
         match started {
             Started::No => {
@@ -348,19 +340,7 @@ impl World {
             }
             Started::Removed => return self.is_removed(place),
             Started::OldCopy => return self.is_old_copy(place),
-            Started::Waits => self.note_of(place, "waits for others"),
-            Started::Member => {
-                let server = &self.servers[place];
-                let (id, has, term) =
-                    (server.id, server.kept.log.len(), server.kept.hard_state.term);
-                self.note_of(place, &format!("starts as {id} with {has} entries, term {term}"));
-                self.counts.restoring += u64::from(raft::is_damaged(self.servers[place].kept.copy));
-                if let Some(first) = self.servers[place].first.take() {
-                    let term = self.servers[place].kept.log[0].term;
-                    self.checker.on_entry(1, term, &first);
-                }
-                self.look_at(place);
-            }
+            Started::Runs => self.note_of(place, "starts"),
         }
         // The recovery was shorter than the instant at which it was to be cut.
         self.servers[place].log_disk.fail_no_more();
@@ -368,16 +348,28 @@ impl World {
         self.wake_server(place, 0);
     }
 
+    /// A process takes part from now on.
+    fn begins_part(&mut self, place: usize, had_file: bool) {
+        let server = &mut self.servers[place];
+        let waited = !server.took_part && !server.flags.is_empty() && had_file;
+        server.begin_part(&self.common);
+        let (id, has, term) = (server.id, server.kept.log.len(), server.kept.hard_state.term);
+        self.note_of(place, &format!("takes part as {id} with {has} entries, term {term}"));
+        self.counts.formed += u64::from(waited && self.common.forms);
+        self.counts.restoring += u64::from(raft::is_damaged(self.servers[place].kept.copy));
+        if let Some(first) = self.servers[place].first.take() {
+            let term = self.servers[place].kept.log[0].term;
+            self.checker.on_entry(1, term, &first);
+        }
+    }
+
     fn input(&mut self, place: usize, epoch: u64, input: Input) {
         let server = &mut self.servers[place];
         if server.epoch != epoch {
             return;
         }
-        match (&mut server.process, &mut server.entering) {
-            (Some(process), _) => process.inbox.push(input),
-            (None, Some(entering)) => entering.inbox.push(input),
-            (None, None) => return,
-        }
+        let Some(process) = &mut server.process else { return };
+        process.inbox.push(input);
         let after = 5 + self.rng.below(100);
         self.wake_server(place, after);
     }
@@ -391,7 +383,7 @@ impl World {
     /// When the last look-up of a running process ends that is under way.
     pub fn look_ups_end(&self) -> Us {
         let is_look_up = |number: &u64| match self.events.get(number) {
-            Some(Event::Input { place, epoch, input: Input::Found(_) }) => {
+            Some(Event::Input { place, epoch, input: Input::Found(..) }) => {
                 let server = &self.servers[*place];
                 server.runs() && server.epoch == *epoch
             }
@@ -419,16 +411,63 @@ impl World {
         if server.paused_until > self.now_us {
             return self.wake_server(place, 0);
         }
-        let (now, id) = (server.now(self.now_us), server.id);
-        if server.entering.is_some() {
-            return self.entering_turn(place);
+        let now = server.now(self.now_us);
+        let is_new = !server.takes_part;
+        if is_new {
+            self.may_crash_in_bootstrap(place);
         }
+        let server = &mut self.servers[place];
+        let before =
+            server.replica().map(|replica| (replica.core().outline(), replica.state().applied()));
         let Some(process) = server.process.as_mut() else { return };
-        let was = process.service.replica.core().outline();
-        let applied_before = process.service.replica.state().applied();
         let result = process.turn(now);
-        let replica = &process.service.replica;
+        process.lines.clear();
+        process.check_bounds();
+        self.counts.lagging += std::mem::take(&mut process.lagging);
+        let (acts, ended) = match result {
+            Ok(done) => done,
+            Err(end) => return self.process_ends(place, end),
+        };
+        let server = &mut self.servers[place];
+        if is_new {
+            server.log_disk.fail_no_more();
+            server.state_disk.fail_no_more();
+            server.note_first(&self.common);
+            if server.replica().is_some() {
+                self.begins_part(place, before.is_none());
+            }
+        }
+        self.tell_progress(place, before);
+        self.look_at(place);
+        for act in acts {
+            self.act(place, act);
+        }
+        if ended == Ended::Stopped {
+            self.counts.stopped += 1;
+            self.note_of(place, "has stopped");
+            return self.end_process(place, false);
+        }
+        self.wake_by_clock(place);
+        self.look_at_loss();
+    }
+
+    /// A server that finds out what it is writes in the turn itself.
+    fn may_crash_in_bootstrap(&mut self, place: usize) {
+        let crashes = self.chance(self.faults.crash_in_forming);
+        let at = self.rng.below(8) as usize;
+        let on_log = self.rng.chance(2, 3);
+        let server = &mut self.servers[place];
+        let disk = if on_log { &server.log_disk } else { &server.state_disk };
+        if crashes {
+            disk.fail_at(disk.operations().len() + at, Fault::Crash);
+        }
+    }
+
+    fn tell_progress(&mut self, place: usize, before: Option<(raft::Outline, u64)>) {
+        let server = &self.servers[place];
+        let (id, Some(replica)) = (server.id, server.replica()) else { return };
         let (is, applied) = (replica.core().outline(), replica.state().applied());
+        let Some((was, applied_before)) = before else { return };
         let applied_new = applied > applied_before && applied.is_multiple_of(4);
         let digest = applied_new.then(|| replica.state().digest());
         if (was.role, was.hard_state.term) != (is.role, is.hard_state.term) {
@@ -438,72 +477,28 @@ impl World {
         if is.commit > was.commit {
             self.note(format_args!("{id} knows {} committed, applied {applied}", is.commit));
         }
-        let acts = match result {
-            Ok(acts) => acts,
-            Err(Stop::OldCopy(by)) => return self.is_refused_as_old_copy(place, &by),
-            Err(stop) => {
-                self.note(format_args!("{id} ends: {stop:?}"));
-                return self.end_process(place, false);
-            }
-        };
         if let Some(digest) = digest {
             self.checker.on_applied(id, applied, digest);
         }
-        self.look_at(place);
-        if let Some(process) = &mut self.servers[place].process {
-            self.counts.lagging += std::mem::take(&mut process.lagging);
-            process.heard.clear();
-        }
-        for act in acts {
-            self.act(place, act);
-        }
-        self.wake_by_clock(place);
-        self.look_at_loss();
     }
 
-    /// A turn of a process that is no member yet.
-    fn entering_turn(&mut self, place: usize) {
-        let crashes = self.chance(self.faults.crash_in_forming);
-        let at = self.rng.below(8) as usize;
-        let on_log = self.rng.chance(2, 3);
-        let server = &mut self.servers[place];
-        let disk = if on_log { &server.log_disk } else { &server.state_disk };
-        if crashes {
-            disk.fail_at(disk.operations().len() + at, Fault::Crash);
-        }
-        let now = server.now(self.now_us);
-        let Some(entering) = &mut server.entering else { return };
-        let result = entering.turn(now);
-        let (acts, outcome) = match result {
-            Ok(done) => done,
-            Err(Error::OldCopy { by, .. }) => return self.is_refused_as_old_copy(place, &by),
-            Err(error) => {
-                let has_crashed = server.log_disk.crashed() || server.state_disk.crashed();
-                server.note_first(&self.common);
-                let is_disk = matches!(
-                    error,
-                    Error::Disk(_) | Error::State(_) | Error::Recover(RecoverError::Io { .. })
-                );
-                assert!(is_disk, "{}: {error}", server.name);
-                self.note_of(place, "ends while it waits for others");
-                self.counts.forming_crashes += u64::from(has_crashed);
-                return self.end_process(place, has_crashed);
-            }
+    /// A process ends by itself.
+    fn process_ends(&mut self, place: usize, end: End) {
+        let is_disk = match &end {
+            End::OldCopy { .. } => return self.is_refused_as_old_copy(place, end),
+            End::Disk(_) | End::State(_) => true,
+            End::Recover(RecoverError::Io { .. }) => true,
+            _ => false,
         };
-        server.log_disk.fail_no_more();
-        server.state_disk.fail_no_more();
-        server.note_first(&self.common);
-        for act in acts {
-            self.act(place, act);
-        }
-        let Some(outcome) = outcome else { return self.wake_by_clock(place) };
-        let has_formed = matches!(outcome, Outcome::Formed);
-        self.note_of(place, if has_formed { "has formed the cluster" } else { "is let in" });
-        self.counts.formed += u64::from(has_formed);
-        let seed = self.rng.next();
         let server = &mut self.servers[place];
-        let started = server.go_on(&self.common, outcome, self.now_us, seed);
-        self.on_started(place, &started);
+        assert!(is_disk, "{}: {end}", server.name);
+        let has_crashed = server.log_disk.crashed() || server.state_disk.crashed();
+        if !server.takes_part {
+            server.note_first(&self.common);
+            self.counts.forming_crashes += u64::from(has_crashed);
+        }
+        self.note_of(place, &format!("ends: {end}"));
+        self.end_process(place, has_crashed);
     }
 
     fn look_at(&mut self, place: usize) {
@@ -515,10 +510,8 @@ impl World {
     }
 
     fn wake_by_clock(&mut self, place: usize) {
-        let server = &self.servers[place];
-        let process = server.process.as_ref().and_then(|process| process.next_ms());
-        let entering = server.entering.as_ref().and_then(|entering| entering.next_ms());
-        if let Some(next_ms) = process.or(entering) {
+        let server = &mut self.servers[place];
+        if let Some(next_ms) = server.process.as_mut().and_then(|process| process.next_ms()) {
             let at = server.clock.when_us(next_ms).max(self.now_us + 10);
             self.wake_server(place, at - self.now_us);
         }
@@ -526,7 +519,6 @@ impl World {
 
     fn act(&mut self, place: usize, act: Act) {
         match act {
-            Act::Send(outgoing) => self.send_to_peer(place, outgoing),
             Act::Write(batch) => {
                 self.checker.on_written(&batch);
                 self.give_job(place, Job::Batch(batch));
@@ -541,41 +533,24 @@ impl World {
                 self.tell(place, after, Input::Hashed(hasher::perform(job)));
             }
             Act::Fetch { id, locations } => {
-                let payloads = self.read(place, &locations);
-                let is_cached = self.rng.chance(3, 4);
-                let after = 1 + self.rng.below(if is_cached { 10 } else { 20 * MS });
-                // What is in memory is read a part in each turn.
-                let rest = payloads.as_ref().filter(|all| is_cached && all.len() > 1);
-                if let Some(all) = rest {
-                    let (first, rest) = all.split_at(self.rng.below(all.len() as u64) as usize);
-                    let (first, rest) = (Some(first.to_vec()), Some(rest.to_vec()));
-                    self.tell(place, after, Input::Fetched { id, payloads: first });
-                    let after = after + self.rng.below(MS);
-                    self.tell(place, after, Input::Fetched { id, payloads: rest });
-                } else {
-                    self.tell(place, after, Input::Fetched { id, payloads });
-                }
-            }
-            Act::Provide { wanted, locations } => {
-                let fails = self.rng.chance(1, 10);
+                let fails = self.rng.chance(1, 20);
                 let payloads = if fails { None } else { self.read(place, &locations) };
-                let after = 1 + self.rng.below(10 * MS);
-                let payloads = payloads.unwrap_or_default();
-                self.tell(place, after, Input::Provided { wanted, payloads });
+                let after = 1 + self.rng.below(20 * MS);
+                self.tell(place, after, Input::Fetched(id, payloads));
             }
-            Act::Down { link, bytes } => self.server_sends(link, bytes),
-            Act::Close(link) => self.server_closes(link),
+            Act::Send(Line::Link(link), bytes) => self.server_sends(link, bytes),
+            Act::Close(Line::Link(link)) => self.server_closes(link),
             Act::Dial { key, address } => {
                 let holder = Holder::Server(place, self.servers[place].epoch);
                 let wire = self.dial_at(holder, names::place_at(address));
-                self.tell(place, 0, Input::Wire { wire, what: WireInput::Dialed(key) });
+                self.tell(place, 0, Input::Dialed(wire, key));
             }
             Act::LookUp(name) => self.look_up(place, name),
-            Act::Wire { wire, bytes } => {
+            Act::Send(Line::Wire(wire), bytes) => {
                 let holder = Holder::Server(place, self.servers[place].epoch);
                 self.wire_sends(wire, holder, bytes);
             }
-            Act::Hang(wire) => {
+            Act::Close(Line::Wire(wire)) => {
                 let holder = Holder::Server(place, self.servers[place].epoch);
                 self.wire_ends(wire, holder);
             }
@@ -586,7 +561,7 @@ impl World {
     pub fn end_process(&mut self, place: usize, power: bool) {
         let server = &mut self.servers[place];
         server.process = None;
-        server.entering = None;
+        server.takes_part = false;
         server.turn_at = None;
         let epoch = server.epoch;
         server.epoch += 1;
@@ -629,7 +604,7 @@ impl World {
                 self.begin_spare(place, chatctl::limits::WAL_SPARE_RETRY_MS * MS);
             }
         }
-        self.input(place, epoch, Input::Spare(state));
+        self.input(place, epoch, Input::Disk(Done::Spare(state)));
     }
 
     // Clients.

@@ -164,3 +164,10 @@ pub fn env_number(variable: &str, default: u64) -> u64 {
         Err(_) => default,
     }
 }
+
+/// What waits to be written, as a socket takes it.
+pub fn take_output(output: &mut chatctl::net::Output) -> Vec<u8> {
+    let bytes = output.rest().to_vec();
+    output.advance(bytes.len());
+    bytes
+}

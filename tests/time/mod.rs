@@ -1,11 +1,11 @@
-//! The times of entries, by the clocks of one or several servers: [`chatctl::server::time`] alone, with
+//! The times of entries, by the clocks of one or several servers: [`chatctl::node::time`] alone, with
 //! clocks that the test sets.
 
 use chatctl::limits;
+use chatctl::node::lines::TraceLevel;
+use chatctl::node::time::Clock;
+use chatctl::node::time::{Bounds, Notice, Time};
 use chatctl::raft::ServerId;
-use chatctl::server::TraceLevel;
-use chatctl::server::peers::wire::Clock;
-use chatctl::server::time::{Bounds, Notice, Time};
 
 /// A moment in 2026, milliseconds since the Unix epoch.
 const NOW: u64 = 1_790_000_000_000;

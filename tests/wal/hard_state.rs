@@ -1,7 +1,7 @@
 //! The hard state's file: crashes, damage, errors.
 
+use chatctl::node::replica::hard_state_of;
 use chatctl::raft::ServerId;
-use chatctl::server::replica::hard_state_of;
 use chatctl::wal::boots::{Boot, Boots, Met};
 use chatctl::wal::hard_state::{Error, FILE, HardState, LINE_BYTES, load, recover, save};
 

@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 
 use chatctl::limits;
+use chatctl::node::payload::typed;
 use chatctl::raft::{Config, Entry as RaftEntry, HardState, Raft, Restored, Run, ServerId};
-use chatctl::server::payload::typed;
 use chatctl::wal::format::{Header, Kind, RECORDS_START};
 use chatctl::wal::scan::{Item, Scanner};
 use chatctl::wal::{Disk, Entry, Follower, Look, RecoverError, Report, SoundPart, Wal};

@@ -2,7 +2,7 @@
 
 use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, put};
 use super::shared::{CONFIG, JSON, OPERATED, PEERS, SECRET};
-use crate::server::peers::change::Verb;
+use crate::node::peers::change::Verb;
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {

@@ -2,7 +2,7 @@
 
 use super::row::{FLAG, Flag, Kind, Runs, Subcommand, push, put};
 use super::shared::{CONFIG, path};
-use crate::server::cluster::{parse_list, server_name};
+use crate::node::flags::{parse_list, server_name};
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {

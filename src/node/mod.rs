@@ -475,7 +475,7 @@ impl<D: Disk + Clone> Node<D> {
         if let Some(job) = todo.hash.pop_front() {
             return Some(Output::Hash(job));
         }
-        if let Some(key) = todo.write.pop_front() {
+        if let Some(key) = todo.write.pop() {
             return Some(Output::Write(Conn::Client(key)));
         }
         if let Some(key) = todo.shut.pop() {

@@ -407,7 +407,7 @@ impl World {
 
     /// How many bytes the server has of what the connection has not finished.
     pub fn taken_in(&self, key: Key) -> usize {
-        self.clients().client(key).map_or(0, |client| client.inbox.len())
+        self.clients().client(key).map_or(0, |client| client.incoming.inbox.len())
     }
 
     /// From now on the connection's socket takes nothing of what it is answered, or all again.

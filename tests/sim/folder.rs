@@ -248,5 +248,5 @@ fn has(file: &[u8], id: u128) -> bool {
     let lines = file.split(|byte| *byte == b'\n').filter_map(|line| line.get("CRC.CRC.  ".len()..));
     let is_of =
         |text: &&[u8]| text.starts_with(put.as_bytes()) || text.starts_with(gone.as_bytes());
-    lines.filter(is_of).last().is_some_and(|text| text.starts_with(put.as_bytes()))
+    lines.rev().find(is_of).is_some_and(|text| text.starts_with(put.as_bytes()))
 }

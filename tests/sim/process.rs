@@ -354,12 +354,18 @@ impl Process {
         for (conn, socket) in &mut self.sockets {
             let (Conn::Client(key), Some(served)) = (conn, self.node.served()) else { continue };
             let Some(client) = served.client(*key) else { continue };
-            let misses = client.left_out > 0;
+            let misses = client.outgoing.left_out > 0;
             self.lagging += u64::from(misses && !socket.misses_pushes);
             socket.misses_pushes = misses;
             let most = limits::OUTPUT_BYTES + limits::PUSH_BACKLOG_BYTES + 2 * limits::PAGE_BYTES;
-            assert!(client.output.unwritten() <= most, "what is ready for a client is bounded");
-            assert!(client.inbox.len() <= limits::INPUT_BYTES, "what a client asks is bounded");
+            assert!(
+                client.outgoing.output.unwritten() <= most,
+                "what is ready for a client is bounded"
+            );
+            assert!(
+                client.incoming.inbox.len() <= limits::INPUT_BYTES,
+                "what a client asks is bounded"
+            );
         }
         let jobs = self.acts.iter().filter(|act| matches!(act, Act::Hash(_))).count();
         assert!(jobs <= limits::HASH_JOBS, "passwords that wait are bounded");

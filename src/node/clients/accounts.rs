@@ -469,7 +469,7 @@ impl Clients {
         let Some(session) = client.session.take() else { return };
         let by_ms = self.now.monotonic_ms + self.settings.login_timeout_ms;
         client.login_by_ms = Some(by_ms);
-        client.left_out = 0;
+        client.outgoing.left_out = 0;
         self.deadlines.set(by_ms, key);
         let name = replica.state().name(session.account);
         self.sessions.remove(session.account, name, key, client.origin.network());

@@ -139,7 +139,7 @@ impl Clients {
             Work::Sends(in_flight) if in_flight > 1 => Work::Sends(in_flight - 1),
             _ => Work::Idle,
         };
-        if client.waits || client.ended {
+        if client.incoming.waits || client.incoming.ended {
             self.queue(key);
         }
     }
@@ -169,12 +169,11 @@ impl Clients {
             client.put_push(bytes, &mut self.spares);
             self.budget.apply_work += work + bytes.len() as u64 / 4;
             let unwritten = client.unwritten();
-            self.outputs.set_bytes(&mut client.unread, unwritten);
+            self.outputs.set_bytes(&mut client.outgoing.unread, unwritten);
         }
         // Also where it was left out: who leaves nothing unread is told so at once.
-        if (fits || !client.has_unwritten()) && !client.dirty {
-            client.dirty = true;
-            self.todo.write.push_back(key);
+        if fits || !client.has_unwritten() {
+            self.todo.write.push(key);
         }
     }
 }

@@ -96,18 +96,17 @@ impl Clients {
             let key =
                 if budget.serve_left > 0 && (budget.serve_work < limits::TURN_WORK || unbounded) {
                     budget.serve_left -= 1;
-                    self.todo.serve.pop_front()?
+                    self.todo.serve.pop()?
                 } else if budget.rest_left > 0
                     && (budget.rest_work < limits::TURN_REST_WORK || unbounded)
                 {
                     budget.rest_left -= 1;
                     budget.in_rest = true;
-                    self.todo.rest.pop_front()?
+                    self.todo.rest.pop()?
                 } else {
                     return None;
                 };
             if let Some(client) = self.clients.get_mut(key) {
-                client.queued = false;
                 client.spent.before_visit = client.spent.total;
                 self.charge(key, VISIT);
                 return Some(key);
@@ -143,15 +142,13 @@ impl Clients {
 
     /// Has the connection looked at again; behind all others when it is greedy.
     pub(super) fn queue(&mut self, key: Key) {
-        let turn = self.budget.turn;
-        if let Some(client) = self.clients.get_mut(key)
-            && !client.queued
-        {
-            client.queued = true;
-            match client.spent.is_greedy(turn) && !planted(Mutant::WorkNotCounted) {
-                true => self.todo.rest.push_back(key),
-                false => self.todo.serve.push_back(key),
-            }
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if self.todo.serve.contains(key) || self.todo.rest.contains(key) {
+            return;
+        }
+        match client.spent.is_greedy(self.budget.turn) && !planted(Mutant::WorkNotCounted) {
+            true => self.todo.rest.push(key),
+            false => self.todo.serve.push(key),
         }
     }
 
@@ -162,11 +159,8 @@ impl Clients {
 
     /// As [`Clients::on_readable`], behind all others: it has had its share of this turn.
     pub fn on_more(&mut self, key: Key) {
-        if let Some(client) = self.clients.get_mut(key)
-            && !client.queued
-        {
-            client.queued = true;
-            self.todo.rest.push_back(key);
+        if self.clients.get(key).is_some() && !self.todo.serve.contains(key) {
+            self.todo.rest.push(key);
         }
     }
 

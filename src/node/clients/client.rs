@@ -68,18 +68,44 @@ pub enum Life {
     Dead,
 }
 
-/// One client's connection.
-pub struct Client {
-    /// Where it comes from.
-    pub origin: Origin,
+/// What comes from a client.
+#[derive(Default)]
+pub struct Incoming {
     /// What was read from it and is not taken up yet.
     pub inbox: Inbox,
+    /// Whether a whole request stands there and could not be taken up yet.
+    pub waits: bool,
+    /// What it holds of requests that are not finished.
+    pub unfinished: Share,
+    /// The other side has closed: nothing more can be read, what came before is still served.
+    pub ended: bool,
+    /// The server stops, and the other side has written more than is read.
+    pub still_writes: bool,
+}
+
+/// What goes to a client.
+#[derive(Default)]
+pub struct Outgoing {
     /// What is on its way to it.
     pub output: Output,
     /// Whether an answer of several frames is being made for it.
     pub has_page: bool,
     /// What was pushed meanwhile, which comes behind that.
     pub behind_page: Vec<u8>,
+    /// The newest push that was left out since the last `lagging`; 0 for none.
+    pub left_out: u64,
+    /// What it holds of answers that it does not read.
+    pub unread: Share,
+}
+
+/// One client's connection.
+pub struct Client {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What comes from it.
+    pub incoming: Incoming,
+    /// What goes to it.
+    pub outgoing: Outgoing,
     /// Lines or frames, once the first byte has come.
     pub form: Option<Form>,
     /// The latest request's codec: pushes are written in it.
@@ -102,36 +128,16 @@ pub struct Client {
     /// Once a send was refused for a reason that may pass, those behind it get the same, until a
     /// ping: a sender's order is kept.
     pub refusing: Option<&'static str>,
-    /// The newest push that was left out since the last `lagging`; 0 for none.
-    pub left_out: u64,
     /// When the last byte came, or the last byte went while some waited.
     pub active_ms: u64,
     /// Its number among those that have not logged in, while it is one of them.
     pub unauthenticated: Option<u64>,
     /// Until when it has to log in; none while it is logged in.
     pub login_by_ms: Option<u64>,
-    /// Whether it stands in the list of those to be served.
-    pub queued: bool,
-    /// Whether it stands in the list of those to be written to.
-    pub dirty: bool,
-    /// Whether a whole request stands in the input and could not be taken up yet.
-    pub waits: bool,
-    /// Whether it stands in the list of those whose request waits for room.
-    pub stalled: bool,
-    /// Whether it stands in the list of those that may have no more bytes of requests.
-    pub crowded_out: bool,
-    /// What it holds of requests that are not finished.
-    pub unfinished: Share,
-    /// What it holds of answers that it does not read.
-    pub unread: Share,
     /// The work that was done for it.
     pub spent: Spent,
     /// What the `delete_msgs` at the head of its input has found so far, over several visits.
     pub found: Found,
-    /// The other side has closed: nothing more can be read, what came before is still served.
-    pub ended: bool,
-    /// The server stops, and the other side has written more than is read.
-    pub still_writes: bool,
 }
 
 impl Client {
@@ -139,10 +145,8 @@ impl Client {
     pub fn new(origin: Origin, now_ms: u64, login_by_ms: u64) -> Client {
         Client {
             origin,
-            inbox: Inbox::default(),
-            output: Output::default(),
-            has_page: false,
-            behind_page: Vec::new(),
+            incoming: Incoming::default(),
+            outgoing: Outgoing::default(),
             form: None,
             codec: Codec::Json,
             told_serving: false,
@@ -153,43 +157,33 @@ impl Client {
             read_index: ReadIndex::None,
             life: Life::Open,
             refusing: None,
-            left_out: 0,
             active_ms: now_ms,
             unauthenticated: None,
             login_by_ms: Some(login_by_ms),
-            queued: false,
-            dirty: false,
-            waits: false,
-            stalled: false,
-            crowded_out: false,
-            unfinished: Share::default(),
-            unread: Share::default(),
             spent: Spent::default(),
             found: Found::default(),
-            ended: false,
-            still_writes: false,
         }
     }
 
     /// Writes a reply in `codec` into the output.
     pub fn put(&mut self, codec: Codec, message: &Message<'_>, spares: &mut Spares) {
         let form = self.form.unwrap_or(Form::Lines);
-        framing::put(self.output.buffer(spares), form, codec, message);
+        framing::put(self.outgoing.output.buffer(spares), form, codec, message);
     }
 
     /// Writes a push, encoded in the connection's form and codec, behind the answer that is being
     /// made.
     pub fn put_push(&mut self, push: &[u8], spares: &mut Spares) {
-        if self.has_page && !planted(Mutant::PushBeforePage) {
-            self.behind_page.extend_from_slice(push);
+        if self.outgoing.has_page && !planted(Mutant::PushBeforePage) {
+            self.outgoing.behind_page.extend_from_slice(push);
         } else {
-            self.output.buffer(spares).extend_from_slice(push);
+            self.outgoing.output.buffer(spares).extend_from_slice(push);
         }
     }
 
     /// How many bytes wait to be written to it.
     pub fn unwritten(&self) -> usize {
-        self.output.unwritten() + self.behind_page.len()
+        self.outgoing.output.unwritten() + self.outgoing.behind_page.len()
     }
 
     /// Whether the next push fits, also in what all together may leave unread. Past a bound pushes are
@@ -199,8 +193,8 @@ impl Client {
             return false;
         }
         let has_room = outputs_have_room && self.unwritten() < limits::PUSH_BACKLOG_BYTES;
-        if self.left_out != 0 || !has_room {
-            self.left_out = if planted(Mutant::LaggingForgotten) { 0 } else { seq };
+        if self.outgoing.left_out != 0 || !has_room {
+            self.outgoing.left_out = if planted(Mutant::LaggingForgotten) { 0 } else { seq };
             return false;
         }
         true

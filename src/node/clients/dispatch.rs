@@ -43,7 +43,7 @@ impl Clients {
         loop {
             let unread = self.outputs.bytes();
             let Some(client) = self.clients.get_mut(key) else { return used };
-            client.waits = false;
+            client.incoming.waits = false;
             if client.life != Life::Open {
                 return input.len();
             }
@@ -60,7 +60,7 @@ impl Clients {
             };
             client.form = Some(form);
             if client.work == Work::Busy || !client.has_room(unread) {
-                client.waits = true;
+                client.incoming.waits = true;
                 return used;
             }
             let last_codec = client.codec;
@@ -77,7 +77,7 @@ impl Clients {
                     if let Some(client) = self.clients.get_mut(key)
                         && client.work != Work::Idle
                     {
-                        client.waits = true;
+                        client.incoming.waits = true;
                         return used;
                     }
                     let codec = if form == Form::Lines { Codec::Json } else { last_codec };
@@ -88,7 +88,7 @@ impl Clients {
                 Split::Payload { start, end, consumed, codec } => {
                     if self.on_payload(replica, key, codec, &rest[start..end]) == Next::Later {
                         if let Some(client) = self.clients.get_mut(key) {
-                            client.waits = true;
+                            client.incoming.waits = true;
                         }
                         return used;
                     }
@@ -102,7 +102,7 @@ impl Clients {
     /// behind the others.
     fn go_on_later(&mut self, key: Key, used: usize) -> usize {
         if let Some(client) = self.clients.get_mut(key) {
-            client.waits = true;
+            client.incoming.waits = true;
         }
         self.on_more(key);
         used
@@ -283,21 +283,14 @@ impl Clients {
 
     /// Has a connection looked at again when the disk or the outputs have room.
     pub(super) fn stall(&mut self, key: Key) -> Next {
-        if let Some(client) = self.clients.get_mut(key)
-            && !std::mem::replace(&mut client.stalled, true)
-        {
-            self.stalled.push(key);
-        }
+        self.stalled.push(key);
         Next::Later
     }
 
     /// Something has room again.
     pub fn wake_stalled(&mut self) {
-        for key in std::mem::take(&mut self.stalled) {
-            if let Some(client) = self.clients.get_mut(key) {
-                client.stalled = false;
-                self.queue(key);
-            }
+        while let Some(key) = self.stalled.pop() {
+            self.queue(key);
         }
     }
 }

@@ -76,9 +76,7 @@ impl Clients {
     /// The connection has more to be read than it may have now: it is looked at again when others
     /// have less.
     pub fn wait_for_input_room(&mut self, key: Key) {
-        if let Some(client) = self.clients.get_mut(key)
-            && !std::mem::replace(&mut client.crowded_out, true)
-        {
+        if self.clients.get(key).is_some() {
             self.crowded_out.push(key);
         }
     }
@@ -86,15 +84,15 @@ impl Clients {
     /// The connection has `bytes` of requests that are not taken up yet; `moved`: others were.
     pub(super) fn count_input(&mut self, key: Key, bytes: usize, moved: bool) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        self.inputs.set_bytes(&mut client.unfinished, bytes);
-        self.inputs.set_age(key, &mut client.unfinished, moved, self.now.monotonic_ms);
+        self.inputs.set_bytes(&mut client.incoming.unfinished, bytes);
+        self.inputs.set_age(key, &mut client.incoming.unfinished, moved, self.now.monotonic_ms);
     }
 
     /// Brings the sum of all outputs up to date with one client's.
     pub(super) fn count_output(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key) {
             let unwritten = client.unwritten();
-            self.outputs.set_bytes(&mut client.unread, unwritten);
+            self.outputs.set_bytes(&mut client.outgoing.unread, unwritten);
         }
     }
 
@@ -102,15 +100,15 @@ impl Clients {
     pub(super) fn count_written(&mut self, key: Key, moved: bool) {
         self.count_output(key);
         if let Some(client) = self.clients.get_mut(key) {
-            self.outputs.set_age(key, &mut client.unread, moved, self.now.monotonic_ms);
+            self.outputs.set_age(key, &mut client.outgoing.unread, moved, self.now.monotonic_ms);
         }
     }
 
     /// The connection goes with what it holds.
     pub(super) fn forget_holder(&mut self, key: Key) {
         if let Some(client) = self.clients.get_mut(key) {
-            self.inputs.remove(key, &mut client.unfinished);
-            self.outputs.remove(key, &mut client.unread);
+            self.inputs.remove(key, &mut client.incoming.unfinished);
+            self.outputs.remove(key, &mut client.outgoing.unread);
         }
     }
 
@@ -136,11 +134,8 @@ impl Clients {
         }
         self.wake_if_room(had_room);
         if self.inputs.bytes() < limits::INPUT_TOTAL_BYTES {
-            for key in std::mem::take(&mut self.crowded_out) {
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.crowded_out = false;
-                    self.queue(key);
-                }
+            while let Some(key) = self.crowded_out.pop() {
+                self.queue(key);
             }
         }
     }

@@ -65,7 +65,7 @@ use super::random::Random;
 use super::replica::Replica;
 use super::time::Now;
 use crate::limits;
-use crate::net::{Deadlines, Key, Origin, Output, ReadEnd, Slots, Spares};
+use crate::net::{Deadlines, Key, KeyQueue, Origin, Output, ReadEnd, Slots, Spares};
 use crate::raft::ServerId;
 
 /// What it is told at its start.
@@ -129,9 +129,9 @@ pub struct Clients {
     /// Bytes that the pages being read will add to them.
     page_bytes: usize,
     /// Connections that may have no more bytes of requests before others have less.
-    crowded_out: Vec<Key>,
+    crowded_out: KeyQueue,
     /// Connections whose request waits for room in the log's batch or in the outputs.
-    stalled: Vec<Key>,
+    stalled: KeyQueue,
     /// What those that stalled in the core may wait for, as it was when they were last woken: the
     /// commit index, and to whom this PRIMARY hands over.
     progress: (u64, Option<ServerId>),
@@ -167,8 +167,8 @@ impl Clients {
             inputs: Holders::default(),
             outputs: Holders::default(),
             page_bytes: 0,
-            crowded_out: Vec::new(),
-            stalled: Vec::new(),
+            crowded_out: KeyQueue::default(),
+            stalled: KeyQueue::default(),
             progress: (0, None),
             pending: VecDeque::new(),
             hashing: HashMap::new(),
@@ -203,13 +203,9 @@ impl Clients {
         self.forget_hashes(key);
         let had_room = self.pages_have_room();
         self.forget_holder(key);
-        if let Some(client) = self.clients.remove(key) {
-            if client.stalled {
-                self.stalled.retain(|stalled| *stalled != key);
-            }
-            if client.crowded_out {
-                self.crowded_out.retain(|crowded| *crowded != key);
-            }
+        if self.clients.remove(key).is_some() {
+            self.stalled.remove(key);
+            self.crowded_out.remove(key);
             self.wake_if_room(had_room);
             self.tell_detail(|| format!("connection {} closed", key.number()));
         }
@@ -234,17 +230,17 @@ impl Clients {
             // Whoever is told to go and does not read it is not listened to either.
             Life::Closing | Life::Dead => return None,
             Life::Open if self.is_stopping => {
-                client.still_writes |= readable;
+                client.incoming.still_writes |= readable;
                 return None;
             }
             Life::Open => {}
         }
         // While a whole request waits for its turn nothing more is read: the sender's own socket
         // holds it back.
-        if client.waits {
+        if client.incoming.waits {
             return Some(0);
         }
-        let held = client.inbox.len();
+        let held = client.incoming.inbox.len();
         let room = self.input_room(held);
         if room == 0 && readable {
             self.wait_for_input_room(key);
@@ -268,18 +264,18 @@ impl Clients {
             client.active_ms = self.now.monotonic_ms;
         }
         // Who writes nothing more is served what it asked before, then let go.
-        client.ended |= end == ReadEnd::Closed;
-        let mut inbox = std::mem::take(&mut client.inbox);
+        client.incoming.ended |= end == ReadEnd::Closed;
+        let mut inbox = std::mem::take(&mut client.incoming.inbox);
         if end == ReadEnd::Broken {
             self.doom(key);
         }
         inbox.take_up(bytes, |input, scanned| self.take_requests(replica, key, input, scanned));
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.inbox = inbox;
-        if end == ReadEnd::Budget && !client.waits {
+        client.incoming.inbox = inbox;
+        if end == ReadEnd::Budget && !client.incoming.waits {
             match bytes.is_empty() {
                 // It was not read from, since a request waited.
-                true if !client.crowded_out => self.queue(key),
+                true if !self.crowded_out.contains(key) => self.queue(key),
                 true => {}
                 false => self.on_more(key),
             }
@@ -307,8 +303,8 @@ impl Clients {
     fn finish_if_ended(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         // Whole requests that wait for room or for the disk are still to be served.
-        let served = client.work == Work::Idle && !client.waits;
-        if client.ended && served && client.life == Life::Open {
+        let served = client.work == Work::Idle && !client.incoming.waits;
+        if client.incoming.ended && served && client.life == Life::Open {
             client.life = Life::Closing;
             self.mark_dirty(key);
         }
@@ -317,8 +313,7 @@ impl Clients {
     /// What is to be written to the connection.
     pub fn output(&mut self, key: Key) -> Option<&mut Output> {
         let client = self.clients.get_mut(key)?;
-        client.dirty = false;
-        (!matches!(client.life, Life::Draining(_))).then_some(&mut client.output)
+        (!matches!(client.life, Life::Draining(_))).then_some(&mut client.outgoing.output)
     }
 
     /// So many bytes of its output were written, or it is broken.
@@ -331,18 +326,18 @@ impl Clients {
         if count > 0 {
             client.active_ms = self.now.monotonic_ms;
         }
-        client.output.tidy(&mut self.spares);
+        client.outgoing.output.tidy(&mut self.spares);
         let unwritten = client.unwritten();
         if client.life == Life::Closing {
             if unwritten == 0 {
                 self.drain(key, self.now.monotonic_ms + limits::DRAIN_MS);
             }
-        } else if unwritten == 0 && client.left_out != 0 {
+        } else if unwritten == 0 && client.outgoing.left_out != 0 {
             // All that fitted is read: say which pushes did not.
-            let seq = std::mem::take(&mut client.left_out);
+            let seq = std::mem::take(&mut client.outgoing.left_out);
             client.put(client.codec, &reply::lagging(seq), &mut self.spares);
             self.mark_dirty(key);
-        } else if client.waits && client.has_room(self.outputs.bytes()) {
+        } else if client.incoming.waits && client.has_room(self.outputs.bytes()) {
             self.queue(key);
         }
     }
@@ -352,7 +347,7 @@ impl Clients {
     fn drain(&mut self, key: Key, until_ms: u64) {
         let Some(client) = self.clients.get_mut(key) else { return };
         self.todo.shut.push(key);
-        if client.ended {
+        if client.incoming.ended {
             return self.doom(key);
         }
         client.life = Life::Draining(until_ms);
@@ -425,13 +420,13 @@ impl Clients {
         let still_writes = |key: &Key| {
             self.clients.get(*key).is_some_and(|client| match client.life {
                 Life::Draining(_) => true,
-                _ => client.still_writes,
+                _ => client.incoming.still_writes,
             })
         };
         let keys: Vec<Key> = self.clients.keys().filter(still_writes).collect();
         for &key in &keys {
             if let Some(client) = self.clients.get_mut(key)
-                && std::mem::take(&mut client.still_writes)
+                && std::mem::take(&mut client.incoming.still_writes)
             {
                 self.drain(key, by_ms);
             }
@@ -441,11 +436,8 @@ impl Clients {
 
     /// Has the connection's output written.
     fn mark_dirty(&mut self, key: Key) {
-        if let Some(client) = self.clients.get_mut(key)
-            && !client.dirty
-        {
-            client.dirty = true;
-            self.todo.write.push_back(key);
+        if self.clients.get(key).is_some() {
+            self.todo.write.push(key);
         }
     }
 

@@ -58,7 +58,7 @@ impl Clients {
     ) -> Next {
         let next = self.begin(key);
         let Some(client) = self.clients.get_mut(key) else { return next };
-        client.has_page = true;
+        client.outgoing.has_page = true;
         let form = client.form.unwrap_or(Form::Lines);
         let place = |seq| replica.location(seq).expect("what is applied is on the disk");
         let locations: Vec<Location> = items.iter().filter_map(Item::seq).map(place).collect();
@@ -136,7 +136,7 @@ impl Clients {
         if held_back.is_empty() {
             framing::put(&mut frames, form, codec, &last);
         }
-        client.output.append(frames, &mut self.spares);
+        client.outgoing.output.append(frames, &mut self.spares);
         self.release_pushes(key);
         self.mark_dirty(key);
         if held_back.is_empty() {
@@ -150,8 +150,11 @@ impl Clients {
     /// The answer is made: what was pushed meanwhile comes behind it.
     fn release_pushes(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.has_page = false;
-        client.output.append(std::mem::take(&mut client.behind_page), &mut self.spares);
+        client.outgoing.has_page = false;
+        client
+            .outgoing
+            .output
+            .append(std::mem::take(&mut client.outgoing.behind_page), &mut self.spares);
         self.count_output(key);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::auth::hasher::Job;
-use crate::net::Key;
+use crate::net::{Key, KeyQueue};
 use crate::node::io::ReadJob;
 use crate::node::lines::Line;
 
@@ -11,11 +11,11 @@ use crate::node::lines::Line;
 #[derive(Default)]
 pub struct Todo {
     /// Connections to be looked at again: see [`Clients::next_to_serve`].
-    pub serve: VecDeque<Key>,
+    pub serve: KeyQueue,
     /// Those of them that do more than their share of the work: they come last.
-    pub rest: VecDeque<Key>,
+    pub rest: KeyQueue,
     /// Connections with something to be written.
-    pub write: VecDeque<Key>,
+    pub write: KeyQueue,
     /// Connections whose writing side is to be closed.
     pub shut: Vec<Key>,
     /// Connections to be closed; [`Clients::disconnect`] comes then.

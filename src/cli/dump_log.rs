@@ -36,6 +36,9 @@ use filter::Filter;
 use log::Log;
 use show::Look;
 
+/// Columns of a terminal that does not say.
+const COLUMNS: usize = 80;
+
 /// Runs `chatctl dump-log`.
 pub fn run(
     values: DumpLog,
@@ -65,7 +68,7 @@ pub fn run(
     }
     let look = Look {
         json,
-        header: at_terminal && !json,
+        width: at_terminal.then(|| terminal::columns().unwrap_or(COLUMNS)),
         colour: !json && terminal::colour(values.colour, environment),
         follow,
     };

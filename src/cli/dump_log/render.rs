@@ -8,6 +8,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use crate::chat::{Command, CommandError, Member};
 use crate::cli::terminal;
+use crate::client::screen::wrap::line_rows;
 use crate::client::show;
 use crate::protocol::id;
 use crate::protocol::json::Object;
@@ -16,6 +17,12 @@ use crate::wal::format::{Kind, Record};
 
 /// What a line without a long text takes, about: a hint for the allocation.
 const LINE_BYTES: usize = 384;
+
+/// Terminals with fewer columns than this get no FILE, OFFSET and BATCH.
+const WIDE: usize = 120;
+
+/// A content with less room than this, columns, is left to the terminal to wrap.
+const LEAST: usize = 16;
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "hidden";
@@ -74,51 +81,77 @@ pub fn colour(content: Content<'_>) -> &'static str {
 }
 
 /// The names of the columns, for a terminal.
-pub fn header() -> String {
-    columns([&"FILE", &"OFFSET", &"BATCH", &"TERM", &"INDEX", &"TIME", &"KIND", &"CONTENT"])
+pub fn header(width: Option<usize>) -> String {
+    let cells: [&dyn Display; 8] =
+        [&"FILE", &"OFFSET", &"BATCH", &"TERM", &"INDEX", &"TIME", &"KIND", &"CONTENT"];
+    row(width, cells)
 }
 
-/// A record as a line for people, without its end.
-pub fn line(place: &Place<'_>, content: Content<'_>) -> String {
+/// A record as a line for people, without its end; on a terminal of this width perhaps several.
+pub fn line(width: Option<usize>, place: &Place<'_>, content: Content<'_>) -> String {
     let Place { file, offset, batch, term, index } = place;
     match content {
         Content::Entry(payload) => {
             let (time, kind, holds) = entry(payload);
             let time = time.map(utc);
             let time = time.as_deref().unwrap_or("-");
-            columns([file, offset, batch, term, index, &time, &kind, &holds])
+            row(width, [file, offset, batch, term, index, &time, &kind, &holds])
         }
         Content::Truncate => {
             let shown = format_args!("entries from {index} on are cut");
-            columns([file, offset, batch, &"-", &"-", &"-", &"truncate", &shown])
+            row(width, [file, offset, batch, &"-", &"-", &"-", &"truncate", &shown])
         }
         Content::Mark => {
             let shown = format_args!("committed up to {index}");
-            columns([file, offset, batch, &"-", &"-", &"-", &"mark", &shown])
+            row(width, [file, offset, batch, &"-", &"-", &"-", &"mark", &shown])
         }
     }
 }
 
 /// A damaged place as a line for people, without its end.
-pub fn damage_line(file: &str, offset: u64, why: &str) -> String {
-    columns([&file, &offset, &"-", &"-", &"-", &"-", &"DAMAGED", &why])
+pub fn damage_line(width: Option<usize>, file: &str, offset: u64, why: &str) -> String {
+    bad_line(width, "DAMAGED", file, offset, why)
 }
 
 /// The log's end, where a batch is not whole, as a line for people, without its end.
-pub fn torn_line(file: &str, offset: u64, why: &str) -> String {
-    columns([&file, &offset, &"-", &"-", &"-", &"-", &"torn", &why])
+pub fn torn_line(width: Option<usize>, file: &str, offset: u64, why: &str) -> String {
+    bad_line(width, "torn", file, offset, why)
 }
 
-/// The cells at their places. The last one is as long as it is, and not made a text before: logs
-/// have millions of lines.
-fn columns(cells: [&dyn Display; 8]) -> String {
+/// The place is what matters here: without its columns the content names it.
+fn bad_line(width: Option<usize>, kind: &str, file: &str, offset: u64, why: &str) -> String {
+    let placed = format_args!("{file} at {offset}: {why}");
+    let shown: &dyn Display = if is_narrow(width) { &placed } else { &why };
+    row(width, [&file, &offset, &"-", &"-", &"-", &"-", &kind, shown])
+}
+
+fn is_narrow(width: Option<usize>) -> bool {
+    width.is_some_and(|width| width < WIDE)
+}
+
+/// The cells at their places. Without a width the last one is as long as it is, and not made a text
+/// before: logs have millions of lines.
+fn row(width: Option<usize>, cells: [&dyn Display; 8]) -> String {
     let [file, offset, batch, term, index, time, kind, content] = cells;
     let mut line = String::with_capacity(LINE_BYTES);
     // Writing to a String cannot fail.
-    let _ = write!(line, "{file:<12} {offset:>10} {batch:>8} {term:>5} {index:>9}  ");
-    let _ = write!(line, "{time:<24}  {kind:<11}  {content}");
+    if is_narrow(width) {
+        let _ = write!(line, "{term:>4} {index:>9} {time:<24} {kind:<11} ");
+    } else {
+        let _ = write!(line, "{file:<12} {offset:>10} {batch:>8} {term:>5} {index:>9}  ");
+        let _ = write!(line, "{time:<24}  {kind:<11}  ");
+    }
+    let indent = line.len();
+    let _ = write!(line, "{content}");
     line.truncate(line.trim_end().len());
-    line
+    match width {
+        Some(width) if width >= indent + LEAST && line.len() > width => {
+            let (head, text) = line.split_at(indent);
+            let below = format!("\n{:indent$}", "");
+            head.to_owned() + &line_rows(text, width - indent).join(&below)
+        }
+        _ => line,
+    }
 }
 
 /// An entry's time, its kind and what it holds.

@@ -21,8 +21,8 @@ use crate::wal::{Follower, RealDisk};
 pub struct Look {
     /// A JSON object a line.
     pub json: bool,
-    /// The names of the columns first.
-    pub header: bool,
+    /// Columns of the terminal; `None` for output to something else.
+    pub width: Option<usize>,
     /// In colours.
     pub colour: bool,
     /// Go on as the log grows.
@@ -39,9 +39,8 @@ pub fn run(log: &mut Log, look: Look, filter: Filter, out: &mut dyn Write) -> Re
         held: Vec::new(),
         follower: Follower::new(),
     };
-    if look.header {
-        let header = render::header();
-        show.line(&header, "1")?;
+    if look.width.is_some() && !look.json {
+        show.line(&render::header(look.width), "1")?;
     }
     log.scan(&mut |item| show.item(item).map(|()| Flow::On))?;
     if look.follow {
@@ -73,12 +72,18 @@ impl Show<'_> {
             Item::Segment { .. } => Ok(()),
             Item::Record { file, offset, record } => self.record(file, offset, &record),
             Item::Damage { file, offset, why } => {
-                let shown = if self.look.json { render::damage_json } else { render::damage_line };
-                self.line(&shown(&file, offset, &why), "1;31")
+                let shown = match self.look.json {
+                    true => render::damage_json(&file, offset, &why),
+                    false => render::damage_line(self.look.width, &file, offset, &why),
+                };
+                self.line(&shown, "1;31")
             }
             Item::End { file, offset, torn: Some(why) } if !self.look.follow => {
-                let shown = if self.look.json { render::torn_json } else { render::torn_line };
-                self.line(&shown(&file, offset, &why), "33")
+                let shown = match self.look.json {
+                    true => render::torn_json(&file, offset, &why),
+                    false => render::torn_line(self.look.width, &file, offset, &why),
+                };
+                self.line(&shown, "33")
             }
             Item::End { .. } => Ok(()),
         }
@@ -89,9 +94,12 @@ impl Show<'_> {
         if self.filter.shows(record.index, content) {
             let Record { batch, term, index, .. } = *record;
             let place = Place { file, offset: offset.into(), batch, term, index };
-            let shown = if self.look.json { render::json } else { render::line };
+            let shown = match self.look.json {
+                true => render::json(&place, content),
+                false => render::line(self.look.width, &place, content),
+            };
             let colour = if self.look.colour { render::colour(content) } else { "" };
-            self.line(&shown(&place, content), colour)?;
+            self.line(&shown, colour)?;
         }
         if record.kind == Kind::Mark && self.look.follow {
             self.out.write_all(&self.held)?;
@@ -103,9 +111,12 @@ impl Show<'_> {
 
     fn line(&mut self, text: &str, colour: &str) -> Result<(), Error> {
         let out: &mut dyn Write = if self.look.follow { &mut self.held } else { &mut self.out };
-        match self.look.colour && !colour.is_empty() {
-            true => writeln!(out, "\x1b[{colour}m{text}\x1b[0m")?,
-            false => writeln!(out, "{text}")?,
+        if !self.look.colour || colour.is_empty() {
+            return Ok(writeln!(out, "{text}")?);
+        }
+        // A pager ends a colour with the line.
+        for row in text.split('\n') {
+            writeln!(out, "\x1b[{colour}m{row}\x1b[0m")?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::super::{chatctl, run};
 use super::two_segments;
 use crate::support::TempDir;
 use crate::support::bounded::{Pipes, Run, exit_of};
+use crate::support::server::{Launch, ask};
 use crate::support::sys::{Pty, spawn_on_pty};
 use std::io::BufRead;
 use std::process::{Command, Stdio};
@@ -59,7 +60,7 @@ fn colours_are_for_terminals_unless_they_are_asked_for_or_refused() {
         let last = if flags.contains(&"--json") { "\"commit\": 5}" } else { last };
         let shown = on_terminal(&mut command, last);
         assert_eq!(shown.contains(RED), wanted, "{flags:?} {variable:?}: {shown:?}");
-        assert_eq!(shown.contains("FILE "), !flags.contains(&"--json"), "{shown:?}");
+        assert_eq!(shown.contains("TERM "), !flags.contains(&"--json"), "{shown:?}");
     }
     let (_, plain, _) = run(&["dump-log", &path]);
     assert!(!plain.contains('\u{1b}'), "{plain:?}");
@@ -70,6 +71,30 @@ fn colours_are_for_terminals_unless_they_are_asked_for_or_refused() {
         _ => part.split_once('m').expect("a colour ends with m").1,
     });
     assert_eq!(uncoloured.collect::<String>(), plain);
+}
+
+#[test]
+fn the_log_of_a_server_lines_up_on_a_terminal_of_80_columns() {
+    let home = TempDir::new("dump-80-columns");
+    let server = Launch::on(home.path()).start();
+    let (mut alice, mut bob) = (server.create("alice"), server.create("bob"));
+    alice.done(&ask("send").to("bob").id(1).body(&"a text of many words ".repeat(9)));
+    bob.done(&ask("passwd").body("another"));
+    alice.done(&ask("delete_msgs").id(1));
+    bob.done(&ask("delete"));
+    drop(server);
+    let mut command = dump_log(&["--no-pager", "--color=never"], home.path().to_str().unwrap());
+    let shown = on_terminal(command.arg("--to=99"), " delete      bob");
+    let heading = shown.lines().next().unwrap().trim_end();
+    let places = [" INDEX", " TIME", " KIND", " CONTENT"].map(|name| heading.find(name).unwrap());
+    let mut kinds = Vec::new();
+    for row in shown.lines().skip(1).map(str::trim_end) {
+        assert!(row.len() <= 80 && row.is_char_boundary(places[3]), "{row}\n{shown}");
+        assert!(places[1..].iter().all(|&at| row.as_bytes()[at] == b' '), "{row}\n{shown}");
+        kinds.extend(row[places[2]..places[3]].split_whitespace());
+    }
+    let made = ["no-op", "found", "create", "create", "send", "passwd", "delete_msgs", "delete"];
+    assert_eq!(kinds, made, "{shown}");
 }
 
 #[test]
@@ -86,8 +111,8 @@ fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
             value.map(|value| command.env(variable, value));
         }
         let shown = on_terminal(&mut command, "committed up to 5");
-        assert!(shown.starts_with(&format!("{paged}FILE ")), "{shown:?}");
-        assert!(shown.contains(&format!("\n{paged}00000002.wal")), "{shown:?}");
+        assert!(shown.starts_with(&format!("{paged}TERM ")), "{shown:?}");
+        assert!(shown.contains(&format!("\n{paged}   1         5 ")), "{shown:?}");
     }
     // Of what is not damaged: else it ends with 1.
     let mut command = dump_log(&["--stats"], &format!("{path}/wal/00000002.wal"));
@@ -112,7 +137,7 @@ fn a_pager_shows_the_records_and_leaving_it_early_is_no_error() {
     let mut command = dump_log(&[], dir.path().to_str().unwrap());
     command.env("PAGER", "head -n 2; echo enough");
     let shown = on_terminal(&mut command, "enough");
-    assert!(shown.contains("FILE ") && !shown.contains("annot"), "{path}: {shown:?}");
+    assert!(shown.contains("TERM ") && !shown.contains("annot"), "{path}: {shown:?}");
     let mut command = dump_log(&["--no-pager", "--to=1"], dir.path().to_str().unwrap());
     command.env("PAGER", "echo paged");
     assert!(!on_terminal(&mut command, "many lines of them").contains("paged"));

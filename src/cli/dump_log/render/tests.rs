@@ -46,20 +46,20 @@ fn place(index: u64) -> Place<'static> {
     Place { file: "1.wal", offset: 4096 * index, batch: 7, term: 1, index }
 }
 
-/// Each command's line and JSON object.
-fn shown() -> (String, String) {
+/// Each command's line on something this wide, and its JSON object.
+fn shown(width: Option<usize>) -> (String, String) {
     let (mut lines, mut objects) = (String::new(), String::new());
     for (index, command) in (1..).zip(commands()) {
         let mut payload = Vec::new();
         command.encode(&mut payload);
-        lines += &(line(&place(index), Content::Entry(&payload)) + "\n");
+        lines += &(line(width, &place(index), Content::Entry(&payload)) + "\n");
         objects += &(json(&place(index), Content::Entry(&payload)) + "\n");
     }
     for content in [Content::Entry(&[]), Content::Truncate, Content::Mark] {
-        lines += &(line(&place(9), content) + "\n");
+        lines += &(line(width, &place(9), content) + "\n");
         objects += &(json(&place(9), content) + "\n");
     }
-    lines += &(damage_line("1.wal", 8192, "its checksum is wrong") + "\n");
+    lines += &(damage_line(width, "1.wal", 8192, "its checksum is wrong") + "\n");
     objects += &(damage_json("1.wal", 8192, "its checksum is wrong") + "\n");
     (lines, objects)
 }
@@ -67,18 +67,27 @@ fn shown() -> (String, String) {
 #[test]
 fn every_kind_of_record_is_a_line_of_aligned_columns() {
     let expected = include_str!("golden.txt");
-    assert_eq!(format!("{}\n{}", header(), shown().0), expected);
+    assert_eq!(format!("{}\n{}", header(None), shown(None).0), expected);
+    // Nothing of it is longer than a terminal where the content has room.
+    assert_eq!(format!("{}\n{}", header(Some(240)), shown(Some(240)).0), expected);
+}
+
+#[test]
+fn a_terminal_of_80_columns_gets_fewer_of_them_and_long_content_below_itself() {
+    let (width, expected) = (Some(80), include_str!("golden_80.txt"));
+    assert_eq!(format!("{}\n{}", header(width), shown(width).0), expected);
+    assert!(expected.lines().all(|line| line.chars().count() <= 80));
 }
 
 #[test]
 fn every_kind_of_record_is_a_json_object() {
     let expected = include_str!("golden.json");
-    assert_eq!(shown().1, expected);
+    assert_eq!(shown(None).1, expected);
 }
 
 #[test]
 fn no_secret_is_in_any_form_of_any_record() {
-    let (lines, objects) = shown();
+    let (lines, objects) = shown(None);
     for secret in ["SCRAM", "c2Fsd", "c3RvcmVk", "c2VydmVy", "12345678abcd", "3132333435363738"] {
         assert!(!lines.contains(secret) && !objects.contains(secret), "{secret} is shown");
     }
@@ -89,8 +98,10 @@ fn what_is_no_command_is_told_by_its_size_and_not_shown() {
     let mut payload = Vec::new();
     Command::Create { time: TIME, name: "alice", verifier: VERIFIER }.encode(&mut payload);
     for broken in [&payload[..payload.len() - 1], &[9, 9, b'S', b'C', b'R', b'A', b'M']] {
-        let (line, json) =
-            (line(&place(1), Content::Entry(broken)), json(&place(1), Content::Entry(broken)));
+        let (line, json) = (
+            line(None, &place(1), Content::Entry(broken)),
+            json(&place(1), Content::Entry(broken)),
+        );
         assert!(line.contains("UNREADABLE") && json.contains("\"unreadable\""), "{line}");
         assert!(line.contains(&format!(" {} bytes: ", broken.len())), "{line}");
         assert!(!line.contains("SCRAM") && !json.contains("SCRAM"), "{line}");

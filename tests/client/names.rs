@@ -1,6 +1,9 @@
 //! The client, and servers that it is given by name.
 
+use std::net::TcpListener;
 use std::time::Instant;
+
+use chatctl::client::session::SILENCE_MS;
 
 use crate::support::bounded::Run;
 use crate::support::cluster::free_port;
@@ -33,5 +36,30 @@ fn a_name_with_an_address_that_never_answers_is_reached_at_the_other() {
         let output = client.args(["--create", "--list"]).run();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && error.contains("refused"), "{output:?}");
+    });
+}
+
+#[test]
+fn addresses_that_accept_connections_and_hang_are_given_up_for_the_one_that_answers() {
+    let home = TempDir::new("client-names-hang");
+    with_names(|dns| {
+        let port = free_port();
+        let at = |host: &str| format!("{host}:{port}");
+        let _served = Launch::on(&home.path().join("data")).listen(&[&at("127.0.0.3")]).start();
+        let hung = ["127.0.0.1", "127.0.0.2"];
+        let _hung = hung.map(|host| TcpListener::bind(at(host)).expect("the address is free"));
+        dns.is("hung.test", &[hung[0], hung[1], "127.0.0.3"]);
+        let other = Server::start("client-names-hang-state");
+        // Less than a silent server is waited for that has no other address.
+        let timeout_s = (SILENCE_MS / 1000 - 1) as u32;
+        let mut client = other.client_of(&at("hung.test"), "alice", "alice", timeout_s);
+        let output = client.args(["--create", "--list"]).run();
+        assert!(output.status.success(), "{output:?}");
+        // Without one that answers, it says so.
+        dns.is("dead.test", &hung);
+        let mut client = other.client_of(&at("dead.test"), "alice", "bob", 2);
+        let output = client.args(["--create", "--list"]).run();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains("does not answer"), "{output:?}");
     });
 }

@@ -28,6 +28,8 @@ pub struct Driver {
     place: Place,
     dialer: Dialer,
     transport: Option<Transport>,
+    /// When a server that has said nothing is given up for another address of its name.
+    silent_until: Option<u64>,
     /// The connection of a look for another server.
     look: Option<Transport>,
     buffer: Vec<u8>,
@@ -65,7 +67,8 @@ impl Driver {
         let dialer = Dialer::new(look_up).map_err(io_error("make a pipe for look-ups"))?;
         let (transport, look, buffer) = (None, None, vec![0; READ_BYTES]);
         let agent = Agent::new(config, outbox, now_ms);
-        Ok(Driver { agent, place, dialer, transport, look, buffer })
+        let silent_until = None;
+        Ok(Driver { agent, place, dialer, transport, silent_until, look, buffer })
     }
 
     /// What was typed in earlier chats, and what keeps it.
@@ -84,7 +87,8 @@ impl Driver {
         others: &mut [PollFd; N],
         deadlines: &[Option<u64>],
     ) -> Result<u64, Error> {
-        let deadlines = deadlines.iter().copied().chain([self.agent.deadline()]);
+        let own = [self.agent.deadline(), self.silent_until];
+        let deadlines = deadlines.iter().copied().chain(own);
         let timeout_ms =
             deadlines.flatten().min().map(|at| at.saturating_sub(clock::monotonic_ms()));
         let has_output = !self.agent.outgoing().is_empty();
@@ -121,6 +125,9 @@ impl Driver {
                 self.fail_look(now_ms);
             }
         }
+        if self.silent_until.is_some_and(|until| until <= now_ms) {
+            self.fail(now_ms, "one of its addresses does not answer");
+        }
         self.agent.handle_tick(now_ms, clock::unix_ms());
     }
 
@@ -156,7 +163,12 @@ impl Driver {
             return;
         };
         match transport.finish_connecting() {
-            Ok(true) => self.agent.handle_connected(now_ms),
+            Ok(true) => {
+                let name = self.agent.session.address();
+                let at = transport.peer();
+                self.silent_until = at.and_then(|at| self.dialer.on_connected(now_ms, name, at));
+                self.agent.handle_connected(now_ms);
+            }
             Ok(false) => {}
             Err(error) => self.fail(now_ms, &error.to_string()),
         }
@@ -173,6 +185,8 @@ impl Driver {
                 Ok(Some(0)) => return self.fail(now_ms, "the server closed the connection"),
                 Ok(Some(count)) => {
                     budget = budget.saturating_sub(count);
+                    self.silent_until = None;
+                    self.dialer.on_heard();
                     self.agent.handle_received(now_ms, &self.buffer[..count]);
                     // It has left this server, perhaps for another: the rest is for nobody.
                     if !self.agent.session.is_attached() {
@@ -198,7 +212,7 @@ impl Driver {
     }
 
     fn fail(&mut self, now_ms: u64, why: &str) {
-        self.transport = None;
+        (self.transport, self.silent_until) = (None, None);
         self.agent.handle_closed(now_ms, why);
     }
 
@@ -209,7 +223,7 @@ impl Driver {
         loop {
             while let Some(output) = self.agent.poll_output() {
                 match output {
-                    Output::Close => self.transport = None,
+                    Output::Close => (self.transport, self.silent_until) = (None, None),
                     Output::Connect(address) => self.connect(now_ms, &address),
                     Output::Look(address) => match self.dialer.connect(&address) {
                         Ok(transport) => self.look = Some(transport),

@@ -81,6 +81,14 @@ impl Transport {
         self.connecting
     }
 
+    /// The server's address, of a TCP connection that stands.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().ok(),
+            _ => None,
+        }
+    }
+
     /// Whether to wait until the descriptor can be read, and until it can be written, where there are
     /// bytes to be written or not.
     pub fn waits_for(&self, has_output: bool) -> (bool, bool) {

@@ -179,8 +179,7 @@ impl<D: Disk> Agent<D> {
         let count = self.outbox.adopt(slots)?;
         let new: Vec<Draft> = self.outbox.kept().drafts.iter().skip(before).cloned().collect();
         for draft in new {
-            // What is too much for one session stays in the file.
-            let _ = self.session.send_again(now_ms, draft);
+            self.session.send_again(now_ms, draft).expect("what is adopted has room");
         }
         Ok(count)
     }

@@ -60,6 +60,17 @@ impl<'a> MsgIds<'a> {
         }
     }
 
+    /// Bytes of the ids as JSON text, as both codecs have it.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            MsgIds::One(id) => json::text_bytes(id) + 2,
+            MsgIds::Many(ids) => {
+                let separators = ids.len().saturating_sub(1) * 2;
+                2 + separators + ids.iter().map(|id| json::text_bytes(id) + 2).sum::<usize>()
+            }
+        }
+    }
+
     /// Whether the ids, as JSON text, are within what the binary form's two bytes of length carry.
     fn fit(&self) -> bool {
         match self {
@@ -67,7 +78,7 @@ impl<'a> MsgIds<'a> {
             MsgIds::One(id) if id.len() <= 1_024 => true,
             MsgIds::Many(ids) if ids.is_empty() => true,
             MsgIds::Many(ids) if ids.len() == 1 && ids[0].len() <= 1_024 => true,
-            _ => json::ids_text_bytes(self) <= limits::MSG_IDS_TEXT_BYTES,
+            _ => self.text_bytes() <= limits::MSG_IDS_TEXT_BYTES,
         }
     }
 }
@@ -157,7 +168,7 @@ pub(super) fn check_ids(ids: &MsgIds) -> Result<(), DecodeError> {
     }
     if !ids.fit() {
         let most = limits::MSG_IDS_TEXT_BYTES;
-        return Err(DecodeError::field_too_long("msg_ids", json::ids_text_bytes(ids), most));
+        return Err(DecodeError::field_too_long("msg_ids", ids.text_bytes(), most));
     }
     Ok(())
 }

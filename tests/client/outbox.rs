@@ -8,6 +8,7 @@ use chatctl::client::session::Draft;
 use chatctl::client::store::Error;
 use chatctl::client::store::journal::Record;
 use chatctl::client::store::outbox::Outbox;
+use chatctl::limits;
 
 use crate::support::{Rng, env_number};
 use crate::wal::sim_disk::{Fault, SimDisk};
@@ -346,4 +347,31 @@ fn a_full_disk_refuses_messages_and_keeps_those_that_were_taken() {
         }
     }
     assert!(refused > SEEDS, "only {refused} were refused");
+}
+
+#[test]
+fn an_outbox_that_has_more_than_there_is_room_for_is_adopted_once_there_is() {
+    let disk = SimDisk::new(1);
+    let open = |slot| Outbox::open(disk.clone(), Path::new(""), slot).expect("it opens").0;
+    let mut promises = Promises::default();
+    let mut rng = Rng::new(1);
+    let mut drafts = |count, length: usize| {
+        let draft = |draft: Draft| Draft { body: "x".repeat(length), ..draft };
+        let all = std::iter::repeat_with(|| promises.drafts(&mut rng)).flatten();
+        all.take(count).map(draft).collect::<Vec<_>>()
+    };
+    for (count, length) in [(limits::OUTBOX_MESSAGES, 1), (256, limits::OUTBOX_BYTES / 256)] {
+        let (own, theirs) = (drafts(1, 1), drafts(count, length));
+        open(1).put(&theirs).expect("it is taken");
+        let mut first = open(0);
+        first.put(&own).expect("it is taken");
+        assert_eq!(first.adopt(&[1]).expect("it is read"), 0, "{count} and one");
+        assert_eq!((ids(&first).len(), ids(&open(1)).len()), (1, count));
+        first.note(&Record::Gone(own[0].id, 1));
+        assert_eq!(first.adopt(&[1]).expect("it is read"), count);
+        assert_eq!((ids(&first).len(), ids(&open(1)).len()), (count, 0));
+        let gone: Vec<u128> = ids(&first);
+        gone.into_iter().for_each(|id| first.note(&Record::Gone(id, 1)));
+        first.flush().expect("it is taken");
+    }
 }

@@ -160,18 +160,24 @@ impl Folder {
         if slot == 0 {
             let dead: Vec<usize> = (1..CLIENTS).filter(|slot| !self.taken.contains(slot)).collect();
             let homes = |written: &&mut Written| written.home.is_some_and(|at| dead.contains(&at));
-            let mut moving: Vec<u128> = Vec::new();
+            let mut moving: BTreeMap<u128, usize> = BTreeMap::new();
             for written in self.seen.written.iter_mut().filter(homes) {
-                written.home = None;
-                moving.push(written.id);
+                moving.extend(written.home.take().map(|home| (written.id, home)));
             }
             adopted = outbox.adopt(&dead)?;
             let has = |id: &u128| outbox.kept().drafts.iter().any(|draft| draft.id == *id);
-            for written in self.seen.written.iter_mut().filter(|w| moving.contains(&w.id)) {
-                written.home = Some(if has(&written.id) { 0 } else { CLIENTS });
+            let files = self.disk.snapshot();
+            for written in &mut self.seen.written {
+                let Some(&at) = moving.get(&written.id) else { continue };
+                // What has no room stays where it is.
+                let stays = files.contains_key(&file_name(at));
+                let gone = if stays { at } else { CLIENTS };
+                written.home = Some(if has(&written.id) { 0 } else { gone });
             }
-            for id in moving {
-                assert!(has(&id) || self.seen.is_told(id), "{id:032x} is lost by an adoption");
+            for (id, at) in moving {
+                let stays = files.contains_key(&file_name(at));
+                let is_known = has(&id) || stays || self.seen.is_told(id);
+                assert!(is_known, "{id:032x} is lost by an adoption");
             }
             self.check(&outbox, &[]);
         }

@@ -221,7 +221,7 @@ impl<D: Disk> Outbox<D> {
     }
 
     /// Takes over the outboxes of clients that have died, in these places; how many messages that
-    /// were.
+    /// were. One that has more than this one has room for stays where it is, for the next time.
     ///
     /// # Errors
     /// The disk does not take them. Nothing is lost then.
@@ -231,9 +231,14 @@ impl<D: Disk> Outbox<D> {
         for name in slots.iter().map(|slot| file_name(*slot)) {
             if self.has(&name)? {
                 let bytes = self.read(&name)?;
-                let theirs = journal::replay(&bytes).kept.drafts;
-                drafts.extend(theirs.into_iter().filter(|draft| known.insert(draft.id)));
-                names.push(name);
+                let mut theirs = journal::replay(&bytes).kept.drafts;
+                theirs.retain(|draft| !known.contains(&draft.id));
+                if theirs.is_empty() || fits(self.kept.drafts.iter().chain(&drafts).chain(&theirs))
+                {
+                    known.extend(theirs.iter().map(|draft| draft.id));
+                    drafts.extend(theirs);
+                    names.push(name);
+                }
             }
         }
         let is_late = planted(Mutant::AdoptedPutLate);
@@ -385,4 +390,14 @@ impl<D: Disk> Outbox<D> {
         let path = if name.is_empty() { self.folder.clone() } else { self.folder.join(name) };
         move |error| Error::Io { doing, path, error }
     }
+}
+
+/// Whether these are no more than one client may have waiting.
+fn fits<'a>(drafts: impl Iterator<Item = &'a Draft>) -> bool {
+    let (mut count, mut bytes) = (0, 0);
+    for draft in drafts {
+        count += 1;
+        bytes += draft.body.len();
+    }
+    count <= limits::OUTBOX_MESSAGES && bytes <= limits::OUTBOX_BYTES
 }

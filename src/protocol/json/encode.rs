@@ -1,7 +1,7 @@
 //! Writing a message as JSON.
 
+use super::text::put_text;
 use crate::protocol::message::{Message, MsgIds};
-use crate::protocol::scan;
 
 /// Bytes of a message's JSON that are not its texts: keys, punctuation, the longest numbers.
 const FIXED_BYTES: usize = 144;
@@ -64,70 +64,6 @@ pub(in crate::protocol) fn put_ids(ids: &MsgIds, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that [`put_ids`] appends.
-pub(in crate::protocol) fn ids_text_bytes(ids: &MsgIds) -> usize {
-    match ids {
-        MsgIds::One(id) => text_bytes(id) + 2,
-        MsgIds::Many(ids) => {
-            let separators = ids.len().saturating_sub(1) * 2;
-            2 + separators + ids.iter().map(|id| text_bytes(id) + 2).sum::<usize>()
-        }
-    }
-}
-
-/// Bytes that [`put_text`] appends.
-fn text_bytes(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut total = bytes.len();
-    let mut at = scan::find_special(bytes, 0);
-    while at < bytes.len() {
-        total += escape_of(bytes[at]).len() - 1;
-        at = scan::find_special(bytes, at + 1);
-    }
-    total
-}
-
-/// Appends a string's content, escaped where JSON needs it.
-#[inline]
-fn put_text(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    if scan::is_plain(bytes) {
-        out.extend_from_slice(bytes);
-    } else {
-        put_escaped(bytes, scan::find_special(bytes, 0), out);
-    }
-}
-
-fn put_escaped(bytes: &[u8], mut special: usize, out: &mut Vec<u8>) {
-    let mut start = 0;
-    loop {
-        out.extend_from_slice(&bytes[start..special]);
-        if special == bytes.len() {
-            return;
-        }
-        out.extend_from_slice(escape_of(bytes[special]).as_bytes());
-        start = special + 1;
-        special = scan::find_special(bytes, start);
-    }
-}
-
-/// The escapes of `"`, `\` and the controls.
-pub(super) fn escape_of(special: u8) -> &'static str {
-    match special {
-        b'"' => "\\\"",
-        b'\\' => "\\\\",
-        control => CONTROLS[usize::from(control)],
-    }
-}
-
-#[rustfmt::skip]
-const CONTROLS: [&str; 32] = [
-    "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007",
-    "\\b",     "\\t",     "\\n",     "\\u000b", "\\f",     "\\r",     "\\u000e", "\\u000f",
-    "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014", "\\u0015", "\\u0016", "\\u0017",
-    "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e", "\\u001f",
-];
-
 fn put_number(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut first = digits.len();
@@ -156,7 +92,7 @@ mod tests {
         for ids in samples {
             let mut out = Vec::new();
             put_ids(&ids, &mut out);
-            assert_eq!(ids_text_bytes(&ids), out.len(), "{ids:?}");
+            assert_eq!(ids.text_bytes(), out.len(), "{ids:?}");
         }
     }
 }

@@ -22,10 +22,12 @@ mod decode;
 mod encode;
 mod object;
 mod reader;
+mod text;
 
 pub use decode::decode;
 pub use encode::encode;
 pub use object::Object;
 
 pub(super) use decode::{ids_from_text, is_plain, plain_ids};
-pub(super) use encode::{ids_text_bytes, put_ids};
+pub(super) use encode::put_ids;
+pub(super) use text::text_bytes;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::encode::escape_of;
+use super::text::escape_of;
 
 /// About the length of an object, bytes: a hint for the allocation.
 const OBJECT_BYTES: usize = 384;

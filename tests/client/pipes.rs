@@ -129,7 +129,8 @@ fn a_script_that_reads_json_reads_one_object_of_a_failure_too() {
     assert!(line.contains("\"command\": \"--list\", \"code\": \"wrong-credentials\""), "{line}");
     let mut lines = server.client_of(&server.address(), "bob", "elsewhere", 30);
     lines.env("CHATCTL_PASSWORD", "wrong").args(["--json", "--send", "alice"]);
-    let line = failed(lines.try_run_with(b"hi\n").expect("it runs"));
+    let (_, out, _) = told(&lines.try_run_with(b"hi\n").expect("it runs"));
+    let line = out.lines().last().expect("a line");
     assert!(line.contains("\"command\": \"--send\", \"code\": \"wrong-credentials\""), "{line}");
     server.kill();
     let mut late = server.client_of(&server.address(), "alice", "alice", 1);
@@ -138,6 +139,42 @@ fn a_script_that_reads_json_reads_one_object_of_a_failure_too() {
     let mut late = server.client_of(&server.address(), "alice", "alice", 1);
     let line = failed(late.args(["--json", "--inbox"]).run());
     assert!(line.contains("\"command\": \"--inbox\", \"code\": \"\""), "{line}");
+}
+
+#[test]
+fn what_is_refused_for_a_mistyped_name_is_not_sent_once_the_name_exists() {
+    let mut server = with_two("mistyped");
+    let (code, _, said) = given(&server, &["--send", "bpb", "hi"], b"");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("not sent to bpb, and not kept: no account"), "{said}");
+    server.create("bpb");
+    // The sender's own name: at a server that is there, and at one that comes only later.
+    let alcie = |server: &Server, arguments: &[&str], timeout_s| {
+        let mut client = server.client_of(&server.address(), "alcie", "alcie", timeout_s);
+        client.args(arguments);
+        client
+    };
+    let (code, _, said) = told(&alcie(&server, &["--send", "bob", "hi"], 30).run());
+    assert_eq!(code, Some(1));
+    assert!(said.contains("not sent to bob, and not kept: no account"), "{said}");
+    server.kill();
+    let (_, _, said) = told(&alcie(&server, &["--send", "bob", "hi"], 1).run());
+    assert!(said.contains("the message stays"), "{said}");
+    server.start_again();
+    let (code, _, said) = told(&alcie(&server, &["--list"], 30).run());
+    assert_eq!(code, Some(1));
+    assert!(said.contains("of an earlier run was refused and is not kept: no account"), "{said}");
+    for arguments in [&["--send", "bob"][..], &[]] {
+        let client = &mut alcie(&server, arguments, 30);
+        let (code, _, said) = told(&client.try_run_with(b"/msg bob hi\n").expect("it runs"));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("the login was refused") && !said.contains("kept in"), "{said}");
+    }
+    server.create("alcie");
+    for user in ["alice", "alcie"] {
+        let output = server.client(user).arg("--inbox").run();
+        assert_eq!(told(&output), (Some(0), String::new(), String::new()));
+    }
 }
 
 #[test]

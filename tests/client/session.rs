@@ -191,6 +191,30 @@ fn a_wrong_password_is_told_once_and_not_tried_again() {
 }
 
 #[test]
+fn a_refused_password_drops_messages_unless_the_account_was_logged_in_before() {
+    for is_known in [false, true] {
+        let mut world = calm_world(1);
+        if is_known {
+            world.drain();
+            world.calm();
+            world.drop_connection();
+            world.cluster.tokens.clear();
+        }
+        world.cluster.password = "another".to_string();
+        world.send("bob", "hi", 1);
+        for _ in 0..20 {
+            world.carry_up(usize::MAX);
+            world.carry_down(usize::MAX);
+            world.pass_time(60_000);
+        }
+        assert!(world.events.iter().any(|event| matches!(event, Event::LoginRefused(_))));
+        let failed = |event: &Event| matches!(event, Event::Failed { draft, .. } if draft.id == 1);
+        assert_eq!(world.events.iter().any(failed), !is_known);
+        assert_eq!(world.agent.outbox().kept().drafts.len(), usize::from(is_known));
+    }
+}
+
+#[test]
 fn a_create_whose_answer_was_lost_is_asked_again_and_succeeds() {
     let mut world = calm_world(1);
     world.cluster.exists = false;

@@ -144,6 +144,13 @@ impl Session {
             _ => {
                 self.login.password = None;
                 self.refuse_requests(&refusal);
+                // No client here has ever logged in to the account: its name may be mistyped, and
+                // whoever logs in to it later must not send what this user wrote.
+                if self.seen.cluster == 0 {
+                    for draft in self.outbox.take_all() {
+                        self.event(Event::Failed { draft, refusal: refusal.clone() });
+                    }
+                }
                 self.event(Event::LoginRefused(refusal));
             }
         }

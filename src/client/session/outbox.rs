@@ -118,6 +118,14 @@ impl Outbox {
         Some(item)
     }
 
+    /// Takes out all messages: they are never sent.
+    pub fn take_all(&mut self) -> Vec<Draft> {
+        let old = std::mem::take(&mut self.old);
+        let all: Vec<Draft> = self.items.drain(..).chain(old).map(|item| item.draft).collect();
+        self.bytes -= all.iter().map(|draft| draft.body.len()).sum::<usize>();
+        all
+    }
+
     /// The servers are of this cluster: sets apart what was written for another.
     pub fn sort(&mut self, cluster: u128) {
         let mut all: Vec<Item> = self.items.drain(..).collect();

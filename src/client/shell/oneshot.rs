@@ -114,7 +114,9 @@ impl OneShot {
             }
             Event::Failed { draft, refusal } => {
                 let id = id::format(draft.id);
-                let text = format!("message {id} of an earlier run was refused: {refusal}");
+                let text = format!(
+                    "message {id} of an earlier run was refused and is not kept: {refusal}"
+                );
                 show::complain(&text);
             }
             _ => {}
@@ -131,8 +133,9 @@ impl OneShot {
         sending.id = Some(ours);
         let ended = self.until(|shot, event| match event {
             Event::Failed { draft, refusal } if draft.id == ours => {
-                let what = format!("not sent to {}", draft.to);
-                Some(Err(Error::Refused { refusal, what, hint: "" }))
+                let (what, hint) =
+                    (format!("not sent to {}, and not kept", draft.to), hint(&refusal));
+                Some(Err(Error::Refused { refusal, what, hint }))
             }
             Event::OtherCluster(_) if shot.driver.agent.session.new_elsewhere() > 0 => {
                 Some(Err(shot.other_cluster()))
@@ -241,14 +244,17 @@ impl OneShot {
         let number = asked.map_err(|_| {
             Error::Failed("too many requests are waiting for the server".to_string())
         })?;
-        self.until(|_, event| match event {
+        self.until(|shot, event| match event {
             Event::Answer { number: answered, result } if answered == number => {
                 Some(result.map_err(|refusal| {
                     let what = "the server refused".to_string();
                     Error::Refused { refusal, what, hint: "" }
                 }))
             }
-            _ => None,
+            event => {
+                shot.on_earlier(&event);
+                None
+            }
         })
     }
 
@@ -294,7 +300,13 @@ impl OneShot {
                     let (what, hint) = ("the login was refused".to_string(), hint(&refusal));
                     Err(Error::Refused { refusal, what, hint })
                 });
-                taken = taken.or(refused).or_else(|| take(self, event));
+                taken = match taken.or(refused) {
+                    None => take(self, event),
+                    taken => {
+                        self.on_earlier(&event);
+                        taken
+                    }
+                };
             }
             write_out(&self.printer.take())?;
             self.note_shown()?;

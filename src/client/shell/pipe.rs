@@ -123,7 +123,9 @@ impl Pipe {
             // What has happened is known to the commands that come after it.
             self.show(now_ms)?;
             let taken_before = self.lines_taken;
-            self.take_commands(now_ms);
+            if self.line.refused().is_none() {
+                self.take_commands(now_ms);
+            }
             self.show(now_ms)?;
             if self.lines_taken > taken_before {
                 self.deadline_ms = None;

@@ -177,9 +177,14 @@ impl Conversation {
         self.entries.back().is_some_and(|entry| entry.fate == Fate::Waiting)
     }
 
-    /// Nobody is known to have the name, and nothing was written to it.
+    /// Nobody is known to have the name, and nothing was written to it that may still be sent.
     pub fn is_provisional(&self) -> bool {
-        self.exists != Some(true) && self.entries.is_empty()
+        let is_failed = |entry: &Entry| matches!(entry.fate, Fate::Failed(_));
+        match self.exists {
+            Some(true) => false,
+            Some(false) if self.newest == 0 => self.entries.iter().all(is_failed),
+            _ => self.entries.is_empty(),
+        }
     }
 
     /// Bytes of the texts that are loaded.

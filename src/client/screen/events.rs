@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use super::super::session::{Draft, Event, Incoming, Refusal, State};
-use super::super::show::{OLD_COMMANDS, OUT_OF_DATE, messages, old_messages};
+use super::super::show::{self, OLD_COMMANDS, OUT_OF_DATE, messages, old_messages};
 use super::Screen;
 use super::conversation::{Loaded, View};
+use super::pane::clipped;
+use super::select::QUOTED_COLUMNS;
 use super::types::{Action, Notice};
 use crate::protocol::id;
 
@@ -119,7 +121,12 @@ impl Screen {
             _ => "",
         };
         talk.fail(draft.id, &format!("{unsure}{refusal}"));
-        self.tell_wrong(&format!("not sent to {}: {refusal}", draft.to));
+        self.drop_provisional(&draft.to);
+        let text = match self.book.get(&draft.to) {
+            Some(_) => String::new(),
+            None => format!(": {}", clipped(&show::line(&draft.body), QUOTED_COLUMNS)),
+        };
+        self.tell_wrong(&format!("not sent to {}: {refusal}{text}", draft.to));
     }
 
     fn on_taken_back(&mut self, ids: &[String]) {

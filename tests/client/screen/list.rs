@@ -144,18 +144,28 @@ fn a_mistyped_name_leaves_nothing_behind() {
     seat.refuse_all("timeout", "no answer");
     assert_eq!(names(&seat.screen), ["bob", "carol", "dave"]);
     seat.served.is_silent = false;
-    // A message to it stays until it is deleted or closed.
+    // A message to it is told, and goes with it; while it is open, both stay.
     let (to, body) = ("typo".to_string(), "hi".to_string());
     seat.is_connected = false;
-    seat.keys("/msg typo hi\r");
-    let (id, ..) = seat.outbox.pop_front().expect("it waits");
-    let draft = Draft { id, to, body, known: 0, cluster: 0, written_ms: NOON };
-    let refusal = Refusal::new("no-such-user", "no account has this name");
-    seat.event(Event::Failed { draft, refusal });
-    assert_eq!(names(&seat.screen), ["bob", "carol", "dave", "typo"]);
-    seat.keys("/close typo\r/to ty\t");
+    for keys in ["/msg typo hi\r", "/to typo\rhi\r"] {
+        seat.keys(keys);
+        let (id, ..) = seat.outbox.pop_front().expect("it waits");
+        let (to, body) = (to.clone(), body.clone());
+        let draft = Draft { id, to, body, known: 0, cluster: 0, written_ms: NOON };
+        let refusal = Refusal::new("no-such-user", "no account has this name");
+        assert_eq!(names(&seat.screen), ["bob", "carol", "dave", "typo"]);
+        seat.event(Event::Failed { draft, refusal });
+        let is_open = seat.screen.current() == Some("typo");
+        assert_eq!(seat.screen.book().get("typo").is_some(), is_open);
+        assert_eq!(
+            seat.shows("not sent to typo: no account has this name (no-such-user): hi"),
+            !is_open
+        );
+    }
+    seat.keys("/to bob\r/to ty\t");
     assert_eq!(names(&seat.screen), ["bob", "carol", "dave"]);
     assert_eq!(seat.screen.typed(), "/to ty");
+    assert!(seat.screen.to_keep().drafts.iter().all(|draft| draft.to != "typo"));
 }
 
 #[test]

@@ -48,6 +48,12 @@ pub fn elsewhere(count: usize, outbox: &std::path::Path) -> String {
     )
 }
 
+/// What was typed or pasted was longer than a line may be.
+pub fn left_out(bytes: usize) -> String {
+    let what = if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };
+    format!("left out {what}: the text has reached its maximum length")
+}
+
 /// Writes a line to standard error, harmless to a terminal.
 pub fn complain(text: &str) {
     eprintln!("chatctl: {}", line(text));

@@ -249,8 +249,21 @@ fn a_long_line_scrolls_sideways_and_wide_characters_keep_their_columns() {
 fn a_line_has_a_bound_and_what_does_not_fit_is_told_once_a_read() {
     let mut editor = Editor::new();
     editor.feed(0, &vec![b'x'; limits::LINE_BYTES]);
-    assert_eq!(editor.feed(0, b"yyy"), [Action::Full]);
+    assert_eq!(editor.feed(0, b"yyy"), [Action::Full { lost: 3 }]);
     assert_eq!(editor.text().len(), limits::LINE_BYTES);
+}
+
+#[test]
+fn of_a_paste_that_does_not_fit_the_rest_is_left_out_as_a_whole_and_counted_until_another_key() {
+    let mut editor = Editor::new();
+    editor.feed(0, &vec![b'x'; limits::LINE_BYTES - 2]);
+    let paste = "\x1b[200~\u{4e2d}abc\x1b[201~".as_bytes();
+    assert_eq!(editor.feed(0, paste), [Action::Full { lost: 6 }]);
+    assert_eq!(editor.feed(0, paste), [Action::Full { lost: 12 }]);
+    assert_eq!(editor.text().len(), limits::LINE_BYTES - 2, "the letters behind it would fit");
+    editor.feed(0, b"\x7f\x7f\x17");
+    assert_eq!((editor.feed(0, b"\x19a"), editor.text().len()), (vec![], limits::LINE_BYTES - 3));
+    assert_eq!(editor.feed(0, b"\x19"), [Action::Full { lost: limits::LINE_BYTES - 7 }]);
 }
 
 /// SplitMix64, as the tests' own.

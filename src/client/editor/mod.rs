@@ -38,8 +38,11 @@ pub enum Action {
     Suspend,
     /// Ctrl-L.
     ClearScreen,
-    /// The line is as long as it may be; what came has not been taken.
-    Full,
+    /// The line is as long as it may be.
+    Full {
+        /// Bytes that were typed or pasted since and not taken.
+        lost: usize,
+    },
 }
 
 /// The line and its history.
@@ -60,6 +63,8 @@ pub struct Editor {
     unsent: String,
     prompt: String,
     secret: bool,
+    /// Bytes that did not fit, since the last other key.
+    lost: usize,
 }
 
 impl Editor {
@@ -97,7 +102,14 @@ impl Editor {
         let mut actions = Vec::new();
         keys.feed(now_ms, bytes, |key| actions.extend(self.on_key(key)));
         self.keys = keys;
-        actions.dedup_by(|a, b| *a == Action::Full && *b == Action::Full);
+        let is_full = |action: &Action| matches!(action, Action::Full { .. });
+        actions.dedup_by(|later, before| {
+            let both = is_full(later) && is_full(before);
+            if both {
+                std::mem::swap(later, before);
+            }
+            both
+        });
         actions
     }
 
@@ -143,6 +155,9 @@ impl Editor {
 
     /// Does what a key says.
     pub fn on_key(&mut self, key: Key) -> Option<Action> {
+        if !matches!(key, Key::Char(_) | Key::Pasted(_)) {
+            self.lost = 0;
+        }
         match key {
             Key::Char(char) | Key::Pasted(char) => return self.insert(char),
             Key::AltEnter => return self.insert('\n'),
@@ -177,10 +192,12 @@ impl Editor {
             Key::Ctrl('w') => self.kill(self.word_left(|c| !c.is_whitespace()), self.cursor),
             Key::Alt('d') => self.kill(self.cursor, self.word_right()),
             Key::Ctrl('y') => {
+                let mut full = None;
                 for char in std::mem::take(&mut self.killed).chars() {
-                    self.insert(char);
+                    full = self.insert(char);
                     self.killed.push(char);
                 }
+                return full;
             }
             Key::Up | Key::FarUp | Key::Ctrl('p') => self.recall(self.recalled + 1),
             Key::Down | Key::FarDown | Key::Ctrl('n') => {
@@ -194,8 +211,10 @@ impl Editor {
     }
 
     fn insert(&mut self, char: char) -> Option<Action> {
-        if self.text.len() + char.len_utf8() > limits::LINE_BYTES {
-            return Some(Action::Full);
+        // Once something did not fit, nothing smaller behind it gets in its place.
+        if self.lost > 0 || self.text.len() + char.len_utf8() > limits::LINE_BYTES {
+            self.lost += char.len_utf8();
+            return Some(Action::Full { lost: self.lost });
         }
         self.text.insert(self.cursor, char);
         self.cursor += char.len_utf8();

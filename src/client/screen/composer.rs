@@ -78,7 +78,7 @@ impl Composer {
             key => match self.editor.on_key(key) {
                 Some(Edit::Submit(line)) => Want::Line(line),
                 Some(Edit::EndOfInput) => Want::Leave,
-                Some(Edit::Full) => Want::TellWrong("the text has reached its maximum length"),
+                Some(Edit::Full { lost }) => Want::TellWrong(show::left_out(lost)),
                 _ => Want::Nothing,
             },
         }

@@ -65,7 +65,7 @@ impl Screen {
         match want {
             Want::Nothing => {}
             Want::Tell(text) => self.tell(&text),
-            Want::TellWrong(text) => self.tell_wrong(text),
+            Want::TellWrong(text) => self.tell_wrong(&text),
             Want::Leave => self.leave(),
             Want::AskToLeave => self.ask_to_leave(),
             Want::Quit => self.end = Some(End::Left),

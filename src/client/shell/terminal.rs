@@ -8,6 +8,7 @@ use crate::client::editor::{Action as Key, Editor};
 use crate::client::line::Line;
 use crate::client::options::{Error, io_error};
 use crate::client::screen::keep::KEEP_MS;
+use crate::client::show;
 use crate::client::store::typed::{Keeper, Typed, Unsent};
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
@@ -207,7 +208,7 @@ impl Terminal {
                     write_out(&out)?;
                     self.drawn.clear();
                 }
-                Key::Full => self.line.printer.notice("the line has reached its maximum length"),
+                Key::Full { lost } => self.line.printer.notice(&show::left_out(lost)),
             }
         }
         Ok(())

@@ -440,6 +440,16 @@ fn a_paste_that_has_lost_its_end_is_typed_text_after_a_second_and_never_sent_by_
 }
 
 #[test]
+fn a_paste_that_is_too_long_says_how_much_of_it_was_left_out() {
+    let mut seat = Seat::new(80, 24);
+    seat.keys(&format!("/to bob\r\x1b[200~{}\x1b[201~", "x".repeat(limits::LINE_BYTES + 1_000)));
+    assert!(seat.shows("left out 1000 bytes: the text has reached its maximum"), "{}", seat.text());
+    seat.keys("\r");
+    assert!(seat.shows("the text has 65599 bytes, the maximum is 65535"), "{}", seat.text());
+    assert_eq!(seat.screen.typed().len(), limits::LINE_BYTES);
+}
+
+#[test]
 fn answers_of_the_terminal_are_not_typed() {
     let mut seat = Seat::new(80, 24);
     seat.keys("/to bob\r");

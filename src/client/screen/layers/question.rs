@@ -61,7 +61,7 @@ impl Question {
 
     fn on_line(&mut self, line: String) -> Took {
         if self.asking.is_secret() && !(1..=limits::PASSWORD_BYTES).contains(&line.len()) {
-            return Took::Yes(Want::TellWrong("a password must have 1 to 1,024 bytes"));
+            return Took::Yes(Want::TellWrong("a password must have 1 to 1,024 bytes".into()));
         }
         let next = match std::mem::replace(&mut self.asking, Asking::Nothing) {
             Asking::Nothing => return Took::Last(Want::Nothing),
@@ -73,12 +73,14 @@ impl Question {
                 return Took::Last(Want::Ask(request, Asked::ChangePassword));
             }
             Asking::Again { .. } => {
-                return Took::Last(Want::TellWrong("the passwords differ; nothing was changed"));
+                return Took::Last(Want::TellWrong(
+                    "the passwords differ; nothing was changed".into(),
+                ));
             }
             Asking::ConfirmDelete if line.trim() == self.me => Asking::DeletePassword,
             Asking::ConfirmDelete => {
                 let why = "that is not the account's name; nothing was deleted";
-                return Took::Last(Want::TellWrong(why));
+                return Took::Last(Want::TellWrong(why.into()));
             }
             Asking::DeletePassword => {
                 let request = Request::DeleteAccount { password: line };

@@ -24,7 +24,7 @@ pub enum Took {
 pub enum Want {
     Nothing,
     Tell(String),
-    TellWrong(&'static str),
+    TellWrong(String),
     /// Leave, unless that loses a draft and the user was not warned.
     Leave,
     /// Ctrl-C with nothing left to close or clear.

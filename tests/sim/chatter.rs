@@ -341,12 +341,9 @@ impl Chatter {
     }
 
     fn show_all(&mut self, now_ms: u64, events: Vec<Event>, checker: &mut Checker) {
-        let mut refused = Vec::new();
+        let refused = refused_in(&events);
         let mut has_old = false;
         for event in events {
-            if let Event::Failed { draft, .. } = &event {
-                refused.push(draft.id);
-            }
             has_old |= matches!(event, Event::Old { .. });
             self.on_event(event, checker);
         }
@@ -366,9 +363,8 @@ impl Chatter {
                 if self.slot == 0 {
                     folder.noted_cursor = cursor;
                 }
-                let mut durable = refused.iter().filter(|id| !folder.is_durably_gone(**id));
-                let first = durable.next();
-                assert_eq!(first, None, "{}: told as refused before it is durable", self.name);
+                let back = folder.comes_back(&refused);
+                assert_eq!(back, None, "{}: told as refused before it is durable", self.name);
             }
             Err(why) => {
                 self.tells_in_vain(refused);
@@ -382,11 +378,7 @@ impl Chatter {
 
     /// Events that nobody has seen: what was refused is gone, or comes back.
     fn dies_with(&mut self, events: &[Event]) {
-        let refused = events.iter().filter_map(|event| match event {
-            Event::Failed { draft, .. } => Some(draft.id),
-            _ => None,
-        });
-        self.folder.borrow_mut().seen.unsure.extend(refused);
+        self.folder.borrow_mut().seen.unsure.extend(refused_in(events));
     }
 
     /// The disk did not take these refusals: the messages may come back.
@@ -548,6 +540,15 @@ impl Chatter {
     }
 }
 
+/// The messages that these events say are refused.
+fn refused_in(events: &[Event]) -> Vec<u128> {
+    let refused = events.iter().filter_map(|event| match event {
+        Event::Failed { draft, .. } => Some(draft.id),
+        _ => None,
+    });
+    refused.collect()
+}
+
 impl Client for Chatter {
     fn connected(&mut self, now_ms: u64) {
         if self.lives(now_ms)
@@ -654,11 +655,8 @@ impl Client for Chatter {
             if !bytes.is_empty() {
                 agent.wrote(now_ms, bytes.len());
                 wishes.push(Wish::Send(bytes));
-                for event in &events {
-                    let Event::Failed { draft, .. } = event else { continue };
-                    let durable = self.folder.borrow().is_durably_gone(draft.id);
-                    assert!(durable, "{}: goes on before a refusal is durable", self.name);
-                }
+                let back = self.folder.borrow().comes_back(&refused_in(&events));
+                assert_eq!(back, None, "{}: goes on before a refusal is durable", self.name);
             }
             // A crash between showing and noting makes it show again.
             self.show(now_ms, events, checker);

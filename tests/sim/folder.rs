@@ -206,15 +206,12 @@ impl Folder {
         self.seen.written.iter().any(|written| written.id == id && written.home.is_none())
     }
 
-    /// Whether no later client finds the message, even if the power goes now.
-    pub fn is_durably_gone(&self, id: u128) -> bool {
-        if self.is_doubled(id) {
-            return true;
-        }
-        let disk = self.disk.fork();
-        disk.restart(|_| false);
-        let files = disk.snapshot();
-        (0..CLIENTS).all(|slot| files.get(&file_name(slot)).is_none_or(|file| !has(file, id)))
+    /// Which of these messages a later client finds, if the power goes now; none where a crash left
+    /// one in two outboxes.
+    pub fn comes_back(&self, ids: &[u128]) -> Option<u128> {
+        let ids: BTreeSet<u128> = ids.iter().copied().filter(|id| !self.is_doubled(*id)).collect();
+        let found = |slot| self.disk.durable(&file_name(slot), |file| kept_in(file, ids.clone()));
+        (0..CLIENTS).filter_map(found).flatten().next()
     }
 
     /// One of the next operations of the disk goes wrong.
@@ -247,12 +244,24 @@ impl Folder {
     }
 }
 
-/// Whether an outbox's file has a message that is not noted as gone. Looks only at the kind and the id
-/// of each line, since it is asked after every refusal.
-fn has(file: &[u8], id: u128) -> bool {
-    let (put, gone) = (format!("put {id:032x} "), format!("gone {id:032x} "));
-    let lines = file.split(|byte| *byte == b'\n').filter_map(|line| line.get("CRC.CRC.  ".len()..));
-    let is_of =
-        |text: &&[u8]| text.starts_with(put.as_bytes()) || text.starts_with(gone.as_bytes());
-    lines.rev().find(is_of).is_some_and(|text| text.starts_with(put.as_bytes()))
+/// One of these messages that an outbox's file has and does not note as gone. Looks only at the kind
+/// and the id of each line, from the end, since it is asked after every refusal.
+fn kept_in(file: &[u8], mut ids: BTreeSet<u128>) -> Option<u128> {
+    let lines = file.rsplit(|byte| *byte == b'\n');
+    for line in lines.filter_map(|line| line.get("CRC.CRC.  ".len()..)) {
+        if ids.is_empty() {
+            break;
+        }
+        let (is_put, rest) = match (line.strip_prefix(b"put "), line.strip_prefix(b"gone ")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => continue,
+        };
+        let digits = rest.get(..32).and_then(|digits| std::str::from_utf8(digits).ok());
+        let id = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
+        if let Some(id) = id.filter(|id| ids.remove(id) && is_put) {
+            return Some(id);
+        }
+    }
+    None
 }

@@ -205,6 +205,12 @@ impl SimDisk {
         inner.crashed = false;
     }
 
+    /// What is left of a file where the power goes now and nothing that is not synced arrives.
+    pub fn durable<T>(&self, name: &str, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let inner = self.inner.borrow();
+        inner.durable_names.get(name).map(|id| look(&inner.files[id].platter))
+    }
+
     /// A file's bytes as a reader sees them.
     pub fn content(&self, name: &str) -> Vec<u8> {
         let inner = self.inner.borrow();

@@ -48,6 +48,9 @@ pub fn elsewhere(count: usize, outbox: &std::path::Path) -> String {
     )
 }
 
+/// Said where Ctrl-D neither deletes nor quits.
+pub const HOW_TO_LEAVE: &str = "Ctrl-D quits on an empty line only; Ctrl-C clears the line";
+
 /// What was typed or pasted was longer than a line may be.
 pub fn left_out(bytes: usize) -> String {
     let what = if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };

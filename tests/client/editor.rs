@@ -137,7 +137,9 @@ fn enter_interrupt_end_and_suspend_are_told() {
     editor.feed(0, b"\x15");
     assert_eq!(editor.feed(0, b"\x03"), [Action::Interrupt { cleared: false }]);
     assert_eq!(editor.feed(0, b"\x04"), [Action::EndOfInput]);
-    assert_eq!(editor.feed(0, b"x\x04"), [], "with something on the line it deletes");
+    assert_eq!(editor.feed(0, b"x\x01\x04"), [], "before something on the line it deletes");
+    assert_eq!(editor.text(), "");
+    assert_eq!(editor.feed(0, b"y\x04"), [Action::NothingToDelete]);
     assert_eq!(editor.feed(0, b"\x1a\x0c"), [Action::Suspend, Action::ClearScreen]);
 }
 

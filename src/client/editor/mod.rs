@@ -34,6 +34,8 @@ pub enum Action {
     },
     /// Ctrl-D on an empty line.
     EndOfInput,
+    /// Ctrl-D at the end of a text, where there is nothing to delete.
+    NothingToDelete,
     /// Ctrl-Z.
     Suspend,
     /// Ctrl-L.
@@ -171,6 +173,9 @@ impl Editor {
                 return Some(Action::Interrupt { cleared });
             }
             Key::Ctrl('d') if self.text.is_empty() => return Some(Action::EndOfInput),
+            Key::Ctrl('d') if self.cursor == self.text.len() => {
+                return Some(Action::NothingToDelete);
+            }
             Key::Ctrl('z') => return Some(Action::Suspend),
             Key::Ctrl('l') => return Some(Action::ClearScreen),
             Key::Backspace | Key::Ctrl('h') => self.remove(self.left_of(self.cursor), self.cursor),

@@ -78,6 +78,7 @@ impl Composer {
             key => match self.editor.on_key(key) {
                 Some(Edit::Submit(line)) => Want::Line(line),
                 Some(Edit::EndOfInput) => Want::Leave,
+                Some(Edit::NothingToDelete) => Want::Tell(show::HOW_TO_LEAVE.to_string()),
                 Some(Edit::Full { lost }) => Want::TellWrong(show::left_out(lost)),
                 _ => Want::Nothing,
             },

@@ -201,6 +201,7 @@ impl Terminal {
                 }
                 Key::Interrupt { cleared } => self.line.on_interrupt(cleared),
                 Key::EndOfInput => self.ended = true,
+                Key::NothingToDelete => self.line.printer.notice(show::HOW_TO_LEAVE),
                 Key::Suspend => self.suspend()?,
                 Key::ClearScreen => {
                     let mut out = Vec::new();

@@ -235,6 +235,18 @@ fn ctrl_c_clears_then_asks_once_and_other_keys_stay() {
 }
 
 #[test]
+fn ctrl_d_deletes_what_is_to_the_right_and_at_the_end_of_a_text_says_how_to_leave() {
+    let mut seat = long_talk(1, 80, 24);
+    seat.keys("half\x01\x04");
+    assert_eq!(seat.screen.typed(), "alf");
+    assert!(!seat.shows("Ctrl-D quits"));
+    seat.keys("\x05\x04");
+    assert!(seat.shows("Ctrl-D quits on an empty line only; Ctrl-C clears"), "{}", seat.text());
+    seat.keys("\x03\x04");
+    assert!(seat.screen.is_quitting());
+}
+
+#[test]
 fn ctrl_l_draws_all_and_ctrl_z_stops() {
     let mut seat = long_talk(1, 80, 24);
     seat.keys("x");

@@ -49,9 +49,7 @@ impl Screen {
             }
             Event::LoginRefused(refusal) => self.on_password_needed(refusal),
             Event::Cluster(_) => self.book.start_over(),
-            Event::State(State::Connected) => {
-                self.notice = self.notice.take().filter(|notice| !notice.until_connected);
-            }
+            Event::State(State::Connected) => self.forget_cut_off(),
             Event::Online(names) => self.people.online = names.into_iter().collect(),
             Event::Presence { name, online: true } => drop(self.people.online.insert(name)),
             Event::Presence { name, online: false } => drop(self.people.online.remove(&name)),
@@ -98,6 +96,7 @@ impl Screen {
     }
 
     fn on_sent(&mut self, sent: u128, to: String, body: String, seq: u64, time: u64) {
+        self.forget_cut_off();
         self.last_sent = Some((to.clone(), sent));
         let talk = self.book.entry(&to);
         match talk.loaded {

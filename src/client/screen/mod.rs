@@ -234,6 +234,16 @@ impl Screen {
         self.set_notice(text, true, false);
     }
 
+    /// Tells the user of messages that are sent as soon as there is a connection.
+    pub fn tell_waiting(&mut self, text: &str) {
+        self.set_notice(text, false, true);
+    }
+
+    /// There is a connection, or the server accepts messages again.
+    fn forget_cut_off(&mut self) {
+        self.notice = self.notice.take().filter(|notice| !notice.until_connected);
+    }
+
     /// Tells the user what is wrong until there is a connection again.
     fn tell_cut_off(&mut self, text: &str) {
         self.set_notice(text, true, true);

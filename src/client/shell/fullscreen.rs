@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use super::driver::Driver;
 use super::hook::Hook;
 use super::streams::{
-    INPUT_BYTES, finish, is_ending, read_typed, tell_found, wants_colour, write_out,
+    INPUT_BYTES, finish, from_earlier, is_ending, read_typed, tell_found, wants_colour, write_out,
 };
 use crate::client::commands::Old;
 use crate::client::options::{Error, Notify, Options, io_error};
@@ -102,6 +102,7 @@ pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> 
         screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
     }
     tell_found(&driver, found, |text| screen.tell(text));
+    from_earlier(&driver).into_iter().for_each(|text| screen.tell_waiting(&text));
     let mut full = Full {
         driver,
         screen,

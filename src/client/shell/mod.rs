@@ -41,7 +41,7 @@ use crate::sys::clock;
 use crate::wal::RealDisk;
 use driver::Driver;
 use state_dir::Place;
-use streams::{is_dumb, tell_found, wants_colour, write_out};
+use streams::{from_earlier, is_dumb, tell_found, wants_colour, write_out};
 use terminal::Terminal;
 
 /// How often a run that waits for another client to end looks again, milliseconds.
@@ -183,6 +183,7 @@ fn chat(driver: Driver, options: &Options, user: &str, found: &Found) -> Result<
     }
     let mut line = Line::new(style, user, interactive);
     tell_found(&driver, found, |text| line.printer.notice(text));
+    from_earlier(&driver).into_iter().for_each(|text| line.printer.notice(&text));
     match interactive {
         true => Terminal::new(driver, line)?.run(),
         false => pipe::run(driver, line, options, None),

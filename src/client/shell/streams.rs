@@ -40,10 +40,12 @@ pub fn tell_found(driver: &Driver, found: &Found, mut tell: impl FnMut(&str)) {
             path.display()
         ));
     }
+}
+
+/// Tells what an earlier run has left to be sent; `None` if that is nothing.
+pub fn from_earlier(driver: &Driver) -> Option<String> {
     let waiting = driver.agent.session.waiting();
-    if waiting > 0 {
-        tell(&format!("{} in the outbox from an earlier run", messages(waiting)));
-    }
+    (waiting > 0).then(|| format!("{} in the outbox from an earlier run", messages(waiting)))
 }
 
 /// Writes all to standard output and flushes.

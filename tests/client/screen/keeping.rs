@@ -265,6 +265,23 @@ fn what_somebody_asked_for_and_was_refused_is_told_although_the_connection_comes
 }
 
 #[test]
+fn what_waits_is_told_only_until_it_is_sent() {
+    let mut seat = talk(1);
+    seat.is_connected = false;
+    seat.keys("hi\r");
+    seat.event(Event::Held(Refusal::new("busy", "too much at once")));
+    assert!(seat.shows("accepts no messages now, yours wait"), "{}", seat.text());
+    seat.acknowledge();
+    seat.show();
+    assert!(!seat.shows("yours wait"), "{}", seat.text());
+    seat.screen.tell_waiting("1 message in the outbox from an earlier run");
+    seat.show();
+    assert!(seat.shows("from an earlier run"), "{}", seat.text());
+    seat.event(Event::State(State::Connected));
+    assert!(!seat.shows("from an earlier run"), "{}", seat.text());
+}
+
+#[test]
 fn somebody_new_is_told_how_to_make_an_account_and_of_no_conversations_before_there_is_a_login() {
     let mut seat = Seat::with(settings(), 80, 24);
     seat.status.state = State::Offline;

@@ -112,6 +112,7 @@ fn a_server_that_is_lost_leaves_the_screen_and_what_is_typed_is_sent_later() {
     pty.read_until("1 message not sent yet");
     server.start_again();
     let (mut pty, child, mut vt) = at_screen(&server, "alice");
+    assert!(!vt.text().contains("from an earlier run"), "{}", vt.text());
     pty.type_text("/to bob\r");
     wait_for(&mut pty, &mut vt, "alice✓ kept for the next time");
     pty.type_text("/quit\r");

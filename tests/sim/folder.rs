@@ -247,11 +247,9 @@ impl Folder {
 /// One of these messages that an outbox's file has and does not note as gone. Looks only at the kind
 /// and the id of each line, from the end, since it is asked after every refusal.
 fn kept_in(file: &[u8], mut ids: BTreeSet<u128>) -> Option<u128> {
-    let lines = file.rsplit(|byte| *byte == b'\n');
-    for line in lines.filter_map(|line| line.get("CRC.CRC.  ".len()..)) {
-        if ids.is_empty() {
-            break;
-        }
+    let mut lines = file.rsplit(|byte| *byte == b'\n');
+    while !ids.is_empty() {
+        let Some(line) = lines.next()?.get("CRC.CRC.  ".len()..) else { continue };
         let (is_put, rest) = match (line.strip_prefix(b"put "), line.strip_prefix(b"gone ")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),

@@ -333,6 +333,28 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
 }
 
 #[test]
+fn a_name_that_is_taken_says_what_to_do() {
+    let server = Server::start("client-taken");
+    server.create("alice");
+    let hint = "(name-taken); log in without --create if the account is yours, or use another name";
+    for arguments in [&["--list"][..], &["--send", "bob"], &[]] {
+        let mut command = server.client_with("alice", "elsewhere", 30);
+        command.env("CHATCTL_PASSWORD", "another").arg("--create").args(arguments);
+        let output = command.try_run_with(b"").expect("it runs");
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(hint), "{arguments:?}: {said}");
+    }
+    for flags in [&["--plain"][..], &[]] {
+        let mut command = server.client_with("alice", "elsewhere", 30);
+        command.env("CHATCTL_PASSWORD", "another").env("TERM", "xterm");
+        let mut pty = Pty::open();
+        let mut child = spawn_on_pty(command.arg("--create").args(flags), &pty).expect("it runs");
+        pty.read_until(hint);
+        assert_eq!(exit_of(&mut child).code(), Some(1));
+    }
+}
+
+#[test]
 fn thousands_of_messages_sent_by_scripts_hold_up_none_that_follow() {
     let server = Server::start("client-scripts");
     server.create("alice");

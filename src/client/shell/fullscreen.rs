@@ -10,7 +10,8 @@ use std::os::fd::AsRawFd;
 use super::driver::Driver;
 use super::hook::Hook;
 use super::streams::{
-    INPUT_BYTES, finish, from_earlier, is_ending, read_typed, tell_found, wants_colour, write_out,
+    INPUT_BYTES, finish, from_earlier, is_ending, login_refused, read_typed, tell_found,
+    wants_colour, write_out,
 };
 use crate::client::commands::Old;
 use crate::client::options::{Error, Notify, Options, io_error};
@@ -125,10 +126,9 @@ pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> 
     full.keep();
     full.stage = None;
     result?;
-    if let Some(refusal) = full.screen.refused() {
-        let why = format!("the login was refused: {refusal}");
+    if let Some(refusal) = full.screen.refused().cloned() {
         full.driver.close()?;
-        return Err(Error::Failed(why));
+        return Err(login_refused(refusal));
     }
     if full.screen.is_account_gone() {
         eprintln!("chatctl: the account {user} is deleted");

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 
 use super::driver::Driver;
-use super::streams::{code_of, is_ending, write_out};
+use super::streams::{code_of, hint, is_ending, login_refused, write_out};
 use crate::client::commands::{self, Old};
 use crate::client::line::conversations;
 use crate::client::options::{Action, Error, Options, io_error};
@@ -247,8 +247,8 @@ impl OneShot {
         self.until(|shot, event| match event {
             Event::Answer { number: answered, result } if answered == number => {
                 Some(result.map_err(|refusal| {
-                    let what = "the server refused".to_string();
-                    Error::Refused { refusal, what, hint: "" }
+                    let (what, hint) = ("the server refused".to_string(), hint(&refusal));
+                    Error::Refused { refusal, what, hint }
                 }))
             }
             event => {
@@ -296,10 +296,7 @@ impl OneShot {
                 {
                     show::complain(&show::elsewhere(count, &self.driver.agent.outbox().path()));
                 }
-                let refused = refusal(&event).map(|refusal| {
-                    let (what, hint) = ("the login was refused".to_string(), hint(&refusal));
-                    Err(Error::Refused { refusal, what, hint })
-                });
+                let refused = refusal(&event).map(|refusal| Err(login_refused(refusal)));
                 taken = match taken.or(refused) {
                     None => take(self, event),
                     taken => {
@@ -347,13 +344,5 @@ fn refusal(event: &Event) -> Option<Refusal> {
         Event::LoginRefused(refusal) => Some(refusal.clone()),
         Event::PasswordNeeded => Some(Refusal::void_login()),
         _ => None,
-    }
-}
-
-fn hint(refusal: &Refusal) -> &'static str {
-    match refusal.code.as_str() {
-        "bad-token" => "; give --password-file or CHATCTL_PASSWORD",
-        "wrong-credentials" => "; check the name and password, or create the account with --create",
-        _ => "",
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
 use super::driver::Driver;
-use super::streams::{INPUT_BYTES, code_of, finish, is_ending, write_out};
+use super::streams::{INPUT_BYTES, code_of, finish, is_ending, login_refused, write_out};
 use crate::client::commands::{self, Command};
 use crate::client::line::Line;
 use crate::client::options::{Error, Options, io_error};
@@ -73,8 +73,7 @@ pub fn run(
     match end {
         End::Refused(refusal) => {
             pipe.driver.close()?;
-            let what = "the login was refused".to_string();
-            Err(Error::Refused { refusal, what, hint: "" })
+            Err(login_refused(refusal))
         }
         End::Done => {
             let code = code_of(&pipe.driver, u8::from(problems > 0));

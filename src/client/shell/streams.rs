@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use super::driver::Driver;
 use crate::client::options::{Error, io_error};
+use crate::client::session::Refusal;
 use crate::client::show::{self, messages};
 use crate::client::store::Found;
 use crate::sys::signal;
@@ -69,6 +70,22 @@ pub fn read_typed(bytes: &mut [u8]) -> Option<usize> {
 /// Signals that end the client.
 pub fn is_ending(signal: i32) -> bool {
     [signal::INT, signal::TERM, signal::HUP, signal::QUIT].contains(&signal)
+}
+
+/// The login was refused for good: why, and what to do.
+pub fn login_refused(refusal: Refusal) -> Error {
+    let (what, hint) = ("the login was refused".to_string(), hint(&refusal));
+    Error::Refused { refusal, what, hint }
+}
+
+/// What to do about a refused login.
+pub fn hint(refusal: &Refusal) -> &'static str {
+    match refusal.code.as_str() {
+        "bad-token" => "; give --password-file or CHATCTL_PASSWORD",
+        "wrong-credentials" => "; check the name and password, or create the account with --create",
+        "name-taken" => "; log in without --create if the account is yours, or use another name",
+        _ => "",
+    }
 }
 
 /// The end: files closed, and a sentence about what still waits.

@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd;
 
 use super::driver::Driver;
-use super::streams::{INPUT_BYTES, finish, is_ending, read_typed, write_out};
+use super::streams::{INPUT_BYTES, finish, is_ending, login_refused, read_typed, write_out};
 use crate::client::editor::{Action as Key, Editor};
 use crate::client::line::Line;
 use crate::client::options::{Error, io_error};
@@ -71,11 +71,10 @@ impl Terminal {
         let _ = write_out(&last);
         self.raw = None;
         result?;
-        match self.line.refused() {
+        match self.line.refused().cloned() {
             Some(refusal) => {
-                let why = format!("the login was refused: {refusal}");
                 self.driver.close()?;
-                Err(Error::Failed(why))
+                Err(login_refused(refusal))
             }
             None => finish(self.driver, 0),
         }

@@ -333,6 +333,20 @@ fn one_thing_at_a_time_has_exit_codes_and_sentences() {
 }
 
 #[test]
+fn somebody_at_a_terminal_is_told_where_the_password_of_a_new_account_came_from() {
+    let server = Server::start("client-new-password");
+    for (user, flags) in [("alice", &["--plain"][..]), ("bob", &[])] {
+        let mut command = server.client(user);
+        command.env("TERM", "xterm").arg("--create").args(flags);
+        let mut pty = Pty::open();
+        let mut child = spawn_on_pty(&mut command, &pty).expect("it runs");
+        pty.read_until(&format!("{user} gets the password in CHATCTL_PASSWORD"));
+        pty.type_text("/quit\r");
+        assert!(exit_of(&mut child).success());
+    }
+}
+
+#[test]
 fn a_name_that_is_taken_says_what_to_do() {
     let server = Server::start("client-taken");
     server.create("alice");

@@ -48,6 +48,8 @@ const FLAGS: &[Flag] = &[
         kind: Kind::Switch,
         set: |v, text| put(&mut v.chat.options.create, text.parse()),
         help: "Create the account first if it does not exist.",
+        more: "Its password is that of --password-file or CHATCTL_PASSWORD; without these, chatctl \
+               asks for it twice.",
         config: false,
         ..FLAG
     },

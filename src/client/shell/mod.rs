@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use super::commands::{self, Old};
 use super::line::Line;
-use super::options::{Action, Error, Options, io_error};
+use super::options::{Action, Error, Options, PasswordFrom, io_error};
 use super::printer::{Printer, Sending, Style};
 use super::show::{self, messages};
 use super::store::outbox::Outbox;
@@ -89,6 +89,12 @@ fn run_action(mut options: Options, sending: &mut Sending) -> Result<u8, Error> 
     let mut password = password::given(&options.password)?;
     if password.is_none() && (options.create || files.1.kept().token.is_none()) {
         password = Some(password::ask(&format!("password of {user}"), options.create)?);
+    }
+    if options.create
+        && matches!(options.password, PasswordFrom::Value(_))
+        && is_interactive(&options)
+    {
+        show::complain(&format!("{user} gets the password in CHATCTL_PASSWORD if it is created"));
     }
     let is_chat = options.action == Action::Chat;
     let look_up = crate::net::resolver::system();

@@ -598,10 +598,16 @@ fn a_password_is_changed_and_an_account_deleted_after_questions_at_the_terminal(
     server.create("alice");
     server.create("bob");
     let (mut pty, mut child) = at_terminal(&server, "alice");
-    let answers = [("/passwd", "current password: "), ("open sesame", "new password: ")];
-    let answers =
-        answers.into_iter().chain([("changed", "again: "), ("changed", "password changed")]);
-    for (answer, question) in answers {
+    for (answer, question) in [
+        ("/passwd", "current password: "),
+        ("open", "new password: "),
+        ("changed", "again: "),
+        ("changed", "the current password is wrong; nothing was changed"),
+        ("/passwd", "current password: "),
+        ("open sesame", "new password: "),
+        ("changed", "again: "),
+        ("changed", "password changed"),
+    ] {
         pty.type_text(&format!("{answer}\r"));
         let shown = pty.read_until(question);
         assert!(!shown.contains("sesame") && !shown.contains("changed\r"), "{shown:?}");

@@ -354,6 +354,7 @@ fn a_new_password_is_set_through_a_login_and_the_session_goes_on_with_it() {
     });
     let refusal = last.expect("an answer").expect_err("the old password was wrong");
     assert_eq!(refusal.code, "wrong-credentials");
+    assert_eq!(refusal.text, "the current password is wrong; nothing was changed");
     assert_eq!(world.cluster.password, "new");
 }
 

@@ -184,7 +184,12 @@ impl Session {
             Some(refusal) => {
                 let number = self.requests.all[place].number;
                 self.requests.all.remove(place);
-                self.event(Event::Answer { number, result: Err(refusal.clone()) });
+                let mut refusal = refusal.clone();
+                // The account is known: it is what the user gave as its password.
+                if refusal.code == "wrong-credentials" {
+                    refusal.text = "the current password is wrong; nothing was changed".to_owned();
+                }
+                self.event(Event::Answer { number, result: Err(refusal) });
             }
         }
         true

@@ -314,7 +314,8 @@ impl<D: Disk> Agent<D> {
             self.noted_cursor = Some(cursor);
             self.outbox.note(&Record::Cursor(cursor));
         }
-        self.outbox.flush()
+        // What could not be written is noted again the next time.
+        self.outbox.flush().inspect_err(|_| self.noted_cursor = None)
     }
 
     /// Ends cleanly.

@@ -7,6 +7,9 @@
 //! the last of them is told with the count. A topic that is silent for [`limits::FOLD_MOST_MS`] gets
 //! one of its free lines back.
 //!
+//! A line with another state than the topic's last one, such as another role of the server, is told
+//! at once whatever was told before, with the count of what it ends.
+//!
 //! So a state that lasts, whatever it is, comes to a line in ten minutes for each topic. Where topics
 //! are many their gaps are longer, so that all of them together have less than 200 lines an hour.
 //! Debug lines are not folded.
@@ -64,18 +67,25 @@ pub struct Line {
     pub topic: String,
     /// What it says.
     pub text: String,
+    /// What is so from now on: told at once where the topic's last state is another one. May be empty.
+    pub state: String,
 }
 
 impl Line {
     /// A line that is folded with those that differ from it in numbers only.
     pub fn new(level: TraceLevel, text: impl Into<String>) -> Line {
         let text = text.into();
-        Line { level, topic: without_numbers(&text), text }
+        Line { level, topic: without_numbers(&text), text, state: String::new() }
     }
 
     /// A line that is folded with the others of its topic.
     pub fn of(level: TraceLevel, topic: impl Into<String>, text: impl Into<String>) -> Line {
-        Line { level, topic: topic.into(), text: text.into() }
+        Line { level, topic: topic.into(), text: text.into(), state: String::new() }
+    }
+
+    /// The same, of a state that an operator must not miss.
+    pub fn with_state(self, state: impl Into<String>) -> Line {
+        Line { state: state.into(), ..self }
     }
 }
 
@@ -96,6 +106,8 @@ struct Topic {
     last_ms: u64,
     /// That line, without its numbers.
     same: String,
+    /// The last state, told or not.
+    state: String,
     left_out: Option<LeftOut>,
 }
 
@@ -124,7 +136,11 @@ impl Folder {
         }
         topic.same = same;
         topic.last_ms = now_ms;
-        if now_ms >= topic.next_ms && topic.left_out.is_none() {
+        let is_news = !line.state.is_empty() && line.state != topic.state;
+        if is_news {
+            topic.state.clone_from(&line.state);
+        }
+        if (is_news || now_ms >= topic.next_ms) && topic.left_out.is_none() {
             topic.tell(now_ms, rest_ms);
             return Some(line);
         }
@@ -138,7 +154,11 @@ impl Folder {
         left_out.count += 1;
         left_out.level = left_out.level.min(level);
         left_out.text = text;
-        None
+        if !is_news {
+            return None;
+        }
+        topic.tell(now_ms, rest_ms);
+        topic.sum_up(now_ms)
     }
 
     /// When [`Folder::due`] has a line at the earliest, milliseconds.
@@ -185,6 +205,7 @@ impl Folder {
                 next_ms: 0,
                 last_ms: now_ms,
                 same: String::new(),
+                state: String::new(),
                 left_out: None,
             });
             self.topics.len() - 1
@@ -222,7 +243,7 @@ impl Topic {
             let seconds = now_ms.saturating_sub(first_ms).div_ceil(1000).max(1);
             text = format!("{text} (last of {count} similar lines within {seconds} s)");
         }
-        Some(Line { level, topic: self.name.clone(), text })
+        Some(Line::of(level, &self.name, text))
     }
 }
 
@@ -300,6 +321,26 @@ mod tests {
         let many = told((0..3600).map(of), HOUR_MS);
         assert!(many.len() as u64 > free && many.len() < 25, "{many:?}");
         assert!(many.last().unwrap().1.starts_with("peer b is up (last of "), "{many:?}");
+    }
+
+    #[test]
+    fn a_new_state_is_told_within_a_gap_and_ends_it_and_the_same_again_is_folded() {
+        let of = |second: u64, text: &str| {
+            let line = Line::of(TraceLevel::Info, "role", text);
+            let state = text.strip_prefix("under ").unwrap_or_default();
+            (second * 1000, line.with_state(state))
+        };
+        let flapping = (0..20).map(|second| of(second, ["alone", "under a"][second as usize % 2]));
+        let then = [of(20, "alone"), of(21, "under b"), of(22, "under b"), of(23, "under a")];
+        let told = told(flapping.chain(then), 24_000);
+        let expected = [
+            (6_000, "alone"),
+            (16_000, "under a (last of 9 similar lines within 9 s)"),
+            (21_000, "under b (last of 6 similar lines within 5 s)"),
+            (23_000, "under a (last of 2 similar lines within 1 s)"),
+        ];
+        let told: Vec<(u64, &str)> = told.iter().map(|(ms, text)| (*ms, text.as_str())).collect();
+        assert_eq!(told[limits::FOLD_FREE as usize..], expected);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub fn text(
     text
 }
 
+const NO_PRIMARY: &str = ", no PRIMARY is known";
+
 /// A new role, or a PRIMARY newly known or lost. A server that is alone has nothing to tell.
 pub fn line_of(change: &RoleChange, mesh: &Mesh, is_alone: bool) -> Line {
     let RoleChange { role, term, primary, why } = change;
@@ -65,11 +67,15 @@ pub fn line_of(change: &RoleChange, mesh: &Mesh, is_alone: bool) -> Line {
         let line = format!("{role} in term {term}: {why}");
         return Line::of(TraceLevel::Debug, "role", line);
     }
-    let primary = match (role, primary) {
-        (Role::Backup, Some(id)) => format!(", PRIMARY is {}", mesh.name_of(*id)),
-        (Role::Backup, None) => ", no PRIMARY is known".to_owned(),
-        _ => String::new(),
+    // Candidates come and go: what an operator must see is who is PRIMARY, and that it gives up.
+    let (primary, state) = match (role, primary) {
+        (Role::Backup, Some(id)) => (format!(", PRIMARY is {}", mesh.name_of(*id)), "BACKUP"),
+        (Role::Backup, None) if *why == Why::QuorumLost => (NO_PRIMARY.to_owned(), "alone"),
+        (Role::Backup, None) => (NO_PRIMARY.to_owned(), ""),
+        (Role::Primary, _) => (String::new(), "PRIMARY"),
+        _ => (String::new(), ""),
     };
+    let state = if state.is_empty() { String::new() } else { format!("{state}{primary}") };
     if let Why::Lost { .. } | Why::OldCopy { .. } = why {
         return Line::new(TraceLevel::Error, why.to_string());
     }
@@ -81,5 +87,6 @@ pub fn line_of(change: &RoleChange, mesh: &Mesh, is_alone: bool) -> Line {
         Why::NewerTerm { from } => format!("{} knows a newer term", mesh.name_of(*from)),
         why => why.to_string(),
     };
-    Line::of(level, "role", format!("{role} in term {term}{primary}: {why}"))
+    let line = format!("{role} in term {term}{primary}: {why}");
+    Line::of(level, "role", line).with_state(state)
 }

@@ -7,11 +7,13 @@ use chatctl::limits::{
     PEER_STRANGERS, PEER_UNPROVEN,
 };
 use chatctl::net::Key;
+use chatctl::node::lines::Folder;
 use chatctl::node::peers::handshake::{self, Accepting, Dialing, Identity, Kind, Session};
-use chatctl::node::peers::mesh::{Event, id_of};
+use chatctl::node::peers::mesh::{Event, Mesh, id_of};
 use chatctl::node::peers::session::Block;
 use chatctl::node::peers::wire::{Frame, Reason, put_head};
-use chatctl::raft::{Body, Entry, Known, Message, Outgoing, Payload};
+use chatctl::node::status::line_of;
+use chatctl::raft::{Body, Entry, Known, Message, Outgoing, Payload, Role, RoleChange, Why};
 
 use super::{Net, SILENCE_MS, settings};
 
@@ -423,4 +425,28 @@ fn a_newer_program_is_refused_for_its_version() {
     net.mesh(0).receive(key, &hello);
     net.settle();
     assert!(net.told(0, "wrong version"), "{:?}", net.lines[0]);
+}
+
+#[test]
+fn a_new_primary_is_told_at_once_however_many_elections_were_folded_before() {
+    let mesh = Mesh::new(settings(0, 3), 0);
+    let mut folder = Folder::default();
+    let mut tell = |second: u64, role, primary, why| {
+        let change = RoleChange { role, term: second, primary, why };
+        folder.take(second * 1_000, line_of(&change, &mesh, false)).map(|line| line.text)
+    };
+    let candidates: Vec<bool> =
+        (1..30).map(|term| tell(term, Role::Candidate, None, Why::Timeout).is_some()).collect();
+    assert!(candidates.iter().filter(|told| **told).count() < 6, "they are folded");
+    for (second, role, primary, why, said) in [
+        (30, Role::Backup, Some(1), Why::PrimaryHeard, "BACKUP in term 30, PRIMARY is b: "),
+        (31, Role::Backup, Some(2), Why::PrimaryHeard, "BACKUP in term 31, PRIMARY is c: "),
+        (32, Role::Primary, Some(0), Why::Elected, "PRIMARY in term 32: "),
+        (33, Role::Backup, None, Why::QuorumLost, "BACKUP in term 33, no PRIMARY is known: "),
+        (34, Role::Primary, Some(0), Why::Elected, "PRIMARY in term 34: "),
+    ] {
+        let told = tell(second, role, primary.map(id_of), why);
+        assert!(told.as_ref().is_some_and(|text| text.starts_with(said)), "{said}: {told:?}");
+    }
+    assert_eq!(tell(35, Role::Primary, Some(id_of(0)), Why::Elected), None, "no news");
 }

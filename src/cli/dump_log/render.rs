@@ -108,18 +108,9 @@ pub fn line(width: Option<usize>, place: &Place<'_>, content: Content<'_>) -> St
     }
 }
 
-/// A damaged place as a line for people, without its end.
-pub fn damage_line(width: Option<usize>, file: &str, offset: u64, why: &str) -> String {
-    bad_line(width, "DAMAGED", file, offset, why)
-}
-
-/// The log's end, where a batch is not whole, as a line for people, without its end.
-pub fn torn_line(width: Option<usize>, file: &str, offset: u64, why: &str) -> String {
-    bad_line(width, "torn", file, offset, why)
-}
-
-/// The place is what matters here: without its columns the content names it.
-fn bad_line(width: Option<usize>, kind: &str, file: &str, offset: u64, why: &str) -> String {
+/// A bad place, damaged or torn, as a line for people, without its end. The place is what matters:
+/// without its columns the content names it.
+pub fn bad_line(width: Option<usize>, kind: &str, file: &str, offset: u64, why: &str) -> String {
     let placed = format_args!("{file} at {offset}: {why}");
     let shown: &dyn Display = if is_narrow(width) { &placed } else { &why };
     row(width, [&file, &offset, &"-", &"-", &"-", &"-", &kind, shown])
@@ -259,14 +250,9 @@ pub fn json(place: &Place<'_>, content: Content<'_>) -> String {
     object.to_string()
 }
 
-/// A damaged place as a JSON object.
-pub fn damage_json(file: &str, offset: u64, why: &str) -> String {
-    object_at(file, offset).text("kind", "damaged").text("why", why).to_string()
-}
-
-/// The log's end, where a batch is not whole, as a JSON object.
-pub fn torn_json(file: &str, offset: u64, why: &str) -> String {
-    object_at(file, offset).text("kind", "torn").text("why", why).to_string()
+/// A bad place, damaged or torn, as a JSON object.
+pub fn bad_json(kind: &str, file: &str, offset: u64, why: &str) -> String {
+    object_at(file, offset).text("kind", &kind.to_ascii_lowercase()).text("why", why).to_string()
 }
 
 fn object_at(file: &str, offset: u64) -> Object {

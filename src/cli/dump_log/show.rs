@@ -71,22 +71,20 @@ impl Show<'_> {
         match item {
             Item::Segment { .. } => Ok(()),
             Item::Record { file, offset, record } => self.record(file, offset, &record),
-            Item::Damage { file, offset, why } => {
-                let shown = match self.look.json {
-                    true => render::damage_json(&file, offset, &why),
-                    false => render::damage_line(self.look.width, &file, offset, &why),
-                };
-                self.line(&shown, "1;31")
-            }
+            Item::Damage { file, offset, why } => self.bad("DAMAGED", &file, offset, &why),
             Item::End { file, offset, torn: Some(why) } if !self.look.follow => {
-                let shown = match self.look.json {
-                    true => render::torn_json(&file, offset, &why),
-                    false => render::torn_line(self.look.width, &file, offset, &why),
-                };
-                self.line(&shown, "33")
+                self.bad("torn", &file, offset, &why)
             }
             Item::End { .. } => Ok(()),
         }
+    }
+
+    fn bad(&mut self, kind: &str, file: &str, offset: u64, why: &str) -> Result<(), Error> {
+        let shown = match self.look.json {
+            true => render::bad_json(kind, file, offset, why),
+            false => render::bad_line(self.look.width, kind, file, offset, why),
+        };
+        self.line(&shown, if kind == "torn" { "33" } else { "1;31" })
     }
 
     fn record(&mut self, file: &str, offset: u32, record: &Record<'_>) -> Result<(), Error> {

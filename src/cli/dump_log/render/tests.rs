@@ -59,8 +59,8 @@ fn shown(width: Option<usize>) -> (String, String) {
         lines += &(line(width, &place(9), content) + "\n");
         objects += &(json(&place(9), content) + "\n");
     }
-    lines += &(damage_line(width, "1.wal", 8192, "its checksum is wrong") + "\n");
-    objects += &(damage_json("1.wal", 8192, "its checksum is wrong") + "\n");
+    lines += &(bad_line(width, "DAMAGED", "1.wal", 8192, "its checksum is wrong") + "\n");
+    objects += &(bad_json("DAMAGED", "1.wal", 8192, "its checksum is wrong") + "\n");
     (lines, objects)
 }
 

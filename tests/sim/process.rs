@@ -92,8 +92,8 @@ pub struct Process {
     pub inbox: Vec<Input>,
     sockets: BTreeMap<Conn, Socket>,
     conns: BTreeMap<Line, Conn>,
-    /// Clients that are not accepted yet.
-    waiting: VecDeque<LinkId>,
+    /// Clients that are not accepted yet, and what they have sent.
+    waiting: VecDeque<(LinkId, Vec<u8>)>,
     /// Lines that the operator was told.
     pub lines: Vec<node::lines::Line>,
     /// Entries are read by the thread always, and nothing is in memory.
@@ -174,19 +174,22 @@ impl Process {
         };
         let peers: Vec<Conn> = self.sockets.iter().filter_map(is_readable).collect();
         peers.into_iter().for_each(|conn| self.read(conn));
-        while let Some(&link) = self.waiting.front() {
+        while self.accepts_or_turns_away()
+            && let Some((link, arrived)) = self.waiting.pop_front()
+        {
             if self.node.turns_away() {
                 self.acts.push(Act::Close(Line::Link(link)));
-            } else if !self.node.accepts(Port::Clients) {
-                break;
             } else if let Some(conn) = self.node.accept(Port::Clients, Origin::Local) {
-                self.open(conn, Line::Link(link));
+                self.open(conn, Line::Link(link), arrived);
             }
-            self.waiting.pop_front();
         }
         while let Some(conn) = self.node.next_to_serve() {
             self.read(conn);
         }
+    }
+
+    fn accepts_or_turns_away(&mut self) -> bool {
+        !self.waiting.is_empty() && (self.node.turns_away() || self.node.accepts(Port::Clients))
     }
 
     /// The part behind that.
@@ -204,18 +207,18 @@ impl Process {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Opened(Line::Link(link)) => self.waiting.push_back(link),
+            Input::Opened(Line::Link(link)) => self.waiting.push_back((link, Vec::new())),
             Input::Opened(line @ Line::Wire(wire)) => {
                 let from = SocketAddr::from(([10, 0, 0, 99], wire as u16));
                 match self.node.accept(Port::Peers, Origin::of(from.ip())) {
-                    Some(conn) => self.open(conn, line),
+                    Some(conn) => self.open(conn, line, Vec::new()),
                     None => self.acts.push(Act::Close(line)),
                 }
             }
             Input::Dialed(wire, key) => {
                 let (conn, line) = (Conn::Peer(key), Line::Wire(wire));
                 match self.node.output(conn).is_some() {
-                    true => self.open(conn, line),
+                    true => self.open(conn, line, Vec::new()),
                     false => self.acts.push(Act::Close(line)),
                 }
             }
@@ -226,6 +229,10 @@ impl Process {
                     socket.arrived.extend_from_slice(&bytes);
                     self.node.handle(node::Input::Readable(conn));
                 }
+                let is_of = |waiting: &&mut (LinkId, _)| line == Line::Link(waiting.0);
+                if let Some((_, arrived)) = self.waiting.iter_mut().find(is_of) {
+                    arrived.extend_from_slice(&bytes);
+                }
             }
             Input::Closed(line, why) => {
                 if let Some(conn) = self.conns.get(&line).copied()
@@ -235,7 +242,7 @@ impl Process {
                     self.node.handle(node::Input::Readable(conn));
                 }
                 if let Line::Link(link) = line {
-                    self.waiting.retain(|waiting| *waiting != link);
+                    self.waiting.retain(|(waiting, _)| *waiting != link);
                 }
             }
             Input::Read(link, bytes) => {
@@ -257,8 +264,8 @@ impl Process {
         }
     }
 
-    fn open(&mut self, conn: Conn, line: Line) {
-        let (arrived, end) = (Vec::new(), None);
+    fn open(&mut self, conn: Conn, line: Line, arrived: Vec<u8>) {
+        let end = None;
         let (under_way, end_read, misses_pushes) = (0, false, false);
         let socket = Socket { line, arrived, end, end_read, under_way, misses_pushes };
         self.sockets.insert(conn, socket);
@@ -376,8 +383,7 @@ impl Process {
         let is_peers_turn = |(conn, socket): (&Conn, &Socket)| {
             matches!(conn, Conn::Peer(_)) && socket.is_readable()
         };
-        let accepts = !self.waiting.is_empty()
-            && (self.node.turns_away() || self.node.accepts(Port::Clients));
+        let accepts = self.accepts_or_turns_away();
         if !self.inbox.is_empty() || accepts || self.sockets.iter().any(is_peers_turn) {
             return Some(0);
         }

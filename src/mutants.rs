@@ -282,6 +282,9 @@ mutants! {
     AdoptedComesBack "adopted-comes-back":
         "an adopted outbox may come back after its messages were refused",
         ["client::outbox::a_crash_while_an_outbox_is_adopted"];
+    AdoptedInPieces "adopted-in-pieces":
+        "of an adopted outbox a crash may leave some messages and not those before them",
+        ["client::outbox::a_crash_while_an_outbox_is_adopted"];
     AdoptedPutLate "adopted-put-late":
         "an adopted outbox is removed before its messages are in the new one",
         ["sim::every"];

@@ -242,8 +242,8 @@ impl<D: Disk> Outbox<D> {
             }
         }
         let is_late = planted(Mutant::AdoptedPutLate);
-        if !drafts.is_empty() && !is_late {
-            self.put(&drafts)?;
+        if !is_late {
+            self.put_whole(&drafts)?;
         }
         for name in &names {
             self.remove(name)?;
@@ -252,9 +252,23 @@ impl<D: Disk> Outbox<D> {
             self.sync_dir()?;
         }
         if is_late {
-            self.put(&drafts)?;
+            self.put_whole(&drafts)?;
         }
         Ok(drafts.len())
+    }
+
+    /// As [`Outbox::put`], in a new file that takes the old one's place: all of them or none. Of lines
+    /// behind the others a crash may leave some, and these would be sent before what is missing.
+    fn put_whole(&mut self, drafts: &[Draft]) -> Result<(), Error> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        if self.state != State::Sound || planted(Mutant::AdoptedInPieces) {
+            return self.put(drafts);
+        }
+        let before = self.kept.clone();
+        drafts.iter().for_each(|draft| self.kept.apply(&Record::Put(draft)));
+        self.replace().inspect_err(|_| self.kept = before)
     }
 
     /// Ends cleanly: an empty outbox of a further client is removed.

@@ -59,6 +59,24 @@ mutants! {
     VoteNotReadBack "vote-not-read-back":
         "a server that is started again does not know whom it voted for",
         ["wal::hard_state::a_vote_is_read_back", "sim::every"];
+    TermNotReadBack "term-not-read-back":
+        "a server that is started again begins with term 0",
+        ["sim::every"];
+    OlderStateKept "older-state-kept":
+        "of two hard states that wait for one save the older is saved",
+        ["sim::every"];
+    SavesOverlap "saves-overlap":
+        "a save is handed out while one is under way, whose end then counts for both",
+        ["sim::every"];
+    OtherSaveTakesVote "other-save-takes-vote":
+        "a save of the role, or of starts that were met, saves that nobody was voted for",
+        ["sim::every"];
+    SavedWhenHandedOut "saved-when-handed-out":
+        "term and vote count as durable when they are given to the disk's thread",
+        ["sim::every"];
+    FailedSaveIgnored "failed-save-ignored":
+        "term and vote count as durable though saving them failed",
+        ["sim::every"];
     PreVoteRaisesTerm "pre-vote-raises-term":
         "the question whether one would be elected raises the term of the one asked",
         ["raft::elections::s9_6_a_pre_vote_changes_no_term"];
@@ -125,6 +143,25 @@ mutants! {
         "a PRIMARY that steps down says that what it was asked will not happen",
         ["sim::every"];
 
+    FailedBatchIgnored "failed-batch-ignored":
+        "a batch counts as durable though the write or fsync failed",
+        ["sim::every"];
+    AppliedBeforeDurable "applied-before-durable":
+        "what is committed is applied before it is durable here",
+        ["sim::every"];
+    HandsOverBehind "hands-over-behind":
+        "a PRIMARY hands over to the backup that lacks most",
+        ["raft::reads::the_successor_is_the_backup"];
+    StopsAsPrimary "stops-as-primary":
+        "a PRIMARY that is told to stop does not hand over",
+        ["sim::every"];
+    DamageGoesOn "damage-goes-on":
+        "a PRIMARY that has read damage stays, though others could go on",
+        ["sim::every"];
+    DamageEndsAny "damage-ends-any":
+        "a PRIMARY that has read damage ends, though others cannot go on without it",
+        ["sim::every"];
+
     // Members.
     ChangeBeforeTermEntry "change-before-term-entry":
         "a PRIMARY changes the members before an entry of its term is committed",
@@ -141,6 +178,27 @@ mutants! {
     NonvoterCounted "nonvoter-counted":
         "a non-voter's copies and votes count",
         ["raft::members::s4_2_1_a_non_voter_counts_for_nothing"];
+    TailMembersUnread "tail-members-unread":
+        "a server that is started again does not know the members that its log has uncommitted",
+        ["sim::every"];
+    PortStaysShut "port-stays-shut":
+        "the peers' port does not follow the members in the log",
+        ["sim::every"];
+    BlockOfAnother "block-of-another":
+        "an append that ends where another does is sent with that one's entries",
+        ["sim::every"];
+    ReplacedStaysOpen "replaced-stays-open":
+        "what comes on a connection counts on after a newer one has taken its place",
+        ["sim::every"];
+    OldClosesNew "old-closes-new":
+        "the end of a connection that was replaced takes the newer one for lost",
+        ["sim::every"];
+    CutFrameTaken "cut-frame-taken":
+        "the part of a frame that has come is taken for the whole",
+        ["sim::every"];
+    SilenceNeverEnds "silence-never-ends":
+        "a connection on which nothing comes stays open for ever",
+        ["peers::mesh::a_silent_connection", "sim::every"];
     OldIncarnationLetIn "old-incarnation-let-in":
         "a data directory is let in that is not the member's of that name",
         ["peers::mesh::the_wrong_one_is_refused"];
@@ -159,6 +217,12 @@ mutants! {
     BootNotCounted "boot-not-counted":
         "a start is the same as the one before",
         ["cluster::copies::an_old_directory_put_back"];
+    StartUnsaved "start-unsaved":
+        "others are told of a start before that is durable",
+        ["sim::every"];
+    FirstEntryNotReadBack "first-entry-not-read-back":
+        "a server that holds the first entry of its cluster takes itself for empty after a restart",
+        ["sim::every"];
     WipedElect "wiped-servers-elect":
         "a majority of empty servers forms a cluster, though another may have been in one before",
         ["peers::forming::wiped_servers_never"];
@@ -201,6 +265,16 @@ mutants! {
         "a restarted server goes on from a vote that perhaps only the page cache has",
         ["wal::hard_state::a_state_that_only_the_cache_has"];
 
+    DamageUnsaved "damage-unsaved":
+        "what is damaged is set aside before it is durable that something is",
+        ["sim::every"];
+    LostLogUnnoticed "lost-log-unnoticed":
+        "a server whose log is gone starts as one that never had any",
+        ["sim::every"];
+    ForeignLogTaken "foreign-log-taken":
+        "a server goes on with the log of another cluster",
+        ["service::starts::a_log_of_another_cluster"];
+
     // The state machine and the server.
     DuplicateBeforeApply "duplicate-before-apply":
         "whether a send is a duplicate is decided when it is proposed, not when it is applied",
@@ -238,6 +312,28 @@ mutants! {
     TokenOutlivesPassword "token-outlives-password":
         "a token stays good when the password is changed",
         ["server::accounts::a_token_resumes"];
+
+    OldVerifierTaken "old-verifier-taken":
+        "a login by the old password succeeds when the password changed while it was hashed",
+        ["service::logins::a_login_whose_password"];
+    GrantUsedTwice "grant-used-twice":
+        "that a read may be answered holds for the requests behind it",
+        ["sim::every"];
+    StopsUnanswered "stops-unanswered":
+        "a server that is told to stop does not wait until its answers are written",
+        ["sim::every"];
+    ReadsPastWaiting "reads-past-waiting":
+        "a connection is read from while a whole request of it waits",
+        ["sim::every"];
+    ReadsUnbounded "reads-unbounded":
+        "one turn reads all entries that answers need",
+        ["sim::every"];
+    AnyNumberAccepted "any-number-accepted":
+        "connections are accepted past the most that there may be",
+        ["service::unauthenticated::where", "sim::every"];
+    OneNetworkTakesAll "one-network-takes-all":
+        "a network has as many connections without a login as it likes",
+        ["service::unauthenticated::one_network"];
 
     WorkNotCounted "work-not-counted":
         "a turn serves everybody with all that they ask, whatever work it is",
@@ -278,6 +374,9 @@ mutants! {
         ["client::session::whatever_fails"];
     OutboxReplacedUnsynced "outbox-replaced-unsynced":
         "a short outbox takes the place of the long one before it is synced",
+        ["client::outbox::after_a_crash_at_any_operation", "sim::every"];
+    FailedPutStays "failed-put-stays":
+        "a message that the disk did not take whole stays in the outbox's file",
         ["client::outbox::after_a_crash_at_any_operation", "sim::every"];
     AdoptedComesBack "adopted-comes-back":
         "an adopted outbox may come back after its messages were refused",

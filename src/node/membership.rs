@@ -23,6 +23,7 @@ use super::peers::session::Block;
 use super::replica::Replica;
 use crate::chat::{self, Command};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::raft::{ChangeError, ServerId};
 
@@ -205,7 +206,7 @@ impl Membership {
             let members = with.replica.members();
             with.note_members(&members);
         }
-        if changed || is_old {
+        if changed && !planted(Mutant::PortStaysShut) || is_old {
             self.let_in(with);
         }
         self.tell_members(with);

@@ -84,6 +84,7 @@ use time::{Bounds, Time};
 
 use crate::chat::{self, Command};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::{self, Origin, ReadEnd};
 use crate::raft;
 use crate::wal::hard_state::{self, HardState};
@@ -629,7 +630,9 @@ impl Running {
             }
             Input::Disk(Done::Batch { batch_no, result, sync_us }) => {
                 // What the disk has then is unknown until it is read again.
-                result.map_err(End::Disk)?;
+                if !planted(Mutant::FailedBatchIgnored) {
+                    result.map_err(End::Disk)?;
+                }
                 self.replica.batch_durable(batch_no);
                 self.clients.wake_stalled();
                 self.mark_at_ms = Some(now_ms + limits::MARK_AFTER_MS);
@@ -640,7 +643,9 @@ impl Running {
                 }
             }
             Input::Disk(Done::HardState { result, .. }) => {
-                result.map_err(End::State)?;
+                if !planted(Mutant::FailedSaveIgnored) {
+                    result.map_err(End::State)?;
+                }
                 self.replica.save_done();
                 // What starts say that are in it counts.
                 mesh.met_saved(&self.replica.file().met);
@@ -689,7 +694,7 @@ impl Running {
     }
 
     fn is_full(&self) -> bool {
-        self.clients.connections() >= self.max_connections
+        self.clients.connections() >= self.max_connections && !planted(Mutant::AnyNumberAccepted)
     }
 
     /// Whether another client may be accepted now. Where there is room for no more, one that has not
@@ -846,7 +851,8 @@ impl Running {
         }
         let job = self.clients.todo.read.pop_front()?;
         let at_once;
-        (at_once, self.entries_left) = reads::part_of(&job.locations, self.entries_left);
+        let left = if planted(Mutant::ReadsUnbounded) { usize::MAX } else { self.entries_left };
+        (at_once, self.entries_left) = reads::part_of(&job.locations, left);
         Some(Output::Read { job, at_once })
     }
 
@@ -907,7 +913,7 @@ impl Running {
         let Some(by_ms) = self.stopping.by_ms() else { return false };
         by_ms <= now.monotonic_ms
             || self.stopping.handed_over(&self.replica, &self.clients)
-                && self.clients.is_quiet()
+                && (self.clients.is_quiet() || planted(Mutant::StopsUnanswered))
                 && self.clients.writers_have_read(by_ms)
     }
 }

@@ -8,6 +8,7 @@ use super::lines::{Line, TraceLevel};
 use super::peers::mesh::Mesh;
 use super::replica::Replica;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::raft::{BackupStatus, Payload, Role, ServerId, Wanted};
 use crate::wal::{Location, ReadError};
 
@@ -111,5 +112,9 @@ pub fn ends_for(replica: &Replica, error: &ReadError) -> bool {
     let core = replica.core();
     let whole = |backup: &&BackupStatus| backup.votes && backup.heard && !backup.restoring;
     let others = core.backups().iter().filter(whole).count();
-    error.damaged && core.role() == Role::Primary && others >= core.members().quorum()
+    if planted(Mutant::DamageGoesOn) {
+        return false;
+    }
+    let others_go_on = others >= core.members().quorum() || planted(Mutant::DamageEndsAny);
+    error.damaged && core.role() == Role::Primary && others_go_on
 }

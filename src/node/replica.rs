@@ -96,7 +96,8 @@ pub struct Replica {
 /// The hard state that a directory's `server_state.txt` has.
 pub fn hard_state_of(file: &hard_state::HardState) -> HardState {
     let vote = if planted(Mutant::VoteNotReadBack) { "" } else { file.voted_for.as_str() };
-    HardState { term: file.term, voted_for: vote.parse().map(ServerId).ok() }
+    let term = if planted(Mutant::TermNotReadBack) { 0 } else { file.term };
+    HardState { term, voted_for: vote.parse().map(ServerId).ok() }
 }
 
 impl Replica {
@@ -269,7 +270,10 @@ impl Replica {
         let output = self.core.take_output();
         self.proposed = (0, 0);
         let wishes = &mut self.wishes;
-        wishes.hard_state = output.hard_state.or(wishes.hard_state);
+        wishes.hard_state = match planted(Mutant::OlderStateKept) {
+            true => wishes.hard_state.or(output.hard_state),
+            false => output.hard_state.or(wishes.hard_state),
+        };
         wishes.copy = output.copy.or(wishes.copy);
         wishes.messages.extend(output.messages);
         wishes.wanted.extend(output.wanted);
@@ -323,16 +327,23 @@ impl Replica {
         let wishes = &mut self.wishes;
         let is_asked = wishes.hard_state.is_some() || wishes.copy.is_some();
         let is_new = is_asked || tells_role || *met != *file.met;
-        if self.saving.is_some() || !is_new {
+        if self.saving.is_some() && !planted(Mutant::SavesOverlap) || !is_new {
             return None;
         }
-        let state = wishes.hard_state.take().unwrap_or_else(|| hard_state_of(file));
+        let same = || match planted(Mutant::OtherSaveTakesVote) {
+            true => HardState { voted_for: None, ..hard_state_of(file) },
+            false => hard_state_of(file),
+        };
+        let state = wishes.hard_state.take().unwrap_or_else(same);
         file.copy = wishes.copy.take().unwrap_or(file.copy);
         file.met = met.to_vec();
         file.role = role.to_string();
         file.term = state.term;
         file.voted_for = state.voted_for.map(|id| id.to_string()).unwrap_or_default();
         self.saving = Some(state);
+        if planted(Mutant::SavedWhenHandedOut) {
+            self.core.hard_state_persisted(state);
+        }
         Some(file.clone())
     }
 
@@ -388,7 +399,8 @@ impl Replica {
     /// Whether [`Replica::next_to_apply`] has an entry.
     pub fn has_to_apply(&self) -> bool {
         let persisted = self.wal.persisted_index();
-        self.committed.front().is_some_and(|entry| entry.index <= persisted)
+        let early = planted(Mutant::AppliedBeforeDurable);
+        self.committed.front().is_some_and(|entry| entry.index <= persisted || early)
     }
 
     /// Whether this server is PRIMARY and knows all that is committed: an entry of its own term is

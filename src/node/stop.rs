@@ -3,6 +3,7 @@
 use super::clients::{Clients, Serving};
 use super::replica::Replica;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::raft::Role;
 
 /// How far it has come.
@@ -42,7 +43,8 @@ impl Stopping {
         let core = replica.core();
         let may = core.role() == Role::Primary && core.members().voters.len() > 1;
         if self.has_begun() && self.asked.is_none() && may && clients.is_answered() {
-            self.asked = Some(match replica.hand_over(now_ms) {
+            let stays = planted(Mutant::StopsAsPrimary);
+            self.asked = Some(match !stays && replica.hand_over(now_ms) {
                 true => HandOver::UnderWay,
                 false => HandOver::Impossible,
             });

@@ -7,6 +7,7 @@ use super::message::Body;
 use super::output::{Role, TransferError, Why};
 use super::progress::Progress;
 use super::roles::Transfer;
+use crate::mutants::{Mutant, planted};
 
 impl Raft {
     /// Hands over to `to`. Proposals are refused until another server is PRIMARY or, after an
@@ -62,6 +63,9 @@ impl Raft {
         let takes_over = |backup: &&Progress| backup.counts() && backup.answers();
         let mut alive: Vec<&Progress> = primacy.backups.iter().filter(takes_over).collect();
         alive.sort_by_key(|backup| (std::cmp::Reverse(backup.match_index), backup.id));
+        if planted(Mutant::HandsOverBehind) {
+            alive.reverse();
+        }
         alive.into_iter().map(|backup| backup.id).collect()
     }
 }

@@ -84,6 +84,24 @@ fn passwords_of_connections_that_have_gone_are_not_hashed() {
 }
 
 #[test]
+fn a_login_whose_password_was_changed_while_it_was_hashed_is_refused() {
+    let mut world = world();
+    let alice = world.session(ip(1), "alice");
+    world.keeps_batches = true;
+    world.write(alice, &ask("passwd").body("new"));
+    world.turn();
+    world.hash_one();
+    // Her password is the old one until the disk has the new one.
+    let late = world.connect(ip(2));
+    world.write(late, &login("alice", PASSWORD));
+    world.turn();
+    world.keeps_batches = false;
+    assert!(!world.reply(alice).error);
+    world.hash_one();
+    assert_eq!(code(&world.reply(late)), "wrong-credentials");
+}
+
+#[test]
 fn guessing_from_many_networks_is_slowed_down_and_does_not_lock_out_the_owner() {
     let mut world = world();
     world.keeps_hashes = false;

@@ -6,6 +6,7 @@ mod logins;
 mod outputs;
 mod presence;
 mod sessions;
+mod starts;
 mod times;
 mod unauthenticated;
 mod work;

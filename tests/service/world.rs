@@ -90,6 +90,8 @@ pub struct World {
     pub bounded: bool,
     /// Units of work done so far to apply entries.
     pub work_of_applying: u64,
+    /// Bytes of entries that were to be read at once in this turn.
+    read_at_once: usize,
 }
 
 pub fn settings() -> Settings {
@@ -111,6 +113,22 @@ pub fn settings() -> Settings {
     }
 }
 
+/// What a server that is alone is told.
+pub fn flags(settings: Settings) -> Flags {
+    Flags {
+        id: None,
+        cluster: Vec::new(),
+        secret: None,
+        directory: "the disk".to_owned(),
+        segment_bytes: 64 << 20,
+        core: Config::new(LONE, vec![LONE], 1),
+        clients: settings,
+        max_connections: 100_000,
+        clock_stands_ms: limits::CLOCK_STANDS_MS,
+        id_window: limits::ID_WINDOW,
+    }
+}
+
 /// The address with this number.
 pub fn ip(number: u32) -> Origin {
     Origin::Ip(Ipv4Addr::from(0x0A00_0000 + number).into())
@@ -124,18 +142,7 @@ impl World {
     /// A server that is told something else too.
     pub fn with(settings: Settings, tell: impl Fn(&mut Flags), log: &[Vec<u8>]) -> World {
         let mut disks = Disks { state: SimDisk::new(1), log: SimDisk::new(2) };
-        let mut flags = Flags {
-            id: None,
-            cluster: Vec::new(),
-            secret: None,
-            directory: "the disk".to_owned(),
-            segment_bytes: 64 << 20,
-            core: Config::new(LONE, vec![LONE], 1),
-            clients: settings,
-            max_connections: 100_000,
-            clock_stands_ms: limits::CLOCK_STANDS_MS,
-            id_window: limits::ID_WINDOW,
-        };
+        let mut flags = flags(settings);
         tell(&mut flags);
         write_log(&mut disks, &flags, log);
         let now = Now { monotonic_ms: 1_000, boot_ms: 1_000, unix_ms: 1_700_000_000_000 };
@@ -156,6 +163,7 @@ impl World {
             lines: Vec::new(),
             bounded: true,
             work_of_applying: 0,
+            read_at_once: 0,
         };
         world.do_outputs();
         world.node.handle(Input::Opened(Vec::new()));
@@ -166,6 +174,11 @@ impl World {
         world.settle();
         world.lines.clear();
         world
+    }
+
+    /// Its disks.
+    pub fn disks(&self) -> Disks<SimDisk> {
+        self.disks.clone()
     }
 
     /// Lets time pass, and a turn go by.
@@ -205,6 +218,7 @@ impl World {
     /// The part of a turn in which connections are visited.
     pub fn visit(&mut self) {
         self.node.begin_turn(self.now);
+        self.read_at_once = 0;
         while let Some(Which::Client(key)) = self.node.next_to_serve() {
             let before = self.clients().work_of(key);
             self.serve(key);
@@ -272,7 +286,13 @@ impl World {
                 }
                 // What was written to it can be read all the same.
                 Output::Close(_) => {}
-                Output::Read { job, .. } => self.reads.push_back(job),
+                Output::Read { job, at_once } => {
+                    let bytes = job.locations[..at_once].iter().map(|at| at.length as usize);
+                    self.read_at_once += bytes.sum::<usize>();
+                    let most = limits::TURN_ENTRIES_BYTES + limits::WAL_ENTRY_BYTES;
+                    assert!(self.read_at_once <= most, "what a turn reads at once is bounded");
+                    self.reads.push_back(job);
+                }
                 Output::Write(Which::Client(key)) => self.take_output(key),
                 Output::Save(file) => {
                     let result = hard_state::save(&mut self.disks.state, &file);

@@ -155,7 +155,11 @@ impl World {
             _ => disk.set_content(&name, &bytes),
         };
         harm(&disk);
-        let result = wal::recover(&mut disk.clone(), &options(&self.common), &mut |_, _, _| Ok(()));
+        let state = hard_state::load(&mut self.servers[place].state_disk.fork()).ok().flatten();
+        let there = state.map_or(Ok(()), |state| wal::check_there(&mut disk.clone(), &state));
+        let read =
+            |()| wal::recover(&mut disk.clone(), &options(&self.common), &mut |_, _, _| Ok(()));
+        let result = there.and_then(read);
         if !matches!(result, Err(RecoverError::Corrupt { .. })) {
             self.counts.damage_left_out += 1;
             return;

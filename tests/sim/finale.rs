@@ -3,7 +3,7 @@
 
 use chatctl::limits;
 use chatctl::protocol::framing::{self, Codec, Form};
-use chatctl::raft::ServerId;
+use chatctl::raft::{Role, ServerId};
 
 use super::clock::Us;
 use super::faults::Mend;
@@ -57,6 +57,12 @@ impl World {
         self.replace_the_lost();
         self.comes_together();
         self.times_are_right();
+        self.comes_together();
+        match self.rng.chance(1, 2) {
+            true => self.stops_the_primary(),
+            false => self.damages_the_primary(),
+        }
+        self.finds_a_primary(0);
         self.comes_together();
         self.finish();
     }
@@ -209,8 +215,7 @@ impl World {
         let wait_ms = (self.common.clock_stands_ms + look_ms) * 21 / 20;
         self.run(self.now_us + wait_ms * MS, |_| false);
         let (before, link) = (self.checker.last(), LinkId::MAX);
-        let primary = self.members().into_iter().find(|place| self.servers[*place].is_primary());
-        let place = primary.expect("the servers have come together under a PRIMARY");
+        let (place, _) = self.primary();
         let mut bytes = Vec::new();
         let ask = ask("create").src("last").body("password");
         framing::put(&mut bytes, Form::Frames, Codec::Binary, &ask);
@@ -220,6 +225,36 @@ impl World {
         let is_made = self.run(until, |world| world.checker.last() > before);
         assert!(is_made, "the last account is not made:\n{}", self.waiting());
         self.checker.times.are_right();
+    }
+
+    /// A PRIMARY that is told to stop hands over first, where there is somebody.
+    fn stops_the_primary(&mut self) {
+        let (place, epoch) = self.primary();
+        let is_alone = self.members().len() == 1;
+        self.tell(place, 0, Input::Stop);
+        let until = self.now_us + 2 * limits::STOP_MS * MS;
+        let has_ended = self.run(until, |world| world.servers[place].epoch != epoch);
+        assert!(has_ended, "it does not stop:\n{}", self.waiting());
+        let role = if is_alone { Role::Primary } else { Role::Backup };
+        assert_eq!(self.stopped_as, Some(role), "who stops hands over");
+        self.revive(place);
+    }
+
+    /// A PRIMARY that reads what is damaged ends where others can go on without it, and only there.
+    fn damages_the_primary(&mut self) {
+        let (place, epoch) = self.primary();
+        self.tell(place, 0, Input::Damaged);
+        let until = self.now_us + 1_000 * MS;
+        let has_ended = self.run(until, |world| world.servers[place].epoch != epoch);
+        assert_eq!(has_ended, self.members().len() > 2, "whether it ends:\n{}", self.waiting());
+        self.revive(place);
+    }
+
+    /// The machine of the PRIMARY, and its process.
+    fn primary(&self) -> (usize, u64) {
+        let primary = self.members().into_iter().find(|place| self.servers[*place].is_primary());
+        let place = primary.expect("the servers have come together under a PRIMARY");
+        (place, self.servers[place].epoch)
     }
 
     /// The machines of the members, or of the server that is alone.

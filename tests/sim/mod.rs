@@ -6,8 +6,7 @@
 //! | file | what it has |
 //! | --- | --- |
 //! | `world.rs` | the queue of events; servers and clients in it |
-//! | `server.rs`, `process.rs` | one machine; what `Server::turn` does, in its order |
-//! | `entering.rs`, `peers.rs` | a server that is no member yet; the peers' port of any |
+//! | `server.rs`, `process.rs` | one machine; the node that runs on it, and its sockets |
 //! | `network.rs`, `wires.rs`, `names.rs`, `disks.rs`, `clock.rs` | what is simulated |
 //! | `copies.rs` | disks that are rolled back |
 //! | `members.rs`, `operator.rs` | machines that come and go; who has the members changed |

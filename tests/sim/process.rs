@@ -9,9 +9,11 @@ use chatctl::auth::hasher;
 use chatctl::limits;
 use chatctl::net::{Key, Origin, ReadEnd};
 use chatctl::node::bootstrap::disks::Disks;
+use chatctl::node::clients::Work;
+use chatctl::node::reads::is_for_backup;
 use chatctl::node::replica::Replica;
 use chatctl::node::{self, Conn, End, Flags, Node, Now, Output, Port, ReadJob};
-use chatctl::wal::{Batch, Done, Location, SpareRequest, hard_state};
+use chatctl::wal::{Batch, Done, Location, ReadError, SpareRequest, hard_state};
 
 use super::disks::read_record;
 use crate::support::Rng;
@@ -50,6 +52,8 @@ pub enum Input {
     Fetched(u64, Option<Vec<Vec<u8>>>),
     /// The disk's threads have done something.
     Disk(Done),
+    /// A read finds something else in the log than was written there.
+    Damaged,
     /// The operator wants it to stop cleanly.
     Stop,
 }
@@ -100,6 +104,12 @@ pub struct Process {
     pub reads_slowly: bool,
     /// Connections that began to miss pushes.
     pub lagging: u64,
+    max_connections: usize,
+    now_ms: u64,
+    /// Until when it has to have stopped.
+    stops_by_ms: Option<u64>,
+    /// Bytes of entries that were to be read for clients at once in this turn.
+    read_at_once: usize,
     acts: Vec<Act>,
 }
 
@@ -125,7 +135,7 @@ impl Process {
         let mut rng = Rng::new(seed);
         let mut secret = [0; 32];
         secret.copy_from_slice(&rng.bytes(32));
-        let log = disks.log.clone();
+        let (log, max_connections) = (disks.log.clone(), flags.max_connections);
         let mut process = Process {
             node: Node::start(flags, disks, secret, now)?,
             log,
@@ -137,6 +147,10 @@ impl Process {
             lines: Vec::new(),
             reads_slowly: false,
             lagging: 0,
+            max_connections,
+            now_ms: now.monotonic_ms,
+            stops_by_ms: None,
+            read_at_once: 0,
             acts: Vec::new(),
         };
         let mut has_port = false;
@@ -165,6 +179,7 @@ impl Process {
     /// The part of a turn in which connections are visited.
     pub fn visit(&mut self, now: Now) {
         self.node.begin_turn(now);
+        (self.now_ms, self.read_at_once) = (now.monotonic_ms, 0);
         for input in std::mem::take(&mut self.inbox) {
             self.take(input);
         }
@@ -198,6 +213,7 @@ impl Process {
         self.do_outputs();
         let has_stopped = self.node.is_stopped();
         if has_stopped {
+            self.check_answered();
             self.node.close();
             self.do_outputs();
         }
@@ -260,7 +276,15 @@ impl Process {
             }
             Input::Fetched(id, None) => self.node.handle(node::Input::ReadFailed(id, None)),
             Input::Disk(done) => self.node.handle(node::Input::Disk(done)),
-            Input::Stop => self.node.handle(node::Input::Stop),
+            Input::Damaged => {
+                let (file, why) = ("the log".into(), "bad checksum".to_owned());
+                let error = ReadError { file, offset: 0, why, damaged: true };
+                self.node.handle(node::Input::ReadFailed(0, Some(error)));
+            }
+            Input::Stop => {
+                self.stops_by_ms.get_or_insert(self.now_ms + limits::STOP_MS);
+                self.node.handle(node::Input::Stop);
+            }
         }
     }
 
@@ -326,6 +350,12 @@ impl Process {
     /// Reads entries: some at once, as where the system has them in memory, or later.
     fn fetch(&mut self, job: ReadJob, at_once: usize) {
         let ReadJob { id, mut locations } = job;
+        if !is_for_backup(id) {
+            let bytes = locations[..at_once].iter().map(|location| location.length as usize);
+            self.read_at_once += bytes.sum::<usize>();
+            let most = limits::TURN_ENTRIES_BYTES + limits::WAL_ENTRY_BYTES;
+            assert!(self.read_at_once <= most, "what a turn reads at once is bounded");
+        }
         if self.reads_slowly || self.rng.chance(1, 4) {
             return self.acts.push(Act::Fetch { id, locations });
         }
@@ -374,8 +404,24 @@ impl Process {
                 "what a client asks is bounded"
             );
         }
+        let connections = self.node.served().map_or(0, |served| served.connections());
+        assert!(connections <= self.max_connections, "{connections} clients are connected");
         let jobs = self.acts.iter().filter(|act| matches!(act, Act::Hash(_))).count();
         assert!(jobs <= limits::HASH_JOBS, "passwords that wait are bounded");
+    }
+
+    /// Who stops in time leaves no send unanswered, and no answer unwritten.
+    fn check_answered(&self) {
+        let Some(served) = self.node.served() else { return };
+        if self.stops_by_ms.is_none_or(|by_ms| by_ms <= self.now_ms) {
+            return;
+        }
+        for conn in self.sockets.keys() {
+            let Conn::Client(key) = conn else { continue };
+            let Some(client) = served.client(*key) else { continue };
+            let is_answered = !matches!(client.work, Work::Sends(_)) && client.unwritten() == 0;
+            assert!(is_answered, "it stops before {conn:?} is answered");
+        }
     }
 
     /// When the next turn is due by the process's own clock; 0: at once.

@@ -8,8 +8,10 @@ use std::rc::Rc;
 
 use chatctl::auth::hasher;
 use chatctl::node::End;
+use chatctl::node::lines::Line as Told;
 use chatctl::node::peers::mesh::id_of;
-use chatctl::raft;
+use chatctl::node::peers::wire::Reason;
+use chatctl::raft::{self, Role};
 use chatctl::wal::{Done, RecoverError, SpareRequest, SpareState};
 
 use super::chatter::Chatter;
@@ -112,6 +114,8 @@ pub struct World {
     /// Clients and servers between which nothing goes.
     pub client_cut: BTreeSet<(usize, usize)>,
     pub checker: Checker,
+    /// What the last process that stopped cleanly was then.
+    pub stopped_as: Option<Role>,
     pub counts: Counts,
     pub trace: Trace,
     queue: BinaryHeap<Reverse<(Us, u64)>>,
@@ -159,6 +163,7 @@ impl World {
             cut: BTreeSet::new(),
             client_cut: BTreeSet::new(),
             checker: Checker::new(common.id_window),
+            stopped_as: None,
             counts: Counts { histories: 1, ..Counts::default() },
             trace: Trace::new(seed, tells_all),
             queue: BinaryHeap::new(),
@@ -172,6 +177,10 @@ impl World {
         world.trace.note(0, format_args!("{:?}", world.faults));
         world.add_servers(servers as usize);
         world.add_clients(servers);
+        if seed.is_multiple_of(3) {
+            // There is room for the session of each, and for one more.
+            world.common.max_connections = world.machines.len() + 1;
+        }
         world.at(2_000 * MS, Event::Faults);
         world
     }
@@ -421,7 +430,7 @@ impl World {
             server.replica().map(|replica| (replica.core().outline(), replica.state().applied()));
         let Some(process) = server.process.as_mut() else { return };
         let result = process.turn(now);
-        process.lines.clear();
+        check_lines(&std::mem::take(&mut process.lines));
         process.check_bounds();
         self.counts.lagging += std::mem::take(&mut process.lagging);
         let (acts, ended) = match result {
@@ -444,6 +453,7 @@ impl World {
         }
         if ended == Ended::Stopped {
             self.counts.stopped += 1;
+            self.stopped_as = self.servers[place].core().map(|core| core.role());
             self.note_of(place, "has stopped");
             return self.end_process(place, false);
         }
@@ -486,7 +496,7 @@ impl World {
     fn process_ends(&mut self, place: usize, end: End) {
         let is_disk = match &end {
             End::OldCopy { .. } => return self.is_refused_as_old_copy(place, end),
-            End::Disk(_) | End::State(_) => true,
+            End::Disk(_) | End::State(_) | End::Damaged(_) => true,
             End::Recover(RecoverError::Io { .. }) => true,
             _ => false,
         };
@@ -640,5 +650,14 @@ impl World {
             self.machines[place].wakes_at = Some(at);
             self.at(at - self.now_us, Event::Client(place));
         }
+    }
+}
+
+/// No byte changes on its way here, and none is left out.
+fn check_lines(lines: &[Told]) {
+    let garbled = [Reason::Malformed, Reason::Code, Reason::Sequence].map(|r| r.to_string());
+    for line in lines {
+        let is_garbled = garbled.iter().any(|why| line.text.contains(why));
+        assert!(!is_garbled, "{}", line.text);
     }
 }

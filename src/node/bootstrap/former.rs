@@ -12,6 +12,7 @@ use super::disks::Disks;
 use super::forming::{Forming, Step};
 use crate::chat::{self, Command};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::node::end::End;
 use crate::node::lines::{Line, TraceLevel};
@@ -71,6 +72,7 @@ impl<D: Disk> Former<D> {
         if let Some(entry) = &entry {
             with.learn(entry)?;
         }
+        let entry = entry.filter(|_| !planted(Mutant::FirstEntryNotReadBack));
         let forming = Forming::new(with.mesh, cluster, entry);
         with.tell_stage(forming.stage());
         Ok(Former::new(disks, segment_bytes, Some(forming), with.now_ms))

@@ -33,6 +33,7 @@ impl<D: Disk + Clone> Bootstrap<D> {
         let boot = self;
         let mut state = empty_state(&boot.flags, &boot.file);
         let there = wal::check_there(&mut boot.disks.log, &boot.file);
+        let there = if planted(Mutant::LostLogUnnoticed) { Ok(()) } else { there };
         let read = there.and_then(|()| read(boot, &mut state));
         let (wal, report) = match read {
             Err(RecoverError::Corrupt { file, why, .. })
@@ -50,7 +51,11 @@ impl<D: Disk + Clone> Bootstrap<D> {
         boot.lines.extend(notes.map(|line| Line::new(TraceLevel::Info, line.to_string())));
         let entry = |entry: wal::Entry| {
             let wal::Entry { term, index, payload } = entry;
-            raft::Entry { term, index, payload: typed(&payload) }
+            let payload = match planted(Mutant::TailMembersUnread) {
+                true => raft::Payload::Command(payload.into()),
+                false => typed(&payload),
+            };
+            raft::Entry { term, index, payload }
         };
         let tail = report.tail.into_iter().map(entry).collect();
         let members = state.members().to_vec();
@@ -70,7 +75,8 @@ fn set_aside<D: Disk>(boot: &mut Bootstrap<D>) -> Result<(), End> {
     let Bootstrap { flags, disks, file, lines, .. } = boot;
     file.copy = raft::next_damaged(file.copy);
     // Twice, so that both lines of the file say so: should one be damaged as well, the other does.
-    for _ in 0..2 {
+    let times = if planted(Mutant::DamageUnsaved) { 0 } else { 2 };
+    for _ in 0..times {
         hard_state::save(&mut disks.state, file).map_err(End::State)?;
     }
     let told = wal::set_aside(&mut disks.log, &options(flags, file)).map_err(End::Recover)?;
@@ -84,7 +90,8 @@ fn empty_state(flags: &Flags, file: &HardState) -> State {
 }
 
 fn options(flags: &Flags, file: &HardState) -> wal::Options {
-    let expect = Some(Identity { cluster: file.cluster });
+    let own = Identity { cluster: file.cluster };
+    let expect = (!planted(Mutant::ForeignLogTaken)).then_some(own);
     wal::Options { expect, segment_bytes: flags.segment_bytes }
 }
 

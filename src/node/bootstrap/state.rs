@@ -1,6 +1,7 @@
 //! What `server_state.txt` says at a start.
 
 use super::disks::Disks;
+use crate::mutants::{Mutant, planted};
 use crate::node::end::End;
 use crate::node::flags::Flags;
 use crate::node::members::LONE_NAME;
@@ -26,7 +27,9 @@ pub fn load<D: Disk>(
         return Err(End::OldCopy { id: file.id, by: file.old_copy });
     }
     file.boots.begin(random.number());
-    hard_state::save(&mut disks.state, &file).map_err(End::State)?;
+    if !planted(Mutant::StartUnsaved) {
+        hard_state::save(&mut disks.state, &file).map_err(End::State)?;
+    }
     check(flags, &file)?;
     Ok(file)
 }

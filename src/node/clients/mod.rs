@@ -65,6 +65,7 @@ use super::random::Random;
 use super::replica::Replica;
 use super::time::Now;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::{Deadlines, Key, KeyQueue, Origin, Output, ReadEnd, Slots, Spares};
 use crate::raft::ServerId;
 
@@ -237,7 +238,7 @@ impl Clients {
         }
         // While a whole request waits for its turn nothing more is read: the sender's own socket
         // holds it back.
-        if client.incoming.waits {
+        if client.incoming.waits && !planted(Mutant::ReadsPastWaiting) {
             return Some(0);
         }
         let held = client.incoming.inbox.len();

@@ -73,6 +73,7 @@ impl Clients {
     /// Closes the oldest of a network that has more of them than it may have.
     pub(super) fn bound_unauthenticated(&mut self, network: Network) {
         if self.unauthenticated.of(network) > self.settings.max_unauthenticated_per_address
+            && !planted(Mutant::OneNetworkTakesAll)
             && let Some(key) = self.unauthenticated.oldest_of(network)
         {
             self.counted.closed(network, self.now.monotonic_ms);

@@ -7,6 +7,7 @@ use super::Mesh;
 use super::tries::Ending;
 use super::types::{Conn, Event, Member, State, Stranger};
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::Key;
 use crate::node::lines::Line;
 use crate::node::lines::TraceLevel;
@@ -110,7 +111,8 @@ impl Mesh {
         let Member { name, address, .. } = &self.members[place];
         let (name, address) = (name.clone(), address.clone());
         let peer = &mut self.peers[place];
-        let Ending { why, wait_ms, told } = if peer.current == Some(key) {
+        let is_current = peer.current == Some(key) || planted(Mutant::OldClosesNew);
+        let Ending { why, wait_ms, told } = if is_current {
             peer.current = None;
             if !ending.told {
                 let line = format!("peer {name} is down: {}", ending.why);

@@ -45,6 +45,7 @@ use super::session::Block;
 use super::wire::{self, About, Frame, Reason, Stage};
 use crate::auth::hmac;
 use crate::limits;
+use crate::mutants::{Mutant, planted};
 use crate::net::{Inbox, Key, Output, Slots, Spares};
 use crate::node::random::Random;
 use crate::raft::{Body, Entry, Outgoing, ServerId};
@@ -87,6 +88,7 @@ impl Mesh {
     /// Without connections yet.
     pub fn new(settings: Settings, now_ms: u64) -> Mesh {
         let Settings { me, met, members, secret, about, silence_ms, seed } = settings;
+        let silence_ms = if planted(Mutant::SilenceNeverEnds) { u64::MAX / 8 } else { silence_ms };
         let place = members.iter().position(|member| member.name == me.name);
         let place = place.expect("a server is among its cluster's");
         let wait_ms = |at| if at < place { limits::PEER_CALL_MS } else { 0 };
@@ -224,6 +226,24 @@ impl Mesh {
             }
         }
         self.look_after_lookups();
+        if cfg!(debug_assertions) {
+            self.check_invariants();
+        }
+    }
+
+    /// What counts as said by a peer comes on its newest connection alone, and goes there.
+    fn check_invariants(&self) {
+        let is_peers = |key: &Key| {
+            let conn = self.conns.get(*key);
+            conn.is_some_and(|conn| matches!(conn.state, State::Open(_)) && conn.stranger.is_none())
+        };
+        for key in self.conns.keys().filter(is_peers) {
+            let Some(id) = self.conns.get(key).and_then(|conn| conn.peer) else { continue };
+            let current = self.peer(id).and_then(|peer| peer.current);
+            assert_eq!(current, Some(key), "{} has two connections", self.name_of(id));
+        }
+        let current = self.peers.iter().filter_map(|peer| peer.current);
+        assert!(current.into_iter().all(|key| is_peers(&key)), "a peer's connection is open");
     }
 
     /// Somebody has connected, from `origin`.
@@ -290,7 +310,8 @@ impl Mesh {
             };
             // Same place, same term at the end: the same entries (log matching; all of these are
             // of this server's log).
-            let (index, count, term) = (last.index, entries.len(), last.term);
+            let count = if planted(Mutant::BlockOfAnother) { 0 } else { entries.len() };
+            let (index, term) = (last.index, last.term);
             let same = blocks.iter().position(|(i, c, t, _)| (*i, *c, *t) == (index, count, term));
             let at = same.unwrap_or_else(|| {
                 blocks.push((index, count, term, block_of(entries)));

@@ -57,6 +57,8 @@ impl Mesh {
                 self.close(key, Reason::Malformed);
                 return input.len();
             }
+            let cut = planted(Mutant::CutFrameTaken) && rest.len() < length;
+            let length = if cut { rest.len() } else { length };
             let Some(frame) = rest.get(..length) else { return used };
             used += LENGTH_BYTES + length;
             self.on_frame(key, frame);
@@ -146,7 +148,9 @@ impl Mesh {
         }
         self.end_tries(place, key);
         if let Some(old) = old {
-            self.close(old, Reason::Replaced);
+            if !planted(Mutant::ReplacedStaysOpen) {
+                self.close(old, Reason::Replaced);
+            }
         } else {
             let name = &self.members[place].name;
             let line = format!("peer {name} is up");

@@ -378,7 +378,12 @@ impl Chatter {
 
     /// Events that nobody has seen: what was refused is gone, or comes back.
     fn dies_with(&mut self, events: &[Event]) {
-        self.folder.borrow_mut().seen.unsure.extend(refused_in(events));
+        let (mut folder, refused) = (self.folder.borrow_mut(), refused_in(events));
+        if !refused.is_empty() {
+            // The disk may not have taken them, nor what was written before.
+            folder.noted_cursor = None;
+        }
+        folder.seen.unsure.extend(refused);
     }
 
     /// The disk did not take these refusals: the messages may come back.
@@ -401,6 +406,9 @@ impl Chatter {
         self.counts.given_up += old.len() as u64;
         let dropped = agent.drop_old();
         let is_sure = dropped.is_ok() && !folder.disk.crashed();
+        if !is_sure {
+            folder.noted_cursor = None;
+        }
         for id in old {
             let is_gone = is_sure && !folder.is_doubled(id);
             let seen = &mut folder.seen;

@@ -372,7 +372,9 @@ impl Process {
         // What is written before the connection is there waits for it.
         let Some(socket) = self.sockets.get_mut(&conn) else { return };
         let Some(output) = self.node.output(conn) else { return };
-        let is_full = matches!(conn, Conn::Client(_)) && socket.under_way >= SOCKET_BYTES;
+        // A client that has closed takes nothing, and its machine throws away what comes.
+        let reads = matches!(conn, Conn::Client(_)) && socket.end.is_none();
+        let is_full = reads && socket.under_way >= SOCKET_BYTES;
         let bytes = match is_full {
             true => Vec::new(),
             false => output.rest().to_vec(),

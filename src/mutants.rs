@@ -189,10 +189,10 @@ mutants! {
         ["sim::every"];
     ReplacedStaysOpen "replaced-stays-open":
         "what comes on a connection counts on after a newer one has taken its place",
-        ["sim::every"];
+        ["peers::mesh::a_newer_connection", "sim::every"];
     OldClosesNew "old-closes-new":
         "the end of a connection that was replaced takes the newer one for lost",
-        ["sim::every"];
+        ["peers::mesh::a_newer_connection", "sim::every"];
     CutFrameTaken "cut-frame-taken":
         "the part of a frame that has come is taken for the whole",
         ["sim::every"];
@@ -327,7 +327,7 @@ mutants! {
         ["sim::every"];
     ReadsUnbounded "reads-unbounded":
         "one turn reads all entries that answers need",
-        ["sim::every"];
+        ["service::holders::unread_answers", "sim::every"];
     AnyNumberAccepted "any-number-accepted":
         "connections are accepted past the most that there may be",
         ["service::unauthenticated::where", "sim::every"];
@@ -377,7 +377,7 @@ mutants! {
         ["client::outbox::after_a_crash_at_any_operation", "sim::every"];
     FailedPutStays "failed-put-stays":
         "a message that the disk did not take whole stays in the outbox's file",
-        ["client::outbox::after_a_crash_at_any_operation", "sim::every"];
+        ["client::outbox::after_a_failure_at_any_operation", "sim::every"];
     AdoptedComesBack "adopted-comes-back":
         "an adopted outbox may come back after its messages were refused",
         ["client::outbox::a_crash_while_an_outbox_is_adopted"];

@@ -442,7 +442,7 @@ impl<D: Disk + Clone> Node<D> {
         outputs.extend(writes.into_iter().map(|key| Output::Write(Conn::Peer(key))));
         if let Stage::Running(run) = &mut self.stage {
             // Term and vote are durable before anything is said that depends on them: the core waits
-            // for that. They are on the disk before a batch that is of that term.
+            // for that. Entries of their term may be on the disk before them, and promise nothing.
             outputs.extend(run.replica.next_save(mesh.met()).map(Output::Save));
             // One batch at a time: the next is written only after the one before is durable. What it
             // holds is acknowledged, committed, applied and answered only then.

@@ -167,7 +167,12 @@ impl World {
         self.note_of(place, &format!("has {name} damaged at byte {at}, kind {kind}"));
         self.counts.damaged += 1;
         self.lost_at = self.now_us;
+        // What can be read may name nobody else: then it starts once others are listed.
+        let flags = self.list_with(place);
         let server = &mut self.servers[place];
+        if server.flags.len() == 1 {
+            server.flags = flags;
+        }
         harm(&server.log_disk);
         server.is_damaged = true;
     }

@@ -206,6 +206,9 @@ impl World {
             let replica = server.replica().expect("all servers are back");
             let knows = replica.wal().commit() == self.checker.last();
             assert!(knows, "{} does not know all:\n{}", server.name, self.waiting());
+            let outline = replica.core().outline();
+            let is_saved = outline.hard_state == outline.durable;
+            assert!(is_saved, "{} has not saved its vote:\n{}", server.name, self.waiting());
         }
     }
 
@@ -231,7 +234,11 @@ impl World {
     fn stops_the_primary(&mut self) {
         let (place, epoch) = self.primary();
         let is_alone = self.members().len() == 1;
-        self.tell(place, 0, Input::Stop);
+        let mut bytes = Vec::new();
+        let send = ask("send").to("last").body("goodbye").id(1);
+        framing::put(&mut bytes, Form::Frames, Codec::Binary, &send);
+        self.tell(place, 0, Input::Bytes(Line::Link(LinkId::MAX), bytes));
+        self.tell(place, 200, Input::Stop);
         let until = self.now_us + 2 * limits::STOP_MS * MS;
         let has_ended = self.run(until, |world| world.servers[place].epoch != epoch);
         assert!(has_ended, "it does not stop:\n{}", self.waiting());

@@ -83,7 +83,7 @@ impl World {
     }
 
     /// What --cluster says on a machine that is to be let in.
-    fn list_with(&self, place: usize) -> Vec<Listed> {
+    pub fn list_with(&self, place: usize) -> Vec<Listed> {
         let newest = self.checker.configs.newest();
         let member = |member: &chatctl::chat::Member| Listed {
             name: member.name.clone(),

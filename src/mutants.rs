@@ -324,7 +324,7 @@ mutants! {
         ["sim::every"];
     ReadsPastWaiting "reads-past-waiting":
         "a connection is read from while a whole request of it waits",
-        ["sim::every"];
+        ["service::outputs::so_many_bytes_of_answers"];
     ReadsUnbounded "reads-unbounded":
         "one turn reads all entries that answers need",
         ["service::holders::unread_answers", "sim::every"];

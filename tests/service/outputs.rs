@@ -19,7 +19,7 @@ fn unread(world: &mut World, key: Key) -> usize {
 
 #[test]
 fn so_many_bytes_of_answers_are_left_unread_and_the_other_requests_wait() {
-    const PINGS: usize = 4_000;
+    const PINGS: usize = 12_000;
     let mut world = world();
     let alice = world.session(ip(1), "alice");
     world.block(alice, true);
@@ -34,6 +34,9 @@ fn so_many_bytes_of_answers_are_left_unread_and_the_other_requests_wait() {
     let one_more = 256;
     let fits = limits::OUTPUT_BYTES..limits::OUTPUT_BYTES + one_more;
     assert!(fits.contains(&unread(&mut world, alice)), "{} bytes", unread(&mut world, alice));
+    (0..100).for_each(|_| world.turn());
+    let taken_in = world.taken_in(alice);
+    assert!(taken_in <= limits::TURN_READ_BYTES, "{taken_in} bytes of requests that wait");
     world.block(alice, false);
     for _ in 0..PINGS {
         assert_eq!(world.reply(alice).cmd, "ping", "each is answered in the end");

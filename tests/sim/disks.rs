@@ -138,12 +138,14 @@ impl World {
         let disk = self.servers[place].log_disk.fork();
         disk.fail_no_more();
         let mut files: Vec<_> = disk.snapshot().into_iter().collect();
-        files.retain(|(name, bytes)| name.ends_with(".wal") && !bytes.is_empty());
+        files.retain(|(name, _)| name.ends_with(".wal"));
+        let segments: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        files.retain(|(_, bytes)| !bytes.is_empty());
         if files.is_empty() {
             return;
         }
         let (name, mut bytes) = files[self.rng.below(files.len() as u64) as usize].clone();
-        let (at, kind) = (self.rng.below(bytes.len() as u64) as usize, self.rng.below(4));
+        let (at, kind) = (self.rng.below(bytes.len() as u64) as usize, self.rng.below(5));
         let sector = at & !511..bytes.len().min((at & !511) + 512);
         match kind {
             0 => bytes[at] ^= 1 << self.rng.below(8),
@@ -152,6 +154,7 @@ impl World {
         }
         let harm = |disk: &SimDisk| match kind {
             3 => disk.lose(&name),
+            4 => segments.iter().for_each(|name| disk.lose(name)),
             _ => disk.set_content(&name, &bytes),
         };
         harm(&disk);

@@ -75,6 +75,7 @@ impl Held {
             let now = self.server.now(self.now_us);
             let process = self.server.process.as_mut().expect("it runs");
             let (acts, _) = process.turn(now).expect("its disk works");
+            process.check_bounds();
             let gathered = process.replica().map_or(0, |replica| replica.gathered_bytes());
             let most = limits::GATHERED_BYTES + limits::WAL_ENTRY_BYTES;
             assert!(gathered <= most, "{gathered} bytes wait for the disk");

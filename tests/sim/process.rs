@@ -256,6 +256,7 @@ impl Process {
                 {
                     socket.end = Some(why);
                     self.node.handle(node::Input::Readable(conn));
+                    self.node.handle(node::Input::Writable(conn));
                 }
                 if let Line::Link(link) = line {
                     self.waiting.retain(|(waiting, _)| *waiting != link);

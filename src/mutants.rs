@@ -316,9 +316,6 @@ mutants! {
     OldVerifierTaken "old-verifier-taken":
         "a login by the old password succeeds when the password changed while it was hashed",
         ["service::logins::a_login_whose_password"];
-    GrantUsedTwice "grant-used-twice":
-        "that a read may be answered holds for the requests behind it",
-        ["sim::every"];
     StopsUnanswered "stops-unanswered":
         "a server that is told to stop does not wait until its answers are written",
         ["sim::every"];

@@ -108,6 +108,8 @@ pub struct Process {
     now_ms: u64,
     /// Until when it has to have stopped.
     stops_by_ms: Option<u64>,
+    /// Saves of term and vote under way.
+    saves: usize,
     /// Bytes of entries that were to be read for clients at once in this turn.
     read_at_once: usize,
     acts: Vec<Act>,
@@ -150,6 +152,7 @@ impl Process {
             max_connections,
             now_ms: now.monotonic_ms,
             stops_by_ms: None,
+            saves: 0,
             read_at_once: 0,
             acts: Vec::new(),
         };
@@ -211,6 +214,10 @@ impl Process {
     pub fn finish_turn(&mut self) -> Result<(Vec<Act>, Ended), End> {
         self.node.advance()?;
         self.do_outputs();
+        if let Some(replica) = self.node.replica().filter(|_| self.saves == 0) {
+            let outline = replica.core().outline();
+            assert_eq!(outline.durable, outline.hard_state, "what is not saved is being saved");
+        }
         let has_stopped = self.node.is_stopped();
         if has_stopped {
             self.check_answered();
@@ -276,7 +283,10 @@ impl Process {
                 self.node.handle_read(id, payloads.iter().map(Vec::as_slice), Vec::new());
             }
             Input::Fetched(id, None) => self.node.handle(node::Input::ReadFailed(id, None)),
-            Input::Disk(done) => self.node.handle(node::Input::Disk(done)),
+            Input::Disk(done) => {
+                self.saves -= usize::from(matches!(done, Done::HardState { .. }));
+                self.node.handle(node::Input::Disk(done));
+            }
             Input::Damaged => {
                 let (file, why) = ("the log".into(), "bad checksum".to_owned());
                 let error = ReadError { file, offset: 0, why, damaged: true };
@@ -325,7 +335,10 @@ impl Process {
                 Output::Serve | Output::CloseListeners => {}
                 Output::Read { job, at_once } => self.fetch(job, at_once),
                 Output::Write(conn) => self.write(conn),
-                Output::Save(file) => self.acts.push(Act::Save(file)),
+                Output::Save(file) => {
+                    self.saves += 1;
+                    self.acts.push(Act::Save(file));
+                }
                 Output::Append(batch) => self.acts.push(Act::Write(batch)),
                 Output::MakeSpare(request) => self.acts.push(Act::MakeSpare(request)),
                 Output::Hash(job) => self.acts.push(Act::Hash(job)),

@@ -223,9 +223,7 @@ impl Clients {
         let Some(client) = self.clients.get_mut(key) else { return true };
         match client.read_index {
             ReadIndex::Granted => {
-                if !planted(Mutant::GrantUsedTwice) {
-                    client.read_index = ReadIndex::None;
-                }
+                client.read_index = ReadIndex::None;
                 true
             }
             ReadIndex::Asked | ReadIndex::Void => false,
@@ -244,7 +242,6 @@ impl Clients {
     pub(super) fn forget_read_index(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.read_index = match client.read_index {
-            ReadIndex::Granted if planted(Mutant::GrantUsedTwice) => ReadIndex::Granted,
             ReadIndex::None | ReadIndex::Granted => ReadIndex::None,
             ReadIndex::Asked | ReadIndex::Void => ReadIndex::Void,
         };

@@ -1,6 +1,6 @@
 //! `chatctl bench-codec` in the table.
 
-use super::row::{FLAG, Flag, Kind, Runs, Subcommand, put};
+use super::row::{Runs, Subcommand, number, put};
 use super::shared::{COLOR, JSON, NO_COLOR, colour};
 use crate::limits::BENCH_RUNS;
 
@@ -13,17 +13,12 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
             binary, and prints the size of each, the bytes of each field, and the time for each.",
     operands: &[],
     flags: &[
-        Flag {
-            name: "runs",
-            kind: Kind::Number { min: 1, max: BENCH_RUNS as u64 },
-            value: "N",
-            set: |v, text| put(&mut v.bench_codec.runs, text.parse()),
-            help: "Number of measurements; the minimum and the median are printed.",
-            default: Some("200"),
-            ..FLAG
-        },
-        Flag { set: |v, text| put(&mut v.bench_codec.json, text.parse()), ..JSON },
-        Flag { set: |v, text| put(&mut v.bench_codec.colour, colour(text)), ..COLOR },
+        number("runs", "N", 1, BENCH_RUNS as u64)
+            .sets(|v, text| put(&mut v.bench_codec.runs, text.parse()))
+            .help("Number of measurements; the minimum and the median are printed.")
+            .default("200"),
+        JSON.sets(|v, text| put(&mut v.bench_codec.json, text.parse())),
+        COLOR.sets(|v, text| put(&mut v.bench_codec.colour, colour(text))),
     ],
     variables: &[NO_COLOR],
     settings: "",

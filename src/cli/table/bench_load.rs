@@ -1,6 +1,6 @@
 //! `chatctl bench-load` in the table.
 
-use super::row::{FLAG, Flag, Kind, Runs, Subcommand, put};
+use super::row::{Flag, Runs, Subcommand, choice, number, put, switch};
 use super::shared::{JSON, SERVERS, client_addresses, codec};
 use crate::limits::{BENCH_CLIENTS, BENCH_PIPELINE, BODY_BYTES};
 
@@ -19,96 +19,54 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
 };
 
 const FLAGS: &[Flag] = &[
-    Flag { set: |v, text| put(&mut v.bench_load.servers, client_addresses(text)), ..SERVERS },
-    Flag {
-        name: "clients",
-        kind: Kind::Number { min: 1, max: BENCH_CLIENTS as u64 },
-        value: "N",
-        set: |v, text| put(&mut v.bench_load.clients, text.parse()),
-        help: "Number of clients; each sends to the next one.",
-        more: "A single client sends to a second one that sends nothing. The server limits the \
-               logins from one address: see --logins-per-minute and --max-sessions-per-address of \
-               chatctl serve. If the server refuses a login, this command waits and tries again.",
-        default: Some("64"),
-        ..FLAG
-    },
-    Flag {
-        name: "pipeline",
-        kind: Kind::Number { min: 1, max: BENCH_PIPELINE as u64 },
-        value: "N",
-        set: |v, text| put(&mut v.bench_load.pipeline, text.parse()),
-        help: "Number of unanswered messages that each client keeps in flight.",
-        default: Some("32"),
-        ..FLAG
-    },
-    Flag {
-        name: "size",
-        kind: Kind::Number { min: 1, max: BODY_BYTES as u64 },
-        value: "BYTES",
-        set: |v, text| put(&mut v.bench_load.size, text.parse()),
-        help: "Length of each message's text.",
-        default: Some("128"),
-        ..FLAG
-    },
-    Flag {
-        name: "seconds",
-        kind: Kind::Number { min: 1, max: 86_400 },
-        value: "N",
-        set: |v, text| put(&mut v.bench_load.seconds, text.parse()),
-        help: "Duration of the load; Ctrl-C ends it early and prints the figures so far.",
-        default: Some("5"),
-        ..FLAG
-    },
-    Flag {
-        name: "messages",
-        kind: Kind::Number { min: 1, max: 1_000_000_000_000 },
-        value: "N",
-        set: |v, text| put(&mut v.bench_load.messages, text.parse().map(Some)),
-        help: "Stop after N messages, if that happens first.",
-        ..FLAG
-    },
-    Flag {
-        name: "idle",
-        kind: Kind::Number { min: 0, max: 1_000_000 },
-        value: "N",
-        set: |v, text| put(&mut v.bench_load.idle, text.parse()),
-        help: "Keep N more sessions open that only ping, as idle clients do.",
-        more: "Before the load, they ping every 1.5 to 2 seconds for the time of --seconds; with \
-               --server-pid, the command prints how much processor time the server needs for \
-               this, in percent of a core. All of them use one account: see \
-               --max-sessions-per-account of chatctl serve.",
-        default: Some("0"),
-        ..FLAG
-    },
-    Flag {
-        name: "protocol",
-        kind: Kind::Choice(&["binary", "json"]),
-        value: "CODEC",
-        set: |v, text| put(&mut v.bench_load.codec, codec(text)),
-        help: "Codec to use with the server, in frames: binary or json.",
-        default: Some("binary"),
-        ..FLAG
-    },
-    Flag {
-        name: "keep",
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.bench_load.keep, text.parse()),
-        help: "Keep the accounts and their messages on the server.",
-        more: "Without this flag, the run deletes its accounts at the end. Their names consist of \
-               bench- and a random number, and are never used again.",
-        ..FLAG
-    },
-    Flag {
-        name: "server-pid",
-        kind: Kind::Number { min: 1, max: u32::MAX as u64 },
-        value: "PID",
-        set: |v, text| put(&mut v.bench_load.server_pid, text.parse().map(Some)),
-        help: "Measure memory and processor time of the server process PID on this machine.",
-        ..FLAG
-    },
-    Flag {
-        set: |v, text| put(&mut v.bench_load.json, text.parse()),
-        help: "Print JSON, one object.",
-        ..JSON
-    },
+    SERVERS.sets(|v, text| put(&mut v.bench_load.servers, client_addresses(text))),
+    number("clients", "N", 1, BENCH_CLIENTS as u64)
+        .sets(|v, text| put(&mut v.bench_load.clients, text.parse()))
+        .help("Number of clients; each sends to the next one.")
+        .more(
+            "A single client sends to a second one that sends nothing. The server limits the \
+             logins from one address: see --logins-per-minute and --max-sessions-per-address of \
+             chatctl serve. If the server refuses a login, this command waits and tries again.",
+        )
+        .default("64"),
+    number("pipeline", "N", 1, BENCH_PIPELINE as u64)
+        .sets(|v, text| put(&mut v.bench_load.pipeline, text.parse()))
+        .help("Number of unanswered messages that each client keeps in flight.")
+        .default("32"),
+    number("size", "BYTES", 1, BODY_BYTES as u64)
+        .sets(|v, text| put(&mut v.bench_load.size, text.parse()))
+        .help("Length of each message's text.")
+        .default("128"),
+    number("seconds", "N", 1, 86_400)
+        .sets(|v, text| put(&mut v.bench_load.seconds, text.parse()))
+        .help("Duration of the load; Ctrl-C ends it early and prints the figures so far.")
+        .default("5"),
+    number("messages", "N", 1, 1_000_000_000_000)
+        .sets(|v, text| put(&mut v.bench_load.messages, text.parse().map(Some)))
+        .help("Stop after N messages, if that happens first."),
+    number("idle", "N", 0, 1_000_000)
+        .sets(|v, text| put(&mut v.bench_load.idle, text.parse()))
+        .help("Keep N more sessions open that only ping, as idle clients do.")
+        .more(
+            "Before the load, they ping every 1.5 to 2 seconds for the time of --seconds; with \
+             --server-pid, the command prints how much processor time the server needs for \
+             this, in percent of a core. All of them use one account: see \
+             --max-sessions-per-account of chatctl serve.",
+        )
+        .default("0"),
+    choice("protocol", "CODEC", &["binary", "json"])
+        .sets(|v, text| put(&mut v.bench_load.codec, codec(text)))
+        .help("Codec to use with the server, in frames: binary or json.")
+        .default("binary"),
+    switch("keep")
+        .sets(|v, text| put(&mut v.bench_load.keep, text.parse()))
+        .help("Keep the accounts and their messages on the server.")
+        .more(
+            "Without this flag, the run deletes its accounts at the end. Their names consist of \
+             bench- and a random number, and are never used again.",
+        ),
+    number("server-pid", "PID", 1, u32::MAX as u64)
+        .sets(|v, text| put(&mut v.bench_load.server_pid, text.parse().map(Some)))
+        .help("Measure memory and processor time of the server process PID on this machine."),
+    JSON.sets(|v, text| put(&mut v.bench_load.json, text.parse())).help("Print JSON, one object."),
 ];

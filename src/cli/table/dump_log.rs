@@ -1,6 +1,8 @@
 //! `chatctl dump-log` in the table.
 
-use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, Variable, push, put};
+use super::row::{
+    Flag, Operand, Runs, Subcommand, Variable, choice, number, push, put, switch, text,
+};
 use super::shared::{COLOR, JSON, NO_COLOR, colour, path};
 use crate::cli::when;
 use crate::protocol::name;
@@ -49,122 +51,70 @@ pub const KINDS: [&str; 12] = [
 ];
 
 const FLAGS: &[Flag] = &[
-    Flag { set: |v, text| put(&mut v.dump_log.json, text.parse()), ..JSON },
-    Flag {
-        name: "from",
-        kind: Kind::Number { min: 0, max: u64::MAX },
-        value: "INDEX",
-        set: |v, text| put(&mut v.dump_log.records.from, text.parse().map(Some)),
-        help: "Start at this index.",
-        ..FLAG
-    },
-    Flag {
-        name: "to",
-        kind: Kind::Number { min: 0, max: u64::MAX },
-        value: "INDEX",
-        set: |v, text| put(&mut v.dump_log.records.to, text.parse().map(Some)),
-        help: "Stop at this index.",
-        ..FLAG
-    },
-    Flag {
-        name: "since",
-        value: "TIME",
-        set: |v, text| {
+    JSON.sets(|v, text| put(&mut v.dump_log.json, text.parse())),
+    number("from", "INDEX", 0, u64::MAX)
+        .sets(|v, text| put(&mut v.dump_log.records.from, text.parse().map(Some)))
+        .help("Start at this index."),
+    number("to", "INDEX", 0, u64::MAX)
+        .sets(|v, text| put(&mut v.dump_log.records.to, text.parse().map(Some)))
+        .help("Stop at this index."),
+    text("since", "TIME")
+        .sets(|v, text| {
             put(&mut v.dump_log.records.since_ms, when::parse(text, unix_ms()).map(Some))
-        },
-        help: "Only entries since TIME: in UTC, like 2026-11-24T03:31:02Z or 2026-11-24, or an \
-               age, like 90s, 2h or 1d12h.",
-        ..FLAG
-    },
-    Flag {
-        name: "until",
-        value: "TIME",
-        set: |v, text| {
+        })
+        .help(
+            "Only entries since TIME: in UTC, like 2026-11-24T03:31:02Z or 2026-11-24, or an \
+             age, like 90s, 2h or 1d12h.",
+        ),
+    text("until", "TIME")
+        .sets(|v, text| {
             put(&mut v.dump_log.records.until_ms, when::parse(text, unix_ms()).map(Some))
-        },
-        help: "Only entries until TIME.",
-        ..FLAG
-    },
-    Flag {
-        name: "user",
-        value: "NAME",
-        set: |v, text| put(&mut v.dump_log.records.user, account(text).map(Some)),
-        help: "Only entries that concern the account NAME.",
-        ..FLAG
-    },
-    Flag {
-        name: "kind",
-        kind: Kind::Choice(&KINDS),
-        value: "KIND",
-        set: |v, text| push(&mut v.dump_log.records.kinds, text.parse()),
-        help: "Only records of this kind: found, members, create, send, take, \
-               read, delete_msgs, passwd, delete, no-op, truncate or mark.",
-        repeatable: true,
-        ..FLAG
-    },
-    Flag {
-        name: "follow",
-        short: Some('f'),
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.dump_log.follow, text.parse()),
-        help: "Keep printing what the server writes, until Ctrl-C.",
-        ..FLAG
-    },
-    Flag {
-        name: "verify",
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.dump_log.verify, text.parse()),
-        help: "Check all records instead of printing them, and report the first damage.",
-        ..FLAG
-    },
-    Flag {
-        name: "stats",
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.dump_log.stats, text.parse()),
-        help: "Print statistics instead: records and bytes by kind, segments, batch sizes, dead \
-               bytes.",
-        ..FLAG
-    },
-    Flag {
-        name: "digest",
-        kind: Kind::Number { min: 1, max: u64::MAX },
-        value: "INDEX",
-        set: |v, text| put(&mut v.dump_log.digest, text.parse().map(Some)),
-        help: "Print a digest of the state after entry INDEX instead; it is the same on every \
-               server.",
-        ..FLAG
-    },
-    Flag {
-        name: "export",
-        value: "DIR",
-        set: |v, text| put(&mut v.dump_log.export, path(&v.home, text).map(Some)),
-        help: "Export text files instead: write users.txt, messages_NAME.txt, server_state.txt and log.txt to \
-               DIR, with mode 0600.",
-        more: "See TEXT FILES in chatctl-wal(5).",
-        ..FLAG
-    },
-    Flag {
-        name: "force",
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.dump_log.force, text.parse()),
-        help: "With --export: replace existing files.",
-        ..FLAG
-    },
-    Flag {
-        name: "with-secrets",
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.dump_log.with_secrets, text.parse()),
-        help: "With --export: write the password verifiers into users.txt.",
-        ..FLAG
-    },
-    Flag { set: |v, text| put(&mut v.dump_log.colour, colour(text)), ..COLOR },
-    Flag {
-        name: "no-pager",
-        kind: Kind::Switch,
-        set: |v, text| put(&mut v.dump_log.no_pager, text.parse()),
-        help: "Do not use a pager.",
-        ..FLAG
-    },
+        })
+        .help("Only entries until TIME."),
+    text("user", "NAME")
+        .sets(|v, text| put(&mut v.dump_log.records.user, account(text).map(Some)))
+        .help("Only entries that concern the account NAME."),
+    choice("kind", "KIND", &KINDS)
+        .sets(|v, text| push(&mut v.dump_log.records.kinds, text.parse()))
+        .help(
+            "Only records of this kind: found, members, create, send, take, \
+             read, delete_msgs, passwd, delete, no-op, truncate or mark.",
+        )
+        .repeatable(),
+    switch("follow")
+        .short('f')
+        .sets(|v, text| put(&mut v.dump_log.follow, text.parse()))
+        .help("Keep printing what the server writes, until Ctrl-C."),
+    switch("verify")
+        .sets(|v, text| put(&mut v.dump_log.verify, text.parse()))
+        .help("Check all records instead of printing them, and report the first damage."),
+    switch("stats").sets(|v, text| put(&mut v.dump_log.stats, text.parse())).help(
+        "Print statistics instead: records and bytes by kind, segments, batch sizes, dead \
+         bytes.",
+    ),
+    number("digest", "INDEX", 1, u64::MAX)
+        .sets(|v, text| put(&mut v.dump_log.digest, text.parse().map(Some)))
+        .help(
+            "Print a digest of the state after entry INDEX instead; it is the same on every \
+             server.",
+        ),
+    text("export", "DIR")
+        .sets(|v, text| put(&mut v.dump_log.export, path(&v.home, text).map(Some)))
+        .help(
+            "Export text files instead: write users.txt, messages_NAME.txt, server_state.txt and \
+             log.txt to DIR, with mode 0600.",
+        )
+        .more("See TEXT FILES in chatctl-wal(5)."),
+    switch("force")
+        .sets(|v, text| put(&mut v.dump_log.force, text.parse()))
+        .help("With --export: replace existing files."),
+    switch("with-secrets")
+        .sets(|v, text| put(&mut v.dump_log.with_secrets, text.parse()))
+        .help("With --export: write the password verifiers into users.txt."),
+    COLOR.sets(|v, text| put(&mut v.dump_log.colour, colour(text))),
+    switch("no-pager")
+        .sets(|v, text| put(&mut v.dump_log.no_pager, text.parse()))
+        .help("Do not use a pager."),
 ];
 
 /// The folded name of an account.

@@ -1,6 +1,6 @@
 //! `chatctl members` in the table.
 
-use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, put};
+use super::row::{Operand, Runs, Subcommand, number, put};
 use super::shared::{CONFIG, JSON, OPERATED, PEERS, SECRET};
 use crate::node::peers::change::Verb;
 
@@ -30,20 +30,12 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         PEERS,
         SECRET,
         CONFIG,
-        Flag {
-            name: "timeout-ms",
-            kind: Kind::Number { min: 1, max: 3_600_000 },
-            value: "MS",
-            set: |v, text| put(&mut v.target.timeout_ms, text.parse()),
-            help: "Timeout of the command.",
-            default: Some("10000"),
-            ..FLAG
-        },
-        Flag {
-            set: |v, text| put(&mut v.members.json, text.parse()),
-            help: "Print JSON, one object per line (only with list).",
-            ..JSON
-        },
+        number("timeout-ms", "MS", 1, 3_600_000)
+            .sets(|v, text| put(&mut v.target.timeout_ms, text.parse()))
+            .help("Timeout of the command.")
+            .default("10000"),
+        JSON.sets(|v, text| put(&mut v.members.json, text.parse()))
+            .help("Print JSON, one object per line (only with list)."),
     ],
     variables: &[],
     settings: "",

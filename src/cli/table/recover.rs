@@ -1,6 +1,6 @@
 //! `chatctl recover` in the table.
 
-use super::row::{FLAG, Flag, Kind, Operand, Runs, Subcommand, put};
+use super::row::{Operand, Runs, Subcommand, put, switch};
 
 /// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
@@ -17,21 +17,13 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         set: |v, text| put(&mut v.recover.path, text.parse()),
     }],
     flags: &[
-        Flag {
-            name: "force",
-            kind: Kind::Switch,
-            set: |v, text| put(&mut v.recover.force, text.parse()),
-            help: "Confirm that the other servers are lost for good; without this flag, nothing is \
-                   changed.",
-            ..FLAG
-        },
-        Flag {
-            name: "yes",
-            kind: Kind::Switch,
-            set: |v, text| put(&mut v.recover.yes, text.parse()),
-            help: "Do not ask for confirmation, for scripts.",
-            ..FLAG
-        },
+        switch("force").sets(|v, text| put(&mut v.recover.force, text.parse())).help(
+            "Confirm that the other servers are lost for good; without this flag, nothing is \
+             changed.",
+        ),
+        switch("yes")
+            .sets(|v, text| put(&mut v.recover.yes, text.parse()))
+            .help("Do not ask for confirmation, for scripts."),
     ],
     variables: &[],
     settings: "",

@@ -112,41 +112,92 @@ pub struct Flag {
     pub repeatable: bool,
 }
 
-/// A flag with nothing set: the base of every flag.
-pub const FLAG: Flag = Flag {
-    name: "",
-    short: None,
-    kind: Kind::Text,
-    value: "",
-    set: |_, _| Ok(()),
-    operand: None,
-    help: "",
-    more: "",
-    default: None,
-    env: None,
-    config: true,
-    repeatable: false,
-};
-
 /// `--help`, which every subcommand has.
-pub const HELP: Flag = Flag {
-    name: "help",
-    short: Some('h'),
-    kind: Kind::Switch,
-    help: "Show this help and exit.",
-    config: false,
-    ..FLAG
-};
+pub const HELP: Flag = switch("help").short('h').help("Show this help and exit.").not_in_config();
 
 /// `--version`, which `chatctl` itself has.
-pub const VERSION: Flag = Flag {
-    name: "version",
-    short: Some('V'),
-    kind: Kind::Switch,
-    help: "Show the version and exit.",
-    config: false,
-    ..FLAG
-};
+pub const VERSION: Flag =
+    switch("version").short('V').help("Show the version and exit.").not_in_config();
+
+const fn flag(name: &'static str, kind: Kind, value: &'static str) -> Flag {
+    Flag {
+        name,
+        short: None,
+        kind,
+        value,
+        set: |_, _| Ok(()),
+        operand: None,
+        help: "",
+        more: "",
+        default: None,
+        env: None,
+        config: true,
+        repeatable: false,
+    }
+}
+
+/// A flag without a value.
+pub const fn switch(name: &'static str) -> Flag {
+    flag(name, Kind::Switch, "")
+}
+
+/// A flag with any text as its value.
+pub const fn text(name: &'static str, value: &'static str) -> Flag {
+    flag(name, Kind::Text, value)
+}
+
+/// A flag with a number as its value, within these bounds.
+pub const fn number(name: &'static str, value: &'static str, min: u64, max: u64) -> Flag {
+    flag(name, Kind::Number { min, max }, value)
+}
+
+/// A flag with one of these words as its value.
+pub const fn choice(
+    name: &'static str,
+    value: &'static str,
+    words: &'static [&'static str],
+) -> Flag {
+    flag(name, Kind::Choice(words), value)
+}
+
+/// Each gives a flag with one more of its fields set.
+impl Flag {
+    pub const fn sets(self, set: Set) -> Flag {
+        Flag { set, ..self }
+    }
+
+    pub const fn help(self, help: &'static str) -> Flag {
+        Flag { help, ..self }
+    }
+
+    pub const fn more(self, more: &'static str) -> Flag {
+        Flag { more, ..self }
+    }
+
+    pub const fn default(self, default: &'static str) -> Flag {
+        Flag { default: Some(default), ..self }
+    }
+
+    pub const fn env(self, variable: &'static str) -> Flag {
+        Flag { env: Some(variable), ..self }
+    }
+
+    pub const fn short(self, letter: char) -> Flag {
+        Flag { short: Some(letter), ..self }
+    }
+
+    pub const fn operand(self, operand: Operand) -> Flag {
+        Flag { operand: Some(operand), ..self }
+    }
+
+    pub const fn not_in_config(self) -> Flag {
+        Flag { config: false, ..self }
+    }
+
+    pub const fn repeatable(self) -> Flag {
+        Flag { repeatable: true, ..self }
+    }
+}
 
 /// Sets a field to a value that was read from text.
 pub fn put<T, E: Display>(field: &mut T, value: Result<T, E>) -> Result<(), String> {

@@ -3,33 +3,26 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-use super::row::{FLAG, Flag, Kind, Variable, choose, put};
+use super::row::{Flag, Variable, choice, choose, put, switch, text};
 use crate::net::address;
 use crate::protocol::framing::Codec;
 
 /// `--config`, where a subcommand can be configured by a file.
-pub const CONFIG: Flag = Flag {
-    name: "config",
-    value: "FILE",
-    help: "Read flags from FILE, one line `name = value` each.",
-    more: "A # at the start of a line or after white space begins a comment. A flag \
-           that can be repeated has one line for each value; a flag without a value is set to true \
-           or false. The command line and the environment override the file.",
-    set: |v, text| put(&mut v.config, path(&v.home, text).map(Some)),
-    config: false,
-    ..FLAG
-};
+pub const CONFIG: Flag = text("config", "FILE")
+    .help("Read flags from FILE, one line `name = value` each.")
+    .more(
+        "A # at the start of a line or after white space begins a comment. A flag \
+         that can be repeated has one line for each value; a flag without a value is set to true \
+         or false. The command line and the environment override the file.",
+    )
+    .sets(|v, text| put(&mut v.config, path(&v.home, text).map(Some)))
+    .not_in_config();
 
 /// `--color`, where something is printed in colours.
-pub const COLOR: Flag = Flag {
-    name: "color",
-    kind: Kind::Choice(&["auto", "always", "never"]),
-    value: "WHEN",
-    help: "When to use colours: auto (on a terminal), always or never.",
-    default: Some("auto"),
-    config: false,
-    ..FLAG
-};
+pub const COLOR: Flag = choice("color", "WHEN", &["auto", "always", "never"])
+    .help("When to use colours: auto (on a terminal), always or never.")
+    .default("auto")
+    .not_in_config();
 
 /// `NO_COLOR`, where something is printed in colours.
 pub const NO_COLOR: Variable = Variable {
@@ -38,56 +31,38 @@ pub const NO_COLOR: Variable = Variable {
 };
 
 /// `--servers`, where a command goes to the peers' port.
-pub const PEERS: Flag = Flag {
-    name: "servers",
-    value: "HOST[:PORT],...",
-    help: "Peer addresses of one or more servers, as in --cluster of chatctl serve.",
-    more: "The command finds the other servers through these.",
-    set: |v, text| put(&mut v.target.servers, peer_addresses(text)),
-    default: Some("127.0.0.1:7263"),
-    env: Some("CHATCTL_PEERS"),
-    ..FLAG
-};
+pub const PEERS: Flag = text("servers", "HOST[:PORT],...")
+    .help("Peer addresses of one or more servers, as in --cluster of chatctl serve.")
+    .more("The command finds the other servers through these.")
+    .sets(|v, text| put(&mut v.target.servers, peer_addresses(text)))
+    .default("127.0.0.1:7263")
+    .env("CHATCTL_PEERS");
 
 /// `--data-dir`, where a command asks the server on this machine.
-pub const OPERATED: Flag = Flag {
-    name: "data-dir",
-    value: "DIR",
-    help: "Ask the server that runs on DIR on this machine, without a secret, through a socket in \
-           DIR.",
-    more: "That server asks the others. --servers and --cluster-secret-file are then ignored.",
-    set: |v, text| put(&mut v.target.data_dir, path(&v.home, text).map(Some)),
-    ..FLAG
-};
+pub const OPERATED: Flag = text("data-dir", "DIR")
+    .help(
+        "Ask the server that runs on DIR on this machine, without a secret, through a socket in \
+         DIR.",
+    )
+    .more("That server asks the others. --servers and --cluster-secret-file are then ignored.")
+    .sets(|v, text| put(&mut v.target.data_dir, path(&v.home, text).map(Some)));
 
 /// `--cluster-secret-file`, where a command goes to the peers' port.
-pub const SECRET: Flag = Flag {
-    name: "cluster-secret-file",
-    value: "FILE",
-    help: "File with the cluster's secret; must have mode 0600.",
-    set: |v, text| put(&mut v.target.cluster_secret_file, path(&v.home, text).map(Some)),
-    ..FLAG
-};
+pub const SECRET: Flag = text("cluster-secret-file", "FILE")
+    .help("File with the cluster's secret; must have mode 0600.")
+    .sets(|v, text| put(&mut v.target.cluster_secret_file, path(&v.home, text).map(Some)));
 
 /// `--servers`, where a command is a client.
-pub const SERVERS: Flag = Flag {
-    name: "servers",
-    value: "ADDRESS,...",
-    help: "Servers to try in turn, separated by commas: HOST[:PORT] or unix:PATH; the default port \
-           is 7262.",
-    default: Some("127.0.0.1:7262"),
-    env: Some("CHATCTL_SERVERS"),
-    ..FLAG
-};
+pub const SERVERS: Flag = text("servers", "ADDRESS,...")
+    .help(
+        "Servers to try in turn, separated by commas: HOST[:PORT] or unix:PATH; the default port \
+         is 7262.",
+    )
+    .default("127.0.0.1:7262")
+    .env("CHATCTL_SERVERS");
 
 /// `--json`, where the output is lines.
-pub const JSON: Flag = Flag {
-    name: "json",
-    kind: Kind::Switch,
-    help: "Print JSON, one object per line.",
-    config: false,
-    ..FLAG
-};
+pub const JSON: Flag = switch("json").help("Print JSON, one object per line.").not_in_config();
 
 /// The path that a text names. A `~` at its beginning is the home directory, also where no shell has
 /// replaced it: in a configuration file, in the environment, after a `=`.

@@ -1,6 +1,6 @@
 //! `chatctl status` in the table.
 
-use super::row::{FLAG, Flag, Kind, Runs, Subcommand, put};
+use super::row::{Runs, Subcommand, number, put};
 use super::shared::{CONFIG, JSON, OPERATED, PEERS, SECRET};
 
 /// Its row.
@@ -16,25 +16,15 @@ pub const SUBCOMMAND: Subcommand = Subcommand {
         PEERS,
         SECRET,
         CONFIG,
-        Flag {
-            name: "timeout-ms",
-            kind: Kind::Number { min: 1, max: 3_600_000 },
-            value: "MS",
-            set: |v, text| put(&mut v.target.timeout_ms, text.parse()),
-            help: "Timeout for an answer.",
-            default: Some("2000"),
-            ..FLAG
-        },
-        Flag {
-            name: "watch",
-            kind: Kind::Number { min: 1, max: 86_400 },
-            value: "SECONDS",
-            set: |v, text| put(&mut v.status.watch, text.parse().map(Some)),
-            help: "Repeat every SECONDS until Ctrl-C.",
-            config: false,
-            ..FLAG
-        },
-        Flag { set: |v, text| put(&mut v.status.json, text.parse()), ..JSON },
+        number("timeout-ms", "MS", 1, 3_600_000)
+            .sets(|v, text| put(&mut v.target.timeout_ms, text.parse()))
+            .help("Timeout for an answer.")
+            .default("2000"),
+        number("watch", "SECONDS", 1, 86_400)
+            .sets(|v, text| put(&mut v.status.watch, text.parse().map(Some)))
+            .help("Repeat every SECONDS until Ctrl-C.")
+            .not_in_config(),
+        JSON.sets(|v, text| put(&mut v.status.json, text.parse())),
     ],
     variables: &[],
     settings: "",

@@ -1,7 +1,6 @@
 //! The commands of the chat, in one table: names, arguments, help; and a line into one of them. The
 //! same on a terminal and from a pipe.
 
-use super::session::Request;
 use crate::limits;
 use crate::protocol::{id, name};
 
@@ -40,10 +39,7 @@ pub const COMMANDS: &[Spec] = &[
         name: "/close",
         args: "[NAME]",
         summary: "hide NAME until a new message arrives (full screen)",
-        parse: |rest| match at_most_one(rest)? {
-            "" => Ok(Command::Close(None)),
-            name => Ok(Command::Close(Some(to_name(name)?))),
-        },
+        parse: |rest| maybe_name(rest).map(Command::Close),
     },
     Spec {
         name: "/move",
@@ -88,19 +84,13 @@ pub const COMMANDS: &[Spec] = &[
         name: "/read",
         args: "[NAME]",
         summary: "mark all from NAME (or in this conversation) as read",
-        parse: |rest| match at_most_one(rest)? {
-            "" => Ok(Command::Read(None)),
-            from => Ok(Command::Read(Some(to_name(from)?))),
-        },
+        parse: |rest| maybe_name(rest).map(Command::Read),
     },
     Spec {
         name: "/mute",
         args: "[NAME]",
         summary: "mute NAME's bell and notifications, or unmute them",
-        parse: |rest| match at_most_one(rest)? {
-            "" => Ok(Command::Mute(None)),
-            name => Ok(Command::Mute(Some(to_name(name)?))),
-        },
+        parse: |rest| maybe_name(rest).map(Command::Mute),
     },
     Spec {
         name: "/delete",
@@ -291,26 +281,6 @@ pub fn help() -> Vec<String> {
     lines.chain([plain]).collect()
 }
 
-impl Command {
-    /// The request to the server that this is, where it is simply one.
-    pub fn request(&self, current: Option<&str>) -> Option<Request> {
-        Some(match self {
-            Command::Inbox => Request::Inbox { cursor: 0 },
-            Command::History { with, limit } => {
-                let with = with.as_deref().or(current).unwrap_or("").to_string();
-                Request::History { with, before: 0, limit: *limit }
-            }
-            Command::List { pattern } => {
-                Request::List { pattern: pattern.clone(), after: String::new() }
-            }
-            Command::Who { pattern } => {
-                Request::Who { pattern: pattern.clone(), after: String::new() }
-            }
-            _ => return None,
-        })
-    }
-}
-
 /// A name as servers know it.
 ///
 /// # Errors
@@ -384,6 +354,13 @@ fn parse_delete(word: &str) -> Result<Command, String> {
         (_, None, Some(id)) => Which::Id(id),
         _ => return Err(format!("{word:?} is not a message")),
     }))
+}
+
+fn maybe_name(rest: &str) -> Result<Option<String>, String> {
+    match at_most_one(rest)? {
+        "" => Ok(None),
+        name => to_name(name).map(Some),
+    }
 }
 
 fn none(rest: &str) -> Result<(), String> {

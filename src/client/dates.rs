@@ -1,12 +1,14 @@
 //! Times as people read them, in UTC. Pure.
 
+use crate::sys::clock::utc;
+
 /// A day, milliseconds.
 pub const DAY_MS: u64 = 86_400_000;
 
 /// `2026-11-24T03:41:07Z`.
 pub fn iso(time_ms: u64) -> String {
-    let seconds = time_ms % DAY_MS / 1_000;
-    format!("{}T{}:{:02}Z", date(time_ms), clock(time_ms), seconds % 60)
+    let seconds = time_ms / 1_000 % 60;
+    format!("{}T{}:{seconds:02}Z", date(time_ms), clock(time_ms))
 }
 
 /// `03:41`, UTC.
@@ -15,19 +17,9 @@ pub fn clock(time_ms: u64) -> String {
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// `2026-11-24`, UTC. Days into a date of the Gregorian calendar, counted in eras of 400 years that
-/// begin in March (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// `2026-11-24`, UTC.
 pub fn date(time_ms: u64) -> String {
-    let days = time_ms / DAY_MS + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let leap_days = day_of_era / 1_460 + day_of_era / 146_096 - day_of_era / 36_524;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    utc(time_ms).split('T').next().unwrap_or_default().to_string()
 }
 
 #[cfg(test)]

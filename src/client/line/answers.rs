@@ -2,8 +2,7 @@
 
 use super::super::agent::Agent;
 use super::super::session::{Incoming, Refusal, Request};
-use super::Line;
-use super::asked::Asked;
+use super::{Asked, Line};
 use crate::limits;
 use crate::protocol::Message;
 use crate::wal::Disk;
@@ -19,63 +18,65 @@ impl Line {
         number: u64,
         result: Result<Vec<Message<'static>>, Refusal>,
     ) {
-        let Some(asked) = self.asked.remove(&number) else {
-            return;
-        };
+        let Some(Asked { request, is_own }) = self.asked.remove(&number) else { return };
+        let command = command_of(&request);
         let frames = match result {
             Ok(frames) => frames,
             Err(refusal) => {
                 self.problems += 1;
-                return self.printer.error(asked.command(), &refusal);
+                return self.printer.error(command, &refusal);
             }
         };
         let last = frames.last().expect("a reply has a last frame").clone();
-        match asked {
-            Asked::Inbox { summary: true } => self.on_summary(&last),
-            Asked::Inbox { summary: false } => self.on_inbox(&last),
-            Asked::History { with, limit, unseen } => {
-                let messages = &frames[..frames.len() - 1];
-                self.on_history(agent, now_ms, messages, unseen);
-                let request = Request::History { with: with.clone(), before: last.seq, limit };
-                let more = last.body == "more" && !unseen;
-                self.end("/history", more, request, Asked::History { with, limit, unseen: false });
+        match request {
+            Request::Inbox { .. } if is_own => self.on_summary(&last),
+            Request::Inbox { .. } => {
+                for conversation in conversations(&last.body) {
+                    let Conversation { name, unread, seq, time } = conversation;
+                    self.printer.conversation(name, unread, seq, time);
+                }
+                self.end(command, last.seq != 0, Request::Inbox { cursor: last.seq });
             }
-            Asked::List { pattern } => {
+            Request::History { with, limit, .. } => {
+                self.on_history(agent, now_ms, &frames[..frames.len() - 1], is_own);
+                let more = last.body == "more" && !is_own;
+                self.end(command, more, Request::History { with, before: last.seq, limit });
+            }
+            Request::List { pattern, .. } => {
                 self.on_names(&last);
-                let request =
-                    Request::List { pattern: pattern.clone(), after: last.to.to_string() };
-                self.end("/list", !last.to.is_empty(), request, Asked::List { pattern });
+                let after = last.to.to_string();
+                self.end(command, !after.is_empty(), Request::List { pattern, after });
             }
-            Asked::Who { pattern } => {
+            Request::Who { pattern, .. } => {
                 self.on_names(&last);
-                let request = Request::Who { pattern: pattern.clone(), after: last.to.to_string() };
-                self.end("/who", !last.to.is_empty(), request, Asked::Who { pattern });
+                let after = last.to.to_string();
+                self.end(command, !after.is_empty(), Request::Who { pattern, after });
             }
-            Asked::Delete => {
+            Request::DeleteMessages { .. } => {
                 match last.limit {
                     0 => self.printer.notice("there was nothing to delete"),
                     _ if self.interactive => self.printer.notice("deleted"),
                     _ => {}
                 }
-                self.printer.done("/delete", false);
+                self.printer.done(command, false);
             }
-            Asked::Status => {
+            Request::ServerStatus => {
                 for line in last.body.lines() {
                     let (key, value) = line.split_once(' ').unwrap_or((line, ""));
                     self.printer.status(key, value);
                 }
-                self.printer.done("/status", false);
+                self.printer.done(command, false);
             }
-            Asked::ChangePassword => self.printer.notice("password changed"),
-            Asked::DeleteAccount => {
+            Request::ChangePassword { .. } => self.printer.notice("password changed"),
+            Request::DeleteAccount { .. } => {
                 self.printer.notice("the account is deleted");
                 self.quitting = true;
             }
         }
     }
 
-    fn end(&mut self, command: &str, more: bool, request: Request, asked: Asked) {
-        self.more = more.then_some((request, asked));
+    fn end(&mut self, command: &str, more: bool, next: Request) {
+        self.more = more.then_some(next);
         self.printer.done(command, more);
     }
 
@@ -106,15 +107,6 @@ impl Line {
         }
     }
 
-    fn on_inbox(&mut self, last: &Message<'_>) {
-        for conversation in conversations(&last.body) {
-            let Conversation { name, unread, seq, time } = conversation;
-            self.printer.conversation(name, unread, seq, time);
-        }
-        let request = Request::Inbox { cursor: last.seq };
-        self.end("/inbox", last.seq != 0, request, Asked::Inbox { summary: false });
-    }
-
     /// After the first login: who has written.
     fn on_summary(&mut self, last: &Message<'_>) {
         let unread = conversations(&last.body).filter(|conversation| conversation.unread > 0);
@@ -134,6 +126,20 @@ impl Line {
         if others > 0 {
             self.printer.notice(&format!("and {others} more conversations: /inbox"));
         }
+    }
+}
+
+/// The command to name to people.
+fn command_of(request: &Request) -> &'static str {
+    match request {
+        Request::Inbox { .. } => "/inbox",
+        Request::History { .. } => "/history",
+        Request::List { .. } => "/list",
+        Request::Who { .. } => "/who",
+        Request::DeleteMessages { .. } => "/delete",
+        Request::ServerStatus => "/status",
+        Request::ChangePassword { .. } => "/passwd",
+        Request::DeleteAccount { .. } => "/account",
     }
 }
 

@@ -3,7 +3,6 @@
 use super::super::agent::Agent;
 use super::super::session::{Refusal, Request};
 use super::Line;
-use super::asked::Asked;
 use crate::limits;
 use crate::wal::Disk;
 
@@ -17,17 +16,9 @@ pub enum Asking {
     /// `/passwd`: the one that holds now.
     OldPassword,
     /// `/passwd`: the new one.
-    NewPassword {
-        /// The answer before.
-        old: String,
-    },
+    NewPassword { old: String },
     /// `/passwd`: the new one again.
-    Again {
-        /// An answer before.
-        old: String,
-        /// The answer before.
-        new: String,
-    },
+    Again { old: String, new: String },
     /// `/account delete`: the account's name.
     ConfirmDelete,
     /// `/account delete`: the password.
@@ -95,7 +86,7 @@ impl Line {
             Asking::NewPassword { old } => self.asking = Asking::Again { old, new: line },
             Asking::Again { old, new } if new == line => {
                 let request = Request::ChangePassword { old, new };
-                self.ask(agent, now_ms, request, Asked::ChangePassword);
+                self.ask(agent, now_ms, request);
             }
             Asking::Again { .. } => {
                 self.problem("/passwd", "the passwords differ; nothing was changed")
@@ -107,8 +98,7 @@ impl Line {
                 self.problem("/account", "that is not the account's name; nothing was deleted");
             }
             Asking::DeletePassword => {
-                let request = Request::DeleteAccount { password: line };
-                self.ask(agent, now_ms, request, Asked::DeleteAccount);
+                self.ask(agent, now_ms, Request::DeleteAccount { password: line });
             }
         }
     }

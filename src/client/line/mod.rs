@@ -2,7 +2,6 @@
 //! only a terminal has is the prompt and the questions it asks.
 
 mod answers;
-mod asked;
 pub(super) mod asking;
 #[cfg(test)]
 mod tests;
@@ -18,11 +17,17 @@ use crate::limits;
 use crate::protocol::id;
 use crate::wal::Disk;
 pub use answers::{Conversation, conversations};
-use asked::Asked;
 use asking::Asking;
 
 const ONLY_THE_SCREEN: &str =
     "this command needs the full screen: run chatctl chat without --plain";
+
+/// A request that is not answered.
+struct Asked {
+    request: Request,
+    /// The chat itself has made it: after a login, or to show what is unread.
+    is_own: bool,
+}
 
 /// The chat's state, besides the session's.
 pub struct Line {
@@ -32,7 +37,7 @@ pub struct Line {
     interactive: bool,
     current: Option<String>,
     asked: BTreeMap<u64, Asked>,
-    more: Option<(Request, Asked)>,
+    more: Option<Request>,
     /// Unread messages that this client has not shown, by sender.
     unseen: BTreeMap<String, u64>,
     /// By sender: how many messages this client has shown, and the newest.
@@ -183,7 +188,7 @@ impl Line {
                 None => self.problem("/read", "no conversation is open: use /read NAME"),
             },
             Command::More => match self.more.take() {
-                Some((request, asked)) => self.ask(agent, now_ms, request, asked),
+                Some(request) => self.ask(agent, now_ms, request),
                 None => self.problem("/more", "nothing more to show"),
             },
             Command::Delete(which) => self.on_delete(agent, now_ms, which),
@@ -198,21 +203,16 @@ impl Line {
             Command::Move(_) => self.problem("/move", ONLY_THE_SCREEN),
             Command::Search(_) => self.problem("/search", ONLY_THE_SCREEN),
             Command::Select => self.problem("/select", ONLY_THE_SCREEN),
-            Command::Inbox
-            | Command::History { .. }
-            | Command::List { .. }
-            | Command::Who { .. } => {
-                let request = command.request(self.current.as_deref()).expect("these are requests");
-                let asked = match command {
-                    Command::History { limit, .. } => {
-                        let Request::History { with, .. } = &request else { unreachable!() };
-                        Asked::History { with: with.clone(), limit, unseen: false }
-                    }
-                    Command::List { pattern } => Asked::List { pattern },
-                    Command::Who { pattern } => Asked::Who { pattern },
-                    _ => Asked::Inbox { summary: false },
-                };
-                self.ask(agent, now_ms, request, asked);
+            Command::Inbox => self.ask(agent, now_ms, Request::Inbox { cursor: 0 }),
+            Command::History { with, limit } => {
+                let with = with.or_else(|| self.current.clone()).unwrap_or_default();
+                self.ask(agent, now_ms, Request::History { with, before: 0, limit });
+            }
+            Command::List { pattern } => {
+                self.ask(agent, now_ms, Request::List { pattern, after: String::new() });
+            }
+            Command::Who { pattern } => {
+                self.ask(agent, now_ms, Request::Who { pattern, after: String::new() });
             }
         }
     }
@@ -229,11 +229,13 @@ impl Line {
         }
     }
 
-    fn ask(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, request: Request, asked: Asked) {
-        match agent.session.request(now_ms, request) {
-            Ok(number) => {
-                self.asked.insert(number, asked);
-            }
+    fn ask(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, request: Request) {
+        self.put(agent, now_ms, Asked { request, is_own: false });
+    }
+
+    fn put(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, asked: Asked) {
+        match agent.session.request(now_ms, asked.request.clone()) {
+            Ok(number) => drop(self.asked.insert(number, asked)),
             Err(_) => {
                 self.problem("", "too many requests are waiting for the server; try again later")
             }
@@ -254,8 +256,7 @@ impl Line {
         if unseen > 0 && self.interactive {
             let limit = unseen.min(limits::HISTORY_PAGE_DEFAULT as u64) as u16;
             let request = Request::History { with: name.clone(), before: 0, limit };
-            let asked = Asked::History { with: name.clone(), limit, unseen: true };
-            self.ask(agent, now_ms, request, asked);
+            self.put(agent, now_ms, Asked { request, is_own: true });
         }
         self.current = Some(name);
     }
@@ -272,7 +273,7 @@ impl Line {
         match id {
             Some(id) => {
                 let request = Request::DeleteMessages { ids: vec![id], to: String::new() };
-                self.ask(agent, now_ms, request, Asked::Delete);
+                self.ask(agent, now_ms, request);
             }
             None if which == Which::Last => self.problem(
                 "/delete",
@@ -332,7 +333,7 @@ impl Line {
         self.printer.status("outbox", &agent.outbox().path().display().to_string());
         match session.state() {
             State::Offline => self.printer.done("/status", false),
-            _ => self.ask(agent, now_ms, Request::ServerStatus, Asked::Status),
+            _ => self.ask(agent, now_ms, Request::ServerStatus),
         }
     }
 
@@ -365,7 +366,7 @@ impl Line {
                 }
                 if !std::mem::replace(&mut self.greeted, true) && unread > 0 {
                     let request = Request::Inbox { cursor: 0 };
-                    self.ask(agent, now_ms, request, Asked::Inbox { summary: true });
+                    self.put(agent, now_ms, Asked { request, is_own: true });
                 }
             }
             Event::State(state) => {

@@ -9,7 +9,7 @@ use crate::protocol::Message;
 
 impl Screen {
     pub(super) fn complete(&mut self) {
-        let typed = &self.composer.text()[..self.composer.cursor()];
+        let typed = &self.composer.editor.text()[..self.composer.editor.cursor()];
         let (before, word) = typed.split_at(word_start(typed));
         let candidates = match (before, word) {
             ("", word) if word.starts_with('/') => commands_from(word),
@@ -27,7 +27,7 @@ impl Screen {
             // Perhaps the server knows a name.
             (true, word) => {
                 let pattern = format!("{}*", word.to_lowercase());
-                let text = self.composer.text().to_string();
+                let text = self.composer.editor.text().to_string();
                 let request = Request::List { pattern, after: String::new() };
                 self.ask(request, Asked::Complete { text });
             }
@@ -57,7 +57,7 @@ impl Screen {
     /// through the others.
     fn offer(&mut self, start: usize, candidates: Vec<String>) {
         let shared = shared_beginning(&candidates);
-        if candidates.len() > 1 && shared.len() > self.composer.cursor() - start {
+        if candidates.len() > 1 && shared.len() > self.composer.editor.cursor() - start {
             self.composer.put_word(start, shared);
             return self.tell(&candidates.join("  "));
         }
@@ -69,10 +69,10 @@ impl Screen {
 
     /// Names that begin with the word that was typed when the server was asked.
     pub(super) fn on_completion(&mut self, text: &str, last: &Message<'_>) {
-        if self.composer.text() != text || !self.layers.is_free() {
+        if self.composer.editor.text() != text || !self.layers.is_free() {
             return;
         }
-        let typed = &text[..self.composer.cursor()];
+        let typed = &text[..self.composer.editor.cursor()];
         let start = word_start(typed);
         let word = typed[start..].to_lowercase();
         let names = last.body.split(',').filter(|name| !name.is_empty() && name.starts_with(&word));

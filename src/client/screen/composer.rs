@@ -14,7 +14,7 @@ use crate::limits;
 /// See the module's comment.
 #[derive(Default)]
 pub(super) struct Composer {
-    editor: Editor,
+    pub editor: Editor,
     /// Unsent texts of other conversations, the oldest first.
     drafts: VecDeque<Unsent>,
     /// The drafts are on disk.
@@ -24,25 +24,9 @@ pub(super) struct Composer {
 }
 
 impl Composer {
-    pub fn text(&self) -> &str {
-        self.editor.text()
-    }
-
-    pub fn cursor(&self) -> usize {
-        self.editor.cursor()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.editor.text().is_empty()
-    }
-
-    pub fn replace(&mut self, text: String) {
-        self.editor.replace(text);
-    }
-
     /// Puts a word in place of the text from `start` up to the cursor.
     pub fn put_word(&mut self, start: usize, word: &str) {
-        let (text, cursor) = (self.text(), self.cursor());
+        let (text, cursor) = (self.editor.text(), self.editor.cursor());
         let (before, behind) = (&text[..start.min(cursor)], text[cursor..].trim_start());
         let place = before.len() + word.len();
         let whole = format!("{before}{word}{behind}");
@@ -52,7 +36,7 @@ impl Composer {
 
     /// The text as rows of so many columns.
     pub fn laid(&self, columns: usize) -> input::Rows {
-        input::rows(self.text(), self.cursor(), columns)
+        input::rows(self.editor.text(), self.editor.cursor(), columns)
     }
 
     pub fn on_key(&mut self, key: Key, room: Room) -> Want {
@@ -69,7 +53,7 @@ impl Composer {
             Key::Alt('>') => Want::ShowNewest,
             Key::FarUp | Key::Alt('k') => Want::SelectLast,
             Key::Tab => Want::Complete,
-            Key::Ctrl('c') if self.is_empty() => Want::AskToLeave,
+            Key::Ctrl('c') if self.editor.text().is_empty() => Want::AskToLeave,
             Key::Ctrl('c') => {
                 self.editor.on_key(key);
                 Want::Tell("cleared; Ctrl-Y brings it back".to_string())
@@ -86,7 +70,7 @@ impl Composer {
     }
 
     fn move_by_row(&mut self, down: bool, columns: usize) -> bool {
-        let place = self.laid(columns).vertical(self.text(), down);
+        let place = self.laid(columns).vertical(self.editor.text(), down);
         place.into_iter().for_each(|place| self.editor.set_cursor(place));
         place.is_some()
     }
@@ -152,7 +136,7 @@ impl Composer {
 
     /// The input history, the drafts, and the typed text as a draft for `name`.
     pub fn to_keep(&self, name: &str) -> (VecDeque<String>, Vec<Unsent>, Unsent) {
-        let (text, cursor) = (self.text().to_string(), self.cursor());
+        let (text, cursor) = (self.editor.text().to_string(), self.editor.cursor());
         let typed = Unsent { to: name.to_string(), text, cursor };
         (self.editor.history().clone(), self.drafts.iter().cloned().collect(), typed)
     }

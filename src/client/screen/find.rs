@@ -93,7 +93,7 @@ impl Screen {
             talk.reading.view = View::From(talk.entries[at].place, row);
         }
         // What the user types meanwhile is text, and holds no keys that delete.
-        let keys = match self.layers.is_free() && self.composer.is_empty() {
+        let keys = match self.layers.is_free() && self.composer.editor.text().is_empty() {
             true => {
                 self.layers.select(place);
                 "n finds the next, c copies the text, Esc leaves"

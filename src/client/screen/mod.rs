@@ -201,7 +201,7 @@ impl Screen {
 
     /// The text in the composer.
     pub fn typed(&self) -> &str {
-        self.composer.text()
+        self.composer.editor.text()
     }
 
     /// A message of the user is on disk, in the outbox.
@@ -219,8 +219,8 @@ impl Screen {
     /// A message could not be put into the outbox: its text is typed again.
     pub fn on_not_taken(&mut self, to: &str, text: &str, why: &str) {
         self.tell_wrong(&format!("not sent: {why}"));
-        if self.book.is_current(to) && self.composer.is_empty() {
-            self.composer.replace(text.to_string());
+        if self.book.is_current(to) && self.composer.editor.text().is_empty() {
+            self.composer.editor.replace(text.to_string());
         }
     }
 

@@ -21,7 +21,7 @@ impl Screen {
             Ok(None) => {}
             Ok(Some(command)) => self.on_command(command, line),
             Err(why) => {
-                self.composer.replace(line.to_string());
+                self.composer.editor.replace(line.to_string());
                 self.tell_wrong(&why);
             }
         }
@@ -39,7 +39,7 @@ impl Screen {
                     self.actions.push(Action::Send { to, text });
                 }
                 None => {
-                    self.composer.replace(line.to_string());
+                    self.composer.editor.replace(line.to_string());
                     self.tell_wrong(
                         "no recipient: pick one with /to NAME or Alt-1, or use /msg NAME TEXT",
                     );

@@ -137,8 +137,8 @@ impl Screen {
     pub(super) fn reuse_selected(&mut self) {
         let Some(text) = self.selected().map(|entry| entry.body.to_string()) else { return };
         self.layers.close_panes();
-        match self.composer.is_empty() {
-            true => self.composer.replace(text),
+        match self.composer.editor.text().is_empty() {
+            true => drop(self.composer.editor.replace(text)),
             false => self.tell_wrong("the input is not empty: send or clear it first"),
         }
     }

@@ -9,9 +9,7 @@ use super::transport::Transport;
 use crate::client::agent::Agent;
 use crate::client::options::{Error, Options, io_error};
 use crate::client::session::{Config, Event, Output};
-use crate::client::store;
 use crate::client::store::outbox::Outbox;
-use crate::client::store::typed::{Keeper, Typed};
 use crate::net::LookUp;
 use crate::sys::poll::{self, PollFd};
 use crate::sys::{clock, entropy};
@@ -25,7 +23,7 @@ const READ_BYTES: usize = 64 << 10;
 pub struct Driver {
     /// What decides.
     pub agent: Agent<RealDisk>,
-    place: Place,
+    pub place: Place,
     dialer: Dialer,
     transport: Option<Transport>,
     /// When a server that has said nothing is given up for another address of its name.
@@ -69,11 +67,6 @@ impl Driver {
         let agent = Agent::new(config, outbox, now_ms);
         let silent_until = None;
         Ok(Driver { agent, place, dialer, transport, silent_until, look, buffer })
-    }
-
-    /// What was typed in earlier chats, and what keeps it.
-    pub fn typed(&self) -> (Keeper<RealDisk>, Typed) {
-        self.place.typed()
     }
 
     /// Waits until something happens, here or on one of the caller's descriptors, or until one of the
@@ -224,7 +217,10 @@ impl Driver {
             while let Some(output) = self.agent.poll_output() {
                 match output {
                     Output::Close => (self.transport, self.silent_until) = (None, None),
-                    Output::Connect(address) => self.connect(now_ms, &address),
+                    Output::Connect(address) => match self.dialer.connect(&address) {
+                        Ok(transport) => self.transport = Some(transport),
+                        Err(error) => self.fail(now_ms, &error.to_string()),
+                    },
                     Output::Look(address) => match self.dialer.connect(&address) {
                         Ok(transport) => self.look = Some(transport),
                         Err(_) => self.fail_look(now_ms),
@@ -251,21 +247,6 @@ impl Driver {
         let Ok(dead) = self.place.dead() else { return };
         let slots: Vec<usize> = dead.iter().map(|(slot, _)| *slot).collect();
         let _ = self.agent.adopt(now_ms, &slots);
-    }
-
-    fn connect(&mut self, now_ms: u64, address: &str) {
-        match self.dialer.connect(address) {
-            Ok(transport) => self.transport = Some(transport),
-            Err(error) => self.fail(now_ms, &error.to_string()),
-        }
-    }
-
-    /// Ends cleanly, and makes room for another client.
-    ///
-    /// # Errors
-    /// The disk does not take the rest.
-    pub fn close(self) -> Result<(), store::Error> {
-        self.agent.close()
     }
 }
 

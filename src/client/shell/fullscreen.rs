@@ -10,8 +10,8 @@ use std::os::fd::AsRawFd;
 use super::driver::Driver;
 use super::hook::Hook;
 use super::streams::{
-    INPUT_BYTES, finish, from_earlier, is_ending, login_refused, read_typed, tell_found,
-    wants_colour, write_out,
+    ENDING, INPUT_BYTES, finish, from_earlier, login_refused, read_typed, tell_found, wants_colour,
+    write_out,
 };
 use crate::client::commands::Old;
 use crate::client::options::{Error, Notify, Options, io_error};
@@ -31,25 +31,18 @@ use crate::wal::RealDisk;
 /// Columns and rows of a terminal that does not say.
 const SIZE: (u16, u16) = (80, 24);
 
-/// The terminal in full, until this is dropped; restored on a bad end too.
-#[derive(Debug)]
-pub struct Stage {
-    _raw: RawMode,
-}
-
-impl Stage {
-    /// Takes the terminal that standard output is; with `mouse`, its wheel too.
-    ///
-    /// # Errors
-    /// It is none, or cannot be written.
-    pub fn enter(mouse: bool) -> Result<Stage, Error> {
-        let raw = RawMode::enter(1, paint::LEAVE).map_err(io_error("use the terminal"))?;
-        write_out(paint::ENTER)?;
-        if mouse {
-            write_out(paint::MOUSE)?;
-        }
-        Ok(Stage { _raw: raw })
+/// Takes the terminal that standard output is; with `mouse`, its wheel too. It is restored when what
+/// this returns is dropped, on a bad end too.
+///
+/// # Errors
+/// It is none, or cannot be written.
+pub fn enter(mouse: bool) -> Result<RawMode, Error> {
+    let raw = RawMode::enter(1, paint::LEAVE).map_err(io_error("use the terminal"))?;
+    write_out(paint::ENTER)?;
+    if mouse {
+        write_out(paint::MOUSE)?;
     }
+    Ok(raw)
 }
 
 struct Full {
@@ -58,7 +51,7 @@ struct Full {
     keeper: Keeper<RealDisk>,
     painter: Painter,
     signals: Signals,
-    stage: Option<Stage>,
+    raw: Option<RawMode>,
     mouse: bool,
     /// The session's numbers of what the screen asked, to its tags.
     tags: BTreeMap<u64, u64>,
@@ -80,15 +73,7 @@ struct Full {
 /// What ended it before its time.
 pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> Result<u8, Error> {
     driver.agent.session.start_at_newest();
-    let watched = [
-        signal::INT,
-        signal::TERM,
-        signal::HUP,
-        signal::QUIT,
-        signal::WINCH,
-        signal::TSTP,
-        signal::CONT,
-    ];
+    let watched = [&ENDING[..], &[signal::WINCH, signal::TSTP, signal::CONT]].concat();
     let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
     let settings = Settings {
         bell: options.screen.bell,
@@ -97,7 +82,7 @@ pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> 
         zone: clock::zone_ms,
     };
     let mut screen = Screen::new(user, settings, status_of(&driver, clock::monotonic_ms()));
-    let (keeper, typed) = driver.typed();
+    let (keeper, typed) = driver.place.typed();
     screen.restore(typed);
     for draft in driver.agent.session.drafts().chain(driver.agent.session.old_drafts()) {
         screen.on_taken(&draft.to, &draft.body, draft.id, draft.written_ms);
@@ -110,7 +95,7 @@ pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> 
         keeper,
         painter: Painter::new(wants_colour()),
         signals,
-        stage: Some(Stage::enter(options.screen.mouse)?),
+        raw: Some(enter(options.screen.mouse)?),
         mouse: options.screen.mouse,
         tags: BTreeMap::new(),
         aside: Vec::new(),
@@ -124,10 +109,10 @@ pub fn run(mut driver: Driver, options: &Options, user: &str, found: &Found) -> 
     full.resize();
     let result = full.turns();
     full.keep();
-    full.stage = None;
+    full.raw = None;
     result?;
     if let Some(refusal) = full.screen.refused().cloned() {
-        full.driver.close()?;
+        full.driver.agent.close()?;
         return Err(login_refused(refusal));
     }
     if full.screen.is_account_gone() {
@@ -193,7 +178,14 @@ impl Full {
             }
             was_busy = true;
             for event in events {
-                self.on_event(event);
+                match event {
+                    Event::Answer { number, result } => {
+                        if let Some(tag) = self.tags.remove(&number) {
+                            self.screen.on_answer(tag, result);
+                        }
+                    }
+                    event => self.screen.on_event(event),
+                }
             }
             for action in actions {
                 self.on_action(now_ms, action)?;
@@ -201,17 +193,6 @@ impl Full {
             if let Some(names) = self.screen.take_watched() {
                 self.driver.agent.session.watch(now_ms, names);
             }
-        }
-    }
-
-    fn on_event(&mut self, event: Event) {
-        match event {
-            Event::Answer { number, result } => {
-                if let Some(tag) = self.tags.remove(&number) {
-                    self.screen.on_answer(tag, result);
-                }
-            }
-            event => self.screen.on_event(event),
         }
     }
 
@@ -334,7 +315,7 @@ impl Full {
                 signal::TSTP => self.suspend()?,
                 // Somebody else has stopped us, and a shell has had the terminal since.
                 signal::CONT => self.enter_again()?,
-                _ => self.ended |= is_ending(signal),
+                _ => self.ended = true,
             }
         }
         Ok(())
@@ -350,18 +331,18 @@ impl Full {
 
     /// Ctrl-Z: the terminal as it was, the process group stopped; later on as before.
     fn suspend(&mut self) -> Result<(), Error> {
-        self.stage = None;
+        self.raw = None;
         process::stop_group();
         // SIGCONT, which ended the stop, needs no second redraw; nor does a new size.
         while let Some(signal) = self.signals.next() {
-            self.ended |= is_ending(signal);
+            self.ended |= ENDING.contains(&signal);
         }
         self.enter_again()
     }
 
     fn enter_again(&mut self) -> Result<(), Error> {
-        self.stage = None;
-        self.stage = Some(Stage::enter(self.mouse)?);
+        self.raw = None;
+        self.raw = Some(enter(self.mouse)?);
         self.title.clear();
         self.resize();
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 
 use super::driver::Driver;
-use super::streams::{code_of, hint, is_ending, login_refused, write_out};
+use super::streams::{ENDING, code_of, hint, login_refused, write_out};
 use crate::client::commands::{self, Old};
 use crate::client::line::conversations;
 use crate::client::options::{Action, Error, Options, io_error};
@@ -16,7 +16,7 @@ use crate::protocol::Message;
 use crate::protocol::id;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
-use crate::sys::signal::{self, Signals};
+use crate::sys::signal::Signals;
 
 /// How long a run waits for messages of earlier runs to be sent, milliseconds.
 const REST_MS: u64 = 2_000;
@@ -39,8 +39,7 @@ pub fn run(
     user: &str,
     sending: &mut Sending,
 ) -> Result<u8, Error> {
-    let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
-    let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
+    let signals = Signals::new(&ENDING).map_err(io_error("watch for signals"))?;
     let style = if options.json { Style::Json } else { Style::Text };
     let bound = (options.timeout_ms > 0).then_some(options.timeout_ms);
     let deadline_ms = bound.map(|bound| clock::monotonic_ms().saturating_add(bound));
@@ -65,7 +64,7 @@ pub fn run(
     }
     let result = result.and_then(|()| shot.send_rest(options.old));
     let code = code_of(&shot.driver, 0);
-    match shot.driver.close() {
+    match shot.driver.agent.close() {
         Err(_) if shot.is_forgetful => {}
         closed => closed?,
     }
@@ -324,10 +323,8 @@ impl OneShot {
             }
             let mut fds = [PollFd::new(self.signals.as_raw_fd(), true, false)];
             self.driver.wait(&mut fds, &[self.deadline_ms])?;
-            while let Some(signal) = self.signals.next() {
-                if is_ending(signal) {
-                    return Err(Error::Failed("ended by a signal".to_string()));
-                }
+            if self.signals.next().is_some() {
+                return Err(Error::Failed("ended by a signal".to_string()));
             }
         }
     }

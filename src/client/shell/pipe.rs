@@ -9,7 +9,9 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
 use super::driver::Driver;
-use super::streams::{INPUT_BYTES, code_of, finish, is_ending, login_refused, write_out};
+use super::streams::{
+    ENDING, INPUT_BYTES, code_of, finish, login_refused, print_events, write_out,
+};
 use crate::client::commands::{self, Command};
 use crate::client::line::Line;
 use crate::client::options::{Error, Options, io_error};
@@ -19,7 +21,7 @@ use crate::client::show;
 use crate::limits;
 use crate::sys::clock;
 use crate::sys::poll::PollFd;
-use crate::sys::signal::{self, Signals};
+use crate::sys::signal::Signals;
 
 struct Pipe {
     driver: Driver,
@@ -46,8 +48,7 @@ pub fn run(
     options: &Options,
     lines_to: Option<String>,
 ) -> Result<u8, Error> {
-    let watched = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
-    let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
+    let signals = Signals::new(&ENDING).map_err(io_error("watch for signals"))?;
     let mut pipe = Pipe {
         driver,
         line,
@@ -72,7 +73,7 @@ pub fn run(
     let problems = problems + pipe.driver.agent.session.new_elsewhere();
     match end {
         End::Refused(refusal) => {
-            pipe.driver.close()?;
+            pipe.driver.agent.close()?;
             Err(login_refused(refusal))
         }
         End::Done => {
@@ -161,10 +162,8 @@ impl Pipe {
             PollFd::new(self.signals.as_raw_fd(), true, false),
         ];
         self.driver.wait(&mut fds, &[self.deadline_ms])?;
-        while let Some(signal) = self.signals.next() {
-            if is_ending(signal) {
-                return Ok(Some(End::Signal));
-            }
+        if self.signals.next().is_some() {
+            return Ok(Some(End::Signal));
         }
         if fds[0].ready_read || fds[0].hangup {
             self.read()?;
@@ -295,15 +294,7 @@ impl Pipe {
     }
 
     fn show(&mut self, now_ms: u64) -> Result<(), Error> {
-        loop {
-            let events = self.driver.events(now_ms);
-            if events.is_empty() {
-                break;
-            }
-            for event in events {
-                self.line.on_event(&mut self.driver.agent, now_ms, event);
-            }
-        }
+        print_events(&mut self.driver, &mut self.line, now_ms);
         let printed = self.line.printer.take();
         match self.lines_to.is_some() && self.line.printer.style() != Style::Json {
             // Only problems are printed then, and they belong to standard error.

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::driver::Driver;
+use crate::client::line::Line;
 use crate::client::options::{Error, io_error};
 use crate::client::session::Refusal;
 use crate::client::show::{self, messages};
@@ -49,6 +50,19 @@ pub fn from_earlier(driver: &Driver) -> Option<String> {
     (waiting > 0).then(|| format!("{} in the outbox from an earlier run", messages(waiting)))
 }
 
+/// Has `line` print what the session tells, until nothing more comes of it.
+pub fn print_events(driver: &mut Driver, line: &mut Line, now_ms: u64) {
+    loop {
+        let events = driver.events(now_ms);
+        if events.is_empty() {
+            return;
+        }
+        for event in events {
+            line.on_event(&mut driver.agent, now_ms, event);
+        }
+    }
+}
+
 /// Writes all to standard output and flushes.
 pub fn write_out(bytes: &[u8]) -> Result<(), Error> {
     if bytes.is_empty() {
@@ -68,9 +82,7 @@ pub fn read_typed(bytes: &mut [u8]) -> Option<usize> {
 }
 
 /// Signals that end the client.
-pub fn is_ending(signal: i32) -> bool {
-    [signal::INT, signal::TERM, signal::HUP, signal::QUIT].contains(&signal)
-}
+pub const ENDING: [i32; 4] = [signal::INT, signal::TERM, signal::HUP, signal::QUIT];
 
 /// The login was refused for good: why, and what to do.
 pub fn login_refused(refusal: Refusal) -> Error {
@@ -95,7 +107,7 @@ pub fn finish(driver: Driver, code: u8) -> Result<u8, Error> {
     if let Some(trouble) = driver.agent.session.trouble().filter(|_| waiting > 0) {
         show::complain(&format!("not connected: {trouble}"));
     }
-    driver.close()?;
+    driver.agent.close()?;
     if waiting > 0 {
         let what = if waiting == 1 { "it" } else { "each" };
         show::complain(&format!(

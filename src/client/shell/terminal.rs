@@ -3,7 +3,9 @@
 use std::os::fd::AsRawFd;
 
 use super::driver::Driver;
-use super::streams::{INPUT_BYTES, finish, is_ending, login_refused, read_typed, write_out};
+use super::streams::{
+    ENDING, INPUT_BYTES, finish, login_refused, print_events, read_typed, write_out,
+};
 use crate::client::editor::{Action as Key, Editor};
 use crate::client::line::Line;
 use crate::client::options::{Error, io_error};
@@ -45,12 +47,11 @@ impl Terminal {
     /// # Errors
     /// It cannot be used.
     pub fn new(driver: Driver, line: Line) -> Result<Terminal, Error> {
-        let watched =
-            [signal::INT, signal::TERM, signal::HUP, signal::QUIT, signal::WINCH, signal::TSTP];
+        let watched = [&ENDING[..], &[signal::WINCH, signal::TSTP]].concat();
         let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
         let raw = Some(enter_raw()?);
         let mut editor = Editor::new();
-        let (keeper, mut kept) = driver.typed();
+        let (keeper, mut kept) = driver.place.typed();
         editor.set_history(std::mem::take(&mut kept.lines));
         let (drawn, keep_at, ended) = (Vec::new(), None, false);
         let mut terminal =
@@ -73,7 +74,7 @@ impl Terminal {
         result?;
         match self.line.refused().cloned() {
             Some(refusal) => {
-                self.driver.close()?;
+                self.driver.agent.close()?;
                 Err(login_refused(refusal))
             }
             None => finish(self.driver, 0),
@@ -131,16 +132,7 @@ impl Terminal {
 
     /// Prints what has happened above the line, in one write.
     fn show(&mut self, now_ms: u64) -> Result<(), Error> {
-        loop {
-            let events = self.driver.events(now_ms);
-            let none = events.is_empty();
-            for event in events {
-                self.line.on_event(&mut self.driver.agent, now_ms, event);
-            }
-            if none {
-                break;
-            }
-        }
+        print_events(&mut self.driver, &mut self.line, now_ms);
         self.editor.set_secret(self.line.is_secret());
         self.editor.set_prompt(&self.line.prompt(&self.driver.agent));
         let printed = self.line.printer.take();
@@ -168,7 +160,7 @@ impl Terminal {
             match signal {
                 signal::WINCH => self.drawn.clear(),
                 signal::TSTP => self.suspend()?,
-                _ => self.ended |= is_ending(signal),
+                _ => self.ended = true,
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use chatctl::client::editor::keys::SILENCE_MS;
-use chatctl::client::shell::fullscreen::Stage;
+use chatctl::client::shell::fullscreen;
 use chatctl::sys::signal;
 
 use super::super::process::Server;
@@ -144,7 +144,7 @@ fn a_program_that_takes_the_screen_and_ends_badly() {
         return;
     };
     // Forgotten, so that nothing but the hook or the handler gives it back.
-    std::mem::forget(Stage::enter(true).expect("standard output is a pty"));
+    std::mem::forget(fullscreen::enter(true).expect("standard output is a pty"));
     println!("on the screen");
     match end.as_str() {
         "panic" => panic!("as asked"),

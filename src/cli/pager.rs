@@ -12,7 +12,6 @@ use crate::sys::signal;
 /// The exit statuses by which a shell says that it found no such command, or could not start it.
 const NOT_STARTED: [i32; 2] = [126, 127];
 
-/// A pager that runs.
 #[derive(Debug)]
 pub struct Pager {
     child: Child,

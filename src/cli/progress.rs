@@ -7,7 +7,6 @@ use crate::sys::clock;
 /// How often the line is rewritten.
 const EVERY_MS: u64 = 1_000;
 
-/// The line.
 pub struct Progress {
     /// Where it is shown; none: nowhere.
     terminal: Option<Box<dyn Write>>,
@@ -22,7 +21,6 @@ impl Progress {
         Progress::on(terminal, clock::monotonic_ms())
     }
 
-    /// No line at all.
     pub fn none() -> Progress {
         Progress::on(None, 0)
     }
@@ -47,7 +45,6 @@ impl Progress {
         }
     }
 
-    /// Takes the line away.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.written)
             && let Some(terminal) = &mut self.terminal

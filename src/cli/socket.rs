@@ -6,16 +6,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// A connected socket.
 pub enum Socket {
-    /// Over TCP.
     Tcp(TcpStream),
-    /// Over a Unix socket.
     Unix(UnixStream),
 }
 
 impl Socket {
-    /// Sets how long a read waits.
     pub fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
@@ -23,7 +19,6 @@ impl Socket {
         }
     }
 
-    /// Sets how long a write waits.
     pub fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
@@ -31,7 +26,6 @@ impl Socket {
         }
     }
 
-    /// Sets whether reads and writes return at once.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => stream.set_nonblocking(nonblocking),

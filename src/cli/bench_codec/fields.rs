@@ -2,7 +2,6 @@
 
 use crate::protocol::{Message, binary, json};
 
-/// Bytes of a field in one codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// What it says: the text, the digits, the number's bytes.
@@ -12,20 +11,16 @@ pub struct Part {
 }
 
 impl Part {
-    /// All of it.
     pub fn bytes(self) -> usize {
         self.content + self.around
     }
 }
 
-/// A field in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Its name, which is its key in JSON.
     pub field: &'static str,
     /// Braces are the first's and the last's.
     pub json: Part,
-    /// As it stands there.
     pub binary: Part,
 }
 

@@ -16,7 +16,6 @@ pub struct Look {
 }
 
 impl Default for Look {
-    /// Plain text for a file.
     fn default() -> Look {
         Look { columns: 80, blocks: false, colour: false }
     }
@@ -33,11 +32,8 @@ const MOST: usize = 100;
 /// The bytes of one message of a kind in both codecs.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes {
-    /// The kind's name.
     pub kind: &'static str,
-    /// As JSON.
     pub json: usize,
-    /// As binary.
     pub binary: usize,
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-/// What happened, and where.
 #[derive(Debug)]
 pub enum Error {
     /// No server of the list takes a connection: the last one's address and error.

@@ -11,7 +11,6 @@ const HALF: usize = 1 << (EXACT_BITS - 1);
 /// Buckets in all: the exact ones, then those of the powers of two up to the last of a u64.
 const BUCKETS: usize = 2 * HALF + (u64::BITS - EXACT_BITS) as usize * HALF;
 
-/// Counts of values.
 #[derive(Clone)]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -27,7 +26,6 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts one value.
     #[inline]
     pub fn record(&mut self, value: u64) {
         self.counts[bucket_of(value)] += 1;
@@ -36,7 +34,6 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
-    /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.total
     }
@@ -106,7 +103,6 @@ fn bucket_of(value: u64) -> usize {
     2 * HALF + (shift as usize - 1) * HALF + (top - HALF)
 }
 
-/// The largest value of a bucket.
 fn highest_of(bucket: usize) -> u64 {
     if bucket < 2 * HALF {
         return bucket as u64;

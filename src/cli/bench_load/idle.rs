@@ -24,10 +24,8 @@ const EVENTS: usize = 1_024;
 /// The longest sleep, after which signals are looked for, microseconds.
 const LOOK_US: u64 = 100_000;
 
-/// What was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Idleness {
-    /// Pings that were answered.
     pub pings: u64,
     /// For how long, microseconds.
     pub us: u64,
@@ -36,12 +34,10 @@ pub struct Idleness {
 }
 
 impl Idleness {
-    /// Pings a second.
     pub fn pings_per_s(&self) -> f64 {
         self.pings as f64 * 1e6 / (self.us as f64).max(1.0)
     }
 
-    /// The server's processor time, percent of one core.
     pub fn percent_of_a_core(&self) -> f64 {
         self.server_cpu_ms as f64 * 1e5 / (self.us as f64).max(1.0)
     }

@@ -5,7 +5,6 @@
 
 use crate::protocol::id;
 
-/// The ids of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Ids {
     run: [u8; 6],
@@ -15,7 +14,6 @@ pub struct Ids {
 pub const MESSAGES: u64 = 1 << 40;
 
 impl Ids {
-    /// The ids that bear these random bytes.
     pub fn new(run: [u8; 6]) -> Ids {
         Ids { run }
     }
@@ -42,9 +40,7 @@ impl Ids {
 /// In whose history a message was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Its sender's.
     Sender,
-    /// Its receiver's.
     Receiver,
 }
 
@@ -71,7 +67,6 @@ impl Bits {
     }
 }
 
-/// One sender's messages.
 #[derive(Clone, Debug, Default)]
 struct Sent {
     /// How many were made: their numbers are below this.
@@ -81,7 +76,6 @@ struct Sent {
     at_receiver: Bits,
 }
 
-/// Every sender's messages.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     senders: Vec<Sent>,
@@ -89,7 +83,6 @@ pub struct Ledger {
     damaged: u64,
 }
 
-/// What the comparison showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Acknowledged messages that were looked for.
@@ -110,7 +103,6 @@ impl Verdict {
 }
 
 impl Ledger {
-    /// Of `senders` senders that have sent nothing yet.
     pub fn new(senders: usize) -> Ledger {
         Ledger { senders: vec![Sent::default(); senders], doubled: 0, damaged: 0 }
     }
@@ -122,7 +114,6 @@ impl Ledger {
         sent.made - 1
     }
 
-    /// The message was acknowledged.
     pub fn acknowledged(&mut self, sender: u16, number: u64) {
         let sent = &mut self.senders[usize::from(sender)];
         debug_assert!(number < sent.made, "only what was sent is acknowledged");

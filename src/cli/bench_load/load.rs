@@ -34,12 +34,10 @@ const SILENCE_US: u64 = 10_000_000;
 /// The digits of an id that tell the message's number: its last ones.
 const DIGITS: usize = 10;
 
-/// What was measured.
 #[derive(Clone, Default)]
 pub struct Figures {
     /// Sends answered with success.
     pub acknowledged: u64,
-    /// Pushes received.
     pub delivered: u64,
     /// Sends answered with an error.
     pub refused: u64,
@@ -55,11 +53,9 @@ pub struct Figures {
     pub delivering_us: u64,
     /// From a request's creation to its answer, microseconds.
     pub latency: Histogram,
-    /// Ended by a signal.
     pub interrupted: bool,
 }
 
-/// A client under load.
 struct Client {
     wire: Wire,
     track: Track,
@@ -96,7 +92,6 @@ struct Tally {
     last_us: u64,
 }
 
-/// All clients, and what they have seen.
 pub struct Load<'a> {
     options: &'a BenchLoad,
     clients: Vec<Client>,

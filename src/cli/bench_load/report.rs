@@ -14,29 +14,18 @@ use crate::protocol::json::Object;
 /// What the server had used at each point of the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// Before anything.
     pub start: Usage,
-    /// With the clients logged in.
     pub clients: Usage,
-    /// With the idle sessions too.
     pub idle: Usage,
-    /// After these have pinged.
     pub pinged: Usage,
-    /// After the load.
     pub load: Usage,
-    /// After the history was read.
     pub end: Usage,
 }
 
-/// Everything that a run found out.
 pub struct Report<'a> {
-    /// What was asked for.
     pub options: &'a BenchLoad,
-    /// The server's address.
     pub address: String,
-    /// Under load.
     pub figures: Figures,
-    /// The comparison with the history.
     pub verdict: Verdict,
     /// Messages in all histories together.
     pub read: u64,
@@ -46,7 +35,6 @@ pub struct Report<'a> {
     pub own_cpu_ms: u64,
     /// Of the server, where its process is known.
     pub memory: Memory,
-    /// The idle sessions.
     pub idleness: Idleness,
 }
 
@@ -59,7 +47,6 @@ impl Report<'_> {
         self.verdict.is_good() && self.figures.refused == 0 && self.figures.disordered == 0
     }
 
-    /// For people.
     pub fn print_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let BenchLoad { clients, pipeline, size, idle, .. } = *self.options;
         let figures = &self.figures;
@@ -133,7 +120,6 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// One object, one line.
     pub fn print_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let BenchLoad { clients, pipeline, size, idle, .. } = *self.options;
         let Figures { acknowledged, delivered, .. } = self.figures;
@@ -184,7 +170,6 @@ impl Report<'_> {
         writeln!(out, "{}", report.text("method", &METHOD.replace('\n', " ")))
     }
 
-    /// What the server used.
     fn server(&self) -> Object {
         let mut server = object().raw("cpu_ms", self.server_cpu_ms());
         if self.options.idle > 0 {

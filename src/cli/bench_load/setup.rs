@@ -19,7 +19,6 @@ const REFUSED_MS: u64 = 60_000;
 /// The first and the longest wait before asking again.
 const BACK_OFF_MS: (u64, u64) = (50, 2_000);
 
-/// What the clients are made with.
 pub struct Setup<'a> {
     options: &'a BenchLoad,
     /// The server's address: one of the list, or the one that a redirect named.
@@ -142,7 +141,6 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Deletes the accounts.
 pub fn delete(wires: &mut [Wire], space: &mut Space) -> Result<(), Error> {
     for wire in wires {
         let answer = wire.ask(&Message { cmd: "delete".into(), ..Message::default() }, space)?;
@@ -156,7 +154,6 @@ fn is_passing(body: &str) -> bool {
     matches!(body.split(':').next(), Some("busy" | "rate-limited"))
 }
 
-/// The answer, unless it is an error.
 fn checked(
     cmd: &'static str,
     wire: &Wire,

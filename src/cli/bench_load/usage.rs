@@ -23,7 +23,6 @@ impl Usage {
         Some(Usage { cpu_ms: cpu_ms(&stat)?, resident_kib: resident_kib(&status)? })
     }
 
-    /// That of this process.
     pub fn own() -> Usage {
         Usage::of(std::process::id()).unwrap_or_default()
     }

@@ -38,16 +38,13 @@ pub fn connect(address: &str) -> io::Result<Socket> {
 
 /// A socket, whose it is, and what was read and does not make a frame yet.
 pub struct Wire {
-    /// For the loop that does not wait.
     pub socket: Socket,
-    /// The account's name.
     pub name: String,
     codec: Codec,
     rest: Vec<u8>,
 }
 
 impl Wire {
-    /// Takes over a connected socket.
     pub fn new(socket: Socket, name: String, codec: Codec) -> Result<Wire, Error> {
         let wire = Wire { socket, name, codec, rest: Vec::new() };
         wire.set_waiting(true)?;
@@ -63,17 +60,14 @@ impl Wire {
             .map_err(|error| self.lost(error))
     }
 
-    /// The connection broke.
     pub fn lost(&self, error: io::Error) -> Error {
         Error::Lost(self.name.clone(), error)
     }
 
-    /// The server sent what it should not.
     pub fn odd(&self, what: impl ToString) -> Error {
         Error::Odd(self.name.clone(), what.to_string())
     }
 
-    /// The message as a frame.
     pub fn frame(&self, message: &Message<'_>) -> Vec<u8> {
         let mut frame = Vec::new();
         framing::put(&mut frame, Form::Frames, self.codec, message);
@@ -212,9 +206,7 @@ pub enum ReadEnd {
     Full,
     /// The socket had less than there was space for, and has no more now.
     Short,
-    /// The socket had nothing.
     Empty,
-    /// It was told to stop.
     Stopped,
 }
 

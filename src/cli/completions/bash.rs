@@ -27,14 +27,12 @@ _chatctl() {
     COMPREPLY=()
 "#;
 
-/// How it ends.
 const END: &str = "    esac
 }
 
 complete -F _chatctl chatctl
 ";
 
-/// The whole script.
 pub fn script() -> String {
     let names: Vec<&str> = SUBCOMMANDS.iter().map(|subcommand| subcommand.name).collect();
     let names = names.join(" ");

@@ -20,7 +20,6 @@ end
 complete -c chatctl -f
 ";
 
-/// The whole script.
 pub fn script() -> String {
     let mut out = String::from(BEGIN);
     for flag in [&HELP, &VERSION] {

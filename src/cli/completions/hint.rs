@@ -7,11 +7,8 @@ use crate::cli::table::row::{Flag, Kind, Operand, Subcommand};
 pub enum Hint {
     /// Nothing: it is not completed.
     Anything,
-    /// It is the path of a file.
     File,
-    /// It is the path of a directory.
     Directory,
-    /// It is one of these words.
     Words(Vec<&'static str>),
 }
 
@@ -24,7 +21,6 @@ impl Hint {
         }
     }
 
-    /// What is known of `operand`.
     pub fn of_operand(operand: &Operand) -> Hint {
         Hint::of_name(operand.name)
     }

@@ -4,7 +4,6 @@ use super::hint::{Hint, first_sentence, spellings};
 use crate::cli::table::SUBCOMMANDS;
 use crate::cli::table::row::{Flag, HELP, Operand, Subcommand, VERSION};
 
-/// The whole script.
 pub fn script() -> String {
     let mut out = String::from(
         "#compdef chatctl\n\

@@ -8,7 +8,6 @@ use crate::chat::State;
 use crate::cli::error::Error;
 use crate::cli::terminal;
 
-/// Prints the digest at entry `wanted`.
 pub fn run(log: &mut Log, wanted: u64, json: bool, out: &mut dyn Write) -> Result<u8, Error> {
     let mut state = State::new();
     let examined = log.committed(&mut |index, _, payload| {

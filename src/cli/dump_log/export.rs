@@ -27,13 +27,9 @@ const LOG: &str = "log.txt";
 /// What stands where there is nothing to say, and in place of a verifier.
 const NOTHING: &str = "-";
 
-/// An export.
 pub struct Order {
-    /// Where the files go.
     pub directory: PathBuf,
-    /// Whether to replace files that exist.
     pub force: bool,
-    /// Whether to export verifiers.
     pub secrets: bool,
 }
 

@@ -23,7 +23,6 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The filter that the flags make.
     pub fn of(records: &Records) -> Result<Filter, Error> {
         let Records { from, to, since_ms, until_ms, user, kinds } = records;
         let indexes = from.unwrap_or(0)..=to.unwrap_or(u64::MAX);
@@ -47,7 +46,6 @@ impl Filter {
         })
     }
 
-    /// Whether a record is shown.
     pub fn shows(&self, index: u64, content: Content<'_>) -> bool {
         match content {
             Content::Mark => !self.is_of_entries && self.has_kind("mark"),

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use crate::wal::data_dir;
 
-/// The directory.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,

@@ -32,11 +32,9 @@ type Take<'t> = dyn FnMut(u64, u64, &[u8]) -> Result<Flow, Error> + 't;
 /// What a server that starts would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The file's name.
     pub(super) file: String,
     /// Where in it, bytes.
     pub(super) offset: u64,
-    /// What is wrong there.
     pub(super) why: String,
     /// Whether something that was there is not, or not as it was.
     is_damage: bool,
@@ -91,7 +89,6 @@ fn examine_directory(path: &Path, look: Look<'_>) -> Result<Examined, Fault> {
     wal::examine(&mut disk, expect, look).map_err(Fault::of)
 }
 
-/// The log that is looked at.
 pub(super) struct Log {
     pub(super) path: PathBuf,
     kind: LogKind,
@@ -105,7 +102,6 @@ enum LogKind {
     DataDirectory,
     /// A directory of segments: nothing says whose they are.
     Segments,
-    /// One segment.
     File,
 }
 

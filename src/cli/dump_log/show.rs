@@ -16,20 +16,15 @@ use crate::wal::format::{Kind, Record};
 use crate::wal::scan::{Item, segments_directory};
 use crate::wal::{Follower, RealDisk};
 
-/// How records are shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
-    /// A JSON object a line.
     pub json: bool,
     /// Columns of the terminal; `None` for output to something else.
     pub width: Option<usize>,
-    /// In colours.
     pub colour: bool,
-    /// Go on as the log grows.
     pub follow: bool,
 }
 
-/// Shows the records that `filter` lets through.
 pub fn run(log: &mut Log, look: Look, filter: Filter, out: &mut dyn Write) -> Result<u8, Error> {
     let directory = segments_directory(&log.path);
     let mut show = Show {

@@ -22,14 +22,11 @@ const BUCKETS: usize = 40;
 /// Records and their bytes on the disk, padding included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
-    /// How many.
     pub records: u64,
-    /// What they take.
     pub bytes: u64,
 }
 
 impl Sum {
-    /// Takes in a record of so many bytes.
     pub fn add(&mut self, bytes: u64) {
         self.records += 1;
         self.bytes += bytes;
@@ -47,7 +44,6 @@ impl Sum {
 pub struct Tally {
     /// In the order of [`kinds`].
     pub kinds: [Sum; KINDS.len() + 1],
-    /// All of them.
     pub all: Sum,
     /// Entries that a truncation cut.
     pub cut: Sum,
@@ -55,7 +51,6 @@ pub struct Tally {
     pub sizes: [u64; BUCKETS],
     /// The largest batch, bytes and records.
     pub largest: Sum,
-    /// How many batches.
     pub batches: u64,
     batch: u64,
     open: Sum,
@@ -66,7 +61,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Before the first record.
     pub fn new() -> Tally {
         Tally {
             kinds: Default::default(),
@@ -83,7 +77,6 @@ impl Tally {
         }
     }
 
-    /// Takes in a record.
     pub fn take(&mut self, record: &Record<'_>) {
         let bytes = u64::from(record.padded());
         if record.batch != self.batch {
@@ -124,7 +117,6 @@ impl Tally {
         }
     }
 
-    /// Ends the last batch.
     pub fn end(&mut self) {
         let Sum { records, bytes } = std::mem::take(&mut self.open);
         if records == 0 {

@@ -4,7 +4,6 @@ use super::row::{Runs, Subcommand, number, put};
 use super::shared::{COLOR, JSON, NO_COLOR, colour};
 use crate::limits::BENCH_RUNS;
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "bench-codec",
     runs: Runs::BenchCodec,

@@ -4,7 +4,6 @@ use super::row::{Flag, Runs, Subcommand, choice, number, put, switch};
 use super::shared::{JSON, SERVERS, client_addresses, codec};
 use crate::limits::{BENCH_CLIENTS, BENCH_PIPELINE, BODY_BYTES};
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "bench-load",
     runs: Runs::BenchLoad,

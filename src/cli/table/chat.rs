@@ -7,7 +7,6 @@ use super::shared::{CONFIG, SERVERS, client_addresses, codec, path};
 use crate::client::commands::Old;
 use crate::client::{Notify, PasswordFrom};
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "chat",
     runs: Runs::Chat,

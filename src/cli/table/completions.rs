@@ -2,7 +2,6 @@
 
 use super::row::{Operand, Runs, Subcommand, put};
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "completions",
     runs: Runs::Completions,

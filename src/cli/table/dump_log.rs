@@ -8,7 +8,6 @@ use crate::cli::when;
 use crate::protocol::name;
 use crate::sys::clock::unix_ms;
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "dump-log",
     runs: Runs::DumpLog,

@@ -4,7 +4,6 @@ use super::row::{Operand, Runs, Subcommand, number, put};
 use super::shared::{CONFIG, JSON, OPERATED, PEERS, SECRET};
 use crate::node::peers::change::Verb;
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "members",
     runs: Runs::Members,

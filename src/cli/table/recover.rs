@@ -2,7 +2,6 @@
 
 use super::row::{Operand, Runs, Subcommand, put, switch};
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "recover",
     runs: Runs::Recover,

@@ -4,12 +4,10 @@ use std::fmt::Display;
 
 use crate::cli::values::Values;
 
-/// A subcommand of `chatctl`.
 #[derive(Debug)]
 pub struct Subcommand {
     /// The word after `chatctl`.
     pub name: &'static str,
-    /// The code to run.
     pub runs: Runs,
     /// One line for the list of subcommands: lower case, no full stop.
     pub summary: &'static str,
@@ -43,7 +41,6 @@ pub enum Runs {
 /// Sets a field of the values from an argument's text. The error says what is wrong with the text.
 pub type Set = fn(&mut Values, &str) -> Result<(), String>;
 
-/// An argument that is not a flag.
 #[derive(Clone, Copy, Debug)]
 pub struct Operand {
     /// Its name in usage lines, upper case; or its possible words, separated by bars.
@@ -52,14 +49,12 @@ pub struct Operand {
     pub required: bool,
     /// What it is, as sentences.
     pub help: &'static str,
-    /// Sets its field.
     pub set: Set,
 }
 
 /// An environment variable that does not set a flag.
 #[derive(Debug)]
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
     /// What it does, as sentences.
     pub help: &'static str,
@@ -73,24 +68,16 @@ pub enum Kind {
     /// Any text.
     Text,
     /// A whole number within these bounds, both included.
-    Number {
-        /// The smallest.
-        min: u64,
-        /// The largest.
-        max: u64,
-    },
+    Number { min: u64, max: u64 },
     /// One of these words.
     Choice(&'static [&'static str]),
 }
 
-/// A flag of a subcommand.
 #[derive(Debug)]
 pub struct Flag {
     /// The long name, without dashes; also its key in a configuration file.
     pub name: &'static str,
-    /// The letter of its short form.
     pub short: Option<char>,
-    /// The values it accepts.
     pub kind: Kind,
     /// The value's name in usage lines, upper case; empty for a switch.
     pub value: &'static str,
@@ -223,14 +210,12 @@ impl Subcommand {
         self.flags.iter().chain(std::iter::once(&HELP))
     }
 
-    /// The flag of this long name.
     pub fn flag(&self, name: &str) -> Option<&'static Flag> {
         self.all_flags().find(|flag| flag.name == name)
     }
 }
 
 impl Flag {
-    /// Whether it takes a value.
     pub fn takes_value(&self) -> bool {
         self.kind != Kind::Switch
     }
@@ -262,7 +247,6 @@ impl Flag {
         }
     }
 
-    /// Whether its kind accepts `value`.
     pub fn accepts(&self, value: &str) -> bool {
         match self.kind {
             Kind::Switch => matches!(value, "true" | "false"),

@@ -4,7 +4,6 @@ use super::row::{Flag, Runs, Subcommand, choice, number, push, put, switch, text
 use super::shared::{CONFIG, path};
 use crate::node::flags::{parse_list, server_name};
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "serve",
     runs: Runs::Serve,

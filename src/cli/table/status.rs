@@ -3,7 +3,6 @@
 use super::row::{Runs, Subcommand, number, put};
 use super::shared::{CONFIG, JSON, OPERATED, PEERS, SECRET};
 
-/// Its row.
 pub const SUBCOMMAND: Subcommand = Subcommand {
     name: "status",
     runs: Runs::Status,

@@ -145,11 +145,8 @@ fn command_of(request: &Request) -> &'static str {
 
 /// A line of an `inbox` reply.
 pub struct Conversation<'a> {
-    /// With whom.
     pub name: &'a str,
-    /// Unread messages.
     pub unread: u64,
-    /// The newest message's place.
     pub seq: u64,
     /// The newest message's time, milliseconds since the Unix epoch.
     pub time: u64,

@@ -26,7 +26,6 @@ pub enum Asking {
 }
 
 impl Asking {
-    /// The prompt.
     pub fn question(&self) -> Option<&'static str> {
         Some(match self {
             Asking::Nothing => return None,
@@ -53,7 +52,6 @@ impl Line {
         }
     }
 
-    /// The login needs another password.
     pub(super) fn on_password_needed(&mut self, refusal: Refusal) {
         if !self.interactive || !can_be_asked(&refusal) {
             self.refused = Some(refusal);
@@ -72,7 +70,6 @@ impl Line {
         }
     }
 
-    /// A line that answers a question.
     pub(super) fn on_asked_line(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, line: &str) {
         let asking = std::mem::replace(&mut self.asking, Asking::Nothing);
         if asking.is_secret() && !(1..=limits::PASSWORD_BYTES).contains(&line.len()) {

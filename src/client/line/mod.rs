@@ -31,7 +31,6 @@ struct Asked {
 
 /// The chat's state, besides the session's.
 pub struct Line {
-    /// Where lines gather.
     pub printer: Printer,
     me: String,
     interactive: bool,
@@ -99,7 +98,6 @@ impl Line {
         self.refused.as_ref()
     }
 
-    /// No answer is awaited.
     pub fn is_answered(&self) -> bool {
         self.asked.is_empty()
     }
@@ -137,7 +135,6 @@ impl Line {
 
     // What the user does.
 
-    /// A line was entered.
     pub fn on_line(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, line: &str) {
         self.interrupted = false;
         if self.asking != Asking::Nothing {
@@ -163,7 +160,6 @@ impl Line {
         self.interrupted = !cleared;
     }
 
-    /// Does a command.
     pub fn on_command(&mut self, agent: &mut Agent<impl Disk>, now_ms: u64, command: Command) {
         match command {
             Command::Send { to, text } => {

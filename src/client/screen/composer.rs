@@ -11,13 +11,11 @@ use super::input;
 use super::layers::{Room, WHEEL_ROWS, Want};
 use crate::limits;
 
-/// See the module's comment.
 #[derive(Default)]
 pub(super) struct Composer {
     pub editor: Editor,
     /// Unsent texts of other conversations, the oldest first.
     drafts: VecDeque<Unsent>,
-    /// The drafts are on disk.
     pub is_kept: bool,
     /// The user was told that leaving loses drafts.
     pub is_warned: bool,
@@ -34,7 +32,6 @@ impl Composer {
         self.editor.set_cursor(place);
     }
 
-    /// The text as rows of so many columns.
     pub fn laid(&self, columns: usize) -> input::Rows {
         input::rows(self.editor.text(), self.editor.cursor(), columns)
     }

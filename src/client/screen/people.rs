@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::limits;
 
-/// See the module's comment.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    /// The user's own name.
     pub me: String,
     /// Known names, for completion.
     known: BTreeSet<String>,

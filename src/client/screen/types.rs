@@ -134,9 +134,7 @@ pub(super) enum Inbox {
 /// Why the screen is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The user left.
     Left,
-    /// The user deleted the account.
     AccountGone,
     /// The login was refused, and no other password would help.
     Refused(Refusal),

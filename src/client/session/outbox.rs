@@ -9,7 +9,6 @@ use crate::limits;
 use crate::mutants::{Mutant, planted};
 use crate::protocol::{Message, id};
 
-/// See the module's comment.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Messages that may be sent here. Those in flight come first.

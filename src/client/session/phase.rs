@@ -8,19 +8,20 @@ use super::types::State;
 use crate::protocol::Message;
 use crate::protocol::framing::{self, Codec, Form};
 
-/// See the module's comment.
 pub(super) enum Phase {
     /// No connection; the next attempt is at `until`.
-    Waiting { until: u64 },
+    Waiting {
+        until: u64,
+    },
     /// The driver is connecting.
-    Connecting { deadline: u64 },
-    /// Connected.
+    Connecting {
+        deadline: u64,
+    },
     Attached(Box<Link>),
     /// No connection, and none wanted until a password is set.
     Stopped,
 }
 
-/// A connection.
 pub(super) struct Link {
     pub stage: Stage,
     pub server: Server,
@@ -42,13 +43,10 @@ pub(super) struct Link {
 
 /// How far the login is.
 pub(super) enum Stage {
-    /// The login is under way.
     LoggingIn { deadline: u64 },
-    /// Logged in.
     Online(Online),
 }
 
-/// A login on a connection.
 pub(super) struct Online {
     pub since: u64,
     pub sync: Sync,
@@ -87,9 +85,17 @@ pub(super) enum Look {
     /// The server answers.
     Quiet,
     /// It does not: another is asked at this time.
-    Due { at: u64, tried: Tried },
-    /// Another is being asked.
-    Asking { server: usize, deadline: u64, tried: Tried, incoming: Vec<u8>, scanned: usize },
+    Due {
+        at: u64,
+        tried: Tried,
+    },
+    Asking {
+        server: usize,
+        deadline: u64,
+        tried: Tried,
+        incoming: Vec<u8>,
+        scanned: usize,
+    },
 }
 
 /// What a look has tried so far.

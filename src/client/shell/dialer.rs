@@ -27,9 +27,6 @@ pub struct Dialer {
 
 impl Dialer {
     /// One that looks names up like this.
-    ///
-    /// # Errors
-    /// Where the system has no descriptors left.
     pub fn new(look_up: LookUp) -> io::Result<Dialer> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
@@ -40,9 +37,6 @@ impl Dialer {
     }
 
     /// Starts to connect to `HOST:PORT` or `unix:PATH`.
-    ///
-    /// # Errors
-    /// Where that fails at once.
     pub fn connect(&mut self, address: &str) -> io::Result<Transport> {
         if let Some(path) = address.strip_prefix("unix:") {
             return Transport::to_path(path);
@@ -83,9 +77,6 @@ impl Dialer {
 
     /// Tells connections that wait for a name what has been found. [`Dialer`]'s descriptor is ready
     /// when there is something.
-    ///
-    /// # Errors
-    /// For each connection, why it cannot be made after all.
     pub fn tell(&mut self, mut connections: [Option<&mut Transport>; 2]) -> [io::Result<()>; 2] {
         let mut bytes = [0; 64];
         while self.woken.read(&mut bytes).is_ok_and(|count| count > 0) {}

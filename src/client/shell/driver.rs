@@ -19,9 +19,7 @@ use crate::wal::RealDisk;
 const READ_BUDGET_BYTES: usize = 256 << 10;
 const READ_BYTES: usize = 64 << 10;
 
-/// See the module's comment.
 pub struct Driver {
-    /// What decides.
     pub agent: Agent<RealDisk>,
     pub place: Place,
     dialer: Dialer,
@@ -35,9 +33,6 @@ pub struct Driver {
 
 impl Driver {
     /// Starts a session of `user` with what its files say, the outbox of an earlier run included.
-    ///
-    /// # Errors
-    /// The system has no random bytes or descriptors.
     pub fn new(
         options: &Options,
         user: &str,
@@ -72,9 +67,6 @@ impl Driver {
     /// Waits until something happens, here or on one of the caller's descriptors, or until one of the
     /// deadlines, this session's or the caller's; then handles what happened here. Returns the time
     /// after that, milliseconds.
-    ///
-    /// # Errors
-    /// What poll(2) says.
     pub fn wait<const N: usize>(
         &mut self,
         others: &mut [PollFd; N],
@@ -124,7 +116,6 @@ impl Driver {
         self.agent.handle_tick(now_ms, clock::unix_ms());
     }
 
-    /// Asks, and reads the answer.
     fn look(&mut self, now_ms: u64) {
         let Some(look) = self.look.as_mut() else { return };
         if look.is_connecting() {

@@ -17,16 +17,12 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// Runs nothing yet.
     pub fn new(program: PathBuf) -> Hook {
         Hook { program, running: Vec::new() }
     }
 
     /// Starts the command for messages of which this was the newest, `count` in all. Does not wait
     /// for it.
-    ///
-    /// # Errors
-    /// A sentence: it cannot be started, or too many of its runs have not ended.
     pub fn run(&mut self, user: &str, notice: &Notice, count: usize) -> Result<(), String> {
         self.running.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let program = self.program.display().to_string();

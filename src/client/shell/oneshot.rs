@@ -32,7 +32,6 @@ struct OneShot {
     only_reads: bool,
 }
 
-/// Does what `options.action` says.
 pub fn run(
     driver: Driver,
     options: &Options,
@@ -330,7 +329,6 @@ impl OneShot {
     }
 }
 
-/// How many lines `--limit` allows.
 fn most(limit: u16) -> usize {
     if limit == 0 { usize::MAX } else { limit.into() }
 }

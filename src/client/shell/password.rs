@@ -10,9 +10,6 @@ use crate::limits;
 use crate::sys::terminal::NoEcho;
 
 /// The password, where it is given; `None` where it has to be asked for.
-///
-/// # Errors
-/// Where the file cannot be read or holds no password.
 pub fn given(from: &PasswordFrom) -> Result<Option<String>, Error> {
     let (password, origin) = match from {
         PasswordFrom::Ask => return Ok(None),
@@ -38,9 +35,6 @@ fn first_line(path: &Path) -> Result<String, Error> {
 }
 
 /// Asks on the terminal, without showing the answer; twice where `new`.
-///
-/// # Errors
-/// Where there is no terminal, the answers differ or there is none.
 pub fn ask(what: &str, new: bool) -> Result<String, Error> {
     let mut terminal = terminal("the password", "give --password-file or CHATCTL_PASSWORD")?;
     let first = ask_hidden(&mut terminal, &format!("{what}: "))?;
@@ -54,9 +48,6 @@ pub fn ask(what: &str, new: bool) -> Result<String, Error> {
 }
 
 /// Asks for the account's name.
-///
-/// # Errors
-/// Where there is no terminal.
 pub fn ask_name() -> Result<String, Error> {
     let mut terminal = terminal("the account's name", "give --user NAME")?;
     ask_line(&mut terminal, "name: ")

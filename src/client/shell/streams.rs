@@ -10,7 +10,6 @@ use crate::client::show::{self, messages};
 use crate::client::store::Found;
 use crate::sys::signal;
 
-/// Bytes read from standard input at a time.
 pub const INPUT_BYTES: usize = 16 << 10;
 /// The exit code where all was done that was asked for, but messages that have waited for more than a
 /// day are still in the outbox.

@@ -24,7 +24,6 @@ const COLUMNS: usize = 80;
 const BRACKETED_PASTE_ON: &[u8] = b"\x1b[?2004h";
 const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
 
-/// The chat at a terminal.
 pub struct Terminal {
     driver: Driver,
     line: Line,
@@ -36,16 +35,12 @@ pub struct Terminal {
     keeper: Keeper<RealDisk>,
     /// What is kept besides the line and its history.
     kept: Typed,
-    /// When the line is kept.
     keep_at: Option<u64>,
     ended: bool,
 }
 
 impl Terminal {
     /// Takes the terminal.
-    ///
-    /// # Errors
-    /// It cannot be used.
     pub fn new(driver: Driver, line: Line) -> Result<Terminal, Error> {
         let watched = [&ENDING[..], &[signal::WINCH, signal::TSTP]].concat();
         let signals = Signals::new(&watched).map_err(io_error("watch for signals"))?;
@@ -61,9 +56,6 @@ impl Terminal {
     }
 
     /// Chats until the end; the exit code.
-    ///
-    /// # Errors
-    /// What ended it before its time.
     pub fn run(mut self) -> Result<u8, Error> {
         let result = self.turns();
         self.keep();

@@ -36,18 +36,12 @@ pub struct Transport {
 
 impl Transport {
     /// Starts to connect to a Unix socket.
-    ///
-    /// # Errors
-    /// Where that fails at once.
     pub fn to_path(path: &str) -> io::Result<Transport> {
         let stream = Stream::Unix(UnixStream::connect(path)?);
         Ok(Transport { stream, connecting: true })
     }
 
     /// Starts to connect to whichever of the addresses answers first.
-    ///
-    /// # Errors
-    /// Where that fails at once.
     pub fn to_any(addresses: &[SocketAddr]) -> io::Result<Transport> {
         let stream = match &addresses[..addresses.len().min(limits::PEER_ADDRESSES)] {
             [] => return Err(io::Error::other("the name has no address")),
@@ -68,15 +62,11 @@ impl Transport {
     }
 
     /// The name has these addresses: starts to connect.
-    ///
-    /// # Errors
-    /// Where that fails at once.
     pub fn found(&mut self, addresses: &[SocketAddr]) -> io::Result<()> {
         *self = Transport::to_any(addresses)?;
         Ok(())
     }
 
-    /// The connection does not stand yet.
     pub fn is_connecting(&self) -> bool {
         self.connecting
     }
@@ -101,9 +91,6 @@ impl Transport {
     }
 
     /// To be asked when the descriptor is ready: whether the connection stands now.
-    ///
-    /// # Errors
-    /// Where no address of the name could be connected to.
     pub fn finish_connecting(&mut self) -> io::Result<bool> {
         let is_connected = match &mut self.stream {
             Stream::Name(_) => false,

@@ -3,7 +3,6 @@
 use super::super::super::editor::keys::Key;
 use super::want::{Took, Want};
 
-/// See the module's comment.
 #[derive(Debug)]
 pub struct Completion {
     /// Where the word begins in the typed text.

@@ -36,7 +36,6 @@ pub(super) use search::Search;
 pub(super) use selection::{SELECT_KEYS, Selection};
 pub(super) use want::{Room, Took, WHEEL_ROWS, Want};
 
-/// See the module's comment.
 pub(super) enum Layer {
     Completion(Completion),
     Confirm(Confirm),

@@ -4,7 +4,6 @@ use super::super::super::editor::keys::Key;
 use super::super::wrap;
 use super::want::{Room, Took, WHEEL_ROWS, Want};
 
-/// See the module's comment.
 #[derive(Debug)]
 pub struct Panel {
     title: String,

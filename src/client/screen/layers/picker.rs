@@ -12,18 +12,15 @@ use super::want::{Room, Took, Want};
 use crate::chat::glob::Pattern;
 use crate::limits;
 
-/// The source of the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Accounts.
     List,
     /// Accounts that are logged in.
     Who,
-    /// The user's conversations.
     Inbox,
 }
 
-/// See the module's comment.
 #[derive(Debug)]
 pub struct Picker {
     /// Answers to other pickers are dropped.
@@ -109,7 +106,6 @@ impl Picker {
         self.next_request()
     }
 
-    /// The request was refused.
     pub fn on_refusal(&mut self, number: u64) {
         if number == self.number {
             self.is_waiting = false;

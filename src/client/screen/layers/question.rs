@@ -10,11 +10,9 @@ use super::super::types::Asked;
 use super::want::{Took, Want};
 use crate::limits;
 
-/// See the module's comment.
 pub struct Question {
     asking: Asking,
     editor: Editor,
-    /// The account.
     me: String,
 }
 

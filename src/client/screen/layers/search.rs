@@ -6,7 +6,6 @@ use super::super::super::show::{self, messages};
 use super::super::conversation::{Conversation, Place};
 use super::want::{Took, Want};
 
-/// See the module's comment.
 #[derive(Debug)]
 pub struct Search {
     text: String,
@@ -48,12 +47,10 @@ impl Search {
         None
     }
 
-    /// The text in lower case.
     pub fn folded(&self) -> &str {
         &self.folded
     }
 
-    /// The text, quoted for a person.
     pub fn quoted(&self) -> String {
         format!("\"{}\"", show::line(&self.text))
     }

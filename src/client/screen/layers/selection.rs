@@ -7,7 +7,6 @@ use super::want::{Took, Want};
 /// What can be done with a selected message.
 pub const SELECT_KEYS: &str = "c copies text, C the id, d deletes, r reuses it, Esc leaves";
 
-/// See the module's comment.
 #[derive(Debug)]
 pub struct Selection {
     pub place: Place,

@@ -31,7 +31,6 @@ pub enum Want {
     AskToLeave,
     Quit,
 
-    /// A line was entered.
     Line(String),
     Complete,
     /// Put a word in place of the typed text from this byte up to the cursor.

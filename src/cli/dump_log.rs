@@ -17,7 +17,7 @@ mod export;
 mod filter;
 mod folder;
 mod log;
-pub mod render;
+mod render;
 mod show;
 mod stats;
 mod tally;

@@ -50,55 +50,50 @@ pub fn refreshed(page: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// A section: a list.
 fn generated(section: &str) -> Option<String> {
-    match section.split_once(' ') {
-        None if section == "subcommands" => Some(subcommands()),
-        None if section == "commands" => Some(commands()),
-        None if section == "limits" => Some(limits()),
-        None if section == "keys" => Some(keys()),
-        Some(("flags", name)) => find(name).map(flags),
-        Some(("variables", name)) => find(name).map(variables),
-        _ => None,
-    }
-}
-
-fn subcommands() -> String {
     let mut out = String::from(".Bl -tag -width Ds\n");
-    for subcommand in SUBCOMMANDS {
-        out.push_str(&format!(".It Cm {}\n", escaped(subcommand.name)));
-        put_sentences(&mut out, subcommand.about);
-        out.push_str(&format!("See\n.Xr chatctl-{} 1 .\n", subcommand.name));
+    match section.split_once(' ') {
+        None if section == "subcommands" => put_subcommands(&mut out),
+        None if section == "commands" => put_commands(&mut out),
+        None if section == "limits" => put_limits(&mut out),
+        None if section == "keys" => put_keys(&mut out),
+        Some(("flags", name)) => put_flags(&mut out, find(name)?),
+        Some(("variables", name)) => put_variables(&mut out, find(name)?),
+        _ => return None,
     }
     out.push_str(".El\n");
-    out
+    Some(out)
 }
 
-fn commands() -> String {
-    let mut out = String::from(".Bl -tag -width Ds\n");
+fn put_subcommands(out: &mut String) {
+    for subcommand in SUBCOMMANDS {
+        out.push_str(&format!(".It Cm {}\n", escaped(subcommand.name)));
+        put_sentences(out, subcommand.about);
+        out.push_str(&format!("See\n.Xr chatctl-{} 1 .\n", subcommand.name));
+    }
+}
+
+fn put_commands(out: &mut String) {
     for command in COMMANDS {
         out.push_str(&format!(".It Ic {}", escaped(command.name)));
         if !command.args.is_empty() {
             out.push_str(&format!(" Ar {}", escaped(command.args)));
         }
         out.push('\n');
-        put_sentences(&mut out, &(upper_first(command.summary) + "."));
+        put_sentences(out, &(upper_first(command.summary) + "."));
     }
-    out.push_str(".El\n");
-    out
 }
 
-fn keys() -> String {
-    let mut out = String::from(".Bl -tag -width Ds\n");
+fn put_keys(out: &mut String) {
     for (keys, does) in KEYS {
         out.push_str(&format!(".It {}\n", escaped(keys)));
-        put_sentences(&mut out, &(upper_first(does) + "."));
+        put_sentences(out, &(upper_first(does) + "."));
     }
-    out.push_str(".El\n");
-    out
 }
 
 /// The bounds of [`crate::limits`] that those who chat or run a server may meet.
-fn limits() -> String {
+fn put_limits(out: &mut String) {
     let messages = |count: usize, bytes: usize| format!("{count}, of {}", size(bytes));
     let rows = [
         ("Servers of a cluster", RAFT_VOTERS.to_string()),
@@ -130,12 +125,9 @@ fn limits() -> String {
         ("Addresses with counted logins", LIMITER_ADDRESSES.to_string()),
         ("Accounts with counted login attempts", GUESSED_NAMES.to_string()),
     ];
-    let mut out = String::from(".Bl -tag -width Ds\n");
     for (what, most) in rows {
         out.push_str(&format!(".It {}\n{most}.\n", escaped(what)));
     }
-    out.push_str(".El\n");
-    out
 }
 
 /// A number of bytes, the last mebibyte counted as a whole one.
@@ -158,14 +150,13 @@ fn upper_first(text: &str) -> String {
     first.unwrap_or_default() + chars.as_str()
 }
 
-fn flags(subcommand: &Subcommand) -> String {
-    let mut out = String::from(".Bl -tag -width Ds\n");
+fn put_flags(out: &mut String, subcommand: &Subcommand) {
     for flag in subcommand.all_flags() {
-        put_item(&mut out, flag);
-        put_sentences(&mut out, flag.help);
-        put_sentences(&mut out, flag.more);
+        put_item(out, flag);
+        put_sentences(out, flag.help);
+        put_sentences(out, flag.more);
         if let Kind::Number { .. } = flag.kind {
-            put_sentences(&mut out, &format!("{} is {}.", flag.value, flag.expects()));
+            put_sentences(out, &format!("{} is {}.", flag.value, flag.expects()));
         }
         if flag.repeatable {
             out.push_str("It can be given more than once.\n");
@@ -180,8 +171,6 @@ fn flags(subcommand: &Subcommand) -> String {
             out.push_str("It cannot be set in a configuration file.\n");
         }
     }
-    out.push_str(".El\n");
-    out
 }
 
 fn put_item(out: &mut String, flag: &Flag) {
@@ -199,8 +188,7 @@ fn put_item(out: &mut String, flag: &Flag) {
     out.push('\n');
 }
 
-fn variables(subcommand: &Subcommand) -> String {
-    let mut out = String::from(".Bl -tag -width Ds\n");
+fn put_variables(out: &mut String, subcommand: &Subcommand) {
     for flag in subcommand.flags {
         if let Some(variable) = flag.env {
             let name = escaped(flag.name);
@@ -210,10 +198,8 @@ fn variables(subcommand: &Subcommand) -> String {
     }
     for variable in subcommand.variables {
         out.push_str(&format!(".It Ev {}\n", variable.name));
-        put_sentences(&mut out, variable.help);
+        put_sentences(out, variable.help);
     }
-    out.push_str(".El\n");
-    out
 }
 
 /// Sentences, each beginning a line, as mdoc wants them; wrapped to [`COLUMNS`].
@@ -273,7 +259,7 @@ mod tests {
     #[test]
     fn the_limits_are_those_of_the_program_in_whole_units() {
         assert_eq!([size(65_535), size(1 << 20), size(2_048)], ["65535 bytes", "1 MiB", "2 KiB"]);
-        let limits = limits();
+        let limits = generated("limits").expect("a section");
         let text = format!(".It Text of a message\n{BODY_BYTES} bytes.\n");
         assert!(limits.contains(&text), "{limits}");
     }
@@ -289,7 +275,9 @@ mod tests {
     #[test]
     fn every_flag_and_variable_of_the_table_is_in_the_sections() {
         for subcommand in SUBCOMMANDS {
-            let (flags, variables) = (flags(subcommand), variables(subcommand));
+            let of =
+                |what: &str| generated(&format!("{what} {}", subcommand.name)).expect("a section");
+            let (flags, variables) = (of("flags"), of("variables"));
             for flag in subcommand.all_flags() {
                 assert!(flags.contains(&format!("Fl -{}", escaped(flag.name))));
                 assert!(flag.env.is_none_or(|variable| variables.contains(variable)));

@@ -5,24 +5,24 @@
 //! Exit codes: 0 success, 1 failure, 2 wrong arguments.
 
 pub mod bench_codec;
-pub mod bench_load;
+mod bench_load;
 pub mod chat;
 pub mod completions;
 pub mod config;
-pub mod dump_log;
+mod dump_log;
 pub mod error;
 pub mod help;
 pub mod man;
 pub mod members;
 pub mod operator;
 mod pager;
-pub mod parse;
+mod parse;
 mod progress;
 pub mod recover;
 pub mod serve;
 mod socket;
 pub mod status;
-pub mod suggest;
+mod suggest;
 pub mod table;
 mod terminal;
 mod values;
@@ -105,7 +105,6 @@ pub fn run(
     }
 }
 
-/// Runs a subcommand.
 fn run_with(
     runs: Runs,
     values: Values,

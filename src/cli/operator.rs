@@ -16,7 +16,7 @@ use crate::limits;
 use crate::net::{connect, reason, resolver};
 use crate::node::peers::handshake::{self, Dialing, Identity, Session};
 use crate::node::peers::session::{Block, LENGTH_BYTES};
-use crate::node::peers::wire::{self, Frame, Reason};
+use crate::node::peers::wire::{self, Frame};
 use crate::protocol::json::Object;
 use crate::server::secret;
 use crate::sys::entropy;
@@ -136,7 +136,7 @@ fn ask_over((mut stream, mut session): Opened, frame: &Frame, by: Instant) -> An
     stream.write_all(&out).map_err(failed)?;
     loop {
         let frame = read(&mut stream, limits::PEER_FRAME_BYTES, by).map_err(failed)?;
-        let (head, block) = session.opener.open(&frame).map_err(refused)?;
+        let (head, block) = session.opener.open(&frame).map_err(|reason| reason.to_string())?;
         match wire::decode(head, block) {
             Ok(Frame::Status(text)) => return Ok(text.lines().map(pair).collect()),
             Ok(Frame::Closing(reason)) => return Err(reason.to_string()),
@@ -149,7 +149,6 @@ fn ask_over((mut stream, mut session): Opened, frame: &Frame, by: Instant) -> An
 /// A connection whose two sides have proven the secret.
 type Opened = (Socket, Session);
 
-/// Connects to one address.
 fn open(address: SocketAddr, secret: &hmac::Key, by: Instant) -> Result<Opened, String> {
     let stream = TcpStream::connect_timeout(&address, left(by)).map_err(failed)?;
     prove(Socket::Tcp(stream), "", secret, by)
@@ -166,7 +165,6 @@ fn left(by: Instant) -> Duration {
     by.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }
 
-/// Both sides prove the secret.
 fn prove(
     mut stream: Socket,
     meant: &str,
@@ -180,7 +178,8 @@ fn prove(
     stream.write_all(&out).map_err(failed)?;
     let welcome = read(&mut stream, limits::PEER_HANDSHAKE_BYTES, by).map_err(failed)?;
     out.clear();
-    let (_, session) = dialing.on_welcome(secret, &welcome, &mut out).map_err(refused)?;
+    let (_, session) =
+        dialing.on_welcome(secret, &welcome, &mut out).map_err(|reason| reason.to_string())?;
     stream.write_all(&out).map_err(failed)?;
     Ok((stream, session))
 }
@@ -191,10 +190,6 @@ fn failed(error: io::Error) -> String {
         io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
         _ => reason(&error),
     }
-}
-
-fn refused(reason: Reason) -> String {
-    reason.to_string()
 }
 
 /// `key value` of a line.

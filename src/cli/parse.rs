@@ -41,7 +41,6 @@ pub fn parse(
     Ok(Some(parser.values))
 }
 
-/// The values so far.
 struct Parser {
     subcommand: &'static Subcommand,
     values: Values,

@@ -399,7 +399,6 @@ fn refounded(payload: &[u8], cluster: [u8; 16]) -> Vec<u8> {
     }
 }
 
-/// Writes what is gathered.
 fn write(wal: &mut Wal, disk: &mut impl Disk, commit: u64) -> io::Result<()> {
     loop {
         if let Some(request) = wal.spare_wanted() {

@@ -13,7 +13,6 @@ use crate::limits;
 use crate::node::peers::wire::Frame;
 use crate::sys::clock::{unix_ms, utc};
 
-/// A row of the table.
 struct Row {
     /// Its name, where it is known, else its address.
     id: String,

@@ -4,13 +4,11 @@
 use crate::limits;
 use crate::protocol::{id, name};
 
-/// A command as people see it.
 pub struct Spec {
     /// What is typed, with its slash.
     pub name: &'static str,
     /// Its arguments, as help shows them.
     pub args: &'static str,
-    /// What it does.
     pub summary: &'static str,
     parse: fn(&str) -> Result<Command, String>,
 }
@@ -162,12 +160,9 @@ pub const COMMANDS: &[Spec] = &[
 /// What is to become of messages that have waited for more than a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Old {
-    /// They are shown.
     #[default]
     Show,
-    /// They go out.
     Send,
-    /// They are given up.
     Drop,
 }
 
@@ -176,9 +171,7 @@ pub enum Old {
 pub enum Command {
     /// Send, to the current conversation where `to` is `None`.
     Send {
-        /// The receiver's folded name.
         to: Option<String>,
-        /// Not empty, not too long.
         text: String,
     },
     /// A new current conversation.
@@ -189,52 +182,35 @@ pub enum Command {
     Close(Option<String>),
     /// The current one to this place of the list, counted from 1.
     Move(usize),
-    /// Messages that have waited for long.
     Waiting(Old),
-    /// The conversations.
     Inbox,
-    /// A conversation's newest messages.
+    /// Of the current conversation where `with` is `None`; a limit of 0 is the server's choice.
     History {
-        /// `None`: the current one.
         with: Option<String>,
-        /// 0 = the server's choice.
         limit: u16,
     },
-    /// The next page.
     More,
-    /// Accounts.
     List {
-        /// May be empty.
         pattern: String,
     },
-    /// Sessions.
     Who {
-        /// May be empty.
         pattern: String,
     },
     /// Moves the marker; `None`: of the current conversation.
     Read(Option<String>),
     /// Mutes, or no longer; `None`: the current conversation.
     Mute(Option<String>),
-    /// Takes back.
     Delete(Which),
     /// Looks back; `None`: for the same once more.
     Search(Option<String>),
-    /// Selects a message.
     Select,
-    /// Asks for the passwords.
     ChangePassword,
-    /// Asks whether it is meant.
     DeleteAccount,
-    /// How things are.
     Status,
-    /// The table.
     Help,
-    /// The end.
     Quit,
 }
 
-/// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
     /// The last one this client sent.
@@ -246,9 +222,6 @@ pub enum Which {
 }
 
 /// Understands a line; `None` for a blank one.
-///
-/// # Errors
-/// A sentence that says what is wrong and what would be right.
 pub fn parse(line: &str) -> Result<Option<Command>, String> {
     let line = line.trim_matches('\n');
     let line = line.strip_suffix('\r').unwrap_or(line);
@@ -282,9 +255,6 @@ pub fn help() -> Vec<String> {
 }
 
 /// A name as servers know it.
-///
-/// # Errors
-/// A sentence, for what is no name.
 pub fn to_name(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("a name is missing".to_string());
@@ -294,9 +264,6 @@ pub fn to_name(text: &str) -> Result<String, String> {
 }
 
 /// A text that can be sent.
-///
-/// # Errors
-/// A sentence, for one that is empty or too long.
 pub fn to_text(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("there is no text to send".to_string());
@@ -309,9 +276,6 @@ pub fn to_text(text: &str) -> Result<String, String> {
 }
 
 /// The text that bytes are.
-///
-/// # Errors
-/// A sentence, where they are not UTF-8.
 pub fn utf8(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to() + 1;

@@ -15,12 +15,12 @@
 
 pub mod agent;
 pub mod cluster;
-pub mod commands;
-pub mod dates;
+pub(crate) mod commands;
+mod dates;
 pub mod editor;
 mod line;
 mod options;
-pub mod printer;
+pub(crate) mod printer;
 pub mod screen;
 pub mod session;
 pub mod shell;

@@ -30,14 +30,10 @@ use super::show;
 use crate::protocol::id;
 use crate::protocol::json::Object;
 
-/// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// For people at a terminal; with colours or without.
-    Terminal {
-        /// Colours are wanted.
-        colour: bool,
-    },
+    Terminal { colour: bool },
     /// Plain text, an event a line.
     Text,
     /// As [`Style::Text`], but only what went wrong.
@@ -57,7 +53,6 @@ pub struct Sending {
     pub is_kept: bool,
 }
 
-/// Gathers lines until they are taken.
 #[derive(Debug)]
 pub struct Printer {
     style: Style,
@@ -71,17 +66,14 @@ const BOLD: &str = "1";
 const RED: &str = "31";
 
 impl Printer {
-    /// Nothing gathered yet.
     pub fn new(style: Style) -> Printer {
         Printer { style, out: Vec::new(), day: None }
     }
 
-    /// The form.
     pub fn style(&self) -> Style {
         self.style
     }
 
-    /// What was gathered.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }
@@ -110,7 +102,6 @@ impl Printer {
         self.style == Style::Problems
     }
 
-    /// Logged in.
     pub fn login(&mut self, name: &str, unread: u16, server: &str) {
         if self.is_json() {
             let object = event("login").text("name", name).number("unread", unread.into());
@@ -120,7 +111,6 @@ impl Printer {
         self.notice(&text);
     }
 
-    /// The connection's state changed.
     pub fn state(&mut self, state: State, waiting: usize, reason: &str) {
         if self.is_json() {
             let object = event("state").text("state", &state.to_string());
@@ -148,7 +138,6 @@ impl Printer {
         self.said(&message.from, &message.to, &message.body, message.time, me, place);
     }
 
-    /// A message of ours is stored.
     pub fn sent(&mut self, draft_id: u128, to: &str, text: &str, time: u64, seq: u64, me: &str) {
         if self.is_json() {
             let object = event("sent").text("to", to).text("text", text);
@@ -192,7 +181,6 @@ impl Printer {
         }
     }
 
-    /// A message of ours was refused.
     pub fn failed(&mut self, draft: &Draft, refusal: &Refusal) {
         if self.is_json() {
             let object = event("failed").text("to", &draft.to).text("text", &draft.body);
@@ -209,7 +197,6 @@ impl Printer {
         self.line(&text);
     }
 
-    /// Messages in the outbox have waited for long.
     pub fn old(&mut self, count: usize, since_ms: u64) {
         if self.is_json() {
             let object = event("old").number("count", count as u64);
@@ -234,7 +221,6 @@ impl Printer {
         self.object(object.text("code", code).text("reason", reason));
     }
 
-    /// A message that has waited for long.
     pub fn waiting(&mut self, draft: &Draft) {
         if self.is_json() {
             let object = event("waiting").text("to", &draft.to).text("text", &draft.body);
@@ -246,7 +232,6 @@ impl Printer {
         self.line(&text);
     }
 
-    /// Messages wait for the server.
     pub fn held(&mut self, refusal: &Refusal) {
         if self.is_json() {
             let object = event("held").text("code", &refusal.code);
@@ -255,7 +240,6 @@ impl Printer {
         self.notice(&format!("the server accepts no messages now, yours wait: {refusal}"));
     }
 
-    /// Messages were taken back.
     pub fn taken_back(&mut self, ids: &[String]) {
         if self.is_json() {
             return self.object(event("taken_back").texts("ids", ids));
@@ -304,7 +288,6 @@ impl Printer {
         }
     }
 
-    /// A line of `/status`.
     pub fn status(&mut self, key: &str, value: &str) {
         match self.is_json() {
             true => self.object(event("status").text("key", key).text("value", value)),
@@ -321,7 +304,6 @@ impl Printer {
         }
     }
 
-    /// A command failed.
     pub fn error(&mut self, command: &str, refusal: &Refusal) {
         if self.is_json() {
             let object = event("error").text("command", command);
@@ -337,7 +319,6 @@ impl Printer {
         self.line(&text);
     }
 
-    /// Anything else.
     pub fn notice(&mut self, text: &str) {
         if self.is_json() {
             return self.object(event("notice").text("text", text));
@@ -349,7 +330,6 @@ impl Printer {
         self.line(&text);
     }
 
-    /// Lines as they are (help).
     pub fn lines(&mut self, lines: &[String]) {
         for line in lines {
             match self.is_json() {

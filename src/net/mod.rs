@@ -2,16 +2,16 @@
 //! never used twice, deadlines, look-ups of names.
 
 pub mod address;
-pub mod buffers;
+mod buffers;
 pub mod connect;
-pub mod connection;
-pub mod deadlines;
+mod connection;
+mod deadlines;
 pub mod listener;
 pub mod network;
-pub mod queue;
+mod queue;
 pub mod resolver;
-pub mod slots;
-pub mod stream;
+mod slots;
+mod stream;
 
 pub use address::{Listen, Origin};
 pub use buffers::{Inbox, Output, ReadEnd, Spares};

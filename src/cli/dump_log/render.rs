@@ -30,11 +30,9 @@ const HIDDEN: &str = "hidden";
 /// Where a record stands, and its header.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The segment file's name.
     pub file: &'a str,
     /// The record's offset in it, bytes.
     pub offset: u64,
-    /// The batch it was written with.
     pub batch: u64,
     /// The entry's term, else 0.
     pub term: u64,
@@ -42,10 +40,8 @@ pub struct Place<'a> {
     pub index: u64,
 }
 
-/// What a record is.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {
-    /// An entry with this payload.
     Entry(&'a [u8]),
     /// Entries from the place's index on are cut.
     Truncate,
@@ -54,7 +50,6 @@ pub enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// What a record is.
     pub fn of(record: &Record<'a>) -> Content<'a> {
         match record.kind {
             Kind::Entry => Content::Entry(record.payload),
@@ -80,7 +75,6 @@ pub fn colour(content: Content<'_>) -> &'static str {
     }
 }
 
-/// The names of the columns, for a terminal.
 pub fn header(width: Option<usize>) -> String {
     let cells: [&dyn Display; 8] =
         [&"FILE", &"OFFSET", &"BATCH", &"TERM", &"INDEX", &"TIME", &"KIND", &"CONTENT"];
@@ -161,13 +155,10 @@ pub fn entry(payload: &[u8]) -> (Option<u64>, &'static str, Holds<'_>) {
 pub enum Holds<'a> {
     /// Nothing: it is there for its term.
     Nothing,
-    /// A command.
     Command(Command<'a>),
     /// Something that is no command.
     Unreadable {
-        /// Its length.
         bytes: usize,
-        /// Why it is none.
         why: CommandError,
     },
 }
@@ -229,7 +220,6 @@ fn write_command(command: &Command<'_>, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// A record as a JSON object.
 pub fn json(place: &Place<'_>, content: Content<'_>) -> String {
     let object = object_at(place.file, place.offset).number("batch", place.batch);
     let object = match content {

@@ -2,7 +2,8 @@
 
 use super::super::agent::Agent;
 use super::super::session::{Incoming, Refusal, Request};
-use super::{Asked, Line};
+use super::Line;
+use super::asked::Asked;
 use crate::limits;
 use crate::protocol::Message;
 use crate::wal::Disk;

@@ -2,6 +2,7 @@
 //! only a terminal has is the prompt and the questions it asks.
 
 mod answers;
+mod asked;
 pub(super) mod asking;
 #[cfg(test)]
 mod tests;
@@ -17,17 +18,11 @@ use crate::limits;
 use crate::protocol::id;
 use crate::wal::Disk;
 pub use answers::{Conversation, conversations};
+use asked::Asked;
 use asking::Asking;
 
 const ONLY_THE_SCREEN: &str =
     "this command needs the full screen: run chatctl chat without --plain";
-
-/// A request that is not answered.
-struct Asked {
-    request: Request,
-    /// The chat itself has made it: after a login, or to show what is unread.
-    is_own: bool,
-}
 
 /// The chat's state, besides the session's.
 pub struct Line {

@@ -12,11 +12,9 @@ use crate::limits;
 /// Conversations with a key: Alt-1 to Alt-0.
 pub const KEYED: usize = 10;
 
-/// See the module's comment.
 #[derive(Debug, Default)]
 pub struct Book {
     all: Vec<Conversation>,
-    /// The name of the open conversation.
     current: Option<String>,
     /// The list was ordered.
     is_ordered: bool,
@@ -27,42 +25,34 @@ pub struct Book {
 }
 
 impl Book {
-    /// All, in order.
     pub fn all(&self) -> &[Conversation] {
         &self.all
     }
 
-    /// All, in order, mutable.
     pub fn all_mut(&mut self) -> &mut [Conversation] {
         &mut self.all
     }
 
-    /// The conversation with `name`.
     pub fn get(&self, name: &str) -> Option<&Conversation> {
         self.all.iter().find(|talk| talk.name == name)
     }
 
-    /// The conversation with `name`, mutable.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Conversation> {
         self.all.iter_mut().find(|talk| talk.name == name)
     }
 
-    /// The name of the open conversation.
     pub fn current(&self) -> Option<&str> {
         self.current.as_deref()
     }
 
-    /// Returns true if the conversation with `name` is open.
     pub fn is_current(&self, name: &str) -> bool {
         self.current.as_deref() == Some(name)
     }
 
-    /// The open conversation.
     pub fn shown(&self) -> Option<&Conversation> {
         self.get(self.current.as_deref()?)
     }
 
-    /// The open conversation, mutable.
     pub fn shown_mut(&mut self) -> Option<&mut Conversation> {
         let current = self.current.as_deref()?;
         self.all.iter_mut().find(|talk| talk.name == current)
@@ -90,7 +80,6 @@ impl Book {
         &mut self.all[at]
     }
 
-    /// Drops the conversation with `name`.
     pub fn remove(&mut self, name: &str) {
         self.all.retain(|talk| talk.name != name);
     }

@@ -37,10 +37,8 @@ pub enum Fate {
     Failed(Box<str>),
 }
 
-/// A message of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it stands.
     pub place: Place,
     /// Its id; 0 for one that is no UUID.
     pub id: u128,
@@ -50,14 +48,12 @@ pub struct Entry {
     pub mine: bool,
     /// The text, as it came.
     pub body: Box<str>,
-    /// What has become of it.
     pub fate: Fate,
 }
 
 /// How much of the history is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
-    /// Nothing.
     Not,
     /// The newest page is asked for.
     Asked,
@@ -67,7 +63,6 @@ pub enum Loaded {
     All,
 }
 
-/// What the pane shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     /// The newest, and what comes.
@@ -80,7 +75,6 @@ pub enum View {
 /// Where a conversation is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// What the pane shows.
     pub view: View,
     /// The first unread message when it was opened: the unread line is drawn above it.
     pub unread_from: Option<u64>,
@@ -88,14 +82,11 @@ pub struct Reading {
     pub unread_back: Option<(u64, u64)>,
 }
 
-/// See the module's comment.
 #[derive(Debug)]
 pub struct Conversation {
-    /// With whom.
     pub name: String,
     /// What is loaded, in order.
     pub entries: VecDeque<Entry>,
-    /// How much.
     pub loaded: Loaded,
     /// An older page is asked for.
     pub asked_older: bool,
@@ -103,7 +94,6 @@ pub struct Conversation {
     pub is_stuck: bool,
     /// Whether the servers have an account of this name; `None`: they have not said so far.
     pub exists: Option<bool>,
-    /// Where it is being read.
     pub reading: Reading,
     /// When it was opened last, as the book counts.
     pub opened: u64,
@@ -131,7 +121,6 @@ impl Reading {
 }
 
 impl Conversation {
-    /// One of which nothing is known.
     pub fn new(name: &str) -> Conversation {
         Conversation {
             name: name.to_string(),
@@ -187,7 +176,6 @@ impl Conversation {
         }
     }
 
-    /// Bytes of the texts that are loaded.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -451,7 +439,6 @@ impl Conversation {
         }
     }
 
-    /// What must hold.
     pub fn check_invariants(&self) {
         let places = || self.entries.iter().map(|entry| entry.place);
         assert!(places().zip(places().skip(1)).all(|(a, b)| a < b), "in order, each once");

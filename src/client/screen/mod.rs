@@ -33,27 +33,27 @@
 mod answers;
 mod asking;
 mod bars;
-pub mod book;
+mod book;
 pub mod cells;
 mod complete;
 mod composer;
-pub mod conversation;
+mod conversation;
 mod draw;
 mod events;
 mod find;
 pub mod frame;
-pub mod input;
+mod input;
 pub mod keep;
 mod keys;
 mod layers;
-pub mod links;
+mod links;
 mod orders;
 pub mod paint;
-pub mod pane;
+mod pane;
 mod people;
 mod select;
 mod types;
-pub mod wrap;
+pub(crate) mod wrap;
 
 use std::collections::BTreeMap;
 

@@ -46,30 +46,18 @@ impl Screen {
                 }
             },
             Command::To(name) | Command::Open(name) => self.switch_to(&name),
-            Command::Close(name) => match self.or_current(name) {
-                Some(name) => self.on_close(&name),
-                None => self.tell_wrong("no conversation is open: use /close NAME"),
-            },
+            Command::Close(name) => self.with_name(name, "/close", Screen::on_close),
             Command::Move(number) => self.on_move(number),
-            Command::History { with, .. } => match self.or_current(with) {
-                Some(name) => {
-                    self.switch_to(&name);
-                    self.scroll(true, self.drawn.rows);
-                }
-                None => self.tell_wrong("no conversation is open: use /history NAME"),
-            },
+            Command::History { with, .. } => self.with_name(with, "/history", |screen, name| {
+                screen.switch_to(name);
+                screen.scroll(true, screen.drawn.rows);
+            }),
             Command::More => self.scroll(true, self.drawn.rows),
             Command::Inbox => self.pick(Source::Inbox, String::new()),
             Command::List { pattern } => self.pick(Source::List, pattern),
             Command::Who { pattern } => self.pick(Source::Who, pattern),
-            Command::Read(name) => match self.or_current(name) {
-                Some(name) => self.on_read_all(&name),
-                None => self.tell_wrong("no conversation is open: use /read NAME"),
-            },
-            Command::Mute(name) => match self.or_current(name) {
-                Some(name) => self.on_mute(name),
-                None => self.tell_wrong("no conversation is open: use /mute NAME"),
-            },
+            Command::Read(name) => self.with_name(name, "/read", Screen::on_read_all),
+            Command::Mute(name) => self.with_name(name, "/mute", Screen::on_mute),
             Command::Delete(which) => self.on_delete(which),
             Command::Search(text) => self.start_search(text),
             Command::Select => self.select_last(),
@@ -79,6 +67,19 @@ impl Screen {
             Command::Status => self.show_status(),
             Command::Help => self.show_help(),
             Command::Quit => self.leave(),
+        }
+    }
+
+    /// Does something with the name that was given to a command, or else with the open conversation.
+    fn with_name(
+        &mut self,
+        name: Option<String>,
+        command: &str,
+        then: impl FnOnce(&mut Screen, &str),
+    ) {
+        match self.or_current(name) {
+            Some(name) => then(self, &name),
+            None => self.tell_wrong(&format!("no conversation is open: use {command} NAME")),
         }
     }
 
@@ -123,8 +124,8 @@ impl Screen {
         }
     }
 
-    fn on_mute(&mut self, name: String) {
-        if self.people.muted.remove(&name) {
+    fn on_mute(&mut self, name: &str) {
+        if self.people.muted.remove(name) {
             return self.tell(&format!("{name} is no longer muted"));
         }
         if self.people.muted.len() >= limits::MUTED_NAMES {
@@ -132,7 +133,7 @@ impl Screen {
             return self.tell_wrong(&format!("{most} names are muted; unmute one first"));
         }
         self.tell(&format!("{name} is muted; /mute {name} again unmutes"));
-        self.people.muted.insert(name);
+        self.people.muted.insert(name.to_string());
     }
 
     fn on_delete(&mut self, which: Which) {

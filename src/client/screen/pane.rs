@@ -21,17 +21,12 @@ const MARK_COLUMNS: usize = 2;
 /// How a conversation looks in the pane.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
-    /// The user's name.
     pub me: &'a str,
-    /// Columns of the pane.
     pub columns: usize,
-    /// Rows of the pane.
     pub rows: usize,
     /// Local time less UTC at a moment, both in milliseconds.
     pub zone: fn(u64) -> i64,
-    /// The selected message.
     pub selected: Option<Place>,
-    /// Where the conversation is being read.
     pub reading: Reading,
 }
 
@@ -44,7 +39,6 @@ pub struct Row {
     pub links: Vec<Link>,
     /// It is drawn reversed.
     pub is_selected: bool,
-    /// The message it is of.
     pub place: Place,
 }
 
@@ -57,7 +51,6 @@ pub struct Shown {
     pub rows: Vec<Row>,
     /// The message at the top, and its row there.
     pub top: Option<(Place, i32)>,
-    /// The message at the bottom.
     pub bottom: Option<Place>,
     /// How many loaded entries are above.
     pub above: usize,

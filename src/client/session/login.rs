@@ -56,9 +56,8 @@ impl Session {
     }
 
     fn put_login(&mut self, now_ms: u64, kind: LoginKind, cmd: &'static str, secret: String) {
-        let mut message = request(cmd);
-        message.src = Cow::Owned(self.login.user.clone());
-        message.body = Cow::Owned(secret);
+        let (src, body) = (Cow::Owned(self.login.user.clone()), Cow::Owned(secret));
+        let message = Message { src, body, ..request(cmd) };
         self.put(now_ms, PendingKind::Login(kind), &message);
     }
 

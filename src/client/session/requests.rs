@@ -13,43 +13,29 @@ use crate::protocol::{Message, MsgIds, id};
 
 impl Request {
     fn message(&self) -> Message<'static> {
-        let owned = |text: &str| Cow::<'static, str>::Owned(text.to_string());
-        let mut message;
+        let owned = |text: &str| Cow::Owned(text.to_string());
         match self {
             Request::List { pattern, after } => {
-                message = request("list");
-                message.body = owned(pattern);
-                message.to = owned(after);
+                Message { body: owned(pattern), to: owned(after), ..request("list") }
             }
             Request::Who { pattern, after } => {
-                message = request("who");
-                message.body = owned(pattern);
-                message.to = owned(after);
+                Message { body: owned(pattern), to: owned(after), ..request("who") }
             }
-            Request::Inbox { cursor } => {
-                message = request("inbox");
-                message.seq = *cursor;
-            }
+            Request::Inbox { cursor } => Message { seq: *cursor, ..request("inbox") },
             Request::History { with, before, limit } => {
-                message = request("history");
-                message.to = owned(with);
-                message.seq = *before;
-                message.limit = *limit;
+                Message { to: owned(with), seq: *before, limit: *limit, ..request("history") }
             }
             Request::DeleteMessages { ids, to } => {
-                message = request("delete_msgs");
-                message.to = owned(to);
-                let ids = ids.iter().take(limits::MSG_IDS);
-                message.msg_ids = MsgIds::Many(ids.map(|id| Cow::Owned(id::format(*id))).collect());
+                let ids = ids.iter().take(limits::MSG_IDS).map(|id| Cow::Owned(id::format(*id)));
+                let msg_ids = MsgIds::Many(ids.collect());
+                Message { to: owned(to), msg_ids, ..request("delete_msgs") }
             }
-            Request::ServerStatus => message = request("server_status"),
+            Request::ServerStatus => request("server_status"),
             Request::ChangePassword { new, .. } => {
-                message = request("passwd");
-                message.body = owned(new);
+                Message { body: owned(new), ..request("passwd") }
             }
-            Request::DeleteAccount { .. } => message = request("delete"),
+            Request::DeleteAccount { .. } => request("delete"),
         }
-        message
     }
 
     /// Returns true if it is within the protocol's bounds.
@@ -68,20 +54,19 @@ impl Request {
     }
 }
 
-/// How far a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// To be asked once the time has come.
-    Ready { at: u64 },
+    Ready {
+        at: u64,
+    },
     /// The login with the password that it needs is under way.
     LoggingIn,
     /// The login is done, the request is next.
     Allowed,
-    /// Asked.
     Asked,
 }
 
-/// A request that is not answered.
 #[derive(Debug)]
 struct Waiting {
     number: u64,

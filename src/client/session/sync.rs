@@ -90,9 +90,8 @@ impl Session {
     }
 
     pub(super) fn put_sync(&mut self, now_ms: u64) {
-        let mut message = request("sync");
-        message.seq = self.seen.cursor.unwrap_or(0) + u64::from(planted(Mutant::SyncOneOff));
-        message.limit = limits::SYNC_PAGE;
+        let seq = self.seen.cursor.unwrap_or(0) + u64::from(planted(Mutant::SyncOneOff));
+        let message = Message { seq, limit: limits::SYNC_PAGE, ..request("sync") };
         if let Some(online) = self.phase.online_mut() {
             online.sync = Sync::Running { from: message.seq, missed: online.sync.missed() };
         }

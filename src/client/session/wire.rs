@@ -46,8 +46,8 @@ impl Session {
         self.put_due_sync(now_ms);
         let online = self.phase.online_mut();
         if online.is_some_and(|online| std::mem::take(&mut online.watch_is_due)) {
-            let mut message = request("watch");
-            message.body = Cow::Owned(self.watched.join(","));
+            let body = Cow::Owned(self.watched.join(","));
+            let message = Message { body, ..request("watch") };
             self.put(now_ms, PendingKind::Watch, &message);
         }
         if self.phase.online().is_some() {
@@ -81,9 +81,7 @@ impl Session {
             return;
         }
         let Some((name, seq)) = self.markers.front().cloned() else { return };
-        let mut message = request("read");
-        message.to = Cow::Owned(name.clone());
-        message.seq = seq;
+        let message = Message { to: Cow::Owned(name.clone()), seq, ..request("read") };
         link.put(now_ms, self.codec, PendingKind::Read { name, seq }, &message);
     }
 

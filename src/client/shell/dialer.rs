@@ -86,7 +86,7 @@ impl Dialer {
                 if let Some(connection) = connection.as_mut().filter(|it| it.waits_for_name(&name))
                 {
                     *result = match &found {
-                        Ok(addresses) => connection.found(addresses),
+                        Ok(all) => Transport::to_any(all).map(|found| **connection = found),
                         Err(why) => {
                             Err(io::Error::other(format!("cannot look up the name: {why}")))
                         }

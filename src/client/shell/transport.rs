@@ -61,12 +61,6 @@ impl Transport {
         matches!(&self.stream, Stream::Name(waited_for) if waited_for == name)
     }
 
-    /// The name has these addresses: starts to connect.
-    pub fn found(&mut self, addresses: &[SocketAddr]) -> io::Result<()> {
-        *self = Transport::to_any(addresses)?;
-        Ok(())
-    }
-
     pub fn is_connecting(&self) -> bool {
         self.connecting
     }

@@ -33,7 +33,7 @@ pub(super) use panel::Panel;
 pub(super) use picker::{Picker, Source};
 pub(super) use question::Question;
 pub(super) use search::Search;
-pub(super) use selection::{SELECT_KEYS, Selection};
+pub(super) use selection::SELECT_KEYS;
 pub(super) use want::{Room, Took, WHEEL_ROWS, Want};
 
 pub(super) enum Layer {
@@ -41,7 +41,8 @@ pub(super) enum Layer {
     Confirm(Confirm),
     Question(Question),
     Search(Search),
-    Selection(Selection),
+    /// The selected message.
+    Selection(Place),
     Picker(Picker),
     Panel(Panel),
 }
@@ -68,7 +69,7 @@ impl Layer {
             Layer::Confirm(confirm) => confirm.on_key(key),
             Layer::Question(question) => question.on_key(key),
             Layer::Search(search) => search.on_key(key),
-            Layer::Selection(selection) => selection.on_key(key),
+            Layer::Selection(_) => selection::on_key(key),
             Layer::Picker(picker) => picker.on_key(key, room),
             Layer::Panel(panel) => panel.on_key(key, room),
         }
@@ -148,13 +149,13 @@ impl Layers {
     /// Selects this message instead of the one that is selected, if any.
     pub fn select(&mut self, place: Place) {
         match of_kind!(self.0.iter_mut(), Selection) {
-            Some(selection) => selection.place = place,
-            None => self.open(Layer::Selection(Selection { place })),
+            Some(selected) => *selected = place,
+            None => self.open(Layer::Selection(place)),
         }
     }
 
     pub fn selected(&self) -> Option<Place> {
-        of_kind!(self.0.iter(), Selection).map(|selection| selection.place)
+        of_kind!(self.0.iter(), Selection).copied()
     }
 
     pub fn search(&mut self) -> Option<&mut Search> {

@@ -181,7 +181,6 @@ fn time_object(bytes: usize, time: Time) -> Object {
         .number("iterations", time.iterations)
 }
 
-/// How it was measured.
 fn method(runs: u32) -> String {
     format!(
         "Method: {runs} runs of each measurement, one thread, monotonic clock. A run repeats the \
@@ -302,7 +301,6 @@ impl Kind {
     }
 }
 
-/// The measurements of one kind in one codec.
 struct Row {
     bytes: usize,
     encode: Time,
@@ -367,7 +365,6 @@ fn measure_copy(kind: &Kind, runs: u32, clock_ns: &mut dyn FnMut() -> u64) -> (u
     (encoded.len(), time)
 }
 
-/// What one iteration takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Time {
     min_ns: f64,

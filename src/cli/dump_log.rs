@@ -83,7 +83,6 @@ pub fn run(
     }
 }
 
-/// The names of the flags that were given.
 fn given<const N: usize>(flags: [(&'static str, bool); N]) -> impl Iterator<Item = &'static str> {
     flags.into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
 }
@@ -98,7 +97,6 @@ fn instead_of_records(values: &DumpLog) -> impl Iterator<Item = &'static str> {
     ])
 }
 
-/// Checks that the flags can be given together.
 fn check_flags(values: &DumpLog) -> Result<(), Error> {
     let records = &values.records;
     let mut instead = instead_of_records(values);

@@ -77,7 +77,6 @@ fn put_subcommands(text: &mut String) {
     }
 }
 
-/// What stands left of a flag's explanation.
 fn left_of(flag: &Flag) -> String {
     match flag.short {
         Some(short) => format!("-{short}, {}", flag.usage()),

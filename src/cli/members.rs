@@ -18,7 +18,6 @@ use crate::node::peers::wire::Frame;
 /// What a server says, `key value` by `key value`.
 type Pairs = Vec<(String, String)>;
 
-/// The servers to ask, and until when.
 struct Operator {
     servers: Vec<Server>,
     secret: hmac::Key,
@@ -76,7 +75,6 @@ fn change(values: &Members) -> Result<Option<Change>, Error> {
 }
 
 impl Operator {
-    /// The PRIMARY, and what it says of itself.
     fn primary(&self) -> Result<(Server, Pairs), Error> {
         loop {
             let mut why = "no server is PRIMARY".to_owned();
@@ -114,7 +112,6 @@ impl Operator {
         }
     }
 
-    /// Has the PRIMARY make the change.
     fn ask_for(&self, change: &Change) -> Result<(), Error> {
         loop {
             let (server, _) = self.primary()?;
@@ -165,7 +162,6 @@ const COLUMNS: [(&str, &str); 9] = [
     ("WHY", "why"),
 ];
 
-/// The rows that the PRIMARY's answer has.
 fn rows(answer: &[(String, String)]) -> Vec<Row> {
     let last = operator::value(answer, "last").unwrap_or("0");
     let matches = |name: &str| {
@@ -208,7 +204,6 @@ fn table(rows: &[Row]) -> String {
     operator::lay_out(&lines, &widths)
 }
 
-/// A JSON object a line.
 fn json(rows: &[Row]) -> String {
     let object = |row: &Row| {
         let cells = COLUMNS.iter().zip(row);

@@ -16,7 +16,6 @@ use super::values::Values;
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// Where a value comes from.
 enum Source<'a> {
     CommandLine,
     Environment(&'static str),
@@ -93,7 +92,6 @@ impl Parser {
         }
     }
 
-    /// Checks a value and sets its field.
     fn take(&mut self, flag: &'static Flag, value: &str, source: &Source<'_>) -> Result<(), Error> {
         let invalid = |why: String| Error::usage(bad_value(flag, value, source, &why));
         if !flag.accepts(value) {

@@ -105,7 +105,6 @@ fn locked(
     }
 }
 
-/// The directory's state, and what its log has.
 fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
     let saved = hard_state::load(&mut directory.disk()).map_err(|error| error.to_string())?;
     let saved = saved.filter(|saved| saved.term > 0);
@@ -114,7 +113,6 @@ fn look(directory: &DataDir) -> Result<(HardState, Found), String> {
     Ok((saved, found))
 }
 
-/// What may be lost.
 fn tell(path: &Path, saved: &HardState, found: &Found, out: &mut dyn Write) -> io::Result<()> {
     let Found { last_index, commit, damage, .. } = found;
     let (path, id, cluster) = (path.display(), &saved.id, hex::encode(&saved.cluster));
@@ -315,7 +313,6 @@ fn give(path: &Path, owner: &fs::Metadata) -> io::Result<()> {
     }
 }
 
-/// Makes the new state and log below `fresh`.
 fn make(
     fresh: &Path,
     old: &Path,

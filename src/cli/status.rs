@@ -256,7 +256,6 @@ fn cut(text: &mut String, width: usize) {
     }
 }
 
-/// A JSON object a line.
 fn json(rows: &[Row]) -> String {
     let object = |row: &Row| {
         let object = terminal::object().text("id", &row.id).text("address", &row.address);

@@ -95,7 +95,6 @@ pub(super) struct Log {
     progress: Progress,
 }
 
-/// What the log's path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LogKind {
     /// A server's data directory, which is judged as its server would.
@@ -240,7 +239,6 @@ impl Log {
         }
     }
 
-    /// What a server would refuse, as an error.
     pub(super) fn faulty(&self, fault: &Fault) -> Error {
         if self.kind == LogKind::File && fault.offset == 0 {
             return self.no_log(&format!(": {fault}"));

@@ -8,7 +8,6 @@ use super::conversation::{Loaded, Place, View};
 use super::layers::{Layer, Search};
 use crate::limits;
 
-/// What was searched for last.
 #[derive(Debug)]
 pub(super) struct Sought {
     text: String,

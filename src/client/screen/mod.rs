@@ -77,7 +77,6 @@ pub struct Screen {
     /// Columns and rows.
     size: (usize, usize),
     status: Status,
-    /// What the last frame showed.
     drawn: Drawn,
 
     keys: Keys,

@@ -15,7 +15,6 @@ use super::types::{Action, Asked};
 use crate::limits;
 
 impl Screen {
-    /// A line was entered.
     pub(super) fn on_line(&mut self, line: &str) {
         match commands::parse(line) {
             Ok(None) => {}

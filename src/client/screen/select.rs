@@ -101,7 +101,6 @@ impl Screen {
         talk.entries.get(at)
     }
 
-    /// The id of the selected message.
     pub(super) fn selected_id(&self) -> Option<u128> {
         self.selected().map(|entry| entry.id).filter(|id| *id != 0)
     }

@@ -94,7 +94,6 @@ pub struct Notice {
     pub text: String,
 }
 
-/// What the answer to a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Inbox,
@@ -131,7 +130,6 @@ pub(super) enum Inbox {
     AskedTwice,
 }
 
-/// Why the screen is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Left,

@@ -10,10 +10,8 @@ use super::wire::request;
 use crate::limits;
 use crate::protocol::{Message, id};
 
-/// What a login needs.
 pub(super) struct Login {
     pub user: String,
-    /// Make the account.
     pub create: bool,
     pub password: Option<String>,
     pub token: Option<String>,
@@ -22,7 +20,6 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Something to log in with is known.
     pub fn is_possible(&self) -> bool {
         self.password.is_some() || self.token.is_some()
     }

@@ -160,7 +160,6 @@ impl Session {
         [owed, unserved].into_iter().flatten().min()
     }
 
-    /// When the look has to go on.
     pub(super) fn look_deadline(&self) -> Option<u64> {
         let link = self.phase.link()?;
         match link.look {

@@ -13,7 +13,6 @@ use crate::protocol::{Message, id};
 pub(super) struct Outbox {
     /// Messages that may be sent here. Those in flight come first.
     pub items: VecDeque<Item>,
-    /// Messages for another cluster.
     pub elsewhere: Vec<Item>,
     /// Messages that are sent only when the user says so.
     pub old: Vec<Item>,
@@ -161,7 +160,6 @@ impl Outbox {
         }
     }
 
-    /// There is an account of this name.
     pub fn note_receiver(&mut self, name: &str) {
         if self.receivers.contains(name) {
             return;

@@ -41,7 +41,6 @@ pub(super) struct Link {
     pub latency_ms: Option<u64>,
 }
 
-/// How far the login is.
 pub(super) enum Stage {
     LoggingIn { deadline: u64 },
     Online(Online),
@@ -65,7 +64,6 @@ pub(super) enum Sync {
     Done,
 }
 
-/// What the server says of itself.
 #[derive(Default)]
 pub(super) struct Server {
     /// `None`: it has said nothing so far.
@@ -137,7 +135,6 @@ pub(super) enum PendingKind {
     Request { number: u64 },
 }
 
-/// How a login was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LoginKind {
     Create,

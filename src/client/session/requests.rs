@@ -85,7 +85,6 @@ impl Waiting {
     }
 }
 
-/// All requests that are not answered, in order.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     all: VecDeque<Waiting>,

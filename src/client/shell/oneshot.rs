@@ -158,7 +158,6 @@ impl OneShot {
         ended
     }
 
-    /// The message was made for the cluster that the outbox knew.
     fn other_cluster(&self) -> Error {
         Error::Failed(format!(
             "not sent: {} belongs to another cluster than the one that this outbox was used with; \
@@ -333,7 +332,6 @@ fn most(limit: u16) -> usize {
     if limit == 0 { usize::MAX } else { limit.into() }
 }
 
-/// Whether the login is refused for good.
 fn refusal(event: &Event) -> Option<Refusal> {
     match event {
         Event::LoginRefused(refusal) => Some(refusal.clone()),

@@ -47,7 +47,6 @@ pub fn ask(what: &str, new: bool) -> Result<String, Error> {
     }
 }
 
-/// Asks for the account's name.
 pub fn ask_name() -> Result<String, Error> {
     let mut terminal = terminal("the account's name", "give --user NAME")?;
     ask_line(&mut terminal, "name: ")

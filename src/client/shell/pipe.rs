@@ -153,7 +153,6 @@ impl Pipe {
         }
     }
 
-    /// Waits for something to happen, and takes it.
     fn wait(&mut self) -> Result<Option<End>, Error> {
         let wanted = self.input.len() < INPUT_BYTES || !self.input.contains(&b'\n');
         let reads = wanted && !self.at_end && !self.line.is_quitting();

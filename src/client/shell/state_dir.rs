@@ -182,7 +182,6 @@ fn find_folder(
     Ok((best.map(|(_, folder)| folder), names))
 }
 
-/// The folder of [`find_folder`], or a new one.
 fn choose_folder(state_dir: &Path, user: &str, servers: &[String]) -> Result<PathBuf, Error> {
     if let (Some(folder), _) = find_folder(state_dir, user, servers)? {
         keep_folder(state_dir, &folder, servers)?;

@@ -49,13 +49,10 @@ pub struct Outbox<D> {
     slot: usize,
     name: String,
     kept: Kept,
-    /// Bytes of the file.
     len: u64,
-    /// Lines not yet written.
     buffer: Vec<u8>,
     /// The length from which on the file may be replaced by a short one.
     compact_at: u64,
-    /// Lines were written, and not synced.
     unsynced: bool,
     state: State,
 }

@@ -192,8 +192,11 @@ impl World {
         let until = self.now_us + 60_000 * MS + self.checker.last() * 20 * MS;
         let mut last = None;
         let mut rounds = Rounds::new(100, "nothing more is committed once all clients are home");
-        // What an operator asked for who did not hear the answer may still be done.
-        while last != Some(self.checker.last()) {
+        // What an operator asked for who did not hear the answer may still be done, and a server that
+        // was told to stop before stops, and starts again.
+        while last != Some(self.checker.last())
+            || !self.members().iter().all(|at| self.servers[*at].replica().is_some())
+        {
             rounds.count();
             let together = self.run(until, same);
             assert!(together, "the servers do not come together:\n{}", self.waiting());

@@ -106,11 +106,13 @@ impl Chat {
 
     /// When it prints an event of that kind with that text.
     fn wait_for(&self, event: &str, text: &str) -> Instant {
-        let (event, text) = (format!("\"event\": \"{event}\""), format!("\"text\": \"{text}\""));
+        self.wait_for_line(&format!("\"event\": \"{event}\""), &format!("\"text\": \"{text}\""))
+    }
+
+    fn wait_for_line(&self, event: &str, more: &str) -> Instant {
         loop {
-            let what = format!("{event} with {text}");
-            let (at, line) = received(&self.lines, &what);
-            if line.contains(&event) && line.contains(&text) {
+            let (at, line) = received(&self.lines, &format!("{event} with {more}"));
+            if line.contains(event) && line.contains(more) {
                 return at;
             }
         }
@@ -142,6 +144,8 @@ impl People {
             Chat::start(command)
         };
         let receiver = chat("bob");
+        // What is sent to an account that is not made yet is refused.
+        receiver.wait_for_line("\"event\": \"login\"", "\"name\": \"bob\"");
         let sender = chat("alice");
         let mut people = People { fleet, states, sender, receiver, number: 0 };
         people.send();

@@ -267,7 +267,7 @@ fn servers_that_were_given_different_lists_form_nothing() {
 #[test]
 fn whatever_crashes_while_a_cluster_is_formed_it_is_formed_once() {
     let seed = env_number("FORMING_SEED", 1);
-    for seed in seed..seed + env_number("FORMING_RUNS", 150) {
+    for seed in seed..seed + env_number("FORMING_RUNS", 100) {
         let _again = SeedOnPanic(seed);
         let mut world = World::new(seed, 2 + seed as usize % 4, 10);
         for _ in 0..60 {
@@ -296,7 +296,7 @@ fn whatever_crashes_while_a_cluster_is_formed_it_is_formed_once() {
 fn wiped_servers_never_take_themselves_for_a_cluster() {
     let seed = env_number("FORMING_SEED", 1);
     let mut formed = 0;
-    for seed in seed..seed + env_number("FORMING_RUNS", 150) {
+    for seed in seed..seed + env_number("FORMING_RUNS", 100) {
         let _again = SeedOnPanic(seed);
         let count = 2 + seed as usize % 4;
         let mut world = World::new(seed, count, 4);

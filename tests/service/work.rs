@@ -173,7 +173,7 @@ fn one_ping_among_a_hundred_floods_is_answered_after_a_bounded_work_whatever_the
             .collect();
         keys.iter().for_each(|key| world.flood(*key, &bytes));
         expect_honest_ping(&mut world, &keys, honest, what);
-        keys.into_iter().for_each(|key| world.hang_up(key));
+        world.hang_up_all(&keys);
         world.settle();
     }
 }

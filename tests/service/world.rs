@@ -376,8 +376,15 @@ impl World {
 
     /// A client hangs up.
     pub fn hang_up(&mut self, key: Key) {
-        self.conns.remove(&key);
-        self.node.receive(Which::Client(key), &[], ReadEnd::Broken, None);
+        self.hang_up_all(&[key]);
+    }
+
+    /// Clients hang up at the same time.
+    pub fn hang_up_all(&mut self, keys: &[Key]) {
+        for key in keys {
+            self.conns.remove(key);
+            self.node.receive(Which::Client(*key), &[], ReadEnd::Broken, None);
+        }
         self.turn();
     }
 

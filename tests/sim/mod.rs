@@ -61,7 +61,7 @@ use crate::support::bounded::{Watchdog, scope};
 use crate::support::env_number;
 
 /// Seeds that are played where nothing else is asked for.
-const SEEDS: u64 = 70;
+const SEEDS: u64 = 50;
 
 /// How long a history may take, real time: a hundred times what the longest takes.
 const HISTORY: Duration = Duration::from_secs(180);

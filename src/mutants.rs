@@ -194,7 +194,7 @@ mutants! {
         "the end of a connection that was replaced takes the newer one for lost",
         ["peers::mesh::a_newer_connection", "sim::every"];
     CutFrameTaken "cut-frame-taken":
-        "the part of a frame that has come is taken for the whole",
+        "a part of a frame is taken for the whole frame",
         ["sim::every"];
     SilenceNeverEnds "silence-never-ends":
         "a connection on which nothing comes stays open for ever",

@@ -9,12 +9,12 @@ use super::Key;
 #[derive(Default)]
 pub struct KeyQueue {
     keys: VecDeque<Key>,
-    /// By slot: who stands in it, or [`Key::LEAST`] for nobody.
+    /// For each slot the connection that is in the queue, or [`Key::LEAST`] if none is.
     within: Vec<Key>,
 }
 
 impl KeyQueue {
-    /// Puts it at the end, unless it stands in the queue.
+    /// Puts it at the end, unless it is in the queue already.
     pub fn push(&mut self, key: Key) {
         if self.within.len() <= key.slot() {
             self.within.resize(key.slot() + 1, Key::LEAST);
@@ -42,12 +42,12 @@ impl KeyQueue {
         }
     }
 
-    /// Whether it stands in the queue.
+    /// Whether it is in the queue.
     pub fn contains(&self, key: Key) -> bool {
         self.within.get(key.slot()) == Some(&key)
     }
 
-    /// How many stand in it.
+    /// How many are in it.
     pub fn len(&self) -> usize {
         self.keys.len()
     }

@@ -77,6 +77,24 @@ pub struct HardState {
     pub old_copy: String,
 }
 
+impl HardState {
+    /// What the file of a server says that has done nothing yet; `role` as [`HardState::role`] has it.
+    pub fn new(id: String, cluster: [u8; 16], incarnation: u64, role: String) -> HardState {
+        HardState {
+            id,
+            cluster,
+            incarnation,
+            role,
+            term: 0,
+            voted_for: String::new(),
+            copy: 0,
+            boots: Boots::default(),
+            met: Vec::new(),
+            old_copy: String::new(),
+        }
+    }
+}
+
 /// Why there is no state, or none could be saved.
 #[derive(Debug)]
 pub enum Error {

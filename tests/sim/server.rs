@@ -8,7 +8,7 @@ use chatctl::node::members::LONE;
 use chatctl::node::peers::mesh::{Mesh, id_of};
 use chatctl::node::{End, Flags, Listed, Now};
 use chatctl::raft::{self, Config, HardState, Role, ServerId};
-use chatctl::wal::boots::{Boot, Boots};
+use chatctl::wal::boots::Boot;
 use chatctl::wal::{self, Batch, Identity, RecoverError, SpareRequest, hard_state};
 
 use super::clock::{Clock, Us};
@@ -335,18 +335,8 @@ impl Server {
 
     /// What a new directory's file says.
     pub fn first_state(&self, cluster: [u8; 16]) -> hard_state::HardState {
-        hard_state::HardState {
-            id: self.name.clone(),
-            cluster,
-            incarnation: self.incarnation,
-            role: Role::Backup.to_string(),
-            term: 0,
-            voted_for: String::new(),
-            copy: 0,
-            boots: Boots::default(),
-            met: Vec::new(),
-            old_copy: String::new(),
-        }
+        let role = Role::Backup.to_string();
+        hard_state::HardState::new(self.name.clone(), cluster, self.incarnation, role)
     }
 
     /// Its entry in the list of members.

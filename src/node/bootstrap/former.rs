@@ -96,7 +96,7 @@ impl<D: Disk> Former<D> {
         Former { disks, segment_bytes, forming, probe_ms, found: Vec::new() }
     }
 
-    /// Does what there is to do now; none: it goes on waiting.
+    /// Does what can be done now; none while it must wait.
     pub fn turn(&mut self, with: &mut Means<'_>) -> Result<Option<Outcome>, End> {
         loop {
             if *with.mesh.met() != *with.own.met {
@@ -145,7 +145,7 @@ impl<D: Disk> Former<D> {
         Ok(Some(Outcome::Formed))
     }
 
-    /// When [`Former::turn`] is to be called though nothing happens, milliseconds.
+    /// The instant at which [`Former::turn`] must be called even if nothing happens, milliseconds.
     pub fn next_ms(&self) -> u64 {
         let told_ms = self.forming.as_ref().and_then(Forming::next_ms);
         told_ms.unwrap_or(self.probe_ms).min(self.probe_ms)

@@ -64,7 +64,8 @@ enum Step<D> {
     Opening { members: Vec<Member>, survives: String, then: Then },
     /// It is no member yet. Who only waits to be told where it stands has a log already.
     Waiting(Former<D>, Option<Recovered>),
-    /// The log is to be read, which the cluster that was formed has begun, or of these servers.
+    /// The cluster is formed. Next comes reading the log: that which it began, or that of these
+    /// servers.
     Formed(Option<Vec<chat::Member>>),
     /// It knows what it is.
     Known(Recovered, ServerId),
@@ -106,7 +107,7 @@ impl<D: Disk + Clone> Bootstrap<D> {
         &self.file
     }
 
-    /// Where the port for the other servers is to be opened; none where there is to be none.
+    /// Where to open the port for the other servers; none for a server that needs no such port.
     pub fn address(&self) -> Result<Option<Listen>, End> {
         let Some(Step::Opening { members, .. }) = &self.step else { return Ok(None) };
         let id = &self.file.id;
@@ -172,7 +173,7 @@ impl<D: Disk + Clone> Bootstrap<D> {
         Means { own: &mut self.file, mesh, now_ms, unix_ms }
     }
 
-    /// Does what there is to do now; none: it goes on waiting. What is to be sent is in the mesh.
+    /// Does what can be done now. The mesh has the frames that it sends.
     pub fn turn(mut self: Box<Self>, mesh: &mut Mesh, now: Now) -> Result<Turned<D>, End> {
         loop {
             match self.step.take() {
@@ -275,7 +276,7 @@ impl<D: Disk + Clone> Bootstrap<D> {
         }
     }
 
-    /// When [`Bootstrap::turn`] is to be called though nothing happens, milliseconds.
+    /// The instant at which [`Bootstrap::turn`] must be called if nothing happens, milliseconds.
     pub fn next_ms(&self) -> Option<u64> {
         match &self.step {
             Some(Step::Waiting(former, _)) => Some(former.next_ms()),

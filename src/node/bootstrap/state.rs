@@ -9,7 +9,6 @@ use crate::node::random::Random;
 use crate::node::standing;
 use crate::raft::Role;
 use crate::wal::Disk;
-use crate::wal::boots::Boots;
 use crate::wal::hard_state::{self, HardState};
 
 /// Reads it. That the directory is started once more is saved before anybody is told, unless it is
@@ -41,18 +40,9 @@ fn first<D: Disk>(
     random: &mut Random,
 ) -> Result<HardState, End> {
     hard_state::check_not_lost(&mut disks.log).map_err(End::State)?;
-    Ok(HardState {
-        id: flags.id.clone().unwrap_or_else(|| LONE_NAME.to_owned()),
-        cluster: if flags.cluster.is_empty() { random.bytes() } else { [0; 16] },
-        incarnation: random.number(),
-        role: Role::Backup.to_string(),
-        term: 0,
-        voted_for: String::new(),
-        copy: 0,
-        boots: Boots::default(),
-        met: Vec::new(),
-        old_copy: String::new(),
-    })
+    let id = flags.id.clone().unwrap_or_else(|| LONE_NAME.to_owned());
+    let cluster = if flags.cluster.is_empty() { random.bytes() } else { [0; 16] };
+    Ok(HardState::new(id, cluster, random.number(), Role::Backup.to_string()))
 }
 
 /// That the directory is the one of the server that the flags name.
